@@ -1,0 +1,59 @@
+"""MC dropout for multilayer perceptrons: train, save, load, predict with uncertainty.
+
+Shape glossary, used in every module: P passes, B rows, D inputs (encoded features), H hidden units,
+O network outputs, K classes, V values of one pass. The pass axis comes first.
+"""
+
+from model.card import Card
+from model.classification import ClassificationPrediction
+from model.errors import (
+    ArtifactError,
+    CalibrationError,
+    DataError,
+    Detail,
+    InputError,
+    ModelError,
+)
+from model.predictor import (
+    Estimator,
+    MaskScope,
+    Predictions,
+    PredictOptions,
+    Predictor,
+    load,
+    use_threads,
+)
+from model.pretrained import shipped
+from model.reading import read_table
+from model.recipe import train
+from model.regression import Interval, RegressionPrediction
+from model.table import Table
+from model.task import TaskName
+from model.training import Epoch, TrainOptions
+
+__all__ = [
+    "ArtifactError",
+    "CalibrationError",
+    "Card",
+    "ClassificationPrediction",
+    "DataError",
+    "Detail",
+    "Epoch",
+    "Estimator",
+    "InputError",
+    "Interval",
+    "MaskScope",
+    "ModelError",
+    "PredictOptions",
+    "Predictions",
+    "Predictor",
+    "RegressionPrediction",
+    "Table",
+    "TaskName",
+    "TrainOptions",
+    "load",
+    "read_table",
+    "shipped",
+    "train",
+    "use_threads",
+]

@@ -1,0 +1,228 @@
+"""`python -m model train|show`: the command line of the science."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from model import (
+    Card,
+    Epoch,
+    ModelError,
+    TrainOptions,
+    load,
+    read_table,
+    train,
+)
+
+_TRAIN_EXAMPLES = """examples:
+  python -m model train example:diabetes --target progression --out diabetes
+  python -m model train houses.csv --target price --out houses --hidden 64,64 --dropout 0.05
+  python -m model train wells.parquet --target yield,purity --out wells --missing impute
+  python -m model train churn.csv --target churned --task binary --drop customer_id --out churn
+"""
+_SHOW_EXAMPLES = "examples:\n  python -m model show houses\n"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code: 0 when done, 2 for wrong usage or bad input."""
+    options = _parser().parse_args(arguments)
+    try:
+        command: Callable[[argparse.Namespace], None] = options.command
+        command(options)
+    except ModelError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m model", description="Train models for MC dropout, and look at them."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_train(commands)
+    _add_show(commands)
+    return parser
+
+
+def _add_train(commands: Any) -> None:
+    defaults = TrainOptions()
+    parser = _command(
+        commands, "train", _train, "train a model on a table and save it", _TRAIN_EXAMPLES
+    )
+    add = parser.add_argument
+    add("data", metavar="DATA", help="a .csv, .parquet or .jsonl file, or example:NAME")
+    add("--target", required=True, type=_names, metavar="COL", help="column, or columns: a,b")
+    add("--out", required=True, type=Path, metavar="DIR", help="artifact folder to write")
+    add("--name", help="the model's name (default: the folder's)")
+    add(
+        "--task",
+        default="auto",
+        choices=("auto", "regression", "classification", "binary", "multiclass"),
+        help="default: from the target column",
+    )
+    add("--drop", type=_names, default=(), metavar="COL", help="columns that are no features: a,b")
+    add(
+        "--categorical",
+        type=_names,
+        default=(),
+        metavar="COL",
+        help="columns to read as text, although they look like numbers: a,b",
+    )
+    add(
+        "--missing",
+        default="error",
+        choices=("error", "impute"),
+        help="missing cells: refuse them, or fill in the median or the most frequent category",
+    )
+    add("--hidden", type=_widths, default=defaults.hidden, metavar="W,W", help="default: 50,50")
+    add(
+        "--dropout",
+        type=_rates,
+        default=defaults.dropout,
+        metavar="P",
+        help="one rate for all hidden layers or one each: 0.1,0.2 (default: 0.1)",
+    )
+    add("--input-dropout", type=float, default=defaults.input_dropout, metavar="P")
+    add(
+        "--input-noise",
+        type=float,
+        default=defaults.input_noise,
+        metavar="SD",
+        help="std of Gaussian noise on the standardised inputs, in training and in every pass",
+    )
+    add("--activation", default=defaults.activation, metavar="NAME", help="default: relu")
+    for name, kind in (
+        ("epochs", int),
+        ("patience", int),
+        ("batch", int),
+        ("learning_rate", float),
+        ("weight_decay", float),
+        ("seed", int),
+    ):
+        default = getattr(defaults, name)
+        add(f"--{name.replace('_', '-')}", type=kind, default=default, help=f"default: {default}")
+
+
+def _add_show(commands: Any) -> None:
+    parser = _command(commands, "show", _show, "print a model's card in words", _SHOW_EXAMPLES)
+    parser.add_argument("folder", metavar="DIR", type=Path)
+
+
+def _command(
+    commands: Any,
+    name: str,
+    command: Callable[[argparse.Namespace], None],
+    summary: str,
+    examples: str,
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=summary,
+        description=summary,
+        epilog=examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(command=command)
+    return parser
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    options = TrainOptions(
+        hidden=arguments.hidden,
+        dropout=arguments.dropout,
+        input_dropout=arguments.input_dropout,
+        input_noise=arguments.input_noise,
+        activation=arguments.activation,
+        epochs=arguments.epochs,
+        patience=arguments.patience,
+        batch=arguments.batch,
+        learning_rate=arguments.learning_rate,
+        weight_decay=arguments.weight_decay,
+        seed=arguments.seed,
+    )
+    table = read_table(arguments.data, categorical=arguments.categorical)
+    with _ProgressBar(options.epochs) as bar:
+        card = train(
+            table,
+            arguments.target,
+            arguments.out,
+            name=arguments.name,
+            task=arguments.task,
+            missing=arguments.missing,
+            drop=arguments.drop,
+            options=options,
+            progress=bar.show,
+        )
+    print(describe(card))
+    print(f"\nsaved to {arguments.out}; serve it: python -m app --model {arguments.out}")
+
+
+def _show(arguments: argparse.Namespace) -> None:
+    print(describe(load(arguments.folder).card))
+
+
+def describe(card: Card) -> str:
+    """The card in words, for a terminal."""
+    record, shape = card.training, card.architecture
+    names = ", ".join(card.target.names)
+    lines = [
+        f"{card.name} (version {card.version}): {card.task} of {names}",
+        f"  features   {', '.join(feature.name for feature in card.features)}",
+        f"  network    {'-'.join(map(str, shape.hidden))} {shape.activation}, dropout "
+        f"{', '.join(f'{rate:g}' for rate in shape.dropout)} (input first)"
+        + (f", input noise {shape.input_noise:g}" if shape.input_noise else ""),
+        f"  trained    on {record.data}, seed {record.seed}, best epoch {record.best_epoch} of "
+        f"{record.epochs}",
+        "  rows       " + ", ".join(f"{part} {count}" for part, count in record.rows.items()),
+        "  held out   " + ", ".join(f"{name} {value:.4g}" for name, value in card.metrics.items()),
+    ]
+    if card.target.classes:
+        lines.insert(2, f"  classes    {', '.join(card.target.classes)}")
+    lines += [f"  note       {notice}" for notice in record.notices]
+    return "\n".join(lines)
+
+
+class _ProgressBar(AbstractContextManager["_ProgressBar"]):
+    """A tqdm bar over the epochs; it ends where training stops early."""
+
+    def __init__(self, epochs: int) -> None:
+        try:
+            from tqdm import tqdm
+        except ImportError:
+            self._bar: Any = nullcontext()
+            self.show: Callable[[Epoch], None] = lambda _: None
+        else:
+            self._bar = tqdm(total=epochs, unit="epoch", leave=False, disable=None)
+            self.show = self._advance
+
+    def _advance(self, epoch: Epoch) -> None:
+        self._bar.set_postfix(
+            train=f"{epoch.training_loss:.4f}",
+            validation=f"{epoch.validation_loss:.4f}",
+            best=epoch.best_epoch,
+            refresh=False,
+        )
+        self._bar.update()
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.__exit__(*error)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _widths(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(","))
+
+
+def _rates(text: str) -> tuple[float, ...]:
+    return tuple(float(part) for part in text.split(","))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,176 @@
+"""An artifact is a folder: `weights.safetensors` and `card.json`. Saved whole or not at all.
+
+Loading trusts nothing: the card is validated, the hash of the weights and the version are computed
+again, and shapes are compared before anything of the declared size is allocated. No pickle is read.
+"""
+
+import contextlib
+import json
+import math
+import os
+import shutil
+import tempfile
+from hashlib import sha256
+from itertools import pairwise
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from torch import Tensor
+
+from model.card import Card
+from model.errors import ArtifactError, InputError
+from model.network import MLP, MLPConfig
+
+WEIGHTS = "weights.safetensors"
+CARD = "card.json"
+_CARD_LIMIT_BYTES = 64 << 20
+
+
+def save(folder: str | Path, network: MLP, card: Card) -> Card:
+    """The card as it was written, with its weights' hash and its version.
+
+    The artifact appears under its name only when complete; an artifact that was there is replaced.
+    Raises ArtifactError where `folder` holds anything else.
+    """
+    folder = Path(folder)
+    check_destination(folder)
+    weights = safetensors.torch.save(
+        {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    )
+    card = card.model_copy(update={"weights_sha256": sha256(weights).hexdigest()})
+    card = card.model_copy(update={"version": card.content_hash()})
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        fresh.chmod(0o755)
+        _write(fresh / WEIGHTS, weights)
+        _write(fresh / CARD, card.model_dump_json(indent=1).encode() + b"\n")
+        _replace(folder, fresh)
+    except BaseException:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
+    return card
+
+
+def check_destination(folder: Path) -> None:
+    """Raise ArtifactError unless an artifact may be written there: call before a long training."""
+    if folder.is_dir() and all(entry.name in (WEIGHTS, CARD) for entry in folder.iterdir()):
+        return
+    if folder.exists():
+        raise ArtifactError(f"{folder} holds something that is not a model; choose another folder")
+
+
+def read(folder: str | Path) -> tuple[Card, MLP]:
+    """The verified card and network of an artifact; raises ArtifactError with what is wrong."""
+    folder = Path(folder)
+    card = _card(folder)
+    weights = _bytes(folder, WEIGHTS)
+    digest = sha256(weights).hexdigest()
+    if digest != card.weights_sha256:
+        raise ArtifactError(
+            f"{folder / WEIGHTS} is not the file that the card describes: its SHA-256 is "
+            f"{digest[:16]}..., the card says {card.weights_sha256[:16]}..."
+        )
+    if card.version != card.content_hash():
+        raise ArtifactError(
+            f"{folder / CARD} was changed after it was written: version {card.version!r} does not "
+            f"match its content, {card.content_hash()!r}"
+        )
+    return card, _network(folder, card, weights)
+
+
+def _network(folder: Path, card: Card, weights: bytes) -> MLP:
+    try:
+        config = card.config
+    except InputError as error:
+        raise ArtifactError(f"{folder / CARD}: architecture: {error}") from error
+    try:
+        tensors = safetensors.torch.load(weights)
+    except SafetensorError as error:
+        raise ArtifactError(f"{folder / WEIGHTS} is no safetensors file: {error}") from error
+    _check_tensors(folder, config, tensors)
+    with torch.device("meta"):
+        network = MLP(config)  # no memory, no random numbers
+    network.load_state_dict(tensors, assign=True)
+    return network.requires_grad_(False)
+
+
+def _check_tensors(folder: Path, config: MLPConfig, tensors: dict[str, Tensor]) -> None:
+    expected = _shapes(config)
+    for name in sorted(expected.keys() | tensors.keys()):
+        where = f"{folder / WEIGHTS}: tensor {name!r}"
+        if name not in tensors:
+            raise ArtifactError(f"{where} is missing")
+        if name not in expected:
+            raise ArtifactError(f"{where} has no place in the card's architecture")
+        tensor = tensors[name]
+        if tuple(tensor.shape) != expected[name]:
+            raise ArtifactError(
+                f"{where} has shape {list(tensor.shape)}, the card says {list(expected[name])}"
+            )
+        if tensor.dtype != torch.float32:
+            raise ArtifactError(f"{where} is {tensor.dtype}, not torch.float32")
+        if not math.isfinite(tensor.sum().item()) and not tensor.isfinite().all():
+            raise ArtifactError(f"{where} holds a number that is not finite")
+
+
+def _shapes(config: MLPConfig) -> dict[str, tuple[int, ...]]:
+    widths = (*config.site_widths, config.outputs)
+    shapes: dict[str, tuple[int, ...]] = {}
+    for layer, (fan_in, fan_out) in enumerate(pairwise(widths)):
+        shapes[f"layers.{layer}.weight"] = (fan_out, fan_in)
+        shapes[f"layers.{layer}.bias"] = (fan_out,)
+    return shapes
+
+
+def _card(folder: Path) -> Card:
+    content = _bytes(folder, CARD, limit=_CARD_LIMIT_BYTES)
+    try:
+        json.loads(content)
+        return Card.model_validate_json(content)
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ArtifactError(f"{folder / CARD} is not JSON: {error}") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join(map(str, first["loc"])) or "card"
+        raise ArtifactError(f"{folder / CARD}: {field}: {first['msg']}") from error
+
+
+def _bytes(folder: Path, name: str, limit: int | None = None) -> bytes:
+    path = folder / name
+    try:
+        real = path.resolve(strict=True)
+        if not real.is_relative_to(folder.resolve()):
+            raise ArtifactError(f"{path} is a link that leaves the folder, to {real}")
+        size = real.stat().st_size
+        if limit is not None and size > limit:
+            raise ArtifactError(f"{path} has {size} bytes; a card has at most {limit}")
+        return real.read_bytes()
+    except OSError as error:
+        raise ArtifactError(
+            f"{folder} is no model: {name} cannot be read ({error.strerror})"
+        ) from error
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _replace(folder: Path, fresh: Path) -> None:
+    """Put `fresh` in the place of `folder`; what was there comes back if that fails."""
+    old = fresh.with_name(fresh.name + "-old")
+    with contextlib.suppress(FileNotFoundError):
+        folder.rename(old)
+    try:
+        fresh.rename(folder)
+    except OSError:
+        if old.exists():
+            old.rename(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,162 @@
+"""The card: everything that is known of a model but its weights, as one checked document."""
+
+import hashlib
+import json
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from model.network import ActivationName, MLPConfig
+from model.table import CategoricalFeature, Feature, NumericFeature, Schema, Target
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+Width = Annotated[int, Field(ge=1, le=1 << 20)]
+Rate = Annotated[float, Field(ge=0, lt=1)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=()
+    )
+
+
+class NumericEntry(_Part):
+    """A numeric feature; `range` is what the training rows held, in the feature's own unit."""
+
+    name: str
+    kind: Literal["numeric"] = "numeric"
+    range: tuple[float, float]
+    mean: float
+    scale: Annotated[float, Field(gt=0)]
+    fill: float | None = None
+
+
+class CategoricalEntry(_Part):
+    """A categorical feature, one-hot encoded in the order of `categories`."""
+
+    name: str
+    kind: Literal["categorical"] = "categorical"
+    categories: Annotated[tuple[str, ...], Field(min_length=1)]
+    fill: str | None = None
+
+
+Entry = Annotated[NumericEntry | CategoricalEntry, Field(discriminator="kind")]
+
+
+class TargetEntry(_Part):
+    """What is predicted: several numbers with their standardisation, or one of several classes."""
+
+    names: Annotated[tuple[str, ...], Field(min_length=1)]
+    classes: tuple[str, ...] = ()
+    means: tuple[float, ...] = ()
+    scales: tuple[Annotated[float, Field(gt=0)], ...] = ()
+    units: tuple[str | None, ...] = ()
+
+
+class Architecture(_Part):
+    """The hidden layers; `dropout` has the input's rate first, then one per hidden layer."""
+
+    hidden: Annotated[tuple[Width, ...], Field(min_length=1, max_length=64)]
+    activation: ActivationName
+    dropout: tuple[Rate, ...]
+    input_noise: Annotated[float, Field(ge=0)] = 0.0
+
+
+class TrainingRecord(_Part):
+    """Where the weights come from; enough to train them again."""
+
+    data: str
+    data_sha256: str
+    seed: int
+    settings: dict[str, int | float | str]
+    rows: dict[str, int]  # by part of the split
+    epochs: int
+    best_epoch: int
+    notices: tuple[str, ...] = ()
+    versions: dict[str, str]
+
+
+class Card(_Part):
+    """A model's card. `version` is a hash of everything else on it, the weights' hash included."""
+
+    format: Literal[1] = 1
+    name: Name
+    version: str = ""
+    task: Literal["regression", "binary", "multiclass"]
+    features: Annotated[tuple[Entry, ...], Field(min_length=1)]
+    target: TargetEntry
+    architecture: Architecture
+    weights_sha256: str
+    training: TrainingRecord
+    metrics: dict[str, float]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        names = [feature.name for feature in self.features]
+        if len(set(names)) < len(names):
+            raise ValueError("two features have the same name")
+        if len(self.architecture.dropout) != len(self.architecture.hidden) + 1:
+            raise ValueError("architecture.dropout needs one rate per hidden layer and one before")
+        target, regression = self.target, self.task == "regression"
+        if regression and not len(target.names) == len(target.means) == len(target.scales):
+            raise ValueError("target.means and target.scales need one number per target")
+        if not regression and (len(target.names) != 1 or len(target.classes) < 2):
+            raise ValueError("a classifier has one target and at least two classes")
+        return self
+
+    @property
+    def schema_of_rows(self) -> Schema:
+        """How rows are checked and encoded."""
+        return Schema(tuple(_feature(entry) for entry in self.features))
+
+    @property
+    def target_of_rows(self) -> Target:
+        """How outputs are named and scaled."""
+        units = self.target.units or (None,) * len(self.target.names)
+        return Target(**{**self.target.model_dump(), "units": units})
+
+    @property
+    def config(self) -> MLPConfig:
+        """The network's shape and noise."""
+        outputs = len(self.target.classes) or len(self.target.names)
+        return MLPConfig(
+            inputs=self.schema_of_rows.width, outputs=outputs, **self.architecture.model_dump()
+        )
+
+    def content_hash(self) -> str:
+        """SHA-256 over the card's canonical JSON without `version`; its first 16 digits name it."""
+        content = self.model_dump(mode="json", exclude={"version"})
+        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+    def public(self) -> dict[str, Any]:
+        """The card for the outside, JSON-ready: all of it that is not bulk."""
+        return self.model_dump(mode="json")
+
+
+def feature_entries(schema: Schema) -> tuple[NumericEntry | CategoricalEntry, ...]:
+    """The card's entries of a schema's features."""
+    return tuple(
+        NumericEntry(name=f.name, range=(f.low, f.high), mean=f.mean, scale=f.scale, fill=f.fill)
+        if isinstance(f, NumericFeature)
+        else CategoricalEntry(name=f.name, categories=f.categories, fill=f.fill)
+        for f in schema.features
+    )
+
+
+def target_entry(target: Target) -> TargetEntry:
+    """The card's entry of a target."""
+    return TargetEntry(
+        names=target.names,
+        classes=target.classes,
+        means=target.means,
+        scales=target.scales,
+        units=target.units,
+    )
+
+
+def _feature(entry: NumericEntry | CategoricalEntry) -> Feature:
+    if isinstance(entry, CategoricalEntry):
+        return CategoricalFeature(entry.name, entry.categories, entry.fill)
+    low, high = entry.range
+    return NumericFeature(entry.name, entry.mean, entry.scale, low, high, entry.fill)

@@ -1,0 +1,156 @@
+"""From a table to an artifact: split, fit, measure on held-out rows, save."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from model.artifact import check_destination, save
+from model.card import Architecture, Card, TrainingRecord, feature_entries, target_entry
+from model.predictor import PredictOptions, Predictor
+from model.preparation import (
+    Split,
+    choose_target,
+    encode_table,
+    encode_target,
+    fit_schema,
+    fit_target,
+    split_rows,
+)
+from model.table import Schema, Table, Target
+from model.task import TASKS, TaskName
+from model.training import Epoch, Fit, Rows, TrainOptions, fit
+
+TEST_PASSES, TEST_SEED = 100, 0  # behind the held-out metrics
+
+
+def train(
+    table: Table,
+    targets: Sequence[str],
+    folder: str | Path,
+    *,
+    name: str | None = None,
+    task: str = "auto",
+    missing: str = "error",
+    drop: Sequence[str] = (),
+    options: TrainOptions | None = None,
+    progress: Callable[[Epoch], None] = lambda _: None,
+) -> Card:
+    """The card of a model trained on a table and saved in `folder`, with its held-out metrics.
+
+    Rows are split by the seed into disjoint training, validation (early stopping), calibration and
+    test parts. Raises DataError for a table that cannot be used, InputError for an option out of
+    its domain, ArtifactError for a folder that holds something else.
+    """
+    options = options or TrainOptions()
+    folder = Path(folder)
+    check_destination(folder)
+    data = _prepare(table, targets, task=task, missing=missing, drop=drop, seed=options.seed)
+    fitted = _fit(data, options, progress)
+    card = _card(data, fitted, options, name or folder.name)
+    metrics = _held_out(data, Predictor(card, fitted.network))
+    return save(folder, fitted.network, card.model_copy(update={"metrics": metrics}))
+
+
+@dataclass(frozen=True, slots=True)
+class _Data:
+    """A table made ready: what is predicted from what, encoded and split."""
+
+    table: Table
+    task: TaskName
+    target: Target
+    schema: Schema
+    notices: tuple[str, ...]
+    split: Split
+    x: np.ndarray  # [B, D] float32
+    y: np.ndarray  # [B, O] float64, or class indices [B] int64
+
+    def rows(self, index: np.ndarray) -> Rows:
+        y = torch.from_numpy(self.y[index])
+        return Rows(torch.from_numpy(self.x[index]), y if self.target.classes else y.float())
+
+
+def _prepare(
+    table: Table,
+    targets: Sequence[str],
+    *,
+    task: str,
+    missing: str,
+    drop: Sequence[str],
+    seed: int,
+) -> _Data:
+    task_name = choose_target(table, targets, task=task)
+    everything = fit_target(table, targets, task_name, np.arange(table.rows))
+    strata = encode_target(table, everything) if everything.classes else None
+    split = split_rows(table.rows, seed, strata=strata)
+    target = fit_target(table, targets, task_name, split.train)
+    features = [name for name in table.columns if name not in {*targets, *drop}]
+    schema, notices = fit_schema(table, features, split.train, missing=missing)
+    return _Data(
+        table=table,
+        task=task_name,
+        target=target,
+        schema=schema,
+        notices=notices,
+        split=split,
+        x=encode_table(table, schema),
+        y=encode_target(table, target),
+    )
+
+
+def _fit(data: _Data, options: TrainOptions, progress: Callable[[Epoch], None]) -> Fit:
+    task = TASKS[data.task]
+    return fit(
+        task,
+        data.rows(data.split.train),
+        data.rows(data.split.validation),
+        options.config(inputs=data.schema.width, outputs=task.outputs(data.target)),
+        options,
+        progress,
+    )
+
+
+def _card(data: _Data, fitted: Fit, options: TrainOptions, name: str) -> Card:
+    config = fitted.network.config
+    return Card(
+        name=name,
+        task=data.task,
+        features=feature_entries(data.schema),
+        target=target_entry(data.target),
+        architecture=Architecture(
+            hidden=config.hidden,
+            activation=config.activation,
+            dropout=config.dropout,
+            input_noise=config.input_noise,
+        ),
+        weights_sha256="",
+        training=TrainingRecord(
+            data=data.table.name,
+            data_sha256=data.table.sha256,
+            seed=options.seed,
+            settings=_settings(options),
+            rows={field.name: len(getattr(data.split, field.name)) for field in fields(Split)},
+            epochs=fitted.epochs,
+            best_epoch=fitted.best_epoch,
+            notices=data.notices,
+            versions={package: version(package) for package in ("torch", "numpy")},
+        ),
+        metrics={},
+    )
+
+
+def _settings(options: TrainOptions) -> dict[str, int | float | str]:
+    """What the architecture and the seed do not already say."""
+    names = ("epochs", "patience", "batch", "learning_rate", "weight_decay")
+    return {name: getattr(options, name) for name in names}
+
+
+def _held_out(data: _Data, predictor: Predictor) -> dict[str, float]:
+    """Metrics on the test rows, which nothing else has seen."""
+    test = data.split.test
+    options = PredictOptions(passes=TEST_PASSES, seed=TEST_SEED)
+    predictions = predictor.predict_encoded(data.x[test], options).rows
+    return TASKS[data.task].metrics(predictions, data.y[test], data.target)

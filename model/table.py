@@ -1,0 +1,327 @@
+"""Tables, and the schema by which rows of any origin become the network's input.
+
+Shapes: B rows, D encoded columns (a numeric feature is one, a categorical one per category).
+"""
+
+import math
+import reprlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from operator import itemgetter
+from typing import cast
+
+import numpy as np
+
+from model.errors import DataError, Detail, InputError
+
+MAX_DETAILS = 20
+MAX_LISTED = 20  # names in one message
+TOLERANCE = 1e-6  # in scales, for what float32 rounds: the training range itself is never outside
+
+FLOAT32_MAX = float(np.finfo(np.float32).max)
+
+Row = Mapping[str, object] | Sequence[object]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Named columns of equal length: float64 with nan for missing, or objects, str and None.
+
+    `lines` has the line of each row in its text file, for messages.
+    """
+
+    name: str
+    columns: dict[str, np.ndarray]
+    sha256: str
+    lines: np.ndarray | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def rows(self) -> int:
+        """The number of rows."""
+        return len(next(iter(self.columns.values()), ()))
+
+    def column(self, name: str) -> np.ndarray:
+        """The column; raises DataError that lists the columns there are."""
+        if name not in self.columns:
+            known = listed(list(self.columns))
+            raise DataError(f"{self.name} has no column {name!r}; its columns are {known}")
+        return self.columns[name]
+
+    def fault(self, row: int, name: str, message: str) -> DataError:
+        """An error that places a cell; `row` counts from 0, as arrays do, the message from 1."""
+        line = "" if self.lines is None else f" (line {self.lines[row]})"
+        return DataError(f"{self.name}, row {row + 1}{line}, column {name!r}: {message}")
+
+
+@dataclass(frozen=True, slots=True)
+class NumericFeature:
+    """A number, encoded as (value - mean) / scale.
+
+    `low` and `high` are the training range; `fill` stands in for a missing value, and None makes a
+    missing value an error.
+    """
+
+    name: str
+    mean: float
+    scale: float
+    low: float
+    high: float
+    fill: float | None = None
+
+    @property
+    def width(self) -> int:
+        """Encoded columns."""
+        return 1
+
+    def column(self, cells: list[object]) -> Sequence[float]:
+        """The cells as numbers; raises TypeError at once, without a word, if any cell is odd."""
+        if not set(map(type, cells)) <= {int, float}:
+            raise TypeError
+        return cast("list[float]", cells)
+
+    def plain(self, cell: object) -> float | None:
+        """The cell, known to be without fault, as a built-in type."""
+        return None if cell is None else float(cast("float", cell))
+
+    def fault(self, cell: object) -> str | None:
+        """What is wrong with the cell, to follow "feature 'x' "; None where nothing is."""
+        if cell is None:
+            return None if self.fill is not None else "is null; the model needs a number"
+        if isinstance(cell, bool) or not isinstance(cell, int | float | np.integer | np.floating):
+            return f"is {shown(cell)}, which is not a number"
+        try:
+            value = float(cell)
+        except OverflowError:
+            value = math.inf
+        if not math.isfinite(value) and isinstance(cell, float | np.floating):
+            return f"is {value}; it must be finite"
+        z = (value - self.mean) / self.scale
+        if abs(z) <= FLOAT32_MAX:
+            return None
+        training = f"{self.low:g} to {self.high:g}"
+        return f"is {shown(cell)}, which lies too far from the training range, {training}"
+
+
+@dataclass(frozen=True, slots=True)
+class CategoricalFeature:
+    """One of several texts, encoded as a column of 0 and 1 for each category."""
+
+    name: str
+    categories: tuple[str, ...]
+    fill: str | None = None
+
+    @property
+    def width(self) -> int:
+        """Encoded columns."""
+        return len(self.categories)
+
+    def column(self, cells: list[object]) -> Sequence[float]:
+        """The cells as indices of categories; raises TypeError or KeyError if any cell is odd."""
+        if not set(map(type, cells)) <= {str}:
+            raise TypeError
+        index: dict[object, int] = {category: at for at, category in enumerate(self.categories)}
+        return [index[cell] for cell in cells]
+
+    def plain(self, cell: object) -> str | None:
+        """The cell, known to be without fault, as a built-in type."""
+        return None if cell is None else str(cell)
+
+    def fault(self, cell: object) -> str | None:
+        """What is wrong with the cell, to follow "feature 'x' "; None where nothing is."""
+        if cell is None:
+            wrong = None if self.fill is not None else "is null"
+        elif not isinstance(cell, str):
+            wrong = f"is {shown(cell)}, which is not a text"
+        else:
+            wrong = None if cell in self.categories else f"has the unknown category {shown(cell)}"
+        return wrong and f"{wrong}; known: {listed(self.categories)}"
+
+
+Feature = NumericFeature | CategoricalFeature
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is predicted. Regression: a mean, a scale and a unit for each name, and no classes.
+
+    Classification: one name and its classes, no means and no scales.
+    """
+
+    names: tuple[str, ...]
+    classes: tuple[str, ...]
+    means: tuple[float, ...]
+    scales: tuple[float, ...]
+    units: tuple[str | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """The features, in the network's order."""
+
+    features: tuple[Feature, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The features' names."""
+        return tuple(feature.name for feature in self.features)
+
+    @property
+    def width(self) -> int:
+        """The number of encoded columns, D."""
+        return sum(feature.width for feature in self.features)
+
+    def encode(self, rows: Sequence[Row]) -> np.ndarray:
+        """The rows as the network takes them, float32 [B, D].
+
+        Rows are objects keyed by feature name, or arrays in the schema's order; not both. Raises
+        InputError with a detail per fault, at most 20.
+        """
+        try:
+            return self._encode_plain(rows)
+        except (LookupError, TypeError, ValueError, OverflowError):
+            pass  # a fault somewhere, or a harmless type that only looks odd: walk the cells
+        return self._encode_plain(_checked(self, rows))
+
+    def assemble(self, columns: Sequence[Sequence[float] | np.ndarray]) -> np.ndarray:
+        """Encoded rows, float32 [B, D], from a column per feature: numbers, or category indices.
+
+        Not finite where a number is missing or overflows float32; the caller looks.
+        """
+        x = np.zeros((len(columns[0]), self.width), dtype=np.float32)  # [B, D]
+        numbers, at = [], 0
+        for feature, column in zip(self.features, columns, strict=True):
+            if isinstance(feature, NumericFeature):
+                numbers.append(column)
+            else:
+                x[np.arange(len(x)), np.asarray(column, dtype=np.intp) + at] = 1
+            at += feature.width
+        if numbers:
+            numeric, positions = self.numeric()
+            _, _, mean, scale = _statistics(numeric)
+            block = np.array(numbers, dtype=np.float64).T  # [B, numeric features]
+            with np.errstate(over="ignore", invalid="ignore"):
+                x[:, positions] = (block - mean) / scale
+        return x
+
+    def outside(self, x: np.ndarray) -> list[tuple[str, ...]]:
+        """For each encoded row its codes "outside_training_range:<feature>"."""
+        numeric, positions = self.numeric()
+        low, high, mean, scale = _statistics(numeric)
+        low, high = (low - mean) / scale, (high - mean) / scale
+        z = x[:, positions].astype(np.float64)  # [B, numeric features]
+        beyond = (z < low - TOLERANCE * (1 + abs(low))) | (z > high + TOLERANCE * (1 + abs(high)))
+        codes: list[tuple[str, ...]] = [()] * len(x)
+        for row in np.flatnonzero(beyond.any(axis=1)):
+            at = np.flatnonzero(beyond[row])
+            codes[row] = tuple(f"outside_training_range:{numeric[i].name}" for i in at)
+        return codes
+
+    def numeric(self) -> tuple[list[NumericFeature], list[int]]:
+        """The numeric features, and the encoded column of each."""
+        found, at = [], 0
+        for feature in self.features:
+            if isinstance(feature, NumericFeature):
+                found.append((feature, at))
+            at += feature.width
+        return [feature for feature, _ in found], [at for _, at in found]
+
+    def _encode_plain(self, rows: Sequence[Row]) -> np.ndarray:
+        """The encoded rows, if all is built-in types and faultless; otherwise it just raises."""
+        kinds = set(map(type, rows))
+        by_name = kinds == {dict}
+        if not (by_name or kinds <= {list, tuple}) or set(map(len, rows)) != {len(self.features)}:
+            raise TypeError
+        columns = []
+        for position, feature in enumerate(self.features):
+            cells = list(map(itemgetter(feature.name if by_name else position), rows))
+            if feature.fill is not None and None in cells:
+                cells = [feature.fill if cell is None else cell for cell in cells]
+            columns.append(feature.column(cells))
+        x = self.assemble(columns)
+        if not np.isfinite(x).all():
+            raise ValueError
+        return x
+
+
+def label(value: str | float) -> str:
+    """A value as a category or class: a text as it is, a whole number without a point."""
+    if isinstance(value, str):
+        return value
+    return str(int(value)) if value == value // 1 else repr(value)
+
+
+def shown(value: object) -> str:
+    """A value for a message: short and printable, whatever was sent."""
+    try:
+        return reprlib.repr(value)
+    except ValueError:  # an integer of more digits than Python agrees to print
+        return "a huge integer"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names for a message: "a, b, c", the first 20 of many."""
+    head = ", ".join(names[:MAX_LISTED])
+    return head if len(names) <= MAX_LISTED else f"{head}, ... ({len(names)} in all)"
+
+
+def _statistics(features: Sequence[NumericFeature]) -> np.ndarray:
+    """Rows low, high, mean and scale, float64 [4, features]."""
+    values = [(feature.low, feature.high, feature.mean, feature.scale) for feature in features]
+    return np.array(values, dtype=np.float64).reshape(-1, 4).T
+
+
+def _checked(schema: Schema, rows: Sequence[Row]) -> list[Row]:
+    """The rows as lists of built-in types; raises InputError with every fault."""
+    faults = list(islice(_faults(schema, rows), MAX_DETAILS))
+    if faults:
+        where = ".".join(faults[0].field.split(".")[:2])
+        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+        raise InputError(f"{where}: {faults[0].message}{more}", faults)
+    checked: list[Row] = []
+    for row in rows:
+        cells = [row[name] for name in schema.names] if isinstance(row, Mapping) else row
+        checked.append([f.plain(cell) for f, cell in zip(schema.features, cells, strict=True)])
+    return checked
+
+
+def _faults(schema: Schema, rows: Sequence[Row]) -> Iterator[Detail]:
+    """Every fault, row by row."""
+    if not len(rows):
+        yield Detail("rows", "there are no rows; at least one is needed")
+    by_name = [isinstance(row, Mapping) for row in rows]
+    for number, row in enumerate(rows):
+        where = f"rows.{number}"
+        if isinstance(row, Mapping):
+            yield from _object_faults(schema, row, where)
+        elif not isinstance(row, list | tuple | np.ndarray):
+            yield Detail(where, f"{shown(row)} is neither an object nor an array of values")
+        elif len(row) != len(schema.features):
+            expected = f"{len(schema.features)}: {listed(schema.names)}"
+            yield Detail(where, f"the row has {len(row)} values; the model expects {expected}")
+        else:
+            for feature, cell in zip(schema.features, row, strict=True):
+                yield from _cell_fault(feature, cell, where)
+        if by_name[number] != by_name[0]:
+            yield Detail(where, "rows must be all objects or all arrays; the first is of the other")
+
+
+def _object_faults(schema: Schema, row: Mapping[str, object], where: str) -> Iterator[Detail]:
+    expected = f"the model expects {listed(schema.names)}"
+    for feature in schema.features:
+        if feature.name in row:
+            yield from _cell_fault(feature, row[feature.name], where)
+        else:
+            message = f"feature {feature.name!r} is missing; {expected}"
+            yield Detail(f"{where}.{feature.name}", message)
+    known = set(schema.names)
+    for name in row:
+        if name not in known:  # the sender's own text: only its printable form goes back
+            message = f"unknown feature {shown(name)}; {expected}"
+            yield Detail(f"{where}.{shown(name)[1:-1]}", message)
+
+
+def _cell_fault(feature: Feature, cell: object, where: str) -> Iterator[Detail]:
+    fault = feature.fault(cell)
+    if fault:
+        yield Detail(f"{where}.{feature.name}", f"feature {feature.name!r} {fault}")

@@ -1,0 +1,45 @@
+"""What a set of passes tells, and the uncertainty measures: formulas on tensors, nothing else.
+
+Shapes: P passes, B rows, V values of one pass (targets, or class probabilities and their entropy).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Mean and variance over the passes and their Monte-Carlo standard errors, [B, V] float64."""
+
+    mean: Tensor
+    variance: Tensor
+    mean_error: Tensor
+    variance_error: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Passes:
+    """Everything that the passes over B rows left behind, before a task gives it meaning."""
+
+    estimate: Estimate
+    deterministic: Tensor  # [B, V], dropout off
+    counts: Sequence[int]  # passes taken by each row
+    warnings: Sequence[tuple[str, ...]]  # of each row
+    samples: Tensor | None = None  # [P, B, V], where asked for
+
+
+def entropy(probabilities: Tensor) -> Tensor:
+    """Shannon entropy in nats over the last axis, [..., K] -> [...]; 0 log 0 is 0."""
+    surprise: Tensor = torch.special.entr(probabilities)
+    return surprise.sum(-1)
+
+
+def mutual_information(predictive: Tensor, expected: Tensor) -> Tensor:
+    """Predictive minus expected entropy in nats: how much the passes disagree (BALD).
+
+    Houlsby et al. 2011. Where the passes agree, rounding may push it below 0: it is clipped there.
+    """
+    return (predictive - expected).clamp_min(0)
