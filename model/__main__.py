@@ -78,6 +78,12 @@ def _add_train(commands: Any) -> None:
         choices=("error", "impute"),
         help="missing cells: refuse them, or fill in the median or the most frequent category",
     )
+    _add_network(parser, defaults)
+    _add_fitting(parser, defaults)
+
+
+def _add_network(parser: argparse.ArgumentParser, defaults: TrainOptions) -> None:
+    add = parser.add_argument
     add("--hidden", type=_widths, default=defaults.hidden, metavar="W,W", help="default: 50,50")
     add(
         "--dropout",
@@ -95,6 +101,9 @@ def _add_train(commands: Any) -> None:
         help="std of Gaussian noise on the standardised inputs, in training and in every pass",
     )
     add("--activation", default=defaults.activation, metavar="NAME", help="default: relu")
+
+
+def _add_fitting(parser: argparse.ArgumentParser, defaults: TrainOptions) -> None:
     for name, kind in (
         ("epochs", int),
         ("patience", int),
@@ -104,7 +113,8 @@ def _add_train(commands: Any) -> None:
         ("seed", int),
     ):
         default = getattr(defaults, name)
-        add(f"--{name.replace('_', '-')}", type=kind, default=default, help=f"default: {default}")
+        flag = f"--{name.replace('_', '-')}"
+        parser.add_argument(flag, type=kind, default=default, help=f"default: {default}")
 
 
 def _add_show(commands: Any) -> None:
@@ -144,7 +154,7 @@ def _train(arguments: argparse.Namespace) -> None:
         weight_decay=arguments.weight_decay,
         seed=arguments.seed,
     )
-    table = read_table(arguments.data, categorical=arguments.categorical)
+    table = read_table(arguments.data, categorical=arguments.categorical, drop=arguments.drop)
     with _ProgressBar(options.epochs) as bar:
         card = train(
             table,
@@ -153,7 +163,6 @@ def _train(arguments: argparse.Namespace) -> None:
             name=arguments.name,
             task=arguments.task,
             missing=arguments.missing,
-            drop=arguments.drop,
             options=options,
             progress=bar.show,
         )
@@ -217,11 +226,17 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _widths(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split(","))
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of widths like 64,64") from None
 
 
 def _rates(text: str) -> tuple[float, ...]:
-    return tuple(float(part) for part in text.split(","))
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of rates like 0.1,0.2") from None
 
 
 if __name__ == "__main__":

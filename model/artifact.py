@@ -26,6 +26,7 @@ from model.network import MLP, MLPConfig
 
 WEIGHTS = "weights.safetensors"
 CARD = "card.json"
+_FILES = {WEIGHTS, CARD}
 _CARD_LIMIT_BYTES = 64 << 20
 
 
@@ -33,34 +34,37 @@ def save(folder: str | Path, network: MLP, card: Card) -> Card:
     """The card as it was written, with its weights' hash and its version.
 
     The artifact appears under its name only when complete; an artifact that was there is replaced.
-    Raises ArtifactError where `folder` holds anything else.
+    Raises ArtifactError where `folder` holds anything else, or cannot be written.
     """
-    folder = Path(folder)
+    folder = Path(folder).resolve()  # a link is followed, not replaced
     check_destination(folder)
     weights = safetensors.torch.save(
         {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     )
     card = card.model_copy(update={"weights_sha256": sha256(weights).hexdigest()})
     card = card.model_copy(update={"version": card.content_hash()})
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    files = {WEIGHTS: weights, CARD: card.model_dump_json(indent=1).encode() + b"\n"}
     try:
-        fresh.chmod(0o755)
-        _write(fresh / WEIGHTS, weights)
-        _write(fresh / CARD, card.model_dump_json(indent=1).encode() + b"\n")
-        _replace(folder, fresh)
-    except BaseException:
-        shutil.rmtree(fresh, ignore_errors=True)
-        raise
+        _save(folder, files)
+    except OSError as error:
+        raise ArtifactError(f"{folder} cannot be written: {error.strerror}") from error
     return card
 
 
 def check_destination(folder: Path) -> None:
     """Raise ArtifactError unless an artifact may be written there: call before a long training."""
-    if folder.is_dir() and all(entry.name in (WEIGHTS, CARD) for entry in folder.iterdir()):
-        return
-    if folder.exists():
-        raise ArtifactError(f"{folder} holds something that is not a model; choose another folder")
+    try:
+        if folder.exists():
+            is_model = folder.is_dir() and {e.name for e in folder.iterdir()} in (set(), _FILES)
+            problem = None if is_model else "it holds something that is not a model"
+        else:
+            parent = next(above for above in folder.absolute().parents if above.exists())
+            writable = parent.is_dir() and os.access(parent, os.W_OK)
+            problem = None if writable else f"{parent} is no folder that can be written to"
+    except OSError as error:
+        problem = error.strerror
+    if problem:
+        raise ArtifactError(f"{folder} cannot be written: {problem}; choose another folder")
 
 
 def read(folder: str | Path) -> tuple[Card, MLP]:
@@ -91,6 +95,8 @@ def _network(folder: Path, card: Card, weights: bytes) -> MLP:
         tensors = safetensors.torch.load(weights)
     except SafetensorError as error:
         raise ArtifactError(f"{folder / WEIGHTS} is no safetensors file: {error}") from error
+    except KeyError as error:  # a number format that safetensors knows and torch does not
+        raise ArtifactError(f"{folder / WEIGHTS} holds {error} numbers, not F32") from error
     _check_tensors(folder, config, tensors)
     with torch.device("meta"):
         network = MLP(config)  # no memory, no random numbers
@@ -131,12 +137,12 @@ def _card(folder: Path) -> Card:
     try:
         json.loads(content)
         return Card.model_validate_json(content)
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ArtifactError(f"{folder / CARD} is not JSON: {error}") from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(map(str, first["loc"])) or "card"
         raise ArtifactError(f"{folder / CARD}: {field}: {first['msg']}") from error
+    except (ValueError, RecursionError) as error:
+        raise ArtifactError(f"{folder / CARD} is not JSON: {error}") from error
 
 
 def _bytes(folder: Path, name: str, limit: int | None = None) -> bytes:
@@ -145,6 +151,8 @@ def _bytes(folder: Path, name: str, limit: int | None = None) -> bytes:
         real = path.resolve(strict=True)
         if not real.is_relative_to(folder.resolve()):
             raise ArtifactError(f"{path} is a link that leaves the folder, to {real}")
+        if not real.is_file():
+            raise ArtifactError(f"{path} is not a file")
         size = real.stat().st_size
         if limit is not None and size > limit:
             raise ArtifactError(f"{path} has {size} bytes; a card has at most {limit}")
@@ -153,6 +161,21 @@ def _bytes(folder: Path, name: str, limit: int | None = None) -> bytes:
         raise ArtifactError(
             f"{folder} is no model: {name} cannot be read ({error.strerror})"
         ) from error
+    except RuntimeError as error:  # how pathlib of Python 3.11 and 3.12 reports it
+        raise ArtifactError(f"{path} is a link that leads to itself") from error
+
+
+def _save(folder: Path, files: dict[str, bytes]) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        fresh.chmod(0o755)
+        for name, content in files.items():
+            _write(fresh / name, content)
+        _replace(folder, fresh)
+    except BaseException:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -165,12 +188,12 @@ def _write(path: Path, content: bytes) -> None:
 def _replace(folder: Path, fresh: Path) -> None:
     """Put `fresh` in the place of `folder`; what was there comes back if that fails."""
     old = fresh.with_name(fresh.name + "-old")
-    with contextlib.suppress(FileNotFoundError):
-        folder.rename(old)
     try:
+        with contextlib.suppress(FileNotFoundError):
+            folder.rename(old)
         fresh.rename(folder)
-    except OSError:
-        if old.exists():
+    except BaseException:
+        if old.exists() and not folder.exists():
             old.rename(folder)
         raise
     shutil.rmtree(old, ignore_errors=True)

@@ -9,9 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from model.network import ActivationName, MLPConfig
 from model.table import CategoricalFeature, Feature, NumericFeature, Schema, Target
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"  # safe in a URL and in a file name
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Width = Annotated[int, Field(ge=1, le=1 << 20)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
+TargetScale = Annotated[float, Field(ge=1e-100, le=1e100)]  # so that its square is a number too
 
 
 class _Part(BaseModel):
@@ -30,6 +32,12 @@ class NumericEntry(_Part):
     scale: Annotated[float, Field(gt=0)]
     fill: float | None = None
 
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.range[0] > self.range[1]:
+            raise ValueError("range must not end below its start")
+        return self
+
 
 class CategoricalEntry(_Part):
     """A categorical feature, one-hot encoded in the order of `categories`."""
@@ -38,6 +46,14 @@ class CategoricalEntry(_Part):
     kind: Literal["categorical"] = "categorical"
     categories: Annotated[tuple[str, ...], Field(min_length=1)]
     fill: str | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(set(self.categories)) < len(self.categories):
+            raise ValueError("two categories are the same")
+        if self.fill is not None and self.fill not in self.categories:
+            raise ValueError("fill is not one of the categories")
+        return self
 
 
 Entry = Annotated[NumericEntry | CategoricalEntry, Field(discriminator="kind")]
@@ -49,8 +65,17 @@ class TargetEntry(_Part):
     names: Annotated[tuple[str, ...], Field(min_length=1)]
     classes: tuple[str, ...] = ()
     means: tuple[float, ...] = ()
-    scales: tuple[Annotated[float, Field(gt=0)], ...] = ()
+    scales: tuple[TargetScale, ...] = ()
     units: tuple[str | None, ...] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for field, values in (("names", self.names), ("classes", self.classes)):
+            if len(set(values)) < len(values):
+                raise ValueError(f"two of the {field} are the same")
+        if self.units and len(self.units) != len(self.names):
+            raise ValueError("units need one entry per target")
+        return self
 
 
 class Architecture(_Part):
@@ -97,11 +122,12 @@ class Card(_Part):
             raise ValueError("two features have the same name")
         if len(self.architecture.dropout) != len(self.architecture.hidden) + 1:
             raise ValueError("architecture.dropout needs one rate per hidden layer and one before")
-        target, regression = self.target, self.task == "regression"
-        if regression and not len(target.names) == len(target.means) == len(target.scales):
-            raise ValueError("target.means and target.scales need one number per target")
-        if not regression and (len(target.names) != 1 or len(target.classes) < 2):
-            raise ValueError("a classifier has one target and at least two classes")
+        target, classes = self.target, len(self.target.classes)
+        if self.task == "regression":
+            if classes or not len(target.names) == len(target.means) == len(target.scales):
+                raise ValueError("a regression has a mean and a scale per target, and no classes")
+        elif len(target.names) != 1 or classes < 2 or (self.task == "binary" and classes > 2):
+            raise ValueError("a classifier has one target of two classes, multiclass of any number")
         return self
 
     @property

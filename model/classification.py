@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from model.table import Target
-from model.uncertainty import Passes, entropy, mutual_information
+from model.uncertainty import Estimate, Passes, entropy, mutual_information
 
 ByClass = dict[str, float]
 
@@ -36,6 +36,8 @@ class ClassificationPrediction:
 class Classification:
     """The task of choosing one of K classes; the network's outputs are logits."""
 
+    plain_because: str | None = "the reduced estimator needs a linear head; a softmax is none"
+
     def outputs(self, target: Target) -> int:
         """One logit per class, for two classes too."""
         return len(target.classes)
@@ -51,6 +53,11 @@ class Classification:
         """
         probabilities = outputs.softmax(-1)
         return torch.cat([probabilities, entropy(probabilities)[..., None]], dim=-1)
+
+    def relative_error(self, estimate: Estimate) -> Tensor:
+        """That of the class whose probability varies most, [B]; the others hardly count."""
+        most = estimate.variance[:, :-1].argmax(-1, keepdim=True)  # [B, 1]
+        return estimate.relative_error.gather(-1, most)[:, 0]
 
     def summarise(
         self,

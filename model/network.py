@@ -96,6 +96,11 @@ class MLPConfig:
         )
 
     @property
+    def spreads(self) -> tuple[float, ...]:
+        """Each site's variance of the mask, p/(1-p), by the exact rate."""
+        return tuple(level / (LEVELS - level) for level in self.drop_levels)
+
+    @property
     def stochastic(self) -> bool:
         """Whether two passes can differ at all."""
         return self.input_noise > 0 or any(self.drop_levels)
@@ -111,6 +116,7 @@ class Noise:
 
     masks: tuple[Tensor | None, ...]
     inputs: Tensor | None = None
+    passes: int = 1
 
 
 class MLP(nn.Module):
@@ -134,14 +140,17 @@ class MLP(nn.Module):
         Layers before the first noise are computed once per row: the pass axis appears by
         broadcasting with the first mask.
         """
-        masks = noise.masks if noise else (None,) * len(self.layers)
-        if noise and noise.inputs is not None:
-            x = x + noise.inputs  # [P, B, D]
         activate = ACTIVATIONS[self.config.activation]
-        for depth, (layer, mask) in enumerate(zip(self.layers, masks, strict=True)):
-            if depth:
-                x = activate(x)
-            if mask is not None:
-                x = x * mask  # [P, B, H]
-            x = layer(x)
-        return x
+        for site in range(len(self.layers)):
+            x = self.preactivation(site, activate(x) if site else x, noise)
+        return x.expand(noise.passes, *x.shape[-2:]) if noise else x
+
+    def preactivation(self, site: int, h: Tensor, noise: Noise | None = None) -> Tensor:
+        """The linear layer after a site, of the site's activation h [(P,) B, H] under its noise."""
+        mask = noise.masks[site] if noise else None
+        if noise and noise.inputs is not None and site == 0:
+            h = h + noise.inputs  # [P, B, D]
+        if mask is not None:
+            h = h * mask  # [P, B, H]
+        z: Tensor = self.layers[site](h)
+        return z

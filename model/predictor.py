@@ -1,7 +1,7 @@
 """From rows to predictions with uncertainty: the whole path on one screen."""
 
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -13,17 +13,19 @@ from torch import Tensor
 from model.artifact import read
 from model.card import Card
 from model.errors import Detail, InputError
-from model.moments import plain
+from model.estimation import Batch, PlainSampler, ReducedSampler, Sampler, sample, sample_until
 from model.network import MLP
+from model.reduced import integrated, is_exact
 from model.sampling import run
 from model.task import TASKS, Prediction, TaskName
-from model.uncertainty import Passes
+from model.uncertainty import Estimate, Passes
 
 Estimator = Literal["plain", "reduced"]
 MaskScope = Literal["shared", "per_row"]
 Row = Mapping[str, Any] | Sequence[Any]
 
 SEED_LIMIT = 1 << 63
+FRESH_SEEDS = 1 << 53  # a fresh seed survives JSON readers that hold numbers as doubles
 ROWS_AT_ONCE = 1024  # bounds the memory of a large request; no answer depends on it
 
 
@@ -32,16 +34,18 @@ class PredictOptions:
     """How to predict; equal options may share a batch.
 
     `passes`: stochastic forward passes N >= 2. `seed`: in [0, 2^63), or None for a fresh one.
-    `coverage`: in (0, 1), of the region around each prediction. `estimator`: `plain` is the sample
-    mean and variance of the passes. `masks`: `shared` draws one thinned network per pass for all
-    rows, `per_row` fresh masks for every row. `tolerance`: not offered yet. `samples`: also return
-    every pass's output. Raises InputError naming the option.
+    `coverage`: in (0, 1), of the region around each prediction. `estimator`: `reduced` has the
+    expectations of `plain`, the sample mean and variance of the passes, with less Monte-Carlo
+    error. `masks`: `shared` draws one thinned network per pass for all rows, `per_row` fresh masks
+    for every row. `tolerance`: above 0; a row stops once the relative Monte-Carlo standard error of
+    its std is at most this, and `passes` is the ceiling. `samples`: also return every pass's
+    output. Raises InputError naming the option.
     """
 
     passes: int = 100
     seed: int | None = None
     coverage: float = 0.9
-    estimator: Estimator = "plain"
+    estimator: Estimator = "reduced"
     masks: MaskScope = "shared"
     tolerance: float | None = None
     samples: bool = False
@@ -55,18 +59,13 @@ class PredictOptions:
                 f"lies in [0, 2^63), not {self.seed}",
             ),
             (0 < self.coverage < 1, "coverage", f"lies in (0, 1), not {self.coverage}"),
+            _choice("estimator", self.estimator, get_args(Estimator)),
+            _choice("masks", self.masks, get_args(MaskScope)),
             (
-                self.estimator in get_args(Estimator),
-                "estimator",
-                f"{self.estimator!r} is not one of {', '.join(get_args(Estimator))}",
+                self.tolerance is None or self.tolerance > 0,
+                "tolerance",
+                f"is above 0, not {self.tolerance}",
             ),
-            (
-                self.masks in get_args(MaskScope),
-                "masks",
-                f"{self.masks!r} is not one of {', '.join(get_args(MaskScope))}",
-            ),
-            (self.estimator != "reduced", "estimator", "'reduced' is not offered yet; use 'plain'"),
-            (self.tolerance is None, "tolerance", "adaptive passes are not offered yet; use null"),
         ):
             if not ok:
                 raise InputError(f"{field}: {message}", [Detail(field, message)])
@@ -74,7 +73,11 @@ class PredictOptions:
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """The predictions of all rows, and what it takes to get the same numbers again."""
+    """The predictions of all rows, and what it takes to get the same numbers again.
+
+    `passes`: the most that any row took. `stopped`: `tolerance` where every row met it.
+    `estimator`: the one that was used; where that is not the one asked for, `note` says why.
+    """
 
     task: TaskName
     passes: int
@@ -83,6 +86,7 @@ class Predictions:
     estimator: Estimator
     masks: MaskScope
     rows: tuple[Prediction, ...]
+    note: str | None = None
 
 
 class Predictor:
@@ -108,52 +112,80 @@ class Predictor:
         return self._schema.encode(rows)
 
     def predict_encoded(self, x: np.ndarray, options: PredictOptions) -> Predictions:
-        """A prediction for every row of `encode`'s x [B, D]."""
-        seed = secrets.randbelow(SEED_LIMIT) if options.seed is None else options.seed
-        rows: list[Prediction] = []
+        """A prediction for every row of `encode`'s x [B, D].
+
+        Raises InputError naming a row on which the network overflows.
+        """
+        seed = secrets.randbelow(FRESH_SEEDS) if options.seed is None else options.seed
+        starts = range(0, len(x), ROWS_AT_ONCE)
         with torch.inference_mode():
-            for start in range(0, len(x), ROWS_AT_ONCE):
-                block = x[start : start + ROWS_AT_ONCE]
-                passes = self._run(block, start, seed, options)
-                rows += self._task.summarise(passes, self._target, options.coverage)
+            parts = [self._run(x[i : i + ROWS_AT_ONCE], i, seed, options) for i in starts]
+            rows = [
+                row
+                for part in parts
+                for row in self._task.summarise(part, self._target, options.coverage)
+            ]
+        met = options.tolerance is not None and all(part.settled for part in parts)
+        estimator = self._estimator(options)
         return Predictions(
             task=self.card.task,
-            passes=options.passes,
-            stopped="passes",
+            passes=max((row.passes for row in rows), default=0) if met else options.passes,
+            stopped="tolerance" if met else "passes",
             seed=seed,
-            estimator=options.estimator,
+            estimator=estimator,
             masks=options.masks,
             rows=tuple(rows),
+            note=None if estimator == options.estimator else self._task.plain_because,
         )
 
     def _run(self, x: np.ndarray, start: int, seed: int, options: PredictOptions) -> Passes:
+        """What the passes over a block of rows, the first of them number `start`, leave behind."""
         inputs = torch.from_numpy(x).to(self._device)  # [B, D]
         numbers = None
         if options.masks == "per_row":
             numbers = torch.arange(start, start + len(x), device=self._device)
-        chunks: Iterator[Tensor] = (
-            self._task.values(outputs)  # [p, B, V]
-            for outputs in run(
-                self._network, inputs, seed, passes=range(options.passes), rows=numbers
-            )
-        )
-        samples: Tensor | None = None
-        if options.samples:
-            samples = torch.cat(list(chunks))  # [P, B, V]
-            chunks = iter([samples])
-        estimate = plain(chunks)
-        deterministic = self._task.values(self._network(inputs)).double()  # [B, V]
-        _check_finite(start, estimate.mean, estimate.variance, estimate.variance_error)
+        batch = Batch(inputs, seed, numbers)
+        estimate, counts, settled = self._estimate(batch, options)
+        _check_finite(start, estimate)
+        off = () if self._network.config.stochastic else ("no_dropout",)
         return Passes(
             estimate=estimate,
-            deterministic=deterministic,
-            counts=[options.passes] * len(x),
-            warnings=[(*self._warnings(), *codes) for codes in self._schema.outside(x)],
-            samples=samples,
+            deterministic=self._task.values(self._network(inputs)).double(),  # [B, V]
+            counts=counts,
+            settled=settled,
+            warnings=[off + codes for codes in self._schema.outside(x)],
+            samples=self._samples(batch, options.passes) if options.samples else None,
         )
 
-    def _warnings(self) -> tuple[str, ...]:
-        return () if self._network.config.stochastic else ("no_dropout",)
+    def _estimator(self, options: PredictOptions) -> Estimator:
+        """The one that applies to this task."""
+        return "plain" if self._task.plain_because else options.estimator
+
+    def _estimate(self, batch: Batch, options: PredictOptions) -> tuple[Estimate, list[int], bool]:
+        """The estimate, each row's number of passes, and whether all met the tolerance."""
+        network, rows = self._network, len(batch.x)
+        reduced = self._estimator(options) == "reduced"
+        if reduced and is_exact(network.config):
+            return integrated(network, batch.x), [0] * rows, True
+        sampler: Sampler = (
+            ReducedSampler.of(network, batch)
+            if reduced
+            else PlainSampler.of(network, batch, self._task.values)
+        )
+        tolerance = options.tolerance
+        if tolerance is None:
+            return sample(sampler, options.passes), [options.passes] * rows, False
+
+        def settled(estimate: Estimate) -> Tensor:
+            return self._task.relative_error(estimate) <= tolerance
+
+        estimate, counts = sample_until(settled, sampler, rows, passes=options.passes)
+        return estimate, counts, bool(settled(estimate).all())
+
+    def _samples(self, batch: Batch, passes: int) -> Tensor:
+        """Every pass's values, [P, B, V]."""
+        chunks = run(self._network, batch.x, batch.seed, passes=range(passes), rows=batch.numbers)
+        return torch.cat([self._task.values(outputs) for outputs in chunks])
 
 
 def load(folder: str | Path, *, device: str = "cpu") -> Predictor:
@@ -167,9 +199,13 @@ def use_threads(count: int) -> None:
     torch.set_num_threads(count)
 
 
-def _check_finite(start: int, *parts: Tensor) -> None:
+def _choice(field: str, value: str, known: tuple[str, ...]) -> tuple[bool, str, str]:
+    return value in known, field, f"{value!r} is not one of {', '.join(known)}"
+
+
+def _check_finite(start: int, estimate: Estimate) -> None:
     """Raise InputError naming the first row whose numbers overflowed inside the network."""
-    good = torch.stack([part.isfinite().all(-1) for part in parts]).all(0)  # [B]
+    good = (estimate.mean + estimate.variance + estimate.variance_error).isfinite().all(-1)  # [B]
     if not bool(good.all()):
         row = start + int((~good).nonzero()[0])
         message = "the model's output is not finite: a value lies too far from the training data"

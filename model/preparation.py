@@ -235,14 +235,14 @@ def _fit_categories(
 def _standard(table: Table, name: str, values: np.ndarray) -> tuple[float, float] | None:
     """Mean and population standard deviation; None for a constant.
 
-    Taken of value / largest value, so that squares neither overflow nor vanish.
+    Taken of the values over a power of two, so that squares neither overflow nor vanish.
     """
     if values.min() == values.max():
         return None
-    size = np.abs(values).max()
-    scaled = values / size
-    mean, scale = float(scaled.mean() * size), float(scaled.std() * size)
-    if not (np.isfinite(mean) and scale >= np.finfo(np.float64).tiny and np.isfinite(scale)):
+    _, exponent = np.frexp(np.abs(values).max())
+    scaled = np.ldexp(values, -exponent)
+    mean, scale = np.ldexp([scaled.mean(), scaled.std()], exponent).tolist()
+    if not (np.isfinite(scale) and scale >= np.finfo(np.float64).tiny):
         raise DataError(f"{table.name}, column {name!r}: the values are too large or too close")
     return mean, scale
 

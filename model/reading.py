@@ -74,6 +74,8 @@ def _read_csv(
         cells = _csv_cells(data, delimiter, len(header))
     except arrow.ArrowInvalid as error:
         raise _csv_fault(empty.name, text, delimiter, str(error)) from error
+    if text.count('"') % 2:
+        _check_quotes(empty.name, text, delimiter)
     table = replace(empty, lines=_csv_lines(text, delimiter, len(cells)))
     for name in kept:
         column = cells.column(header.index(name))
@@ -141,14 +143,29 @@ def _csv_column(table: Table, name: str, cells: Any, *, text: bool) -> np.ndarra
 
 
 def _mixed_column(table: Table, name: str, texts: np.ndarray) -> np.ndarray:
-    """The texts as they are, or DataError if nearly all of them are finite numbers."""
-    numbers = [cell for cell in texts if cell is not None and _NUMBER.fullmatch(cell)]
-    if len(numbers) < NUMERIC_SHARE * sum(cell is not None for cell in texts):
+    """The texts as they are, or DataError if nearly all of them are meant as numbers.
+
+    Meant are 1,5 and 1,000.5 too: a column of them is not one of a thousand categories.
+    """
+    present = [cell for cell in texts if cell is not None]
+    meant = [cell for cell in present if _NUMBER.fullmatch(cell.replace(",", ""))]
+    if len(meant) < NUMERIC_SHARE * len(present):
         return texts
     for row, cell in enumerate(texts):
         if cell is not None and (not _NUMBER.fullmatch(cell) or not np.isfinite(float(cell))):
             raise table.fault(row, name, _not_a_number(cell, name))
     return np.array([np.nan if cell is None else float(cell) for cell in texts])
+
+
+def _check_quotes(name: str, text: str, delimiter: str) -> None:
+    """Refuses a quote that is never closed: it would take the rest of the file for one cell."""
+    good = 1
+    try:
+        for line, _ in _records(text, delimiter):
+            good = line
+    except csv.Error as error:
+        message = f"a quote that opens after the start of line {good} is not closed as it should be"
+        raise DataError(f"{name}: {message} ({error})") from error
 
 
 def _csv_lines(text: str, delimiter: str, rows: int) -> np.ndarray | None:
@@ -178,7 +195,7 @@ def _csv_fault(name: str, text: str, delimiter: str, reason: str) -> DataError:
 
 def _records(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Each record that is not a blank line, and the line that it starts on."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     line = 1
     for record in reader:
         if record:

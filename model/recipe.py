@@ -1,5 +1,6 @@
 """From a table to an artifact: split, fit, measure on held-out rows, save."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from importlib.metadata import version
@@ -9,7 +10,15 @@ import numpy as np
 import torch
 
 from model.artifact import check_destination, save
-from model.card import Architecture, Card, TrainingRecord, feature_entries, target_entry
+from model.card import (
+    NAME_PATTERN,
+    Architecture,
+    Card,
+    TrainingRecord,
+    feature_entries,
+    target_entry,
+)
+from model.errors import DataError, Detail, InputError
 from model.predictor import PredictOptions, Predictor
 from model.preparation import (
     Split,
@@ -29,7 +38,7 @@ TEST_PASSES, TEST_SEED = 100, 0  # behind the held-out metrics
 
 def train(
     table: Table,
-    targets: Sequence[str],
+    targets: str | Sequence[str],
     folder: str | Path,
     *,
     name: str | None = None,
@@ -46,11 +55,13 @@ def train(
     its domain, ArtifactError for a folder that holds something else.
     """
     options = options or TrainOptions()
-    folder = Path(folder)
+    folder = Path(folder).absolute()
+    name = _checked_name(name or folder.name)
     check_destination(folder)
+    targets = [targets] if isinstance(targets, str) else targets
     data = _prepare(table, targets, task=task, missing=missing, drop=drop, seed=options.seed)
     fitted = _fit(data, options, progress)
-    card = _card(data, fitted, options, name or folder.name)
+    card = _card(data, fitted, options, name)
     metrics = _held_out(data, Predictor(card, fitted.network))
     return save(folder, fitted.network, card.model_copy(update={"metrics": metrics}))
 
@@ -87,6 +98,9 @@ def _prepare(
     strata = encode_target(table, everything) if everything.classes else None
     split = split_rows(table.rows, seed, strata=strata)
     target = fit_target(table, targets, task_name, split.train)
+    _check_scales(table, target)
+    for name in drop:
+        table.column(name)  # raises DataError for a name that is not there
     features = [name for name in table.columns if name not in {*targets, *drop}]
     schema, notices = fit_schema(table, features, split.train, missing=missing)
     return _Data(
@@ -101,6 +115,13 @@ def _prepare(
     )
 
 
+def _checked_name(name: str) -> str:
+    if not re.fullmatch(NAME_PATTERN, name):
+        message = f"{name!r} does not fit into a URL; use letters, digits, '.', '_' and '-'"
+        raise InputError(f"name: {message}", [Detail("name", message)])
+    return name
+
+
 def _fit(data: _Data, options: TrainOptions, progress: Callable[[Epoch], None]) -> Fit:
     task = TASKS[data.task]
     return fit(
@@ -113,8 +134,17 @@ def _fit(data: _Data, options: TrainOptions, progress: Callable[[Epoch], None]) 
     )
 
 
+def _check_scales(table: Table, target: Target) -> None:
+    for name, scale in zip(target.names, target.scales, strict=False):
+        if not 1e-100 <= scale <= 1e100:
+            message = f"its standard deviation, {scale:g}, has no square; use another unit"
+            raise DataError(f"{table.name}, column {name!r}: {message}")
+
+
 def _card(data: _Data, fitted: Fit, options: TrainOptions, name: str) -> Card:
     config = fitted.network.config
+    stopped = f"training was interrupted after epoch {fitted.epochs}"
+    notices = (stopped,) if fitted.interrupted else ()
     return Card(
         name=name,
         task=data.task,
@@ -135,7 +165,7 @@ def _card(data: _Data, fitted: Fit, options: TrainOptions, name: str) -> Card:
             rows={field.name: len(getattr(data.split, field.name)) for field in fields(Split)},
             epochs=fitted.epochs,
             best_epoch=fitted.best_epoch,
-            notices=data.notices,
+            notices=(*data.notices, *notices),
             versions={package: version(package) for package in ("torch", "numpy")},
         ),
         metrics={},

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from model.table import Target
-from model.uncertainty import Passes
+from model.uncertainty import Estimate, Passes
 
 Value = float | dict[str, float]  # a number, or one number per target where there are several
 
@@ -48,6 +48,8 @@ class RegressionPrediction:
 class Regression:
     """The task of predicting numbers; the network's outputs are standardised targets."""
 
+    plain_because: str | None = None
+
     def outputs(self, target: Target) -> int:
         """One output per target."""
         return len(target.names)
@@ -59,6 +61,10 @@ class Regression:
     def values(self, outputs: Tensor) -> Tensor:
         """The outputs themselves, still standardised."""
         return outputs
+
+    def relative_error(self, estimate: Estimate) -> Tensor:
+        """The largest of all targets, [B]."""
+        return estimate.relative_error.amax(-1)
 
     def summarise(
         self, passes: Passes, target: Target, coverage: float

@@ -39,7 +39,7 @@ def draw_noise(config: MLPConfig, seed: int, passes: range, rows: Tensor | None 
             zip(config.site_widths, config.drop_levels, strict=True)
         )
     )
-    return Noise(masks=masks, inputs=inputs)
+    return Noise(masks=masks, inputs=inputs, passes=len(passes))
 
 
 def run(
@@ -50,7 +50,8 @@ def run(
     Memory is bounded by the chunk, whatever the number of passes. `rows` as in `draw_noise`.
     """
     for chunk in chunks(passes, chunk_passes(network.config, len(x))):
-        yield network(x, draw_noise(network.config, seed, chunk, rows))
+        outputs = network(x, draw_noise(network.config, seed, chunk, rows))
+        yield outputs.expand(len(chunk), -1, -1)  # [p, B, O], also where nothing is drawn
 
 
 def chunk_passes(config: MLPConfig, rows: int) -> int:

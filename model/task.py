@@ -9,7 +9,7 @@ from torch import Tensor
 from model.classification import Classification, ClassificationPrediction
 from model.regression import Regression, RegressionPrediction
 from model.table import Target
-from model.uncertainty import Passes
+from model.uncertainty import Estimate, Passes
 
 TaskName = Literal["regression", "binary", "multiclass"]
 Prediction = RegressionPrediction | ClassificationPrediction
@@ -18,6 +18,9 @@ P = TypeVar("P", RegressionPrediction, ClassificationPrediction)
 
 class Task(Protocol[P]):
     """The verbs that a task answers; it holds no state, what it needs to know is the target."""
+
+    plain_because: str | None
+    """Why the reduced estimator does not apply; None where it does."""
 
     def outputs(self, target: Target) -> int:
         """Number of network outputs O."""
@@ -29,6 +32,10 @@ class Task(Protocol[P]):
 
     def values(self, outputs: Tensor) -> Tensor:
         """What is averaged over the passes, [..., V], of outputs [..., O]."""
+        ...
+
+    def relative_error(self, estimate: Estimate) -> Tensor:
+        """Relative standard error [B] of the std that matters, which `tolerance` bounds."""
         ...
 
     def summarise(self, passes: Passes, target: Target, coverage: float) -> Sequence[P]:

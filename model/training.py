@@ -138,8 +138,8 @@ def fit(
         ):
             loss = _validation_loss(network, task, validation)
             if loss < best_loss:
-                best_loss, best_epoch = loss, epoch
-                best = {name: weight.clone() for name, weight in network.state_dict().items()}
+                weights = {name: weight.clone() for name, weight in network.state_dict().items()}
+                best, best_loss, best_epoch = weights, loss, epoch  # at once, whenever Ctrl-C comes
             progress(Epoch(epoch, training_loss, loss, best_epoch))
             if epoch - best_epoch >= options.patience:
                 break
@@ -203,8 +203,7 @@ def _step(
 ) -> float:
     """One optimiser step, its masks those of pass `number`; the mini-batch's loss."""
     noise = draw_noise(network.config, seed, range(number, number + 1), torch.arange(len(batch)))
-    outputs = network(batch.x, noise)  # [1, B, O], or [B, O] where nothing is drawn
-    loss = task.loss(outputs.reshape(len(batch), -1), batch.y)
+    loss = task.loss(network(batch.x, noise)[0], batch.y)
     optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(network.parameters(), CLIP_NORM)

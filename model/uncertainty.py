@@ -19,6 +19,23 @@ class Estimate:
     mean_error: Tensor
     variance_error: Tensor
 
+    def rows(self, index: Tensor) -> "Estimate":
+        """The estimate of some rows."""
+        return Estimate(*(part[index] for part in self._parts()))
+
+    @staticmethod
+    def concatenated(estimates: Sequence["Estimate"]) -> "Estimate":
+        """The rows of all estimates, one after the other."""
+        return Estimate(*map(torch.cat, zip(*(e._parts() for e in estimates), strict=True)))
+
+    def _parts(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        return self.mean, self.variance, self.mean_error, self.variance_error
+
+    @property
+    def relative_error(self) -> Tensor:
+        """Relative standard error [B, V] of the std, by the delta method; 0 where it is exact."""
+        return torch.where(self.variance_error > 0, self.variance_error / (2 * self.variance), 0)
+
 
 @dataclass(frozen=True, slots=True)
 class Passes:
@@ -27,6 +44,7 @@ class Passes:
     estimate: Estimate
     deterministic: Tensor  # [B, V], dropout off
     counts: Sequence[int]  # passes taken by each row
+    settled: bool  # whether every row met the tolerance, where one was given
     warnings: Sequence[tuple[str, ...]]  # of each row
     samples: Tensor | None = None  # [P, B, V], where asked for
 
