@@ -67,8 +67,9 @@ class Classification:
     ) -> Sequence[ClassificationPrediction]:
         """One prediction per row, probabilities keyed by class."""
         classes, estimate = target.classes, passes.estimate
-        mean = estimate.mean[:, :-1]  # [B, K]
-        predictive, expected = entropy(mean), estimate.mean[:, -1]
+        values = estimate.mean.clamp_min(0)  # [B, K + 1], where rounding left less
+        mean, expected = values[:, :-1], values[:, -1]
+        predictive = entropy(mean)
         by_class = [
             [dict(zip(classes, row, strict=True)) for row in column.tolist()]
             for column in (

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from model.moments import PlainMoments, ReducedMoments
 from model.network import MLP, Noise
-from model.reduced import Control, build_control, terms
+from model.reduced import Control, Reduction
 from model.sampling import chunk_passes, chunks, draw_noise
+from model.thinning import outputs
 from model.uncertainty import Estimate
 
 FIRST_CHECK = 32  # passes before which no row stops, however lucky its first ones look
@@ -67,7 +68,7 @@ class PlainSampler:
 
     def take(self, passes: range) -> None:
         for noise in _noise(self.network, self.batch, passes):
-            self.moments.add(self.values(self.network(self.batch.x, noise)))
+            self.moments.add(self.values(outputs(self.network, self.batch.x, noise)))
 
     def estimate(self) -> Estimate:
         return self.moments.estimate()
@@ -82,18 +83,20 @@ class ReducedSampler:
 
     network: MLP
     batch: Batch
+    reduction: Reduction
     control: Control
     moments: ReducedMoments
 
     @classmethod
-    def of(cls, network: MLP, batch: Batch) -> Self:
+    def of(cls, network: MLP, batch: Batch, reduction: Reduction) -> Self:
         """A sampler that has seen no pass."""
-        control = build_control(network, batch.x)
-        return cls(network, batch, control, ReducedMoments(control.pivot.double()))
+        control = reduction.control(batch.x)
+        return cls(network, batch, reduction, control, ReducedMoments(control.pivot.double()))
 
     def take(self, passes: range) -> None:
-        for noise in _noise(self.network, self.batch, passes):
-            self.moments.add(terms(self.network, self.control, noise))
+        sites = len(self.network.config.hidden)  # all but the last, which is integrated
+        for noise in _noise(self.network, self.batch, passes, sites):
+            self.moments.add(self.reduction.terms(self.control, noise))
 
     def estimate(self) -> Estimate:
         return self.moments.estimate()
@@ -149,7 +152,9 @@ def _checks(passes: int) -> Iterator[int]:
     yield passes
 
 
-def _noise(network: MLP, batch: Batch, passes: range) -> Iterator[Noise]:
-    """The noise of the passes, in chunks."""
+def _noise(network: MLP, batch: Batch, passes: range, sites: int | None = None) -> Iterator[Noise]:
+    """The noise of the passes, in chunks; of the first `sites` only, where that is given."""
     for chunk in chunks(passes, chunk_passes(network.config, len(batch.x))):
-        yield draw_noise(network.config, batch.seed, chunk, batch.numbers)
+        yield draw_noise(
+            network.config, batch.seed, chunk, batch.numbers, device=batch.x.device, sites=sites
+        )

@@ -27,7 +27,7 @@ def _zero() -> Tensor:
 
 @dataclass
 class Moments:
-    """Running means [B, V, F] and scatter [B, V, F, F] of features over passes, in float64.
+    """Running means [F, B, V] and scatter [F, F, B, V] of features over passes, in float64.
 
     Chunks are merged by the pairwise formulas of Chan, Golub and LeVeque (1979): no pass is kept.
     """
@@ -38,24 +38,23 @@ class Moments:
 
     def add(self, *features: Tensor) -> None:
         """Take in a chunk of passes, one [P, B, V] tensor per feature."""
-        u = torch.stack(features, dim=-1)  # [P, B, V, F]
-        count, mean = len(u), u.mean(0)
-        centred = (u - mean).permute(1, 2, 3, 0)  # [B, V, F, P]
-        scatter = centred @ centred.transpose(-1, -2)
+        u = torch.stack(features)  # [F, P, B, V]
+        count, mean = u.shape[1], u.mean(1)
+        centred = u - mean[:, None]
+        scatter = (centred[:, None] * centred).sum(2)  # [F, F, B, V]
         total = self.count + count
-        step = mean - self.mean  # [B, V, F]
-        between = self.count * count / total
-        self.scatter = self.scatter + scatter + between * step[..., :, None] * step[..., None, :]
+        step = mean - self.mean  # [F, B, V]
+        self.scatter = self.scatter + scatter + self.count * count / total * step[:, None] * step
         self.mean = self.mean + count / total * step
         self.count = total
 
     def covariance(self) -> Tensor:
-        """Sample covariance of the features, ddof 1, [B, V, F, F]."""
+        """Sample covariance of the features, ddof 1, [F, F, B, V]."""
         return self.scatter / (self.count - 1)
 
     def rows(self, index: Tensor) -> "Moments":
         """The moments of some rows."""
-        return Moments(self.count, self.mean[index], self.scatter[index])
+        return Moments(self.count, self.mean[:, index], self.scatter[:, :, index])
 
 
 @dataclass(frozen=True)
@@ -76,14 +75,14 @@ class PlainMoments:
     def estimate(self) -> Estimate:
         """The estimate from the passes so far; the features are (d, T = d^2)."""
         mean, covariance = self.moments.mean, self.moments.covariance()
-        d = mean[..., 0]
-        gradient = torch.stack([-2 * d, torch.ones_like(d)], dim=-1)  # of (d - avg d)^2
-        n, variance = self.moments.count, covariance[..., 0, 0]
+        d = mean[0]
+        gradient = torch.stack([-2 * d, torch.ones_like(d)])  # of (d - avg d)^2
+        n, variance = self.moments.count, covariance[0, 0]
         return Estimate(
             mean=self.pivot + d,
             variance=variance,
             mean_error=(variance / n).sqrt(),
-            variance_error=_error(covariance, gradient, n),
+            variance_error=_error(covariance, gradient, n, 2 * variance.square()),
         )
 
     def rows(self, index: Tensor) -> "PlainMoments":
@@ -106,15 +105,17 @@ class ReducedMoments:
     def estimate(self) -> Estimate:
         """The estimate from the passes so far; the features are (r, d, l, T = d^2 + 2 l r + v)."""
         n, mean, covariance = self.moments.count, self.moments.mean, self.moments.covariance()
-        r, d, l, t = mean.unbind(-1)  # noqa: E741
-        s_dd, s_lr = covariance[..., 1, 1], covariance[..., 0, 2]
-        gradient = torch.stack([-2 * l, -2 * d, -2 * r, torch.ones_like(t)], dim=-1)
+        r, d, l, t = mean  # noqa: E741
+        s_dd, s_lr = covariance[1, 1], covariance[0, 2]
+        gradient = torch.stack([-2 * l, -2 * d, -2 * r, torch.ones_like(t)])
         variance = t - d.square() - 2 * l * r + (s_dd + 2 * s_lr) / n  # avg v + S_dd + 2 S_lr
+        s_rr, s_rd, s_dl, s_ll = (covariance[i, j] for i, j in ((0, 0), (0, 1), (1, 2), (2, 2)))
+        few = 2 * s_dd.square() + 4 * (s_ll * s_rr + s_lr.square()) + 8 * s_dl * s_rd
         return Estimate(
             mean=self.pivot + r,
             variance=variance.clamp_min(0),
-            mean_error=(covariance[..., 0, 0] / n).sqrt(),
-            variance_error=_error(covariance, gradient, n),
+            mean_error=(covariance[0, 0] / n).sqrt(),
+            variance_error=_error(covariance, gradient, n, few),
         )
 
     def rows(self, index: Tensor) -> "ReducedMoments":
@@ -122,7 +123,12 @@ class ReducedMoments:
         return ReducedMoments(self.pivot[index], self.moments.rows(index))
 
 
-def _error(covariance: Tensor, gradient: Tensor, n: int) -> Tensor:
-    """Standard error [B, V] of an average of n centred terms T, linear in the features."""
-    spread = torch.einsum("...i,...ij,...j->...", gradient, covariance, gradient).clamp_min(0)
+def _error(covariance: Tensor, gradient: Tensor, n: int, few: Tensor) -> Tensor:
+    """Standard error [B, V] of an average of n centred terms T, linear in the features.
+
+    `few` / (n - 1) is what centring at the sample's own mean takes from the spread: all of it where
+    n = 2. It is exact, by Cov(s_ab, s_cd) = ... + (C_ac C_bd + C_ad C_bc) / (n (n - 1)).
+    """
+    spread = (gradient[:, None] * covariance * gradient).sum((0, 1)).clamp_min(0)
+    spread = spread + few.clamp_min(0) / (n - 1)
     return (spread / n * (1 + SMALL_SAMPLE / n)).sqrt()

@@ -30,6 +30,15 @@ ACTIVATIONS: dict[ActivationName, Callable[[Tensor], Tensor]] = {
     "leaky_relu": F.leaky_relu,
 }
 
+MODULES: dict[ActivationName, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "tanh": nn.Tanh,
+    "elu": nn.ELU,
+    "leaky_relu": nn.LeakyReLU,
+}
+
 LEVELS = 1 << 16  # a mask compares a 16-bit integer with the rate, so rates are multiples of 2^-16
 
 
@@ -144,6 +153,17 @@ class MLP(nn.Module):
         for site in range(len(self.layers)):
             x = self.preactivation(site, activate(x) if site else x, noise)
         return x.expand(noise.passes, *x.shape[-2:]) if noise else x
+
+    def module(self) -> nn.Sequential:
+        """The same network as plain layers, dropout included; its weights are these weights."""
+        config = self.config
+        layers: list[nn.Module] = [nn.Dropout(config.dropout[0])] if config.dropout[0] else []
+        for linear, rate in zip(self.linears(), (*config.dropout[1:], None), strict=True):
+            layers.append(linear)
+            if rate is not None:
+                layers.append(MODULES[config.activation]())
+                layers.append(nn.Dropout(rate))
+        return nn.Sequential(*layers)
 
     def preactivation(self, site: int, h: Tensor, noise: Noise | None = None) -> Tensor:
         """The linear layer after a site, of the site's activation h [(P,) B, H] under its noise."""

@@ -29,6 +29,7 @@ slopes and curvatures come from moments propagated as if every pre-activation we
 Shapes: P passes, B rows, H units of a site, J units of the layer after it, O outputs.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
 import torch
@@ -36,7 +37,11 @@ from torch import Tensor
 
 from model.network import ACTIVATIONS, MLP, MLPConfig, Noise
 from model.smoothing import Smoothed, smoothed
+from model.thinning import preactivation
 from model.uncertainty import Estimate
+
+NEAR_GAUSSIAN = 8.0
+"""Edgeworth's series is used up to this skewness and excess kurtosis; beyond, it misleads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +59,14 @@ class Control:
 
     def rows(self, index: Tensor) -> "Control":
         """The control variates of some of the rows."""
-        tensors = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "gains"}
-        some = {name: tensor[index] for name, tensor in tensors.items()}
+        some = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "gains"}
+        some = {name: tensor[index] for name, tensor in some.items()}
         return Control(**some, gains=tuple(gain[index] for gain in self.gains))
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a chunk of passes leaves for the moments, each [P, B, O]; y - pivot = l + d."""
+    """What some passes leave for the moments, each [P, B, O]; y - pivot = l + d."""
 
     r: Tensor
     d: Tensor
@@ -69,69 +74,141 @@ class Terms:
     v: Tensor
 
 
-def is_exact(config: MLPConfig) -> bool:
-    """Whether all noise sits at the last site: then `integrated` needs no pass."""
-    return _first_site(config) == len(config.hidden)
+class Reduction:
+    """The reduced estimator of one network: what of it does not depend on the rows.
 
+    `exact`: all noise sits at the last site, so `integrated` gives the moments without any pass.
+    """
 
-def integrated(network: MLP, x: Tensor) -> Estimate:
-    """The exact moments of x [B, D] where `is_exact`: y = b + w . (h mask), mask the only noise."""
-    *hidden, head = network.linears()
-    for linear in hidden:
-        x = ACTIVATIONS[network.config.activation](linear(x))  # [B, H]
-    x, weight = x.double(), head.weight.double()
-    variance = network.config.spreads[-1] * (x.square() @ weight.square().T)  # [B, O]
-    zero = torch.zeros_like(variance)
-    return Estimate(x @ weight.T + head.bias.double(), variance, zero, zero)
+    def __init__(self, network: MLP) -> None:
+        config, linears = network.config, network.linears()
+        self._network = network
+        self._activate = ACTIVATIONS[config.activation]
+        self._first, self._last = _first_site(config), len(linears) - 1
+        self.exact = self._first == self._last
+        weights = [linear.weight.detach() for linear in linears]
+        self._weights, self._squares = weights, [weight.square() for weight in weights]
+        self._cube = weights[self._first] ** 3  # of the first noisy site's layer [J, H]
+        self._fourth = weights[self._first] ** 4
 
+    def integrated(self, x: Tensor) -> Estimate:
+        """The moments of x [B, D] where `exact`: y = b + w . (h mask), the mask the only noise."""
+        *_, h = self._fixed(x, self._last)
+        h, head = h.double(), self._network.linears()[-1]
+        spread = self._network.config.spreads[-1]
+        variance = spread * (h.square() @ self._squares[-1].double().T)  # [B, O]
+        zero = torch.zeros_like(variance)
+        mean = h @ head.weight.double().T + head.bias.double()
+        return Estimate(mean, variance, zero, zero)
 
-def build_control(network: MLP, x: Tensor) -> Control:
-    """The control variates for rows x [B, D] of a network that is not exact."""
-    config = network.config
-    first, weights = _first_site(config), [linear.weight for linear in network.linears()]
-    for site in range(first):
-        x = ACTIVATIONS[config.activation](network.preactivation(site, x))  # [B, H]
-    cumulants = _cumulants(config, first, x)
-    centre = network.preactivation(first, x)  # [B, J]
-    variance = cumulants[0] @ weights[first].square().T  # [B, J]
-    smooth, pivot = _propagate(network, first, centre, variance)
-    gains = _back_propagate(network, first, smooth, len(x))
-    linear, bend, curve = _expand(cumulants, weights[first], smooth[0], gains[0])
-    return Control(
-        pivot=pivot,
-        prefix=x,
-        centre=centre,
-        first=torch.cat([linear, bend], dim=-1),
-        known=_dot(cumulants[0][None], linear.square())[0],
-        curve=curve,
-        still=_dot(variance[None], curve)[0],
-        gains=tuple(gains[:-1]),
-    )
+    def control(self, x: Tensor) -> Control:
+        """The control variates for rows x [B, D]; where not `exact`."""
+        first = self._first
+        *_, h = self._fixed(x, first)
+        cumulants = _cumulants(self._network.config, first, h)
+        centre = self._network.preactivation(first, h)  # [B, J]
+        variance = cumulants[0] @ self._squares[first].T  # [B, J]
+        smooth, pivot = self._propagate(centre, variance)
+        gains = self._back_propagate(smooth, len(x))
+        linear, bend, curve = self._expand(cumulants, variance, smooth[0], gains[0])
+        return Control(
+            pivot=pivot,
+            prefix=h,
+            centre=centre,
+            first=torch.cat([linear, bend], dim=-1),
+            known=_dot(cumulants[0][None], linear.square())[0],
+            curve=curve,
+            still=_dot(variance[None], curve)[0],
+            gains=tuple(gains[:-1]),
+        )
 
+    def terms(self, control: Control, noise: Noise) -> Terms:
+        """The terms of the passes whose noise is given; the last site's mask is not looked at."""
+        network, first = self._network, self._first
+        l, bend = self._first_noise(control, noise).chunk(2, dim=-1)  # noqa: E741
+        z = preactivation(network, first, control.prefix, noise)  # [P, B, J]
+        q = _dot((z - control.centre).square_(), control.curve) - (control.still + bend)
+        v = control.known
+        for site in range(first + 1, self._last):
+            h, mask = self._activate(z), noise.masks[site]  # [P, B, H]
+            if mask is not None:
+                gain, spread = control.gains[site - first - 1], network.config.spreads[site]
+                l = l + _dot((mask - 1) * h, gain)  # noqa: E741
+                v = v + _dot(h.square(), spread * gain.square())
+            z = preactivation(network, site, h, noise)
+        h = self._activate(z)
+        d = network.preactivation(self._last, h) - (control.pivot + l)
+        v = v + h.square_() @ (network.config.spreads[-1] * self._squares[-1].T)
+        return Terms(r=d - q, d=d, l=l, v=v)
 
-def terms(network: MLP, control: Control, noise: Noise) -> Terms:
-    """The terms of the passes whose noise is given; the last site's mask is not looked at."""
-    config, linears, spreads = network.config, network.linears(), network.config.spreads
-    activate = ACTIVATIONS[config.activation]
-    first, last = _first_site(config), len(linears) - 1
-    both = _first_noise(control, noise, first)  # [P, B, 2 O]
-    l, bend = both.chunk(2, dim=-1)  # noqa: E741
-    z = network.preactivation(first, control.prefix, noise)  # [P, B, J]
-    q = _dot((z - control.centre).square_(), control.curve) - control.still - bend
-    v = control.known.expand_as(l)
-    for site in range(first + 1, last):
-        h = activate(z)  # [P, B, H]
-        mask = noise.masks[site]
+    def _fixed(self, x: Tensor, site: int) -> Iterator[Tensor]:
+        """The activations of x [B, D] from the input up to `site`, without noise."""
+        yield x
+        for before in range(site):
+            x = self._activate(self._network.preactivation(before, x))
+            yield x
+
+    def _first_noise(self, control: Control, noise: Noise) -> Tensor:
+        """The first site's noise times its coefficients, [P, B, 2 O]."""
+        mask, inputs = noise.masks[self._first], noise.inputs if self._first == 0 else None
+        parts = []
         if mask is not None:
-            gain = control.gains[site - first - 1]
-            l = l + _dot((mask - 1) * h, gain)  # noqa: E741
-            v = v + spreads[site] * _dot(h.square(), gain.square())
-        z = network.preactivation(site, h, noise)
-    h = activate(z)
-    head = linears[last]
-    d = head(h) - control.pivot - l
-    v = v + spreads[last] * (h.square() @ head.weight.square().T)
-    return Terms(r=d - q, d=d, l=l, v=v)
+            parts.append(_dot(mask - 1, control.prefix[..., None] * control.first))
+        if inputs is not None:
+            parts.append(_dot(inputs if mask is None else inputs * mask, control.first))
+        return sum(parts[1:], start=parts[0])
+
+    def _propagate(self, mean: Tensor, variance: Tensor) -> tuple[list[Smoothed], Tensor]:
+        """The smoothed activations after the first noisy site, and the outputs' mean [B, O].
+
+        From pre-activations' mean and variance [B, J]; each layer's are taken as Gaussian.
+        """
+        smooth = []
+        for site in range(self._first + 1, self._last + 1):
+            std = (variance + 1e-12 * (1 + mean.square())).sqrt()
+            smooth.append(smoothed(self._activate, mean, std))
+            level, square = smooth[-1].derivatives[0], smooth[-1].square
+            mean = self._network.preactivation(site, level)
+            scatter = (1 + self._network.config.spreads[site]) * square - level.square()
+            variance = scatter.clamp_min(0) @ self._squares[site].T
+        return smooth, mean
+
+    def _back_propagate(self, smooth: list[Smoothed], rows: int) -> list[Tensor]:
+        """The gain [B, H, O] of every site after the first: the head, through mean slopes."""
+        gain = self._weights[-1].T.expand(rows, -1, -1)
+        gains = [gain]
+        for site in range(self._last, self._first + 1, -1):
+            slope = smooth[site - self._first - 1].derivatives[1]
+            gain = _pull(slope[..., None] * gain, self._weights[site - 1])
+            gains.insert(0, gain)
+        return gains
+
+    def _expand(
+        self,
+        cumulants: tuple[Tensor, Tensor, Tensor],
+        variance: Tensor,
+        smooth: Smoothed,
+        gain: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Coefficients of the first site's noise n in l and in q [B, H, O], and c [B, J, O].
+
+        Cov(n_i, f(z_j)) = sum_r kappa_{r+1}(n_i) / r! A_ji^r E f^(r)(z_j), over Var n_i. E f' has
+        Edgeworth's terms, from the cumulants of z_j = sum_i A_ji n_i with the given variance.
+        """
+        second, third, fourth = cumulants
+        f, std = smooth.derivatives, variance.clamp_min(1e-24).sqrt()
+        skewness, kurtosis = third @ self._cube.T, fourth @ self._fourth.T  # [B, J]
+        near = (skewness.abs() < NEAR_GAUSSIAN * std**3) & (kurtosis.abs() < NEAR_GAUSSIAN * std**4)
+        slope = f[1] + near * (skewness / 6 * f[4] + kurtosis / 24 * f[5])
+        curvature = f[2][..., None] * gain
+        third, fourth = (torch.where(second > 0, c / second, 0)[..., None] for c in (third, fourth))
+        bend = third / 2 * _pull(curvature, self._squares[self._first])
+        linear = (
+            _pull(slope[..., None] * gain, self._weights[self._first])
+            + bend
+            + fourth / 6 * _pull((near * f[3])[..., None] * gain, self._cube)
+        )
+        return linear, bend, curvature / 2
 
 
 def _first_site(config: MLPConfig) -> int:
@@ -158,71 +235,19 @@ def _cumulants(config: MLPConfig, site: int, h: Tensor) -> tuple[Tensor, Tensor,
     return second, third, fourth
 
 
-def _propagate(
-    network: MLP, first: int, mean: Tensor, variance: Tensor
-) -> tuple[list[Smoothed], Tensor]:
-    """The smoothed activations after the first site's layer, and the outputs' mean [B, O].
-
-    From pre-activations' mean and variance [B, J]; each layer's are taken as Gaussian.
-    """
-    activate = ACTIVATIONS[network.config.activation]
-    smooth = []
-    for site, linear in list(enumerate(network.linears()))[first + 1 :]:
-        std = (variance + 1e-12 * (1 + mean.square())).sqrt()
-        smooth.append(smoothed(activate, mean, std))
-        level, square = smooth[-1].derivatives[0], smooth[-1].square
-        mean = linear(level)
-        scatter = (1 + network.config.spreads[site]) * square - level.square()
-        variance = scatter.clamp_min(0) @ linear.weight.square().T
-    return smooth, mean
-
-
-def _back_propagate(network: MLP, first: int, smooth: list[Smoothed], rows: int) -> list[Tensor]:
-    """The gain [B, H, O] of every site after the first: the head's weights, through mean slopes."""
-    linears = network.linears()
-    gain = linears[-1].weight.T.expand(rows, -1, -1)
-    gains = [gain]
-    for site in range(len(linears) - 1, first + 1, -1):
-        slope = smooth[site - first - 1].derivatives[1][..., None]
-        gain = linears[site - 1].weight.T @ (slope * gain)
-        gains.insert(0, gain)
-    return gains
-
-
-def _expand(
-    cumulants: tuple[Tensor, Tensor, Tensor], weight: Tensor, smooth: Smoothed, gain: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Coefficients of the first site's noise n in l and in q [B, H, O], and c [B, J, O].
-
-    Cov(n_i, f(z_j)) = sum_r kappa_{r+1}(n_i) / r! A_ji^r E f^(r)(z_j), divided by Var n_i; E f' is
-    Edgeworth's, from the cumulants of z_j = sum_i A_ji n_i.
-    """
-    second, third, fourth = cumulants
-    f = smooth.derivatives
-    skewness, kurtosis = third @ (weight**3).T, fourth @ (weight**4).T  # [B, J]
-    slope = f[1] + skewness / 6 * f[4] + kurtosis / 24 * f[5]
-    by_slope, by_curvature, by_third = (e[..., None] * gain for e in (slope, f[2], f[3]))
-    third, fourth = (torch.where(second > 0, c / second, 0)[..., None] for c in (third, fourth))
-    bend = third / 2 * (weight.square().T @ by_curvature)
-    linear = weight.T @ by_slope + bend + fourth / 6 * ((weight**3).T @ by_third)
-    return linear, bend, by_curvature / 2
-
-
-def _first_noise(control: Control, noise: Noise, site: int) -> Tensor:
-    """The first site's noise times its coefficients, [P, B, 2 O]."""
-    mask, inputs = noise.masks[site], noise.inputs if site == 0 else None
-    parts = []
-    if mask is not None:
-        parts.append(_dot(mask - 1, control.prefix[..., None] * control.first))
-    if inputs is not None:
-        parts.append(_dot(inputs if mask is None else inputs * mask, control.first))
-    return sum(parts[1:], start=parts[0])
+def _pull(gain: Tensor, weight: Tensor) -> Tensor:
+    """sum_j gain[b, j, o] weight[j, h], [B, H, O]: a gain seen from the site before the layer."""
+    if gain.shape[-1] == 1:
+        return (gain[..., 0] @ weight)[..., None]
+    return weight.T @ gain
 
 
 def _dot(t: Tensor, coefficients: Tensor) -> Tensor:
     """sum_h t[p, b, h] coefficients[b, h, o], [P, B, O]; t may be shared over rows, [P, 1, H]."""
     rows, width, outputs = coefficients.shape
-    if t.shape[1] == 1 and rows > 1:
+    if t.shape[1] == 1:
         flat = coefficients.transpose(0, 1).reshape(width, rows * outputs)
         return (t[:, 0] @ flat).view(-1, rows, outputs)
+    if outputs == 1:  # a batch of products with one column each is four times slower
+        return (t * coefficients[..., 0]).sum(-1, keepdim=True)
     return torch.bmm(t.transpose(0, 1), coefficients).transpose(0, 1)

@@ -76,7 +76,7 @@ class Regression:
         mean = estimate.mean * scale + shift  # [B, V]
         variance = estimate.variance * scale.square()
         std = variance.sqrt()
-        reach = NormalDist().inv_cdf((1 + coverage) / 2) * std
+        reach = -NormalDist().inv_cdf((1 - coverage) / 2) * std  # finite for coverage next to 1
         names = target.names
         columns = (
             mean,

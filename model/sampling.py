@@ -9,37 +9,45 @@ Shapes: P passes, B rows, D inputs, H units of a site, O outputs.
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from model.network import LEVELS, MLP, MLPConfig, Noise
+from model.thinning import outputs
 
-CHUNK_BYTES = 1 << 20  # of the widest activation: a chunk of passes stays in a core's cache
+CHUNK_BYTES = 1 << 22  # of the widest activation: a chunk of passes stays in a core's cache
 
 _WORD = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15
-_INPUT_NOISE_SITE = -1
+_UNITS = 4  # 16-bit integers in a word
 
 
-def draw_noise(config: MLPConfig, seed: int, passes: range, rows: Tensor | None = None) -> Noise:
+def draw_noise(
+    config: MLPConfig,
+    seed: int,
+    passes: range,
+    rows: Tensor | None = None,
+    *,
+    device: torch.device | None = None,
+    sites: int | None = None,
+) -> Noise:
     """The noise of the given passes: one draw per pass, or per pass and row where `rows` is given.
 
     `rows` [B] int64 holds each row's identity (its position in the caller's request), so that a row
-    keeps its masks whoever stands beside it; its device is where the noise is drawn. Masks are 0 or
-    1/(1-p), [P, B or 1, H].
+    keeps its masks whoever stands beside it. Masks are 0 or 1/(1-p), [P, B or 1, H]. With `sites`
+    only the first ones are drawn, as they are without it.
     """
-    inputs = None
-    if config.input_noise:
-        keys = _keys(seed, _INPUT_NOISE_SITE, passes, rows)
-        inputs = _normal(keys, config.inputs) * config.input_noise  # [P, B | 1, D]
-    masks = tuple(
-        _mask(_keys(seed, site, passes, rows), width, level) if level else None
-        for site, (width, level) in enumerate(
-            zip(config.site_widths, config.drop_levels, strict=True)
-        )
+    keys = _keys(seed, passes, rows, device)  # [P, B | 1, 1]
+    layout = _layout(config, keys.device, sites)
+    masks = _masks(keys, layout)
+    return Noise(
+        masks=tuple(None if at is None else masks[..., at] for at in layout.sites),
+        inputs=_normal(keys, config.inputs) * config.input_noise if config.input_noise else None,
+        passes=len(passes),
     )
-    return Noise(masks=masks, inputs=inputs, passes=len(passes))
 
 
 def run(
@@ -50,8 +58,7 @@ def run(
     Memory is bounded by the chunk, whatever the number of passes. `rows` as in `draw_noise`.
     """
     for chunk in chunks(passes, chunk_passes(network.config, len(x))):
-        outputs = network(x, draw_noise(network.config, seed, chunk, rows))
-        yield outputs.expand(len(chunk), -1, -1)  # [p, B, O], also where nothing is drawn
+        yield outputs(network, x, draw_noise(network.config, seed, chunk, rows, device=x.device))
 
 
 def chunk_passes(config: MLPConfig, rows: int) -> int:
@@ -61,38 +68,60 @@ def chunk_passes(config: MLPConfig, rows: int) -> int:
 
 
 def chunks(passes: range, size: int) -> Iterator[range]:
-    """Consecutive pieces of a range, `size` long but for the last."""
-    for start in range(0, len(passes), size):
-        yield passes[start : start + size]
+    """Consecutive pieces of a range, as few and as even as can be with at most `size` each."""
+    pieces = -(-len(passes) // size)
+    for piece in range(pieces):
+        yield passes[len(passes) * piece // pieces : len(passes) * (piece + 1) // pieces]
 
 
-def _keys(seed: int, site: int, passes: range, rows: Tensor | None) -> Tensor:
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Where each site's units stand in one vector of U integers: all are drawn at once."""
+
+    sites: tuple[slice | None, ...]  # None: the site drops nothing
+    steps: Tensor  # [U / 4]  offsets of the words in a splitmix64 stream
+    levels: Tensor  # [U] int16  a unit is kept where its integer is at least this
+    scales: Tensor  # [U]  1/(1-p)
+
+
+@lru_cache(maxsize=256)
+@torch.inference_mode(False)
+def _layout(config: MLPConfig, device: torch.device, drawn: int | None) -> _Layout:
+    sites: list[slice | None] = []
+    levels: list[int] = []
+    for width, level in list(zip(config.site_widths, config.drop_levels, strict=True))[:drawn]:
+        sites.append(slice(len(levels), len(levels) + width) if level else None)
+        levels += [level] * (-(-width // _UNITS) * _UNITS if level else 0)
+    steps = torch.arange(1, len(levels) // _UNITS + 1, dtype=torch.int64, device=device)
+    dropped = torch.tensor(levels, dtype=torch.float64, device=device)
+    return _Layout(
+        sites=tuple(sites) + (None,) * (len(config.site_widths) - len(sites)),
+        steps=steps.mul_(_signed(_GOLDEN)),
+        levels=(dropped - LEVELS // 2).to(torch.int16),
+        scales=(LEVELS / (LEVELS - dropped)).to(torch.float32),
+    )
+
+
+def _keys(seed: int, passes: range, rows: Tensor | None, device: torch.device | None) -> Tensor:
     """One 64-bit stream key per pass [P, 1, 1], or per pass and row [P, B, 1]."""
-    device = rows.device if rows is not None else None
-    root = _signed(_hash_int(_hash_int(seed) + (site + 2) * _GOLDEN))
     numbers = torch.arange(passes.start, passes.stop, dtype=torch.int64, device=device)
-    keys = _hash(numbers.mul_(_signed(_GOLDEN)).add_(root))[:, None, None]  # [P, 1, 1]
+    keys = numbers.mul_(_signed(_GOLDEN)).add_(_signed(_hash_int(seed + 1)))
+    keys = _hash(keys)[:, None, None]  # [P, 1, 1]
     if rows is None:
         return keys
     return _hash(keys + (rows[:, None] + 1) * _signed(_GOLDEN))  # [P, B, 1]
 
 
-def _words(keys: Tensor, count: int) -> Tensor:
-    """`count` uniform 64-bit words of each key's splitmix64 stream, [P, B | 1, count]."""
-    steps = torch.arange(1, count + 1, dtype=torch.int64, device=keys.device)
-    return _hash(keys + steps.mul_(_signed(_GOLDEN)))
-
-
-def _mask(keys: Tensor, width: int, level: int) -> Tensor:
-    """Inverted-dropout masks [P, B | 1, width]: 0 with probability level / 2^16, else 1/(1-p)."""
-    integers = _words(keys, -(-width // 4)).view(torch.int16)[..., :width]  # 4 to a word
-    keep = integers >= level - LEVELS // 2
-    return keep.to(torch.float32).mul_(LEVELS / (LEVELS - level))
+def _masks(keys: Tensor, layout: _Layout) -> Tensor:
+    """Inverted-dropout masks of all sites' units, [P, B | 1, U]."""
+    integers = _hash(keys + layout.steps).view(torch.int16)
+    return integers.ge_(layout.levels).to(torch.float32).mul_(layout.scales)
 
 
 def _normal(keys: Tensor, width: int) -> Tensor:
     """Standard normal numbers [P, B | 1, width]: Box and Muller's transform of 24-bit uniforms."""
-    halves = _words(keys, width).view(torch.int32)  # [P, B | 1, 2 width]
+    steps = torch.arange(-width, 0, dtype=torch.int64, device=keys.device)  # before the masks'
+    halves = _hash(keys + steps * _signed(_GOLDEN)).view(torch.int32)  # [P, B | 1, 2 width]
     uniform = halves.bitwise_and_((1 << 24) - 1).to(torch.float32).add_(0.5).mul_(2.0**-24)
     radius, angle = uniform[..., :width], uniform[..., width:]
     return radius.log().mul_(-2).sqrt_().mul_(angle.mul(2 * math.pi).cos_())

@@ -9,11 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.moments import plain
+from model.estimation import Batch, PlainSampler, sample
 from model.network import MLP, MLPConfig, Noise
-from model.sampling import draw_noise, run
+from model.sampling import draw_noise
 from model.task import TASKS
 from model.training import Rows, TrainOptions, fit, initialised
+from model.uncertainty import Estimate
 
 BAND = 3.9
 
@@ -23,6 +24,13 @@ def network(
 ) -> MLP:
     config = MLPConfig(inputs=inputs, hidden=hidden, outputs=1, dropout=rates)
     return initialised(config, torch.Generator().manual_seed(seed))
+
+
+def passes_of(
+    network: MLP, x: Tensor, seed: int, passes: int, rows: Tensor | None = None
+) -> Estimate:
+    """Sample mean and variance of the outputs, by the plain estimator."""
+    return sample(PlainSampler.of(network, Batch(x, seed, rows), lambda outputs: outputs), passes)
 
 
 def masks(rate: float, passes: int, width: int = 64) -> Tensor:
@@ -120,7 +128,7 @@ def test_where_masks_agree_the_network_is_more_stable() -> None:
     net = network((64, 64), (0.0, 0.2, 0.2))
     x = torch.tensor([[0.1, 0.1, 0.1, 0.1], [3.0, -3.0, 3.0, -3.0]])
     with torch.inference_mode():
-        estimate = plain(run(net, x, 0, passes=range(2_000)))
+        estimate = passes_of(net, x, 0, 2_000)
     quiet, loud = estimate.variance[:, 0].tolist()
     assert quiet + BAND * estimate.variance_error[0, 0].item() < loud
 
@@ -142,7 +150,7 @@ def test_a_linear_network_with_dropout_has_its_closed_form_mean_and_variance(sco
     deviations = []
     with torch.inference_mode():
         for seed in range(200):
-            e = plain(run(net, x, seed, passes=range(100), rows=rows))
+            e = passes_of(net, x, seed, 100, rows)
             deviations.append(((e.mean - mean) / e.mean_error).item())
             deviations.append(((e.variance - variance) / e.variance_error).item())
     z_mean, z_variance = torch.tensor(deviations).view(-1, 2).unbind(1)
@@ -198,7 +206,7 @@ def test_gaussian_input_noise_adds_the_weighted_variance_of_the_noise() -> None:
     x = torch.full((1, 4), 9.0)  # so far from 0 that the noise closes no unit
     slope = (net.layers[1].weight @ net.layers[0].weight).double()[0]
     with torch.inference_mode():
-        e = plain(run(net, x, 0, passes=range(50_000)))
+        e = passes_of(net, x, 0, 50_000)
         off = net(x).double()
     assert abs((e.mean - off).item()) < BAND * e.mean_error.item()
     expected = s**2 * slope.square().sum()

@@ -1,0 +1,100 @@
+"""Small tables, and artifacts that are really trained on them, once per run."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from model import Table, TrainOptions, train
+
+TINY = TrainOptions(hidden=(16, 16), dropout=(0.2,), epochs=20, batch=32)
+
+
+@pytest.fixture(scope="session")
+def houses() -> Table:
+    """Two numbers and a category; two prices, a class of two and a class of three to predict."""
+    random = np.random.default_rng(0)
+    area, rooms = random.normal(100, 30, 200), random.integers(1, 9, 200).astype(float)
+    quarter = random.choice(np.array(["east", "north", "south"], dtype=object), 200)
+    price = 3 * area + 10 * rooms + 40 * (quarter == "east") + random.normal(0, 10, 200)
+    rent = 8 + area / 20 + random.normal(0, 1, 200)
+    worth = np.digitize(price + random.normal(0, 30, 200), [280, 400])
+    columns = {
+        "area": area,
+        "rooms": rooms,
+        "quarter": quarter,
+        "price": price,
+        "rent": rent,
+        "dear": np.where(price + random.normal(0, 30, 200) > 340, "yes", "no").astype(object),
+        "worth": np.array(["low", "middle", "high"], dtype=object)[worth],
+    }
+    return Table("houses.csv", columns, "0" * 64)
+
+
+@pytest.fixture(scope="session")
+def artifacts(houses: Table, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Folders by task: `regression`, `two_targets`, `binary` and `multiclass`."""
+    folder = tmp_path_factory.mktemp("artifacts")
+    targets = {
+        "regression": ["price"],
+        "two_targets": ["price", "rent"],
+        "binary": ["dear"],
+        "multiclass": ["worth"],
+    }
+    everything = {"price", "rent", "dear", "worth"}
+    for name, chosen in targets.items():
+        others = sorted(everything - set(chosen))
+        train(houses, chosen, folder / name, drop=others, options=TINY)
+    return {name: folder / name for name in targets}
+
+
+@pytest.fixture(scope="session")
+def regression_artifact(artifacts: dict[str, Path]) -> Path:
+    """Predicts `price` from area, rooms and quarter (east, north, south)."""
+    return artifacts["regression"]
+
+
+@pytest.fixture(scope="session")
+def two_target_artifact(artifacts: dict[str, Path]) -> Path:
+    """Predicts `price` and `rent`."""
+    return artifacts["two_targets"]
+
+
+@pytest.fixture(scope="session")
+def binary_artifact(artifacts: dict[str, Path]) -> Path:
+    """Predicts `dear`: no, yes."""
+    return artifacts["binary"]
+
+
+@pytest.fixture(scope="session")
+def multiclass_artifact(artifacts: dict[str, Path]) -> Path:
+    """Predicts `worth`: high, low, middle."""
+    return artifacts["multiclass"]
+
+
+@pytest.fixture(scope="session")
+def classification_artifact(multiclass_artifact: Path) -> Path:
+    """The classifier with more than two classes."""
+    return multiclass_artifact
+
+
+@pytest.fixture(params=["regression", "two_targets", "binary", "multiclass"])
+def artifact(request: pytest.FixtureRequest, artifacts: dict[str, Path]) -> Path:
+    """Each of the artifacts in turn."""
+    return artifacts[request.param]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_torch_thread() -> None:
+    """Networks this small compute several times faster in one thread than in two."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def torch_threads() -> Iterator[None]:
+    """Whatever a test sets the number of torch's threads to, the next finds it as it was."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)

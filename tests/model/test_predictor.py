@@ -1,0 +1,470 @@
+"""From rows to predictions: every option does what it says, and no company changes a row."""
+
+import math
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from model import (
+    ClassificationPrediction,
+    Estimator,
+    InputError,
+    MaskScope,
+    PredictOptions,
+    Predictor,
+    RegressionPrediction,
+    Table,
+    TrainOptions,
+    load,
+    shipped,
+    train,
+)
+from model.artifact import read
+from model.predictor import ROWS_AT_ONCE
+from model.sampling import run
+
+HOUSE = {"area": 100.0, "rooms": 4, "quarter": "north"}
+HOUSES = [
+    HOUSE,
+    {"area": 60.0, "rooms": 2, "quarter": "east"},
+    {"area": 140.0, "rooms": 8, "quarter": "south"},
+]
+
+
+def numbers(answer: object) -> Iterator[float]:
+    """Every float anywhere in an answer."""
+    if isinstance(answer, float):
+        yield answer
+    elif isinstance(answer, dict):
+        for value in answer.values():
+            yield from numbers(value)
+    elif isinstance(answer, tuple):
+        for value in answer:
+            yield from numbers(value)
+    elif is_dataclass(answer):
+        for field in fields(answer):
+            yield from numbers(getattr(answer, field.name))
+
+
+def close(one: object, other: object) -> bool:
+    """Whether two answers agree to 1e-5 relative, as the contract asks."""
+    return list(numbers(one)) == pytest.approx(list(numbers(other)), rel=1e-5, abs=1e-9)
+
+
+def regressions(predictor: Predictor, rows: Any, **options: Any) -> list[RegressionPrediction]:
+    found = predictor.predict(rows, PredictOptions(**{"seed": 1, **options})).rows
+    return [row for row in found if isinstance(row, RegressionPrediction)]
+
+
+def classifications(
+    predictor: Predictor, rows: Any, **options: Any
+) -> list[ClassificationPrediction]:
+    found = predictor.predict(rows, PredictOptions(**{"seed": 1, **options})).rows
+    return [row for row in found if isinstance(row, ClassificationPrediction)]
+
+
+def enlarged(folder: Path) -> Predictor:
+    """A predictor whose weights are a thousand times those of an artifact."""
+    card, network = read(folder)
+    for layer in network.linears():
+        layer.weight.data = layer.weight * 1e3
+    return Predictor(card, network)
+
+
+@pytest.fixture(scope="module")
+def noiseless(houses: Table, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of one hidden layer without any dropout."""
+    folder = tmp_path_factory.mktemp("models") / "noiseless"
+    options = TrainOptions(hidden=(8,), dropout=(0.0,), epochs=3)
+    train(houses, ["price"], folder, drop=["rent", "dear", "worth"], options=options)
+    return folder
+
+
+# Options
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("passes", 1),
+        ("passes", 0),
+        ("passes", -3),
+        ("seed", -1),
+        ("seed", 1 << 63),
+        ("coverage", 0.0),
+        ("coverage", 1.0),
+        ("coverage", math.nan),
+        ("coverage", math.inf),
+        ("estimator", "best"),
+        ("masks", "PER_ROW"),
+        ("tolerance", 0.0),
+        ("tolerance", -0.1),
+        ("tolerance", math.nan),
+    ],
+)
+def test_an_option_out_of_its_domain_is_refused_by_name(field: str, value: object) -> None:
+    with pytest.raises(InputError, match=f"^{field}: ") as caught:
+        PredictOptions(**{field: value})  # type: ignore[arg-type]
+    assert [detail.field for detail in caught.value.details] == [field]
+    assert str(value) in str(caught.value)
+
+
+def test_equal_options_are_one_key_for_a_batch() -> None:
+    assert len({PredictOptions(seed=1), PredictOptions(seed=1), PredictOptions(seed=2)}) == 2
+
+
+@pytest.mark.parametrize("seed", [0, 1, (1 << 63) - 1])
+@pytest.mark.parametrize("passes", [2, 3, 100])
+def test_the_bounds_of_the_domain_work(artifact: Path, seed: int, passes: int) -> None:
+    options = PredictOptions(seed=seed, passes=passes, coverage=1e-12)
+    answer = load(artifact).predict(HOUSES, options)
+    assert all(map(math.isfinite, numbers(answer)))
+    assert answer.seed == seed
+
+
+def test_no_seed_is_a_fresh_one_that_repeats_the_answer_when_sent_back(artifact: Path) -> None:
+    predictor = load(artifact)
+    answers = [predictor.predict(HOUSES, PredictOptions(passes=5)) for _ in range(3)]
+    assert len({answer.seed for answer in answers}) == 3
+    for answer in answers:
+        again = predictor.predict(HOUSES, PredictOptions(passes=5, seed=answer.seed))
+        assert close(again, answer)
+
+
+def test_a_fresh_seed_survives_json_readers_with_float_numbers(regression_artifact: Path) -> None:
+    predictor = load(regression_artifact)
+    seeds = [predictor.predict([HOUSE], PredictOptions(passes=2)).seed for _ in range(50)]
+    assert all(int(float(seed)) == seed for seed in seeds)
+
+
+# What comes back
+
+
+def test_one_target_is_a_number_and_several_are_keyed_by_target(
+    regression_artifact: Path, two_target_artifact: Path
+) -> None:
+    (one,) = regressions(load(regression_artifact), [HOUSE], samples=True, passes=5)
+    assert isinstance(one.mean, float)
+    (two,) = regressions(load(two_target_artifact), [HOUSE], samples=True, passes=5)
+    assert two.samples is not None
+    interval = (two.interval.lower, two.interval.upper)
+    spreads = (two.variance, two.std, two.mean_error, two.variance_error)
+    for value in (two.mean, two.deterministic, *spreads, *interval, *two.samples):
+        assert isinstance(value, dict)
+        assert list(value) == ["price", "rent"]
+
+
+def test_an_answer_is_made_of_plain_floats_and_strings(artifact: Path) -> None:
+    answer = load(artifact).predict(HOUSES, PredictOptions(passes=5, samples=True))
+    assert {type(number) for number in numbers(answer)} == {float}
+    assert all(math.isfinite(number) for number in numbers(answer))
+    assert (answer.passes, answer.stopped, len(answer.rows)) == (5, "passes", 3)
+
+
+@pytest.mark.parametrize("masks", get_args(MaskScope))
+def test_mean_and_variance_are_those_of_the_samples(artifact: Path, masks: MaskScope) -> None:
+    options = PredictOptions(passes=30, seed=4, estimator="plain", masks=masks, samples=True)
+    for row in load(artifact).predict(HOUSES, options).rows:
+        assert row.samples is not None
+        assert len(row.samples) == 30
+        keys = list(row.mean) if isinstance(row.mean, dict) else [None]
+        for key in keys:
+            pick = (lambda value, k=key: value[k]) if key else (lambda value: value)
+            drawn = np.array([pick(sample) for sample in row.samples])
+            assert pick(row.mean) == pytest.approx(drawn.mean(), rel=1e-6)
+            assert pick(row.variance) == pytest.approx(drawn.var(ddof=1), rel=1e-5)
+            assert pick(row.std) == pytest.approx(math.sqrt(pick(row.variance)))
+            assert pick(row.mean_error) == pytest.approx(pick(row.std) / math.sqrt(30))
+
+
+def test_samples_are_returned_only_on_request(artifact: Path) -> None:
+    answer = load(artifact).predict(HOUSES, PredictOptions(passes=5))
+    assert {row.samples for row in answer.rows} == {None}
+
+
+def test_more_passes_begin_with_the_fewer(regression_artifact: Path) -> None:
+    predictor = load(regression_artifact)
+    (hundred,) = regressions(predictor, [HOUSE], passes=100, samples=True)
+    (fifty,) = regressions(predictor, [HOUSE], passes=50, samples=True)
+    assert hundred.samples is not None
+    assert hundred.samples[:50] == pytest.approx(fifty.samples, rel=1e-5)
+
+
+def test_both_estimators_and_both_mask_scopes_agree_within_their_errors(
+    two_target_artifact: Path,
+) -> None:
+    predictor = load(two_target_artifact)
+    answers = [
+        regressions(predictor, HOUSES, passes=2000, estimator=estimator, masks=masks)
+        for estimator in get_args(Estimator)
+        for masks in get_args(MaskScope)
+    ]
+    for other in answers[1:]:
+        for a, b in zip(answers[0], other, strict=True):
+            for key in ("price", "rent"):
+                error = math.hypot(a.mean_error[key], b.mean_error[key])
+                assert abs(a.mean[key] - b.mean[key]) < 4.5 * error
+                error = math.hypot(a.variance_error[key], b.variance_error[key])
+                assert abs(a.variance[key] - b.variance[key]) < 4.5 * error
+
+
+def test_the_deterministic_number_depends_on_no_option(artifact: Path) -> None:
+    predictor = load(artifact)
+    answers = [
+        predictor.predict([HOUSE], PredictOptions(passes=passes, seed=seed))
+        for passes, seed in ((2, 0), (2, 1), (9, 2))
+    ]
+    found = {tuple(numbers(answer.rows[0].deterministic)) for answer in answers}
+    assert len(found) == 1
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    area=st.floats(-1e4, 1e4),
+    rooms=st.integers(-50, 50),
+    quarter=st.sampled_from(["east", "north", "south"]),
+    seed=st.integers(0, 1 << 62),
+)
+@pytest.mark.parametrize("task", ["binary", "multiclass"])
+def test_the_laws_of_uncertainty_hold_for_every_row(
+    artifacts: dict[str, Path], task: str, area: float, rooms: int, quarter: str, seed: int
+) -> None:
+    predictor = load(artifacts[task])
+    row = {"area": area, "rooms": rooms, "quarter": quarter}
+    (found,) = classifications(predictor, [row], seed=seed, passes=20)
+    classes = predictor.card.target.classes
+    total, doubt = found.predictive_entropy, found.expected_entropy
+    assert list(found.mean) == list(found.variance) == list(classes)
+    assert sum(found.mean.values()) == pytest.approx(1, abs=1e-6)
+    assert sum(found.deterministic.values()) == pytest.approx(1, abs=1e-6)
+    assert 0 <= found.mutual_information <= total <= math.log(len(classes)) + 1e-6
+    assert doubt + found.mutual_information == pytest.approx(total, abs=1e-6)
+    assert found.label == max(found.mean, key=lambda name: found.mean[name])
+    assert all(0 <= v <= 0.5 for v in found.variance.values())  # at most 1/4 N/(N-1)
+
+
+# Warnings
+
+
+def test_a_model_without_dropout_says_so_and_its_variance_is_exactly_zero(
+    noiseless: Path,
+) -> None:
+    predictor = load(noiseless)
+    for estimator in get_args(Estimator):
+        for masks in get_args(MaskScope):
+            many = HOUSES * 50
+            for row in regressions(predictor, many, passes=37, estimator=estimator, masks=masks):
+                assert row.warnings == ("no_dropout",)
+                assert row.variance == row.std == row.mean_error == row.variance_error == 0
+                assert row.mean == pytest.approx(row.deterministic, rel=1e-6)
+
+
+def test_a_value_outside_the_training_range_is_named(artifact: Path) -> None:
+    rows = [HOUSE, {**HOUSE, "area": 1e4}, {**HOUSE, "area": -5, "rooms": 99}]
+    found = [row.warnings for row in load(artifact).predict(rows, PredictOptions(passes=2)).rows]
+    assert found == [
+        (),
+        ("outside_training_range:area",),
+        ("outside_training_range:area", "outside_training_range:rooms"),
+    ]
+
+
+# Numbers that are too large
+
+
+@pytest.mark.parametrize("estimator", get_args(Estimator))
+@pytest.mark.parametrize("exponent", [3, 10, 20, 30, 36, 37, 38, 39, 100, 308])
+def test_huge_values_give_finite_numbers_or_an_error_that_names_the_row(
+    artifact: Path, estimator: Estimator, exponent: int
+) -> None:
+    predictor = load(artifact)
+    rows = [HOUSE, {**HOUSE, "area": -(10.0**exponent), "rooms": 10.0**exponent}]
+    try:
+        answer = predictor.predict(rows, PredictOptions(passes=20, seed=0, estimator=estimator))
+    except InputError as error:
+        faults = {detail.field for detail in error.details}
+        assert all(fault.startswith("rows.1") for fault in faults)
+        assert faults
+    else:
+        assert all(map(math.isfinite, numbers(answer)))
+        assert answer.rows[1].warnings
+
+
+@pytest.mark.parametrize("estimator", get_args(Estimator))
+@pytest.mark.parametrize("dropout", [True, False])
+def test_an_overflow_inside_the_network_is_an_error_never_a_nan(
+    regression_artifact: Path, noiseless: Path, dropout: bool, estimator: Estimator
+) -> None:
+    """Weights so large that the answer overflows somewhere, in some pass or in all."""
+    predictor, refusals = enlarged(regression_artifact if dropout else noiseless), 0
+    for exponent in np.arange(25, 39, 0.25):
+        row = {**HOUSE, "area": 10.0**exponent}
+        for seed in range(4):
+            options = PredictOptions(passes=2, seed=seed, estimator=estimator)
+            try:
+                answer = predictor.predict([row], options)
+            except InputError:
+                refusals += 1
+            else:
+                assert all(map(math.isfinite, numbers(answer)))
+    assert refusals
+
+
+def test_the_row_that_overflows_is_named_wherever_it_stands(regression_artifact: Path) -> None:
+    predictor = enlarged(regression_artifact)
+    x = np.zeros((ROWS_AT_ONCE + 50, 5), dtype=np.float32)
+    x[ROWS_AT_ONCE + 7, 0] = 3e38
+    with pytest.raises(InputError, match=rf"^rows\.{ROWS_AT_ONCE + 7}: "):
+        predictor.predict_encoded(x, PredictOptions(passes=5))
+
+
+def test_rows_are_checked_before_anything_is_computed(regression_artifact: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        load(regression_artifact).predict([HOUSE, {"area": math.nan, "quarter": "west"}])
+    assert {detail.field for detail in caught.value.details} == {
+        "rows.1.area",
+        "rows.1.rooms",
+        "rows.1.quarter",
+    }
+
+
+# Company
+
+
+@pytest.mark.parametrize("estimator", get_args(Estimator))
+def test_with_shared_masks_a_row_has_the_numbers_that_it_has_alone(
+    artifact: Path, estimator: Estimator
+) -> None:
+    predictor = load(artifact)
+    options = PredictOptions(passes=40, seed=3, estimator=estimator)
+    together = predictor.predict(HOUSES * 30, options).rows
+    for number, row in enumerate(HOUSES):
+        alone = predictor.predict([row], options).rows[0]
+        for copy in together[number::3]:
+            assert close(copy, alone)
+
+
+def test_with_fresh_masks_equal_rows_have_different_numbers(artifact: Path) -> None:
+    options = PredictOptions(passes=20, seed=3, masks="per_row", estimator="plain")
+    found = load(artifact).predict([HOUSE] * 10, options).rows
+    assert len({tuple(numbers(row.mean)) for row in found}) == 10
+
+
+@pytest.mark.parametrize("masks", get_args(MaskScope))
+def test_blocks_of_a_large_request_are_seamless(
+    regression_artifact: Path, masks: MaskScope
+) -> None:
+    """2,500 rows, each against its own passes run by themselves."""
+    predictor = load(regression_artifact)
+    x = np.random.default_rng(0).normal(size=(2500, 5)).astype(np.float32)
+    options = PredictOptions(passes=10, seed=8, masks=masks, estimator="plain", samples=True)
+    found = predictor.predict_encoded(x, options).rows
+    assert len(found) == 2500
+    _, network = read(regression_artifact)
+    scale, mean = predictor.card.target.scales[0], predictor.card.target.means[0]
+    for row in (0, ROWS_AT_ONCE - 1, ROWS_AT_ONCE, 2 * ROWS_AT_ONCE, 2499):
+        number = torch.tensor([row]) if masks == "per_row" else None
+        alone = run(network, torch.from_numpy(x[[row]]), 8, passes=range(10), rows=number)
+        expected = torch.cat(list(alone))[:, 0, 0].double().numpy() * scale + mean
+        assert found[row].samples == pytest.approx(expected.tolist(), rel=1e-5)
+
+
+def test_a_block_of_any_size_gives_the_same_numbers(
+    artifact: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictor = load(artifact)
+    for masks in get_args(MaskScope):
+        options = PredictOptions(passes=10, seed=8, masks=masks)
+        whole = predictor.predict(HOUSES * 3, options)
+        with monkeypatch.context() as patch:
+            patch.setattr("model.predictor.ROWS_AT_ONCE", 2)
+            assert close(predictor.predict(HOUSES * 3, options), whole)
+
+
+def test_a_row_stops_where_it_would_alone_once_its_error_is_below_the_tolerance(
+    artifact: Path,
+) -> None:
+    predictor = load(artifact)
+    options = PredictOptions(passes=3000, seed=1, tolerance=0.1, estimator="plain")
+    answer = predictor.predict(HOUSES, options)
+    assert answer.stopped == "tolerance"
+    assert answer.passes == max(row.passes for row in answer.rows) < 3000
+    for row, house in zip(answer.rows, HOUSES, strict=True):
+        assert close(predictor.predict([house], options).rows[0], row)
+        fixed = PredictOptions(passes=row.passes, seed=1, estimator="plain")
+        assert close(predictor.predict([house], fixed).rows[0], row)
+
+
+@pytest.mark.parametrize("passes", [2, 3, 40])
+def test_too_few_passes_for_the_tolerance_are_said_to_be(
+    regression_artifact: Path, passes: int
+) -> None:
+    options = PredictOptions(passes=passes, seed=1, tolerance=0.01, estimator="plain")
+    answer = load(regression_artifact).predict(HOUSES, options)
+    assert (answer.stopped, answer.passes) == ("passes", passes)
+
+
+@pytest.mark.parametrize("masks", get_args(MaskScope))
+def test_the_number_of_threads_changes_no_answer(
+    artifact: Path,
+    masks: MaskScope,
+    torch_threads: None,  # noqa: ARG001  puts the number back
+) -> None:
+    predictor, answers = load(artifact), []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        answers.append(
+            predictor.predict(HOUSES * 100, PredictOptions(passes=50, seed=1, masks=masks))
+        )
+    assert list(numbers(answers[0])) == pytest.approx(list(numbers(answers[1])), rel=1e-6, abs=1e-9)
+
+
+def test_eight_threads_at_once_get_what_each_gets_alone(artifact: Path) -> None:
+    predictor = load(artifact)
+    asked = [PredictOptions(passes=50 + seed, seed=seed) for seed in range(8)]
+    alone = [predictor.predict(HOUSES, options) for options in asked]
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(5):
+            found = pool.map(lambda options: predictor.predict(HOUSES, options), asked)
+            assert all(map(close, found, alone))
+
+
+def test_predicting_neither_reads_nor_sets_the_global_random_states(artifact: Path) -> None:
+    predictor, answers = load(artifact), []
+    for global_seed in (1, 2):
+        torch.manual_seed(global_seed)
+        np.random.seed(global_seed)
+        before = torch.get_rng_state(), np.random.get_state()[1].copy()
+        answers.append(predictor.predict(HOUSES, PredictOptions(seed=5, masks="per_row")))
+        predictor.predict(HOUSES)
+        assert torch.equal(torch.get_rng_state(), before[0])
+        assert np.array_equal(np.random.get_state()[1], before[1])
+    assert answers[0] == answers[1]
+
+
+def test_predicting_changes_nothing_in_the_model(artifact: Path) -> None:
+    (card, network), (_, before) = read(artifact), read(artifact)
+    predictor = Predictor(card, network)
+    predictor.predict(HOUSES, PredictOptions(samples=True))
+    assert all(map(torch.equal, network.parameters(), before.parameters()))
+    x = predictor.encode(HOUSES)
+    kept = x.copy()
+    predictor.predict_encoded(x, PredictOptions())
+    assert np.array_equal(x, kept)
+
+
+@pytest.mark.parametrize("folder", shipped(), ids=lambda folder: folder.name)
+def test_every_shipped_model_predicts_the_middle_of_its_training_data(folder: Path) -> None:
+    predictor = load(folder)
+    (found,) = predictor.predict([[f.mean for f in predictor.card.features]]).rows  # type: ignore[union-attr]
+    assert found.warnings == ()
+    assert all(map(math.isfinite, numbers(found)))
+    assert all(value >= 0 for value in numbers(found.variance))

@@ -1,0 +1,114 @@
+"""What a regression makes of the passes: the target's unit, and nothing lost on the way."""
+
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from model.regression import Regression, RegressionPrediction
+from model.table import Target
+from model.uncertainty import Estimate, Passes
+
+ONE = Target(("price",), (), (100.0,), (20.0,), ("EUR",))
+TWO = Target(("price", "rent"), (), (100.0, -1.0), (20.0, 0.5), ("EUR", None))
+
+
+def passes(width: int, *, samples: bool = False) -> Passes:
+    """Two rows of standardised values, easy to scale by hand."""
+    base = torch.tensor([[1.0, 2.0], [-1.0, 0.0]], dtype=torch.float64)[:, :width]
+    estimate = Estimate(
+        mean=base,
+        variance=0.25 * torch.ones_like(base),
+        mean_error=0.1 * torch.ones_like(base),
+        variance_error=0.01 * torch.ones_like(base),
+    )
+    three: Tensor = torch.stack([base, base + 1, base - 1]).float()
+    return Passes(
+        estimate=estimate,
+        deterministic=base + 0.5,
+        counts=[3, 2],
+        settled=False,
+        warnings=[(), ("no_dropout",)],
+        samples=three if samples else None,
+    )
+
+
+def predictions(
+    target: Target, coverage: float = 0.9, **options: bool
+) -> list[RegressionPrediction]:
+    given = passes(len(target.names), **options)
+    return list(Regression().summarise(given, target, coverage))
+
+
+def test_every_number_is_in_the_targets_unit() -> None:
+    first, second = predictions(ONE)
+    assert first.mean == 120.0
+    assert first.variance == 0.25 * 20**2
+    assert first.std == 10.0
+    assert first.mean_error == 2.0
+    assert first.variance_error == 0.01 * 20**2
+    assert first.deterministic == 130.0
+    assert (first.passes, second.passes) == (3, 2)
+    assert (first.warnings, second.warnings) == ((), ("no_dropout",))
+    assert first.samples is None
+
+
+def test_several_targets_are_keyed_by_name_each_in_its_own_unit() -> None:
+    first, second = predictions(TWO, samples=True)
+    assert first.mean == {"price": 120.0, "rent": 0.0}
+    assert first.std == {"price": 10.0, "rent": 0.25}
+    assert second.deterministic == {"price": 90.0, "rent": -0.75}
+    assert first.interval.lower.keys() == first.interval.upper.keys() == {"price", "rent"}
+    assert first.samples is not None
+    assert first.samples[1] == {"price": 140.0, "rent": 0.5}
+
+
+def test_samples_are_the_passes_in_order_in_the_targets_unit() -> None:
+    assert predictions(ONE, samples=True)[1].samples == (80.0, 100.0, 60.0)
+
+
+@pytest.mark.parametrize("coverage", [1e-9, 0.5, 0.9, 0.999999])
+def test_the_interval_has_the_normal_probability_of_its_coverage(coverage: float) -> None:
+    first = predictions(ONE, coverage)[0]
+    normal = NormalDist(first.mean, first.std)
+    interval = first.interval
+    assert interval.coverage == coverage
+    assert interval.method == "normal"
+    inside = normal.cdf(interval.upper) - normal.cdf(interval.lower)
+    assert inside == pytest.approx(coverage, abs=1e-9)
+
+
+def test_more_coverage_is_a_wider_interval_around_the_same_middle() -> None:
+    intervals = [predictions(ONE, coverage)[0].interval for coverage in (0.1, 0.5, 0.9, 0.99)]
+    widths = [interval.upper - interval.lower for interval in intervals]
+    assert widths == sorted(widths)
+    assert len(set(widths)) == 4
+    assert {round(interval.upper + interval.lower, 9) for interval in intervals} == {240.0}
+
+
+def test_the_loss_is_the_mean_squared_error_of_all_targets() -> None:
+    outputs, actual = torch.tensor([[1.0, 2.0], [0.0, 0.0]]), torch.tensor([[0.0, 2.0], [0.0, 3.0]])
+    assert Regression().loss(outputs, actual).item() == pytest.approx((1 + 0 + 0 + 9) / 4)
+
+
+def test_there_is_one_output_per_target_and_it_is_a_value_as_it_is() -> None:
+    assert Regression().outputs(TWO) == 2
+    outputs = torch.randn(3, 2, 2)
+    assert torch.equal(Regression().values(outputs), outputs)
+
+
+def test_metrics_of_one_target_are_in_its_unit() -> None:
+    actual = np.array([[0.0], [0.0]])  # standardised: 100 twice; the means are 120 and 80
+    metrics = Regression().metrics(predictions(ONE), actual, ONE)
+    assert metrics["rmse"] == pytest.approx(20)
+    assert metrics["mae"] == pytest.approx(20)
+    assert metrics["deterministic_rmse"] == pytest.approx(np.sqrt((30**2 + 10**2) / 2))
+
+
+def test_metrics_of_several_targets_are_in_training_stds() -> None:
+    actual = np.array([[0.0, 2.0], [-1.0, 0.0]])
+    metrics = Regression().metrics(predictions(TWO), actual, TWO)
+    assert metrics["rmse"] == pytest.approx(0.5)  # one of four is off, by one std
+    assert metrics["mae"] == pytest.approx(0.25)

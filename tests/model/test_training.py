@@ -1,0 +1,215 @@
+"""Fitting is reproducible, keeps the best weights, and ends well whatever happens."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from model.errors import DataError, InputError
+from model.network import MLP
+from model.sampling import draw_noise
+from model.task import TASKS
+from model.training import Epoch, Fit, Rows, TrainOptions, fit, initialised
+
+OPTIONS = TrainOptions(hidden=(16,), dropout=(0.2,), epochs=25, patience=25, batch=16)
+REGRESSION, CLASSIFICATION = TASKS["regression"], TASKS["multiclass"]
+
+
+def rows(count: int, seed: int, noise: float = 0.1) -> Rows:
+    """y = x0 - x1 and noise."""
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(count, 3, generator=generator)
+    return Rows(x, x[:, :1] - x[:, 1:2] + noise * torch.randn(count, 1, generator=generator))
+
+
+TRAINING, VALIDATION = rows(100, 0), rows(40, 1)
+
+
+def fitted(
+    options: TrainOptions = OPTIONS,
+    *,
+    training: Rows = TRAINING,
+    validation: Rows = VALIDATION,
+    progress: Callable[[Epoch], None] = lambda _: None,
+) -> Fit:
+    config = options.config(inputs=3, outputs=1)
+    return fit(REGRESSION, training, validation, config, options, progress)
+
+
+def loss(network: MLP, data: Rows) -> float:
+    with torch.inference_mode():
+        return REGRESSION.loss(network(data.x), data.y).item()
+
+
+def same(one: MLP, other: MLP) -> bool:
+    return all(map(torch.equal, one.parameters(), other.parameters()))
+
+
+def test_a_network_learns_a_simple_function() -> None:
+    options = TrainOptions(hidden=(32,), dropout=(0.0,), epochs=80, patience=80, batch=16)
+    network = fitted(options).network
+    test = rows(200, 2, noise=0.0)
+    assert loss(network, test) < 0.05 * test.y.var().item()
+
+
+def test_a_classifier_learns_three_clouds() -> None:
+    generator = torch.Generator().manual_seed(0)
+    label = torch.arange(90) % 3
+    x = 3 * torch.eye(3)[label] + torch.randn(90, 3, generator=generator)
+    config = OPTIONS.config(inputs=3, outputs=3)
+    network = fit(CLASSIFICATION, Rows(x, label), Rows(x, label), config, OPTIONS).network
+    assert (network(x).argmax(-1) == label).float().mean() > 0.85
+
+
+def test_the_same_seed_gives_the_same_weights_whatever_the_global_seed() -> None:
+    networks = []
+    for global_seed in (1, 2):
+        torch.manual_seed(global_seed)
+        networks.append(fitted().network)
+    assert same(*networks)
+
+
+def test_another_seed_gives_other_weights() -> None:
+    other = TrainOptions(hidden=(16,), dropout=(0.2,), epochs=25, patience=25, batch=16, seed=1)
+    assert not same(fitted().network, fitted(other).network)
+
+
+def test_training_leaves_the_global_random_states_and_its_rows_alone() -> None:
+    torch.manual_seed(3)
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()
+    x, y = TRAINING.x.clone(), TRAINING.y.clone()
+    fitted()
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert np.array_equal(np.random.get_state()[1], before[1])
+    assert torch.equal(TRAINING.x, x)
+    assert torch.equal(TRAINING.y, y)
+
+
+def test_the_weights_of_the_best_epoch_are_kept() -> None:
+    """Few noisy rows: validation gets worse again long before the last epoch."""
+    noisy, epochs = rows(20, 0, noise=2.0), list[Epoch]()
+    options = TrainOptions(hidden=(64,), dropout=(0.0,), epochs=60, patience=60, batch=4)
+    result = fitted(options, training=noisy, progress=epochs.append)
+    losses = [epoch.validation_loss for epoch in epochs]
+    assert result.epochs == len(epochs) == 60
+    assert result.best_epoch == 1 + int(np.argmin(losses)) < 50
+    assert loss(result.network, VALIDATION) == min(losses) < losses[-1]
+    assert [e.best_epoch for e in epochs] == [1 + int(np.argmin(losses[:n])) for n in range(1, 61)]
+
+
+def test_training_stops_once_patience_ends() -> None:
+    noisy = rows(20, 0, noise=2.0)
+    options = TrainOptions(hidden=(64,), dropout=(0.0,), epochs=500, patience=7, batch=4)
+    result = fitted(options, training=noisy)
+    assert result.epochs == result.best_epoch + 7 < 500
+    assert not result.interrupted
+
+
+def test_ctrl_c_keeps_the_best_so_far() -> None:
+    epochs: list[Epoch] = []
+
+    def interrupt(epoch: Epoch) -> None:
+        epochs.append(epoch)
+        if epoch.number == 6:
+            raise KeyboardInterrupt
+
+    result = fitted(progress=interrupt)
+    assert result.interrupted
+    assert result.epochs == 6
+    assert loss(result.network, VALIDATION) == min(epoch.validation_loss for epoch in epochs)
+
+
+def test_ctrl_c_before_the_first_epoch_has_ended_is_said() -> None:
+    class Impatient(Rows):
+        def __getitem__(self, index: torch.Tensor) -> Rows:
+            raise KeyboardInterrupt
+
+    with pytest.raises(DataError, match="before the first epoch had ended"):
+        fitted(training=Impatient(TRAINING.x, TRAINING.y))
+
+
+@pytest.mark.parametrize("rate", [1e3, 1e8, 1e30])
+def test_a_wild_learning_rate_gives_finite_weights_or_a_word_of_advice(rate: float) -> None:
+    options = TrainOptions(hidden=(16, 16), epochs=30, patience=30, batch=16, learning_rate=rate)
+    try:
+        network = fitted(options).network
+    except DataError as error:
+        advice = str(error)
+        assert "lower --learning-rate" in advice
+    else:
+        assert all(weight.isfinite().all() for weight in network.parameters())
+        assert math.isfinite(loss(network, VALIDATION))
+
+
+def test_a_target_that_is_never_finite_is_said() -> None:
+    broken = Rows(VALIDATION.x, torch.full_like(VALIDATION.y, torch.nan))
+    with pytest.raises(DataError, match="never finite"):
+        fitted(validation=broken)
+
+
+@pytest.mark.parametrize("batch", [1, 3, 33, 100, 1000])
+def test_any_size_of_batch_will_do(batch: int) -> None:
+    options = TrainOptions(hidden=(4,), epochs=2, batch=batch)
+    assert fitted(options).epochs == 2
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_a_step_is_one_pass_with_fresh_masks_for_every_row_of_the_batch(dropout: float) -> None:
+    """One epoch of one batch: its loss is that of pass 0 on the first weights."""
+    options = TrainOptions(hidden=(16,), dropout=(dropout,), epochs=1, batch=100, seed=5)
+    epochs: list[Epoch] = []
+    fitted(options, progress=epochs.append)
+    generator = torch.Generator().manual_seed(5)
+    first = initialised(options.config(inputs=3, outputs=1), generator)
+    batch = TRAINING[torch.randperm(100, generator=generator)]
+    noise = draw_noise(first.config, 5, range(1), torch.arange(100))
+    expected = REGRESSION.loss(first(batch.x, noise)[0], batch.y)
+    assert epochs[0].training_loss == pytest.approx(expected.item(), rel=1e-6)
+
+
+def test_first_weights_keep_the_variance_of_relu_activations_and_start_near_zero() -> None:
+    config = TrainOptions(hidden=(400, 400)).config(inputs=400, outputs=50)
+    network = initialised(config, torch.Generator().manual_seed(0))
+    h = torch.randn(200, 400, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        for layer in network.linears()[:-1]:
+            h = torch.relu(layer(h))
+            assert 0.85 < h.square().mean().item() < 1.15
+        assert network.linears()[-1](h).std().item() < 0.3
+    assert all((layer.bias == 0).all() for layer in network.linears())
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("epochs", 0),
+        ("patience", 0),
+        ("batch", 0),
+        ("seed", -1),
+        ("seed", 1 << 63),
+        ("learning_rate", 0.0),
+        ("learning_rate", math.inf),
+        ("learning_rate", math.nan),
+        ("weight_decay", -1e-9),
+        ("weight_decay", math.nan),
+        ("dropout", (0.1, 0.1, 0.1)),
+        ("dropout", (1.0,)),
+        ("dropout", ()),
+        ("hidden", ()),
+        ("hidden", (8, 0)),
+        ("activation", "softmax"),
+        ("input_noise", -0.1),
+    ],
+)
+def test_an_option_out_of_its_domain_is_refused_by_name(field: str, value: object) -> None:
+    with pytest.raises(InputError, match=f"^{field}: ") as caught:
+        TrainOptions(**{field: value})  # type: ignore[arg-type]
+    assert [detail.field for detail in caught.value.details] == [field]
+
+
+def test_one_rate_is_for_all_hidden_layers_and_the_input_has_its_own() -> None:
+    options = TrainOptions(hidden=(8, 4), dropout=(0.3,), input_dropout=0.05)
+    assert options.config(3, 1).dropout == (0.05, 0.3, 0.3)
+    assert TrainOptions(hidden=(8, 4), dropout=(0.3, 0.1)).config(3, 1).dropout == (0.0, 0.3, 0.1)

@@ -1,0 +1,180 @@
+"""The import rules of the house, read from the code with `ast`."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import model
+
+ROOT = Path(__file__).parent.parent
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for package in ("app", "model")
+    for path in sorted((ROOT / package).rglob("*.py"))
+}
+
+# A module of `model` may import those on the lines above its own, and no other.
+ORDER = (
+    ("errors", "pretrained"),
+    ("table", "network"),
+    ("examples", "preparation", "uncertainty", "smoothing", "thinning"),
+    ("reading", "regression", "classification", "reduced"),
+    ("task", "sampling", "moments", "card"),
+    ("artifact", "estimation"),
+    ("predictor", "training"),
+    ("recipe",),
+)
+OPTIONAL = {  # packages of the extra `train`, and who may import them: inside a function
+    "pyarrow": {"model.reading"},
+    "sklearn": {"model.examples"},
+    "tqdm": {"model.__main__"},
+}
+FRAMEWORK_FREE = ("app.service", "app.batching", "app.metrics", "app.settings")
+
+
+@cache
+def tree(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text())
+
+
+def imports(module: str, *, top_level: bool = False) -> set[str]:
+    """Full names of the modules, or things in modules, that a module imports, in any way."""
+    found: set[str] = set()
+    nodes = tree(module).body if top_level else ast.walk(tree(module))
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{module} has a relative import"
+            assert node.module
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Call) and "import" in ast.unparse(node.func):
+            first = node.args[0] if node.args else None
+            if isinstance(first, ast.Constant):
+                found.add(str(first.value))
+    return found
+
+
+def packages(module: str) -> set[str]:
+    """Top-level packages that a module imports."""
+    return {name.partition(".")[0] for name in imports(module)}
+
+
+def inside(package: str) -> Iterator[str]:
+    return (module for module in MODULES if module.partition(".")[0] == package)
+
+
+def within_model(module: str) -> set[str]:
+    """Modules of `model` that a module imports."""
+    names = {name.split(".")[1] for name in imports(module) if name.startswith("model.")}
+    return names & {name.split(".")[1] for name in MODULES if name.startswith("model.")}
+
+
+def test_every_module_of_model_has_its_place_in_the_order() -> None:
+    placed = [name for line in ORDER for name in line]
+    present = {name.split(".")[1] for name in inside("model") if "." in name}
+    assert len(set(placed)) == len(placed)
+    assert present - {"__main__"} <= set(placed)
+
+
+@pytest.mark.parametrize("line", range(len(ORDER)))
+def test_imports_inside_model_point_downward_only(line: int) -> None:
+    below = {name for names in ORDER[:line] for name in names}
+    for name in ORDER[line]:
+        if f"model.{name}" in MODULES:
+            assert within_model(f"model.{name}") <= below, name
+
+
+def test_the_command_line_of_model_goes_through_its_door() -> None:
+    assert within_model("model.__main__") == set()
+
+
+def test_model_knows_neither_the_service_nor_its_frameworks() -> None:
+    ours = {"torch", "numpy", "safetensors", "pydantic", "model", *OPTIONAL}
+    for module in inside("model"):
+        assert packages(module) <= ours | sys.stdlib_module_names, module
+        if "pydantic" in packages(module):
+            assert module in ("model.card", "model.artifact")
+
+
+def test_app_enters_model_through_its_door() -> None:
+    for module in inside("app"):
+        names = {name for name in imports(module) if name.partition(".")[0] == "model"}
+        assert names <= {"model", *(f"model.{name}" for name in model.__all__)}, module
+        assert not packages(module) & {"torch", "safetensors"}, module
+
+
+@pytest.mark.parametrize("module", [name for name in FRAMEWORK_FREE if name in MODULES])
+def test_the_service_itself_knows_no_web_framework(module: str) -> None:
+    assert not packages(module) & {"fastapi", "starlette"}
+
+
+def test_a_protocol_imports_neither_another_protocol_nor_the_whole_application() -> None:
+    protocols = [name for name in inside("app") if name.startswith("app.api.")]
+    assert protocols
+    for module in protocols:
+        assert not [name for name in imports(module) if name.startswith(("app.api", "app.main"))]
+
+
+def test_nobody_imports_a_host() -> None:
+    for module in MODULES:
+        assert not [name for name in imports(module) if name.startswith("app.ray_serve")], module
+
+
+def test_only_the_settings_read_the_environment() -> None:
+    for module in MODULES:
+        names = {ast.unparse(n) for n in ast.walk(tree(module)) if isinstance(n, ast.Attribute)}
+        reads = {"os.environ", "os.getenv", "os.environb"} & (names | imports(module))
+        assert module == "app.settings" or not reads, module
+
+
+def test_optional_packages_are_imported_where_they_are_needed_only() -> None:
+    for module in MODULES:
+        for package, allowed in OPTIONAL.items():
+            constants = {n.value for n in ast.walk(tree(module)) if isinstance(n, ast.Constant)}
+            by_name = {c for c in constants if isinstance(c, str) and " " not in c}
+            named = {name for name in by_name if name.partition(".")[0] == package}
+            if package in packages(module) or named:
+                assert module in allowed, f"{module} imports {package}"
+        eager = {name.partition(".")[0] for name in imports(module, top_level=True)}
+        assert not eager & OPTIONAL.keys(), module
+
+
+def test_importing_model_loads_no_optional_package_and_changes_nothing() -> None:
+    script = """if True:
+        import sys, threading, torch
+        before = set(sys.modules)
+        state, threads = torch.get_rng_state(), torch.get_num_threads()
+        import model
+        print(*sorted({name.partition(".")[0] for name in set(sys.modules) - before}))
+        assert torch.equal(state, torch.get_rng_state())
+        assert threads == torch.get_num_threads()
+        assert threading.active_count() == 1
+        """
+    run = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    loaded = set(run.stdout.split())
+    assert "model" in loaded
+    assert not loaded & (OPTIONAL.keys() | {"scipy", "pandas", "fastapi", "starlette", "app"})
+
+
+def test_all_names_exactly_what_model_exports() -> None:
+    imported = {name.rpartition(".")[2] for name in imports("model")}
+    assert sorted(imported) == sorted(model.__all__)
+    assert list(model.__all__) == sorted(model.__all__)
+    assert all(hasattr(model, name) for name in model.__all__)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_modules_and_functions_fit_on_a_screen_or_few(module: str) -> None:
+    assert len(MODULES[module].read_text().splitlines()) <= 400
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            lines = (node.end_lineno or node.lineno) - node.lineno + 1
+            assert lines <= 50, f"{node.name} has {lines} lines"
