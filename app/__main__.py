@@ -1,0 +1,153 @@
+"""`python -m app`: serve models over HTTP."""
+
+import argparse
+import json
+import shlex
+import signal
+import socket
+import sys
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from app.settings import Settings, SettingsError, read_settings
+
+if TYPE_CHECKING:
+    from app.service import Service
+
+EXAMPLES = """\
+examples:
+  python -m app
+  python -m app --model runs/concrete --model runs/wine --port 9000
+  MCD_MAX_ROWS=100 python -m app --host 0.0.0.0 --workers 2
+
+Every other setting is an environment variable with the prefix MCD_; README has the table."""
+
+
+BACKLOG = 2048  # connections that wait for the models
+STARTUP_FAILURE = 3  # what uvicorn exits with
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The exit code: 0 after a stop that was asked for, 2 for a mistake of the user's."""
+    given = {key: value for key, value in vars(_parser().parse_args(arguments)).items() if value}
+    try:
+        settings = read_settings(**given)
+        listener = _listen(settings)
+    except SettingsError as error:
+        return _fail(error)
+    # The slow imports come once everything that needs none of them is known to be right.
+    from app.metrics import Metrics
+    from app.service import Service
+    from model import ArtifactError
+
+    service = Service(settings, Metrics())
+    try:
+        service.load()
+    except (ArtifactError, SettingsError) as error:
+        return _fail(error)
+    print(_greeting(service, listener), flush=True)
+    if settings.workers > 1:
+        return _supervise(settings, listener)
+    return _serve(settings, service, listener)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m app",
+        description="Serve models with dropout left active: mean, variance, and their errors.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--model",
+        dest="models",
+        action="append",
+        metavar="DIR",
+        help="folder of a model, repeatable; the first is the default model "
+        "(MCD_MODELS, default: the shipped models)",
+    )
+    for name in ("host", "port", "workers"):
+        field = Settings.model_fields[name]
+        text = f"{field.description} (MCD_{name.upper()}, default: {field.default})"
+        parser.add_argument(f"--{name}", help=text)
+    return parser
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """A listening socket: requests that come before the models are loaded wait for them."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        address = (settings.host, settings.port)
+        listener = socket.create_server(address, family=family, backlog=BACKLOG)
+    except OSError as error:
+        where = f"{settings.host} port {settings.port}"
+        raise SettingsError(f"cannot listen on {where}: {error.strerror or error}") from error
+    # asyncio does this only for sockets that it opens itself; without it, an answer waits 40 ms for
+    # the client to acknowledge its headers.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
+
+
+def _greeting(service: "Service", listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    body = json.dumps({"rows": [service.example_row(service.default)]})
+    return (
+        f"Serving {', '.join(service.cards)} on {url}\nDocs: {url}/docs\nTry:\n"
+        f"curl -s {url}/predict -H 'content-type: application/json' -d {shlex.quote(body)}\n"
+    )
+
+
+def _serve(settings: Settings, service: "Service", listener: socket.socket) -> int:
+    import uvicorn
+
+    from app.main import create_app
+
+    server = uvicorn.Server(uvicorn.Config(create_app(settings, service), **_options(settings)))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # uvicorn raises the signal again once it has stopped; the default handler would then kill
+        # this process, and an orderly stop would look like a crash.
+        signal.signal(number, server.handle_exit)
+    server.run(sockets=[listener])
+    return 0 if server.started else STARTUP_FAILURE
+
+
+def _supervise(settings: Settings, listener: socket.socket) -> int:
+    """Run several server processes and replace those that die."""
+    import uvicorn
+    from uvicorn.supervisors import Multiprocess
+
+    from app.main import create_app
+
+    factory = partial(create_app, settings)
+    config = uvicorn.Config(factory, factory=True, workers=settings.workers, **_options(settings))
+    supervisor = Multiprocess(config, sockets=[listener])
+    supervisor.run()
+    failed = any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes)
+    return STARTUP_FAILURE if failed else 0
+
+
+def _options(settings: Settings) -> dict[str, Any]:
+    return {
+        "root_path": settings.root_path,
+        "log_level": settings.log_level,
+        "access_log": False,
+        "server_header": False,
+        "proxy_headers": False,
+        "ws": "none",
+        "lifespan": "on",
+        "timeout_graceful_shutdown": settings.drain_seconds,
+    }
+
+
+def _fail(error: Exception) -> int:
+    print(f"python -m app: {error}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:  # before the server handles it
+        sys.exit(128 + signal.SIGINT)

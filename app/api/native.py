@@ -1,0 +1,255 @@
+"""The native protocol: predictions, and what is served.
+
+The body is parsed and the answer encoded here rather than by the framework, which would take longer
+over both than most predictions do, answer a NaN with status 500, and send one as null.
+"""
+
+import copy
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import fields, is_dataclass
+from operator import attrgetter
+from time import perf_counter
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Path, Request, Response
+from pydantic import ValidationError
+
+from app.body import read_json
+from app.errors import (
+    InvalidRequest,
+    NotJson,
+    NotReady,
+    OutputNotFinite,
+    ServiceError,
+    declared,
+    status_of,
+)
+from app.schemas import ModelList, PredictRequest, PredictResponse
+from app.service import WARM_UP, Answer, Service
+from app.settings import Settings
+from model import Card, ClassificationPrediction, Detail, RegressionPrediction
+
+ModelPath = Annotated[str, Path(description="A name from `GET /models`.", examples=["diabetes"])]
+Prediction = RegressionPrediction | ClassificationPrediction
+
+_REQUEST_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": {"$ref": "#/components/schemas/PredictRequest"}}
+        },
+    }
+}
+
+
+def router(service: Service, settings: Settings) -> APIRouter:
+    """The routes."""
+    routes = APIRouter(tags=["predictions"])
+    _add_predictions(routes, service, settings)
+    _add_models(routes, service)
+    return routes
+
+
+def describe(document: dict[str, Any], service: Service, settings: Settings) -> dict[str, Any]:
+    """The OpenAPI document with a request to every model, and the answer that it really got.
+
+    Raises NotReady before the models have answered.
+    """
+    if not service.ready:
+        raise NotReady("the server is starting or stopping; try again")
+    schema = PredictRequest.model_json_schema()
+    schema["properties"]["rows"]["maxItems"] = settings.max_rows
+    schema["properties"]["passes"]["maximum"] = settings.max_passes
+    document = copy.deepcopy(document)
+    document["components"]["schemas"]["PredictRequest"] = schema
+    requests, answers = {}, {}
+    for name, example in service.examples.items():
+        requests[name] = {"value": {"rows": [example.row], "seed": WARM_UP.seed}}
+        answers[name] = {"value": orjson.loads(encode(example.answer, samples=False))}
+    for path, names in (("/predict", [service.default]), ("/models/{name}/predict", answers)):
+        operation = document["paths"][path]["post"]
+        body = operation["requestBody"]["content"]["application/json"]
+        body["examples"] = {name: requests[name] for name in names}
+        answer = operation["responses"]["200"]["content"]["application/json"]
+        answer["examples"] = {name: answers[name] for name in names}
+    return document
+
+
+def encode(answer: Answer, *, samples: bool) -> bytes:
+    """The answer as JSON; raises OutputNotFinite, for JSON has no word for NaN."""
+    predictions = answer.predictions
+    note = {} if predictions.note is None else {"note": predictions.note}
+    content = orjson.dumps(
+        {
+            "model": {"name": answer.card.name, "version": answer.card.version},
+            "task": predictions.task,
+            "passes": predictions.passes,
+            "stopped": predictions.stopped,
+            "seed": predictions.seed,
+            "estimator": predictions.estimator,
+            **note,
+            "masks": predictions.masks,
+            "predictions": _public(predictions.rows, samples=samples),
+        }
+    )
+    # Nothing in an answer is None, so a null can only be a number that is not finite, or four
+    # letters in a name. Looking for it in the bytes is cheaper than looking at every number.
+    if b"null" in content:
+        _check_finite(predictions.rows)
+    return content
+
+
+def _add_predictions(routes: APIRouter, service: Service, settings: Settings) -> None:
+    async def answer(request: Request, name: str | None) -> Response:
+        started, outcome = perf_counter(), "cancelled"
+        try:
+            content = await _predict(request, service, name, settings.max_body_bytes)
+            outcome = "ok"
+        except Exception as error:
+            outcome = status_of(error)[1]
+            raise
+        finally:
+            service.metrics.finished(_label(service, name), outcome, perf_counter() - started)
+        return _json(content)
+
+    @routes.post(
+        "/predict",
+        summary="Predict with the default model",
+        response_model=PredictResponse,
+        responses=declared(400, 413, 415, 422, 503),
+        openapi_extra=_REQUEST_BODY,
+    )
+    async def predict(request: Request) -> Response:
+        """Mean, variance and the Monte-Carlo error of both for every row, with dropout active."""
+        return await answer(request, None)
+
+    @routes.post(
+        "/models/{name}/predict",
+        summary="Predict with a named model",
+        response_model=PredictResponse,
+        responses=declared(400, 404, 413, 415, 422, 503),
+        openapi_extra=_REQUEST_BODY,
+    )
+    async def predict_with(request: Request, name: ModelPath) -> Response:
+        """The same as `POST /predict`, with the model of that name."""
+        return await answer(request, name)
+
+
+def _add_models(routes: APIRouter, service: Service) -> None:
+    @routes.get(
+        "/models", summary="List the models", response_model=ModelList, responses=declared(503)
+    )
+    async def list_models() -> Response:
+        """The models that are served, the default one first."""
+        return _json(orjson.dumps(_model_list(service)))
+
+    @routes.get(
+        "/models/{name}",
+        summary="Describe a model",
+        response_model=Card,
+        responses=declared(404, 503),
+    )
+    async def describe_model(name: ModelPath) -> Response:
+        """The model's card: features, target, architecture, training record, held-out metrics."""
+        return _json(orjson.dumps(service.card(name).public()))
+
+
+async def _predict(request: Request, service: Service, name: str | None, limit_bytes: int) -> bytes:
+    service.admit(name)  # before the body is read
+    try:
+        sent = _checked(await read_json(request, limit_bytes))
+        options = sent.options()
+        answer = await service.predict(name, sent.rows, options=options)
+    except RecursionError as error:  # from quoting a value that is nested a thousand deep
+        raise NotJson("the body is nested too deeply") from error
+    return encode(answer, samples=options.samples)
+
+
+def _checked(document: Any) -> PredictRequest:
+    try:
+        return PredictRequest.model_validate(document)
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_context=False)
+    details = [
+        Detail(".".join(map(str, fault["loc"])) if fault["loc"] else "body", _sentence(fault))
+        for fault in faults
+    ]
+    first = details[0]
+    raise InvalidRequest(f"{first.field}: {first.message}", details)
+
+
+def _sentence(fault: Any) -> str:
+    known = ", ".join(PredictRequest.model_fields)
+    match fault["type"]:
+        case "missing":
+            return f'is missing; send {{"rows": [...]}} with any of {known}'
+        case "extra_forbidden":
+            return f"is not known; a request has {known}"
+        case "model_type":
+            return "must be a JSON object with 'rows'"
+        case _:
+            expected = fault["msg"].replace("Input should be", "must be")
+            return f"{expected.replace('valid list', 'array')}, not {_shown(fault['input'])}"
+
+
+def _shown(value: Any) -> str:
+    """A value of the request in JSON's words, short."""
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "an array"
+    text = orjson.dumps(value).decode()
+    return text if len(text) <= 80 else f"{text[:80]}..."
+
+
+def _public(rows: Sequence[Prediction], *, samples: bool) -> list[dict[str, Any]]:
+    """The predictions as objects, `samples` among their keys only where asked for."""
+    names = [field.name for field in fields(rows[0]) if samples or field.name != "samples"]
+    values = attrgetter(*names)
+    return [dict(zip(names, values(row), strict=True)) for row in rows]
+
+
+def _check_finite(rows: Sequence[Prediction]) -> None:
+    for index, row in enumerate(rows):
+        if not all(map(math.isfinite, _numbers(row))):
+            message = "the model's output is not finite; a value is too far from the training data"
+            raise OutputNotFinite(f"rows.{index}: {message}", [Detail(f"rows.{index}", message)])
+
+
+def _numbers(value: Any) -> Iterator[float]:
+    if isinstance(value, float):
+        yield value
+    elif isinstance(value, dict):
+        yield from (number for part in value.values() for number in _numbers(part))
+    elif isinstance(value, tuple):
+        yield from (number for part in value for number in _numbers(part))
+    elif is_dataclass(value):
+        yield from (n for field in fields(value) for n in _numbers(getattr(value, field.name)))
+
+
+def _model_list(service: Service) -> dict[str, Any]:
+    default = service.default
+    return {
+        "models": [
+            {
+                "name": name,
+                "version": card.version,
+                "task": card.task,
+                "default": name == default,
+            }
+            for name, card in service.cards.items()
+        ],
+        "default": default,
+    }
+
+
+def _label(service: Service, name: str | None) -> str:
+    """The model's name as a metric label; one for all unknown names, or they would pile up."""
+    try:
+        return service.card(name).name
+    except ServiceError:
+        return "unknown"
+
+
+def _json(content: bytes) -> Response:
+    return Response(content, media_type="application/json")

@@ -1,0 +1,59 @@
+"""The one place where the parts of the service are joined."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import cache
+from typing import Any
+
+from fastapi import FastAPI
+
+from app import __version__
+from app.api import failures, native, operations, pages
+from app.metrics import Metrics
+from app.service import Service
+from app.settings import Settings, read_settings
+
+TITLE = "MC dropout"
+DESCRIPTION = """\
+Predictions of trained networks with dropout left active: mean, variance across the passes, and the
+Monte-Carlo error of both. Every error, on every route, has the same body."""
+
+
+def create_app(settings: Settings | None = None, service: Service | None = None) -> FastAPI:
+    """The application; its lifespan loads the models, unless `service` has, and warms them up.
+
+    Without `settings`, those of the environment; raises SettingsError.
+    """
+    settings = settings or read_settings()
+    service = service or Service(settings, Metrics())
+    app = FastAPI(
+        title=TITLE,
+        description=DESCRIPTION,
+        version=__version__,
+        lifespan=_lifespan_of(service),
+        openapi_url=None,  # served by api/pages.py, with examples and relative URLs
+        generate_unique_id_function=lambda route: route.name,
+        redirect_slashes=False,  # a redirect would name this host, not the proxy in front
+    )
+    failures.install(app)
+    app.include_router(native.router(service, settings))
+    app.include_router(operations.router(service))
+
+    @cache
+    def document() -> dict[str, Any]:
+        return native.describe(app.openapi(), service, settings)
+
+    app.include_router(pages.router(TITLE, document))
+    return app
+
+
+def _lifespan_of(service: Service) -> Any:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await service.start()
+        try:
+            yield
+        finally:
+            await service.stop()
+
+    return lifespan

@@ -1,0 +1,191 @@
+"""What goes in and out of the native routes. The request class checks; the others document.
+
+Answers are encoded from the model's own dataclasses, not through these classes; a test holds them
+to the same fields.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from model import Estimator, MaskScope, PredictOptions
+
+_DEFAULTS = PredictOptions()
+
+Cell = float | str | None
+Value = Annotated[
+    float | dict[str, float],
+    Field(description="A number, or one per target where the model has several."),
+]
+ByClass = dict[str, float]
+TaskName = Annotated[
+    Literal["regression", "binary", "multiclass"],
+    Field(description="What is predicted: numbers, one of two classes, or one of many."),
+]
+
+
+class _Schema(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class PredictRequest(_Schema):
+    """Rows, and how to predict them."""
+
+    rows: list[Any] = Field(
+        description="Objects keyed by feature name, or arrays in the order of the model's "
+        "features; one or the other. `GET /models/{name}` lists the features.",
+        json_schema_extra={
+            "minItems": 1,
+            "items": {
+                "anyOf": [
+                    {
+                        "type": "object",
+                        "additionalProperties": {"type": ["number", "string", "null"]},
+                    },
+                    {"type": "array", "items": {"type": ["number", "string", "null"]}},
+                ]
+            },
+        },
+    )
+    passes: int = Field(
+        default=_DEFAULTS.passes,
+        description="Stochastic forward passes N; with `tolerance`, the most of them.",
+        json_schema_extra={"minimum": 2},
+    )
+    seed: int | None = Field(
+        default=_DEFAULTS.seed,
+        description="The same seed, rows and options give the same numbers; null draws one.",
+        json_schema_extra={"minimum": 0, "exclusiveMaximum": 1 << 63},
+    )
+    coverage: float = Field(
+        default=_DEFAULTS.coverage,
+        description="Probability with which the interval holds the target.",
+        json_schema_extra={"exclusiveMinimum": 0, "exclusiveMaximum": 1},
+    )
+    estimator: Estimator = Field(
+        default=_DEFAULTS.estimator,
+        description="`plain`: sample mean and variance of the passes. `reduced`: the same "
+        "expectations with less Monte-Carlo error.",
+    )
+    masks: MaskScope = Field(
+        default=_DEFAULTS.masks,
+        description="`shared`: one thinned network per pass for all rows. `per_row`: fresh masks "
+        "for every row.",
+    )
+    tolerance: float | None = Field(
+        default=_DEFAULTS.tolerance,
+        description="Stop once the relative Monte-Carlo standard error of the standard deviation "
+        "is below this for every row; null runs all passes.",
+        json_schema_extra={"exclusiveMinimum": 0},
+    )
+    samples: bool = Field(default=_DEFAULTS.samples, description="Also return every pass's output.")
+
+    def options(self) -> PredictOptions:
+        """The options; raises model.InputError for a value out of its domain."""
+        return PredictOptions(
+            passes=self.passes,
+            seed=self.seed,
+            coverage=self.coverage,
+            estimator=self.estimator,
+            masks=self.masks,
+            tolerance=self.tolerance,
+            samples=self.samples,
+        )
+
+
+class ModelName(_Schema):
+    """Which model answered."""
+
+    name: str = Field(description="The model's name.", examples=["diabetes"])
+    version: str = Field(description="Hash of the model's content.", examples=["3f9c0a1b2c3d4e5f"])
+
+
+class Interval(_Schema):
+    """Where the target lies."""
+
+    coverage: float = Field(description="Probability with which it holds the target.")
+    lower: Value = Field(description="Lower end, in the target's unit.")
+    upper: Value = Field(description="Upper end, in the target's unit.")
+    method: str = Field(description="How it was made: `normal`, mean +- z std of the passes.")
+
+
+class RegressionPrediction(_Schema):
+    """One row's prediction, in the target's unit; variances in the unit squared."""
+
+    mean: Value = Field(description="Mean over the passes.")
+    variance: Value = Field(
+        description="Variance across the passes (epistemic), unit squared: the uncertainty score."
+    )
+    std: Value = Field(description="Square root of `variance`.")
+    mean_error: Value = Field(description="Monte-Carlo standard error of `mean`.")
+    variance_error: Value = Field(
+        description="Monte-Carlo standard error of `variance`, unit squared."
+    )
+    deterministic: Value = Field(description="The prediction with dropout off.")
+    interval: Interval
+    passes: int = Field(description="Passes that this row took.")
+    warnings: list[str] = Field(description="Codes such as `outside_training_range:bmi`.")
+    samples: list[Value] | None = Field(
+        default=None, description="Every pass's output; only where asked for."
+    )
+
+
+class ClassificationPrediction(_Schema):
+    """One row's prediction; numbers keyed by class, entropies in nats."""
+
+    label: str = Field(description="The class of the largest mean probability.")
+    mean: ByClass = Field(description="Predicted probabilities: the mean over the passes.")
+    variance: ByClass = Field(
+        description="Variance of the probabilities across the passes (epistemic)."
+    )
+    std: ByClass = Field(description="Square root of `variance`.")
+    mean_error: ByClass = Field(description="Monte-Carlo standard error of `mean`.")
+    variance_error: ByClass = Field(description="Monte-Carlo standard error of `variance`.")
+    deterministic: ByClass = Field(description="Probabilities with dropout off.")
+    predictive_entropy: float = Field(description="Entropy of `mean`, nats: all uncertainty.")
+    expected_entropy: float = Field(
+        description="Mean entropy of the passes, nats: what more training data would not remove."
+    )
+    mutual_information: float = Field(
+        description="`predictive_entropy` - `expected_entropy`, nats: how much the passes disagree."
+    )
+    passes: int = Field(description="Passes that this row took.")
+    warnings: list[str] = Field(description="Codes such as `outside_training_range:bmi`.")
+    samples: list[ByClass] | None = Field(
+        default=None, description="Every pass's probabilities; only where asked for."
+    )
+
+
+class PredictResponse(_Schema):
+    """Predictions in the order of the rows, and what it takes to get the same numbers again."""
+
+    model: ModelName
+    task: TaskName
+    passes: int = Field(description="Passes computed: the most that any row took.")
+    stopped: Literal["passes", "tolerance"] = Field(
+        description="What ended the passes: their number, or the tolerance."
+    )
+    seed: int = Field(description="Send it back for the same numbers.")
+    estimator: Estimator = Field(description="The one that was used.")
+    note: str | None = Field(
+        default=None,
+        description="Why `estimator` is not the one asked for; only there where it is not.",
+    )
+    masks: MaskScope = Field(description="As asked for.")
+    predictions: list[RegressionPrediction] | list[ClassificationPrediction] = Field(
+        description="One per row, in their order."
+    )
+
+
+class ModelEntry(ModelName):
+    """One model that is served."""
+
+    task: TaskName
+    default: bool = Field(description="Whether `POST /predict` asks this one.")
+
+
+class ModelList(_Schema):
+    """All models that are served."""
+
+    models: list[ModelEntry] = Field(description="The default model first.")
+    default: str = Field(description="The model that `POST /predict` asks.", examples=["diabetes"])

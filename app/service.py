@@ -1,0 +1,183 @@
+"""The use cases: which models there are, and predictions of one of them. Knows no HTTP.
+
+Checks run where they are asked for, on the event loop; predictions run in one worker thread, so
+that a long one delays no other route.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from types import MappingProxyType
+from typing import Any
+
+import model
+from app.errors import LimitExceeded, NotReady, UnknownModel
+from app.metrics import Metrics
+from app.settings import Settings, SettingsError
+from model import Card, Detail, Predictions, PredictOptions, Predictor
+
+WARM_UP = PredictOptions(seed=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Predictions, and the card of the model that made them."""
+
+    card: Card
+    predictions: Predictions
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A row that a model accepts, and what it answered to it when it warmed up."""
+
+    row: dict[str, Any]
+    answer: Answer
+
+
+class Service:
+    """The models by name, and the thread that computes with them.
+
+    `load`, then `start`, then `predict` as often as you like, then `stop`.
+    """
+
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        self.metrics = metrics
+        self._settings = settings
+        self._models: dict[str, Predictor] = {}
+        self._examples: dict[str, Example] = {}
+        self._worker: ThreadPoolExecutor | None = None
+        self._ready = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether the next prediction will be computed."""
+        return self._ready
+
+    @property
+    def cards(self) -> dict[str, Card]:
+        """The cards of all models by name, the default model's first."""
+        return {name: predictor.card for name, predictor in self._loaded.items()}
+
+    @property
+    def default(self) -> str:
+        """The name of the model that answers when none is named."""
+        return next(iter(self._loaded))
+
+    @property
+    def examples(self) -> Mapping[str, Example]:
+        """A request and its answer per model; empty until `start` has run."""
+        return MappingProxyType(self._examples)
+
+    def card(self, name: str | None) -> Card:
+        """The card of the named model, or of the default one; raises NotReady, UnknownModel."""
+        return self._find(name).card
+
+    def admit(self, name: str | None) -> Predictor:
+        """The model that would answer; raises NotReady and UnknownModel as `predict` does."""
+        if not self._ready:
+            raise NotReady("the server is starting or stopping; try again")
+        return self._find(name)
+
+    def example_row(self, name: str) -> dict[str, Any]:
+        """A row that the named model accepts: each feature's mean, or its first category."""
+        return {
+            feature.name: feature.categories[0]
+            if feature.kind == "categorical"
+            else float(f"{feature.mean:.4g}")
+            for feature in self.card(name).features
+        }
+
+    def load(self) -> None:
+        """Read all models; raises model.ArtifactError, or SettingsError where names clash."""
+        folders: dict[str, Path] = {}
+        for folder in self._settings.models or model.shipped():
+            predictor = model.load(folder)
+            name = predictor.card.name
+            if name in folders:
+                raise SettingsError(
+                    f"{folders[name]} and {folder} both hold a model named {name!r}; serve one"
+                )
+            folders[name] = folder
+            self._models[name] = predictor
+
+    async def start(self) -> None:
+        """Start the worker thread and let every model predict once; ready when that succeeded."""
+        self._worker = ThreadPoolExecutor(
+            max_workers=1,
+            thread_name_prefix="mcd-inference",
+            initializer=model.use_threads,
+            initargs=(self._settings.threads,),
+        )
+        if not self._models:
+            self.load()
+        for name, predictor in self._loaded.items():
+            row = self.example_row(name)
+            predictions = await self._compute(predictor, [row], WARM_UP)
+            self._examples[name] = Example(row, Answer(predictor.card, predictions))
+            self.metrics.model_info.labels(name, predictor.card.version).set(1)
+            self.metrics.model_ready.labels(name).set(1)
+        self._ready = True
+
+    async def stop(self) -> None:
+        """Refuse new predictions, then wait for those that run."""
+        self._ready = False
+        for name in self._models:
+            self.metrics.model_ready.labels(name).set(0)
+        if self._worker:
+            await asyncio.to_thread(self._worker.shutdown)
+
+    async def predict(
+        self, name: str | None, rows: Sequence[Any], *, options: PredictOptions
+    ) -> Answer:
+        """Predictions of the named model, or of the default one.
+
+        Raises NotReady, UnknownModel, LimitExceeded and model.InputError.
+        """
+        predictor = self.admit(name)
+        self._check_limits(len(rows), options)
+        return Answer(predictor.card, await self._compute(predictor, rows, options))
+
+    @property
+    def _loaded(self) -> dict[str, Predictor]:
+        if not self._models:
+            raise NotReady("the models are not loaded yet; try again")
+        return self._models
+
+    def _find(self, name: str | None) -> Predictor:
+        predictor = self._loaded.get(self.default if name is None else name)
+        if predictor is None:
+            raise UnknownModel(f"there is no model {name!r}; there are {', '.join(self._models)}")
+        return predictor
+
+    def _check_limits(self, rows: int, options: PredictOptions) -> None:
+        limits, row_passes = self._settings, rows * options.passes
+        asked = [
+            ("rows", "rows", rows, limits.max_rows),
+            ("passes", "passes", options.passes, limits.max_passes),
+            ("row_passes", "rows x passes", row_passes, limits.max_row_passes),
+        ]
+        if options.samples:
+            asked.append(("samples", "samples (rows x passes)", row_passes, limits.max_samples))
+        for setting, unit, count, limit in asked:
+            if count > limit:
+                message = f"{count} {unit} are more than {limit} (MCD_MAX_{setting.upper()})"
+                field = "passes" if setting == "row_passes" else setting
+                raise LimitExceeded(message, [Detail(field, message)])
+
+    async def _compute(
+        self, predictor: Predictor, rows: Sequence[Any], options: PredictOptions
+    ) -> Predictions:
+        x = predictor.encode(rows)  # [B, D]; faults are found here, before anything is queued
+
+        def compute() -> Predictions:
+            started = perf_counter()
+            predictions = predictor.predict_encoded(x, options)
+            self.metrics.inference_seconds.observe(perf_counter() - started)
+            self.metrics.passes.inc(predictions.passes)
+            return predictions
+
+        return await asyncio.get_running_loop().run_in_executor(self._worker, compute)

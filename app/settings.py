@@ -1,0 +1,84 @@
+"""Every knob of the service, as environment variables with the prefix `MCD_`."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PREFIX = "MCD_"
+
+
+class SettingsError(Exception):
+    """A setting is unknown or malformed; the message names the variable."""
+
+
+class Settings(BaseSettings):
+    """How the service runs. Arguments win over environment variables, those over the defaults."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    models: Annotated[tuple[Path, ...], NoDecode] = Field(
+        default=(),
+        description="Folders of the models to serve, separated by ':' as in PATH; the first is the "
+        "default model. Empty: the models that the package ships.",
+    )
+    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    port: int = Field(
+        default=8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one."
+    )
+    root_path: str = Field(
+        default="",
+        pattern=r"^(/[^\s?#]*[^\s?#/])?$",
+        description="Path prefix that a proxy in front strips, such as /mcd.",
+    )
+    workers: int = Field(
+        default=1, ge=1, le=256, description="Server processes; each holds all models."
+    )
+    threads: int = Field(
+        default=1, ge=1, le=256, description="Threads that one process computes with."
+    )
+    max_rows: int = Field(default=10_000, ge=1, description="Most rows in one request.")
+    max_passes: int = Field(default=10_000, ge=2, description="Most passes in one request.")
+    max_row_passes: int = Field(
+        default=10_000_000, ge=2, description="Most rows x passes in one request."
+    )
+    max_samples: int = Field(
+        default=200_000,
+        ge=2,
+        description="Most rows x passes in a request that asks for the samples themselves.",
+    )
+    max_body_bytes: int = Field(
+        default=16 << 20, ge=1, description="Most bytes in a request's body."
+    )
+    drain_seconds: int = Field(
+        default=30, ge=0, description="How long a stopping server waits for running requests."
+    )
+    log_level: Literal["critical", "error", "warning", "info", "debug"] = Field(
+        default="info", description="Least severe message that is logged."
+    )
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(part for part in value.split(os.pathsep) if part)
+        return value
+
+
+def read_settings(**given: Any) -> Settings:
+    """The settings from the environment, `given` ones first; raises SettingsError."""
+    known = {f"{PREFIX}{name}".upper() for name in Settings.model_fields}
+    for variable in sorted(os.environ):
+        if variable.upper().startswith(PREFIX) and variable.upper() not in known:
+            raise SettingsError(
+                f"{variable} is not a setting; known are {', '.join(sorted(known))}"
+            )
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        name = str(fault["loc"][0])
+        source = name if name in given else f"{PREFIX}{name}".upper()
+        raise SettingsError(f"{source}: {fault['msg']}, not {fault['input']!r}") from error
