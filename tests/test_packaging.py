@@ -1,0 +1,136 @@
+"""What is installed, without the checkout, is whole; what it imports is declared."""
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
+from pathlib import Path
+from shutil import copytree, ignore_patterns
+
+import httpx
+import pytest
+
+from tests.server import serving
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+TRAINING_ONLY = ("pyarrow", "sklearn", "tqdm")
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder like site-packages, with nothing in it but this project's wheel."""
+    folder = tmp_path_factory.mktemp("packaging")
+    source, wheels = folder / "source", folder / "wheels"
+    source.mkdir()
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        (source / name).write_bytes((ROOT / name).read_bytes())
+    for package in ("app", "model"):
+        copytree(ROOT / package, source / package, ignore=ignore_patterns("__pycache__"))
+    build = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
+    subprocess.run(
+        [sys.executable, "-c", build, str(wheels)], cwd=source, check=True, capture_output=True
+    )
+    (wheel,) = wheels.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder / "site")
+    return folder / "site"
+
+
+def files(folder: Path) -> set[str]:
+    """The files of both packages below a folder."""
+    return {
+        str(path.relative_to(folder))
+        for package in ("app", "model")
+        for path in (folder / package).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+def imported(path: Path) -> Iterator[str]:
+    """The top-level names that a module imports, in functions too."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.partition(".")[0]
+
+
+def test_the_wheel_holds_every_file_of_both_packages_and_the_license(installed: Path) -> None:
+    assert files(installed) == files(ROOT)
+    (metadata,) = installed.glob("*.dist-info")
+    assert (metadata / "licenses/LICENSE").read_text() == (ROOT / "LICENSE").read_text()
+
+
+def test_the_installed_package_serves_the_shipped_models_without_checkout_or_training_libraries(
+    installed: Path, tmp_path: Path
+) -> None:
+    blocked = tmp_path / "blocked"
+    blocked.mkdir()
+    for name in TRAINING_ONLY:
+        (blocked / f"{name}.py").write_text(f"raise ImportError('{name} is for training')")
+    search = {"PYTHONPATH": os.pathsep.join([str(installed), str(blocked)])}
+    environment = {**os.environ, **search, "PYTHONSAFEPATH": "1"}
+    where = "import app, model; print(app.__file__, model.__file__)"
+    found = subprocess.run(
+        [sys.executable, "-c", where],
+        cwd=tmp_path,
+        env=environment,
+        check=True,
+        capture_output=True,
+    )
+    assert found.stdout.decode().count(str(installed)) == 2
+    with serving(folder=tmp_path, environment=environment) as url:
+        listed = httpx.get(f"{url}/models", timeout=60).json()
+        names = [entry["name"] for entry in listed["models"]]
+        assert names == ["diabetes", "breast-cancer", "digits"]
+        document = httpx.get(f"{url}/openapi.json").json()
+        operation = document["paths"]["/models/{name}/predict"]["post"]
+        requests = operation["requestBody"]["content"]["application/json"]["examples"]
+        for name in names:
+            sent = requests[name]["value"]
+            assert httpx.post(f"{url}/models/{name}/predict", json=sent).status_code == 200
+        assert httpx.get(f"{url}/docs/swagger-ui.css").status_code == 200
+
+
+@pytest.mark.parametrize("package", ["app", "model"])
+def test_every_library_that_is_imported_is_declared(package: str) -> None:
+    extras = PROJECT["optional-dependencies"]
+    declared = {
+        re.split(r"[^\w.-]", requirement)[0].lower().replace("_", "-")
+        for requirement in [*PROJECT["dependencies"], *extras["train"]]
+    }
+    distributions = packages_distributions()
+    for path in (ROOT / package).rglob("*.py"):
+        for name in set(imported(path)) - {"app", "model"} - sys.stdlib_module_names:
+            of_name = {each.lower().replace("_", "-") for each in distributions[name]}
+            assert of_name & declared, f"{path.relative_to(ROOT)} imports {name}"
+
+
+def test_the_shipped_models_weigh_under_2_megabytes() -> None:
+    weight = sum(path.stat().st_size for path in (ROOT / "model/pretrained").glob("*/*.*"))
+    assert weight < 2_000_000
+
+
+def test_the_image_is_healthy_while_the_service_is_ready() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text().replace("\\\n", "")
+    command = re.search(r"^HEALTHCHECK .* CMD (\[.*\])$", dockerfile, re.M)
+    assert command
+    _, *arguments = json.loads(command[1])
+
+    def check(port: int) -> int:
+        environment = {**os.environ, "MCD_PORT": str(port)}
+        check = [sys.executable, *arguments]
+        return subprocess.run(check, env=environment, capture_output=True).returncode
+
+    with serving() as url:
+        port = httpx.URL(url).port
+        assert port
+        assert check(port) == 0
+    assert check(port) != 0
