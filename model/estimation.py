@@ -23,12 +23,16 @@ CHECK_GROWTH = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Rows and the seed of their noise. `numbers` [B] are their identities in it, or None for
-    masks that all rows share."""
+    """Rows, and the seed of their noise.
+
+    `numbers` [B] are the rows' identities in it; None stands for masks that all rows share.
+    `before_chunk` is called before every chunk of passes; what it raises ends the work.
+    """
 
     x: Tensor  # [B, D]
     seed: int
     numbers: Tensor | None = None
+    before_chunk: Callable[[], None] = lambda: None
 
     def rows(self, index: Tensor) -> "Batch":
         """Some of the rows."""
@@ -155,6 +159,7 @@ def _checks(passes: int) -> Iterator[int]:
 def _noise(network: MLP, batch: Batch, passes: range, sites: int | None = None) -> Iterator[Noise]:
     """The noise of the passes, in chunks; of the first `sites` only, where that is given."""
     for chunk in chunks(passes, chunk_passes(network.config, len(batch.x))):
+        batch.before_chunk()
         yield draw_noise(
             network.config, batch.seed, chunk, batch.numbers, device=batch.x.device, sites=sites
         )

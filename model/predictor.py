@@ -1,7 +1,7 @@
 """From rows to predictions with uncertainty: the whole path on one screen."""
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,15 +114,28 @@ class Predictor:
         """The rows checked and standardised, [B, D] float32; cheap, and needs no torch."""
         return self._schema.encode(rows)
 
-    def predict_encoded(self, x: np.ndarray, options: PredictOptions) -> Predictions:
+    def predict_encoded(
+        self,
+        x: np.ndarray,
+        options: PredictOptions,
+        *,
+        numbers: np.ndarray | None = None,
+        before_chunk: Callable[[], None] = lambda: None,
+    ) -> Predictions:
         """A prediction for every row of `encode`'s x [B, D].
 
-        Raises InputError naming a row on which the network overflows.
+        `numbers` [B] are the rows' positions in their callers' requests, where x holds several;
+        they tell `per_row` masks apart. `before_chunk` is called every few milliseconds; what it
+        raises ends the work. Raises InputError naming a row on which the network overflows.
         """
         seed = secrets.randbelow(FRESH_SEEDS) if options.seed is None else options.seed
-        starts = range(0, len(x), ROWS_AT_ONCE)
+        numbers = np.arange(len(x)) if numbers is None else numbers
         with torch.inference_mode():
-            parts = [self._run(x[i : i + ROWS_AT_ONCE], i, seed, options) for i in starts]
+            parts = []
+            for start in range(0, len(x), ROWS_AT_ONCE):
+                block = slice(start, start + ROWS_AT_ONCE)
+                batch = self._batch(x[block], numbers[block], seed, options, before_chunk)
+                parts.append(self._run(batch, start, options))
             rows = [
                 row
                 for part in parts
@@ -149,17 +162,29 @@ class Predictor:
         """
         return deepcopy(self._network.module()).eval()
 
-    def _run(self, x: np.ndarray, start: int, seed: int, options: PredictOptions) -> Passes:
-        """What the passes over a block of rows, the first of them number `start`, leave behind."""
-        inputs = torch.from_numpy(x).to(self._device)  # [B, D]
-        numbers = None
-        if options.masks == "per_row":
-            numbers = torch.arange(start, start + len(x), device=self._device)
-        batch = Batch(inputs, seed, numbers)
+    def _batch(
+        self,
+        x: np.ndarray,
+        numbers: np.ndarray,
+        seed: int,
+        options: PredictOptions,
+        before_chunk: Callable[[], None],
+    ) -> Batch:
+        per_row = options.masks == "per_row"
+        return Batch(
+            x=torch.from_numpy(x).to(self._device),
+            seed=seed,
+            numbers=torch.from_numpy(numbers).to(self._device) if per_row else None,
+            before_chunk=before_chunk,
+        )
+
+    def _run(self, batch: Batch, start: int, options: PredictOptions) -> Passes:
+        """What the passes over a block of rows, the first of them row `start`, leave behind."""
         estimate, counts, settled = self._estimate(batch, options)
-        deterministic = self._task.values(self._network(inputs)).double()  # [B, V]
+        deterministic = self._task.values(self._network(batch.x)).double()  # [B, V]
         _check_finite(start, estimate, deterministic)
         off = () if self._network.config.stochastic else ("no_dropout",)
+        x = batch.x.cpu().numpy()
         return Passes(
             estimate=estimate,
             deterministic=deterministic,

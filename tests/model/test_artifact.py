@@ -88,6 +88,12 @@ def test_a_loaded_network_is_float32_and_asks_for_no_gradient(artifact: Path) ->
     assert not any(weight.requires_grad for weight in network.parameters())
 
 
+def test_loading_leaves_the_global_random_state_alone(regression_artifact: Path) -> None:
+    before = torch.get_rng_state()
+    read(regression_artifact)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_an_artifact_holds_two_files_that_others_may_read(regression_artifact: Path) -> None:
     assert sorted(path.name for path in regression_artifact.iterdir()) == [CARD, WEIGHTS]
     assert regression_artifact.stat().st_mode & 0o777 == 0o755
