@@ -14,15 +14,8 @@ from model.errors import (
     InputError,
     ModelError,
 )
-from model.predictor import (
-    Estimator,
-    MaskScope,
-    Predictions,
-    PredictOptions,
-    Predictor,
-    load,
-    use_threads,
-)
+from model.options import Estimator, MaskScope, PredictOptions
+from model.predictor import Predictions, Predictor, load, use_threads
 from model.pretrained import shipped
 from model.reading import read_table
 from model.recipe import train

@@ -88,7 +88,7 @@ class Architecture(_Part):
 
 
 class TrainingRecord(_Part):
-    """Where the weights come from; enough to train them again."""
+    """Where the weights come from; with the rest of the card, enough to train them again."""
 
     data: str
     data_sha256: str

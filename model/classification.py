@@ -83,7 +83,7 @@ class Classification:
         ]
         samples: Sequence[tuple[ByClass, ...] | None] = [None] * len(mean)
         if passes.samples is not None:
-            by_row = passes.samples[..., :-1].transpose(0, 1).tolist()  # [B, P, K]
+            by_row = (row[:, :-1].tolist() for row in passes.samples)  # [P, K]
             samples = [tuple(dict(zip(classes, p, strict=True)) for p in row) for row in by_row]
         return [
             ClassificationPrediction(classes[label], *values)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -16,67 +16,24 @@ from model.card import Card
 from model.errors import Detail, InputError
 from model.estimation import Batch, PlainSampler, ReducedSampler, Sampler, sample, sample_until
 from model.network import MLP
+from model.options import Estimator, MaskScope, PredictOptions
 from model.reduced import Reduction
 from model.sampling import run
 from model.task import TASKS, Prediction, TaskName
 from model.uncertainty import Estimate, Passes
 
-Estimator = Literal["plain", "reduced"]
-MaskScope = Literal["shared", "per_row"]
 Row = Mapping[str, Any] | Sequence[Any]
 
-SEED_LIMIT = 1 << 63
 FRESH_SEEDS = 1 << 53  # a fresh seed survives JSON readers that hold numbers as doubles
 ROWS_AT_ONCE = 1024  # bounds the memory of a large request; no answer depends on it
-
-
-@dataclass(frozen=True, slots=True)
-class PredictOptions:
-    """How to predict; equal options may share a batch.
-
-    `passes`: stochastic forward passes N >= 2. `seed`: in [0, 2^63), or None for a fresh one.
-    `coverage`: in (0, 1), of the region around each prediction. `estimator`: `reduced` has the
-    expectations of `plain`, the sample mean and variance of the passes, with less Monte-Carlo
-    error. `masks`: `shared` draws one thinned network per pass for all rows, `per_row` fresh masks
-    for every row. `tolerance`: above 0; a row stops once the relative Monte-Carlo standard error of
-    its std is at most this, and `passes` is the ceiling. `samples`: also return every pass's
-    output. Raises InputError naming the option.
-    """
-
-    passes: int = 100
-    seed: int | None = None
-    coverage: float = 0.9
-    estimator: Estimator = "reduced"
-    masks: MaskScope = "shared"
-    tolerance: float | None = None
-    samples: bool = False
-
-    def __post_init__(self) -> None:
-        for ok, field, message in (
-            (self.passes >= 2, "passes", f"at least 2 have a variance, not {self.passes}"),
-            (
-                self.seed is None or 0 <= self.seed < SEED_LIMIT,
-                "seed",
-                f"lies in [0, 2^63), not {self.seed}",
-            ),
-            (0 < self.coverage < 1, "coverage", f"lies in (0, 1), not {self.coverage}"),
-            _choice("estimator", self.estimator, get_args(Estimator)),
-            _choice("masks", self.masks, get_args(MaskScope)),
-            (
-                self.tolerance is None or self.tolerance > 0,
-                "tolerance",
-                f"is above 0, not {self.tolerance}",
-            ),
-        ):
-            if not ok:
-                raise InputError(f"{field}: {message}", [Detail(field, message)])
 
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
     """The predictions of all rows, and what it takes to get the same numbers again.
 
-    `passes`: the most that any row took. `stopped`: `tolerance` where every row met it.
+    `passes`: as asked for; where every row met the tolerance, the most that any of them took.
+    `stopped`: `tolerance` where every row met it.
     `estimator`: the one that was used; where that is not the one asked for, `note` says why.
     """
 
@@ -191,7 +148,7 @@ class Predictor:
             counts=counts,
             settled=settled,
             warnings=[off + codes for codes in self._schema.outside(x)],
-            samples=self._samples(batch, options.passes) if options.samples else None,
+            samples=self._samples(batch, options.passes, counts) if options.samples else None,
         )
 
     def _estimator(self, options: PredictOptions) -> Estimator:
@@ -219,10 +176,11 @@ class Predictor:
         estimate, counts = sample_until(settled, sampler, rows, passes=options.passes)
         return estimate, counts, bool(settled(estimate).all())
 
-    def _samples(self, batch: Batch, passes: int) -> Tensor:
-        """Every pass's values, [P, B, V]."""
+    def _samples(self, batch: Batch, passes: int, counts: Sequence[int]) -> list[Tensor]:
+        """Each row's values [P, V], of the passes that it took; of all where it needed none."""
         chunks = run(self._network, batch.x, batch.seed, passes=range(passes), rows=batch.numbers)
-        return torch.cat([self._task.values(outputs) for outputs in chunks])
+        values = torch.cat([self._task.values(outputs) for outputs in chunks])  # [P, B, V]
+        return [values[: count or passes, row] for row, count in enumerate(counts)]
 
 
 def load(folder: str | Path, *, device: str = "cpu") -> Predictor:
@@ -245,10 +203,6 @@ def keep_freed_memory() -> None:
     mind.
     """
     torch.empty((32 << 20) - (1 << 16), dtype=torch.uint8)
-
-
-def _choice(field: str, value: str, known: tuple[str, ...]) -> tuple[bool, str, str]:
-    return value in known, field, f"{value!r} is not one of {', '.join(known)}"
 
 
 def _check_finite(start: int, estimate: Estimate, deterministic: Tensor) -> None:

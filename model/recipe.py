@@ -19,7 +19,8 @@ from model.card import (
     target_entry,
 )
 from model.errors import DataError, Detail, InputError
-from model.predictor import PredictOptions, Predictor
+from model.options import PredictOptions
+from model.predictor import Predictor
 from model.preparation import (
     Split,
     choose_target,

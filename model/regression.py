@@ -91,7 +91,7 @@ class Regression:
         intervals = [Interval(coverage, lower, upper, "normal") for lower, upper in bounds]
         samples: Sequence[tuple[Value, ...] | None] = [None] * len(mean)
         if passes.samples is not None:
-            by_row = (passes.samples.double() * scale + shift).transpose(0, 1)  # [B, P, V]
+            by_row = (row.double() * scale + shift for row in passes.samples)  # [P, V]
             samples = [tuple(_values(row, names)) for row in by_row]
         rows = zip(numbers, intervals, passes.counts, passes.warnings, samples, strict=True)
         return [_prediction(*row) for row in rows]

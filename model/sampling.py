@@ -104,7 +104,7 @@ def _layout(config: MLPConfig, device: torch.device, drawn: int | None) -> _Layo
 
 def _keys(seed: int, passes: range, rows: Tensor | None, device: torch.device | None) -> Tensor:
     """One 64-bit stream key per pass [P, 1, 1], or per pass and row [P, B, 1]."""
-    numbers = torch.arange(passes.start, passes.stop, dtype=torch.int64, device=device)
+    numbers = torch.arange(passes.start, passes.stop, passes.step, dtype=torch.int64, device=device)
     keys = numbers.mul_(_signed(_GOLDEN)).add_(_signed(_hash_int(seed + 1)))
     keys = _hash(keys)[:, None, None]  # [P, 1, 1]
     if rows is None:

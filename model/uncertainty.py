@@ -46,7 +46,7 @@ class Passes:
     counts: Sequence[int]  # passes taken by each row
     settled: bool  # whether every row met the tolerance, where one was given
     warnings: Sequence[tuple[str, ...]]  # of each row
-    samples: Tensor | None = None  # [P, B, V], where asked for
+    samples: Sequence[Tensor] | None = None  # of each row [P, V], where asked for
 
 
 def entropy(probabilities: Tensor) -> Tensor:

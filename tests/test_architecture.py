@@ -24,7 +24,7 @@ ORDER = (
     ("table", "network"),
     ("examples", "preparation", "uncertainty", "smoothing", "thinning"),
     ("reading", "regression", "classification", "reduced"),
-    ("task", "sampling", "moments", "card"),
+    ("task", "sampling", "moments", "card", "options"),
     ("artifact", "estimation"),
     ("predictor", "training"),
     ("recipe",),

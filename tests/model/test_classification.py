@@ -26,7 +26,7 @@ def summarised(values: Tensor, *, samples: bool = False) -> ClassificationPredic
         counts=[len(values)],
         settled=False,
         warnings=[()],
-        samples=values if samples else None,
+        samples=list(values.unbind(1)) if samples else None,
     )
     (prediction,) = Classification().summarise(passes, TARGET, 0.9)
     return prediction

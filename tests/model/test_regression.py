@@ -31,7 +31,7 @@ def passes(width: int, *, samples: bool = False) -> Passes:
         counts=[3, 2],
         settled=False,
         warnings=[(), ("no_dropout",)],
-        samples=three if samples else None,
+        samples=list(three.unbind(1)) if samples else None,
     )
 
 

@@ -1,0 +1,72 @@
+"""What a caller may choose about a prediction."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from model.errors import Detail, InputError
+
+Estimator = Literal["plain", "reduced"]
+MaskScope = Literal["shared", "per_row"]
+SEED_LIMIT = 1 << 63
+
+
+@dataclass(frozen=True, slots=True)
+class PredictOptions:
+    """How to predict; equal options may share a batch.
+
+    `passes`: stochastic forward passes N >= 2. `seed`: in [0, 2^63), or None for a fresh one.
+    `coverage`: in (0, 1), of the region around each prediction. `estimator`: `reduced` has the
+    expectations of `plain`, the sample mean and variance of the passes, with less Monte-Carlo
+    error. `masks`: `shared` draws one thinned network per pass for all rows, `per_row` fresh masks
+    for every row. `tolerance`: above 0; a row stops once the relative Monte-Carlo standard error of
+    its std is at most this, and `passes` is the ceiling. `samples`: also return every pass's
+    output. Raises InputError naming the option.
+    """
+
+    passes: int = 100
+    seed: int | None = None
+    coverage: float = 0.9
+    estimator: Estimator = "reduced"
+    masks: MaskScope = "shared"
+    tolerance: float | None = None
+    samples: bool = False
+
+    def __post_init__(self) -> None:
+        for field, value, domain, ok in (
+            ("passes", self.passes, "a whole number, 2 or more", _whole(self.passes, 2)),
+            ("seed", self.seed, "a whole number in [0, 2^63)", _seed(self.seed)),
+            ("coverage", self.coverage, "a number in (0, 1)", _between(self.coverage, 1)),
+            (
+                "estimator",
+                self.estimator,
+                _choices(Estimator),
+                self.estimator in get_args(Estimator),
+            ),
+            ("masks", self.masks, _choices(MaskScope), self.masks in get_args(MaskScope)),
+            ("tolerance", self.tolerance, "a number above 0", _tolerance(self.tolerance)),
+            ("samples", self.samples, "true or false", isinstance(self.samples, bool)),
+        ):
+            if not ok:
+                message = f"must be {domain}, not {value!r}"
+                raise InputError(f"{field}: {message}", [Detail(field, message)])
+
+
+def _whole(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _between(value: object, limit: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < limit
+
+
+def _seed(value: object) -> bool:
+    return value is None or (_whole(value, 0) and value in range(SEED_LIMIT))
+
+
+def _tolerance(value: object) -> bool:
+    return value is None or _between(value, math.inf)
+
+
+def _choices(kind: object) -> str:
+    return "one of " + ", ".join(get_args(kind))
