@@ -237,9 +237,7 @@ def _cumulants(config: MLPConfig, site: int, h: Tensor) -> tuple[Tensor, Tensor,
 
 def _pull(gain: Tensor, weight: Tensor) -> Tensor:
     """sum_j gain[b, j, o] weight[j, h], [B, H, O]: a gain seen from the site before the layer."""
-    if gain.shape[-1] == 1:
-        return (gain[..., 0] @ weight)[..., None]
-    return weight.T @ gain
+    return (gain.transpose(1, 2) @ weight).transpose(1, 2)
 
 
 def _dot(t: Tensor, coefficients: Tensor) -> Tensor:
@@ -250,4 +248,4 @@ def _dot(t: Tensor, coefficients: Tensor) -> Tensor:
         return (t[:, 0] @ flat).view(-1, rows, outputs)
     if outputs == 1:  # a batch of products with one column each is four times slower
         return (t * coefficients[..., 0]).sum(-1, keepdim=True)
-    return torch.bmm(t.transpose(0, 1), coefficients).transpose(0, 1)
+    return torch.bmm(coefficients.transpose(1, 2), t.permute(1, 2, 0)).permute(2, 0, 1)
