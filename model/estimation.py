@@ -95,10 +95,14 @@ class ReducedSampler:
     def of(cls, network: MLP, batch: Batch, reduction: Reduction) -> Self:
         """A sampler that has seen no pass."""
         control = reduction.control(batch.x)
-        return cls(network, batch, reduction, control, ReducedMoments(control.pivot.double()))
+        pivot = control.pivot.double()
+        zero = pivot.new_zeros(len(pivot), reduction.log_noises)
+        noise = PlainMoments(zero) if reduction.log_noises else None
+        return cls(network, batch, reduction, control, ReducedMoments(pivot, noise))
 
     def take(self, passes: range) -> None:
-        sites = len(self.network.config.hidden)  # all but the last, which is integrated
+        # The last site is integrated: only log-variances need its mask.
+        sites = None if self.reduction.log_noises else len(self.network.config.hidden)
         for noise in _noise(self.network, self.batch, passes, sites):
             self.moments.add(self.reduction.terms(self.control, noise))
 

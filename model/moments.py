@@ -92,15 +92,21 @@ class PlainMoments:
 
 @dataclass(frozen=True)
 class ReducedMoments:
-    """The reduced estimator: moments of y from the terms of `model.reduced`."""
+    """The reduced estimator: moments of y from the terms of `model.reduced`.
+
+    `noise`, where there is any, has the plain ones of the noise variances; they come after y's.
+    """
 
     pivot: Tensor
+    noise: PlainMoments | None = None
     moments: Moments = field(default_factory=Moments)
 
     def add(self, terms: Terms) -> None:
         """Take in a chunk of passes."""
         r, d, l, v = (t.double() for t in (terms.r, terms.d, terms.l, terms.v))  # noqa: E741
         self.moments.add(r, d, l, d.square() + 2 * l * r + v)
+        if self.noise and terms.noise is not None:
+            self.noise.add(terms.noise)
 
     def estimate(self) -> Estimate:
         """The estimate from the passes so far; the features are (r, d, l, T = d^2 + 2 l r + v)."""
@@ -111,16 +117,18 @@ class ReducedMoments:
         variance = t - d.square() - 2 * l * r + (s_dd + 2 * s_lr) / n  # avg v + S_dd + 2 S_lr
         s_rr, s_rd, s_dl, s_ll = (covariance[i, j] for i, j in ((0, 0), (0, 1), (1, 2), (2, 2)))
         few = 2 * s_dd.square() + 4 * (s_ll * s_rr + s_lr.square()) + 8 * s_dl * s_rd
-        return Estimate(
+        estimate = Estimate(
             mean=self.pivot + r,
             variance=variance.clamp_min(0),
             mean_error=(covariance[0, 0] / n).sqrt(),
             variance_error=_error(covariance, gradient, n, few),
         )
+        return estimate.beside(self.noise.estimate()) if self.noise else estimate
 
     def rows(self, index: Tensor) -> "ReducedMoments":
         """The same for some rows."""
-        return ReducedMoments(self.pivot[index], self.moments.rows(index))
+        noise = self.noise.rows(index) if self.noise else None
+        return ReducedMoments(self.pivot[index], noise, self.moments.rows(index))
 
 
 def _error(covariance: Tensor, gradient: Tensor, n: int, few: Tensor) -> Tensor:

@@ -34,8 +34,9 @@ from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from model.network import ACTIVATIONS, MLP, MLPConfig, Noise
+from model.network import ACTIVATIONS, LEVELS, MLP, MLPConfig, Noise
 from model.smoothing import Smoothed, smoothed
 from model.thinning import preactivation
 from model.uncertainty import Estimate
@@ -66,27 +67,38 @@ class Control:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What some passes leave for the moments, each [P, B, O]; y - pivot = l + d."""
+    """What some passes leave for the moments, each [P, B, O]; y - pivot = l + d.
+
+    `noise` [P, B, R] are the variances whose logarithms the outputs after the first O are.
+    """
 
     r: Tensor
     d: Tensor
     l: Tensor  # noqa: E741  named as in the formulas
     v: Tensor
+    noise: Tensor | None = None
 
 
 class Reduction:
     """The reduced estimator of one network: what of it does not depend on the rows.
 
-    `exact`: all noise sits at the last site, so `integrated` gives the moments without any pass.
+    It is that of the first `linear` outputs; of the others, log-variances, the exponentials are
+    averaged over the passes. `exact`: all noise sits at the last site, so `integrated` gives the
+    moments without any pass.
     """
 
-    def __init__(self, network: MLP) -> None:
+    def __init__(self, network: MLP, linear: int | None = None) -> None:
         config, linears = network.config, network.linears()
         self._network = network
         self._activate = ACTIVATIONS[config.activation]
         self._first, self._last = _first_site(config), len(linears) - 1
         self.exact = self._first == self._last
-        weights = [linear.weight.detach() for linear in linears]
+        head, bias = linears[-1].weight.detach(), linears[-1].bias.detach()
+        linear = len(bias) if linear is None else linear
+        self._log_noise = head[linear:], bias[linear:]
+        self.log_noises = len(bias) - linear
+        self._biases = [*(layer.bias.detach() for layer in linears[:-1]), bias[:linear]]
+        weights = [*(layer.weight.detach() for layer in linears[:-1]), head[:linear]]
         self._weights, self._squares = weights, [weight.square() for weight in weights]
         self._cube = weights[self._first] ** 3  # of the first noisy site's layer [J, H]
         self._fourth = weights[self._first] ** 4
@@ -94,12 +106,25 @@ class Reduction:
     def integrated(self, x: Tensor) -> Estimate:
         """The moments of x [B, D] where `exact`: y = b + w . (h mask), the mask the only noise."""
         *_, h = self._fixed(x, self._last)
-        h, head = h.double(), self._network.linears()[-1]
+        h = h.double()
+        mean = h @ self._weights[-1].double().T + self._biases[-1].double()  # [B, O]
         spread = self._network.config.spreads[-1]
-        variance = spread * (h.square() @ self._squares[-1].double().T)  # [B, O]
-        zero = torch.zeros_like(variance)
-        mean = h @ head.weight.double().T + head.bias.double()
-        return Estimate(mean, variance, zero, zero)
+        variance = spread * (h.square() @ self._squares[-1].double().T)
+        noise = self._moment(h, 1)  # [B, R]
+        mean = torch.cat([mean, noise], dim=-1)
+        variance = torch.cat([variance, self._moment(h, 2) - noise.square()], dim=-1)
+        zero = torch.zeros_like(mean)
+        return Estimate(mean, variance.clamp_min(0), zero, zero)
+
+    def _moment(self, h: Tensor, power: int) -> Tensor:
+        """E exp(power (b + w . (h mask))) over the mask, [B, R], of the log-variance outputs.
+
+        A product over the units, exact: each is dropped with probability p, else h w / (1-p).
+        """
+        p = self._network.config.drop_levels[-1] / LEVELS
+        weight, bias = (part.double() * power for part in self._log_noise)
+        kept = torch.expm1(h[:, None] * weight / (1 - p)) * (1 - p)  # [B, R, H]
+        return torch.exp(torch.log1p(kept).sum(-1) + bias)
 
     def control(self, x: Tensor) -> Control:
         """The control variates for rows x [B, D]; where not `exact`."""
@@ -123,7 +148,7 @@ class Reduction:
         )
 
     def terms(self, control: Control, noise: Noise) -> Terms:
-        """The terms of the passes whose noise is given; the last site's mask is not looked at."""
+        """The terms of the passes whose noise is given; the last mask is for log-variances only."""
         network, first = self._network, self._first
         l, bend = self._first_noise(control, noise).chunk(2, dim=-1)  # noqa: E741
         z = preactivation(network, first, control.prefix, noise)  # [P, B, J]
@@ -137,9 +162,14 @@ class Reduction:
                 v = v + _dot(h.square(), spread * gain.square())
             z = preactivation(network, site, h, noise)
         h = self._activate(z)
-        d = network.preactivation(self._last, h) - (control.pivot + l)
+        d = F.linear(h, self._weights[-1], self._biases[-1]) - (control.pivot + l)
+        variances = self._noise_variance(h, noise.masks[-1]) if self.log_noises else None
         v = v + h.square_() @ (network.config.spreads[-1] * self._squares[-1].T)
-        return Terms(r=d - q, d=d, l=l, v=v)
+        return Terms(r=d - q, d=d, l=l, v=v, noise=variances)
+
+    def _noise_variance(self, h: Tensor, mask: Tensor | None) -> Tensor:
+        """The variances [P, B, R] that the last site's activation h under its mask stands for."""
+        return torch.exp(F.linear(h if mask is None else h * mask, *self._log_noise))
 
     def _fixed(self, x: Tensor, site: int) -> Iterator[Tensor]:
         """The activations of x [B, D] from the input up to `site`, without noise."""
@@ -168,7 +198,7 @@ class Reduction:
             std = (variance + 1e-12 * (1 + mean.square())).sqrt()
             smooth.append(smoothed(self._activate, mean, std))
             level, square = smooth[-1].derivatives[0], smooth[-1].square
-            mean = self._network.preactivation(site, level)
+            mean = F.linear(level, self._weights[site], self._biases[site])
             scatter = (1 + self._network.config.spreads[site]) * square - level.square()
             variance = scatter.clamp_min(0) @ self._squares[site].T
         return smooth, mean

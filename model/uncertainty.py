@@ -28,6 +28,11 @@ class Estimate:
         """The rows of all estimates, one after the other."""
         return Estimate(*map(torch.cat, zip(*(e._parts() for e in estimates), strict=True)))
 
+    def beside(self, other: "Estimate") -> "Estimate":
+        """The same rows' values, followed by those of another estimate."""
+        pairs = zip(self._parts(), other._parts(), strict=True)
+        return Estimate(*(torch.cat(pair, dim=-1) for pair in pairs))
+
     def _parts(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         return self.mean, self.variance, self.mean_error, self.variance_error
 
