@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from app import __version__
-from app.api import failures, native, operations, pages
+from app.api import failures, native, open_inference, operations, pages
 from app.metrics import Metrics
 from app.service import Service
 from app.settings import Settings, read_settings
@@ -37,6 +37,7 @@ def create_app(settings: Settings | None = None, service: Service | None = None)
     )
     failures.install(app)
     app.include_router(native.router(service, settings))
+    app.include_router(open_inference.router(service, settings))
     app.include_router(operations.router(service))
 
     @cache

@@ -1,0 +1,244 @@
+"""The Open Inference Protocol, version 2, over REST: what clients of Triton and KServe speak.
+
+It differs from the native protocol in its codec only. Where that answers 422, this answers 400: the
+protocol knows no other status for a request that is wrong.
+"""
+
+from time import perf_counter
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Path, Request, Response
+
+from app import __version__, v2
+from app.body import parse
+from app.compression import compress, read_bytes
+from app.errors import (
+    InvalidRequest,
+    NotJson,
+    NotReady,
+    UnknownModel,
+    WrongContentType,
+    declared,
+    error_body,
+    status_of,
+)
+from app.service import Service
+from app.settings import Settings
+from app.v2_schemas import (
+    InferRequest,
+    InferResponse,
+    ModelMetadata,
+    ModelReady,
+    ServerMetadata,
+)
+from model import Card, Detail
+
+HEADER_LENGTH = "inference-header-content-length"
+BINARY_TYPE = "application/octet-stream"
+SERVER = "mc-dropout-service"
+EXTENSIONS = ("binary_tensor_data", "parameters")
+
+ModelPath = Annotated[str, Path(description="A name from `GET /models`.", examples=["diabetes"])]
+VersionPath = Annotated[str, Path(description="A version from the model's metadata.")]
+
+
+def router(service: Service, settings: Settings) -> APIRouter:
+    """The routes."""
+    routes = APIRouter(tags=["open inference protocol"])
+    _add_metadata(routes, service)
+    _add_inference(routes, service, settings)
+    return routes
+
+
+def _add_metadata(routes: APIRouter, service: Service) -> None:
+    @routes.get(
+        "/v2/", summary="Describe the server", name="server_metadata_slash", responses=declared()
+    )
+    @routes.get("/v2", summary="Describe the server", responses=declared())
+    async def server_metadata() -> ServerMetadata:
+        """Name, version, and the extensions of the protocol that are spoken."""
+        return ServerMetadata(name=SERVER, version=__version__, extensions=list(EXTENSIONS))
+
+    @routes.get(
+        "/v2/models/{name}", summary="Describe a model's tensors", responses=declared(404, 503)
+    )
+    async def model_metadata(name: ModelPath) -> ModelMetadata:
+        """Inputs and outputs with datatype and shape."""
+        return v2.metadata(_card(service, name, None))
+
+    @routes.get(
+        "/v2/models/{name}/versions/{version}",
+        summary="Describe the tensors of a model's version",
+        responses=declared(404, 503),
+    )
+    async def version_metadata(name: ModelPath, version: VersionPath) -> ModelMetadata:
+        """The same, for that version."""
+        return v2.metadata(_card(service, name, version))
+
+    @routes.get("/v2/models/{name}/ready", summary="Readiness", responses=declared(404, 503))
+    async def model_ready(name: ModelPath) -> ModelReady:
+        """The model's next prediction will be computed."""
+        return ModelReady(name=_ready(service, name, None).name, ready=True)
+
+    @routes.get(
+        "/v2/models/{name}/versions/{version}/ready",
+        summary="Readiness of a version",
+        responses=declared(404, 503),
+    )
+    async def version_ready(name: ModelPath, version: VersionPath) -> ModelReady:
+        """The same, for that version."""
+        return ModelReady(name=_ready(service, name, version).name, ready=True)
+
+
+def _add_inference(routes: APIRouter, service: Service, settings: Settings) -> None:
+    async def answer(request: Request, name: str, version: str | None) -> Response:
+        started, outcome, label = perf_counter(), "cancelled", "unknown"
+        try:
+            label = _ready(service, name, version).name  # before the body is read
+            body = await read_bytes(request, settings.max_body_bytes)
+            header, binary = _split(request, body)
+            response = await _infer(service, (name, version), header, binary, settings)
+            outcome = "ok"
+        except Exception as error:
+            status, outcome = status_of(error)
+            if status != 422:
+                raise
+            details: tuple[Detail, ...] = getattr(error, "details", ())
+            body = error_body(str(error), outcome, details)
+            return Response(body, 400, media_type="application/json")
+        finally:
+            service.metrics.finished(label, outcome, perf_counter() - started)
+        return await _compressed(response, request)
+
+    documented: dict[str, Any] = {
+        "response_model": InferResponse,
+        "responses": {
+            **declared(400, 404, 413, 415, 503),
+            200: {"content": {BINARY_TYPE: {"schema": {"type": "string", "format": "binary"}}}},
+        },
+        "openapi_extra": _request_body(),
+    }
+
+    @routes.post("/v2/models/{name}/infer", summary="Predict from tensors", **documented)
+    async def infer(request: Request, name: ModelPath) -> Response:
+        """Mean, variance and the rest as tensors; options of `POST /predict` in `parameters`."""
+        return await answer(request, name, None)
+
+    @routes.post(
+        "/v2/models/{name}/versions/{version}/infer",
+        summary="Predict from tensors with a version",
+        **documented,
+    )
+    async def infer_version(request: Request, name: ModelPath, version: VersionPath) -> Response:
+        """The same, with that version of the model."""
+        return await answer(request, name, version)
+
+
+async def _infer(
+    service: Service,
+    asked: tuple[str, str | None],
+    header: bytes,
+    binary: bytes,
+    settings: Settings,
+) -> Response:
+    request = v2.checked(_document(header))
+    # From here to the prediction nothing else runs: the card is that of the model that predicts.
+    card = _ready(service, *asked)
+    outputs, options = v2.wanted(request, card), v2.options(request)
+    rows = v2.rows(request, binary, card, max_rows=settings.max_rows)
+    answer = await service.predict(card.name, rows, options=options)
+    content, data = v2.encode(answer, outputs, request.id)
+    if not any(outputs.values()):
+        return Response(content, media_type="application/json")
+    response = Response(content + data, media_type=BINARY_TYPE)
+    response.headers[HEADER_LENGTH] = str(len(content))
+    return response
+
+
+def _card(service: Service, name: str, version: str | None) -> Card:
+    card = service.card(name)
+    if version is not None and version != card.version:
+        raise UnknownModel(f"{name!r} has no version {version[:80]!r}; it has {card.version!r}")
+    return card
+
+
+def _ready(service: Service, name: str, version: str | None) -> Card:
+    """The card of a model that predicts now."""
+    if not service.ready:
+        raise NotReady("the server is starting or stopping; try again")
+    return _card(service, name, version)
+
+
+def _split(request: Request, body: bytes) -> tuple[bytes, bytes]:
+    """The JSON and the binary data of a body."""
+    content_type = request.headers.get("content-type", BINARY_TYPE).partition(";")[0].strip()
+    if content_type.lower() not in (BINARY_TYPE, "application/json"):
+        raise WrongContentType(
+            f"the content type is {content_type[:80]!r}; send application/json, {BINARY_TYPE} "
+            "where binary data follows the JSON, or none"
+        )
+    sent = request.headers.get(HEADER_LENGTH)
+    if sent is None:
+        return body, b""
+    if not (sent.isascii() and sent.isdecimal() and len(sent) < 20 and int(sent) <= len(body)):
+        message = f"must be a number of bytes up to the body's {len(body)}, not {sent[:40]!r}"
+        raise InvalidRequest(f"{HEADER_LENGTH}: {message}", [Detail(HEADER_LENGTH, message)])
+    return body[: int(sent)], body[int(sent) :]
+
+
+def _document(content: bytes) -> Any:
+    """The JSON document, checked as the native one is.
+
+    Outside of strings every key has one colon; only a document with other colons, or a fault, takes
+    the slow way of `parse`, which finds keys named twice.
+    """
+    if not content.strip():
+        raise NotJson("the body has no JSON; send an object with 'inputs'")
+    try:
+        document = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return parse(content)
+    return document if content.count(b":") == _count_keys(document) else parse(content)
+
+
+def _count_keys(document: Any) -> int:
+    """Number of keys in a request of the protocol's shape."""
+    if type(document) is not dict:
+        return 0
+    objects = [document]
+    for part in (document.get("inputs"), document.get("outputs")):
+        objects += [each for each in part if type(each) is dict] if type(part) is list else []
+    parameters = [each.get("parameters") for each in objects]
+    return sum(len(each) for each in [*objects, *parameters] if type(each) is dict)
+
+
+async def _compressed(response: Response, request: Request) -> Response:
+    content, encoding = await compress(
+        bytes(response.body), request.headers.get("accept-encoding", "")
+    )
+    response.headers["vary"] = "Accept-Encoding"
+    if encoding:
+        response.body = content
+        response.headers["content-encoding"] = encoding
+        response.headers["content-length"] = str(len(content))
+    return response
+
+
+def _request_body() -> dict[str, Any]:
+    """The request's schema, with its parts where they are used: OpenAPI has no room for `$defs`."""
+    schema = InferRequest.model_json_schema()
+    parts = schema.pop("$defs")
+
+    def inlined(value: Any) -> Any:
+        if isinstance(value, list):
+            return [inlined(each) for each in value]
+        if not isinstance(value, dict):
+            return value
+        if "$ref" in value:
+            return inlined(parts[value["$ref"].rpartition("/")[2]])
+        return {key: inlined(each) for key, each in value.items()}
+
+    binary = {"schema": {"type": "string", "format": "binary"}}
+    content = {"application/json": {"schema": inlined(schema)}, BINARY_TYPE: binary}
+    return {"requestBody": {"required": True, "content": content}}

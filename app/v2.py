@@ -1,0 +1,254 @@
+"""What the Open Inference Protocol says, in terms of rows, options and predictions.
+
+A model whose features are all numbers takes one tensor `input`, [rows, features] in the order of
+its card; every model takes one tensor per feature, [rows] or [rows, 1]. An output has a number per
+row where a native prediction has a number, and a row of numbers where that has an object.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import Any
+
+import numpy as np
+import orjson
+from pydantic import ValidationError
+
+from app.errors import InvalidRequest, LimitExceeded, OutputNotFinite
+from app.schemas import PredictRequest
+from app.service import Answer
+from app.tensors import BYTES, from_bytes, from_json, refusal, to_bytes, to_json
+from app.v2_schemas import InferRequest, ModelMetadata, Tensor
+from model import Card, Detail, PredictOptions
+
+INPUT = "input"
+PLATFORM = "pytorch_mlp"
+BINARY = "binary_data_size"
+
+_OPTIONS = PredictRequest.model_fields.keys() - {"rows", "samples"}
+_MOMENTS = ("mean", "variance", "std", "mean_error", "variance_error", "deterministic")
+_ENTROPIES = ("predictive_entropy", "expected_entropy", "mutual_information")
+_UNSUPPORTED = ("classification", "shared_memory_region")  # would change where or what we answer
+
+
+def metadata(card: Card) -> ModelMetadata:
+    """What the model takes and answers."""
+    names, texts = _features(card)
+    if texts:
+        inputs = [
+            Tensor(name=name, datatype=BYTES if name in texts else "FP64", shape=[-1, 1])
+            for name in names
+        ]
+    else:
+        inputs = [Tensor(name=INPUT, datatype="FP64", shape=[-1, len(names)])]
+    return ModelMetadata(
+        name=card.name,
+        versions=[card.version],
+        platform=PLATFORM,
+        inputs=inputs,
+        outputs=list(_outputs(card).values()),
+    )
+
+
+def checked(document: Any) -> InferRequest:
+    """The request; raises InvalidRequest with what is missing or of another type."""
+    try:
+        return InferRequest.model_validate(document)
+    except ValidationError as error:
+        raise _invalid(error, "body") from None
+
+
+def options(request: InferRequest) -> PredictOptions:
+    """The options in the request's parameters, and samples where that output is asked for."""
+    given = {name: value for name, value in (request.parameters or {}).items() if name in _OPTIONS}
+    samples = any(output.name == "samples" for output in request.outputs or ())
+    if samples and given.get("tolerance") is not None:
+        raise refusal(
+            "outputs", "samples differ in number where tolerance is set; omit one of both"
+        )
+    try:
+        sent = PredictRequest.model_validate({**given, "rows": [], "samples": samples})
+    except ValidationError as error:
+        raise _invalid(error, "parameters") from None
+    return sent.options()
+
+
+def rows(request: InferRequest, binary: bytes, card: Card, *, max_rows: int) -> list[Any]:
+    """The rows in the card's order; `binary` is what follows the JSON in the body."""
+    _check_unique([tensor.name for tensor in request.inputs], "inputs")
+    arrays, at = {}, 0
+    for number, tensor in enumerate(request.inputs):
+        where = f"inputs.{number}"
+        if tensor.shape and tensor.shape[0] > max_rows:
+            message = f"{tensor.shape[0]} rows are more than {max_rows} (MCD_MAX_ROWS)"
+            raise LimitExceeded(message, [Detail(where, message)])
+        size = tensor.parameter(BINARY, int, where)
+        if (size is None) is (tensor.data is None):
+            raise refusal(where, f"must have either data or the parameter {BINARY}")
+        if tensor.data is not None:
+            arrays[tensor.name] = from_json(tensor.data, tensor.datatype, tensor.shape, where)
+            continue
+        if not 0 <= size <= len(binary) - at:
+            left = f"{len(binary) - at} bytes of binary data are left"
+            raise refusal(where, f"{BINARY} is {size}, but {left}")
+        part = binary[at : at + size]
+        arrays[tensor.name] = from_bytes(part, tensor.datatype, tensor.shape, where)
+        at += size
+    if at != len(binary):
+        raise refusal("inputs", f"{len(binary) - at} bytes of binary data belong to no input")
+    return _rows(arrays, card)
+
+
+def wanted(request: InferRequest, card: Card) -> dict[str, bool]:
+    """The outputs to answer, in order, and whether each of them in binary form."""
+    known = _outputs(card)
+    default = request.parameter("binary_data_output", bool, "body") or False
+    if not request.outputs:
+        return {name: default for name in known if name != "samples"}
+    _check_unique([output.name for output in request.outputs], "outputs")
+    asked = {}
+    for number, output in enumerate(request.outputs):
+        where = f"outputs.{number}"
+        if output.name not in known:
+            raise refusal(where, f"there is no {output.name[:80]!r}; there are {', '.join(known)}")
+        for name in _UNSUPPORTED:
+            if name in (output.parameters or {}):
+                raise refusal(where, f"the parameter {name} is not supported")
+        binary = output.parameter("binary_data", bool, where)
+        asked[output.name] = default if binary is None else binary
+    return asked
+
+
+def encode(answer: Answer, outputs: dict[str, bool], request_id: str | None) -> tuple[bytes, bytes]:
+    """The answer's JSON and the binary data after it; raises OutputNotFinite."""
+    known, entries, parts = _outputs(answer.card), [], []
+    for name, binary in outputs.items():
+        array = _array(answer.predictions.rows, name)
+        entry: dict[str, Any] = {
+            "name": name,
+            "datatype": known[name].datatype,
+            "shape": array.shape,
+        }
+        if binary:
+            parts.append(to_bytes(array))
+            entry["parameters"] = {BINARY: len(parts[-1])}
+        else:
+            entry["data"] = to_json(array)
+        entries.append(entry)
+    document = {
+        "model_name": answer.card.name,
+        "model_version": answer.card.version,
+        **({} if request_id is None else {"id": request_id}),
+        "parameters": _reproduction(answer),
+        "outputs": entries,
+    }
+    return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY), b"".join(parts)
+
+
+def _features(card: Card) -> tuple[list[str], set[str]]:
+    """The features' names, and those of which are categories."""
+    texts = {feature.name for feature in card.features if feature.kind == "categorical"}
+    return [feature.name for feature in card.features], texts
+
+
+def _rows(arrays: dict[str, np.ndarray], card: Card) -> list[Any]:
+    names, texts = _features(card)
+    if arrays.keys() == {INPUT} != set(names):
+        array = arrays[INPUT]
+        if texts:
+            raise refusal("inputs", f"the model takes a tensor per feature: {', '.join(names)}")
+        if array.ndim != 2 or array.shape[1] != len(names):
+            message = f"the shape is {list(array.shape)}; the model expects [rows, {len(names)}]"
+            raise refusal("inputs.0", f"{message}: {', '.join(names)}")
+        matrix: list[Any] = array.tolist()
+        return matrix
+    if arrays.keys() != set(names):
+        wrong = [f"{name[:40]!r} is missing" for name in names if name not in arrays]
+        wrong += [f"{name[:40]!r} is not known" for name in arrays if name not in names]
+        either = "" if texts else f"either {INPUT!r} or "
+        expected = f"the model takes {either}a tensor per feature: {', '.join(names)}"
+        raise refusal("inputs", f"{wrong[0]}; {expected}")
+    counts = {array.shape[0] for array in arrays.values()}
+    if len(counts) > 1:
+        raise refusal("inputs", f"the tensors differ in their number of rows: {sorted(counts)}")
+    for number, array in enumerate(arrays.values()):
+        if array.size != array.shape[0]:
+            message = f"the shape of a feature is [rows] or [rows, 1], not {list(array.shape)}"
+            raise refusal(f"inputs.{number}", message)
+    return list(zip(*(arrays[name].ravel().tolist() for name in names), strict=True))
+
+
+def _outputs(card: Card) -> dict[str, Tensor]:
+    """The outputs of a model, by name, in the order of a native prediction."""
+    target = card.target
+    values = [len(target.classes or target.names)]
+    values = [] if values == [1] else values
+    moments = {name: ("FP64", [-1, *values]) for name in _MOMENTS}
+    if target.classes:
+        own = {name: ("FP64", [-1]) for name in _ENTROPIES}
+        outputs = {"label": (BYTES, [-1]), **moments, **own}
+    else:
+        ends = ("interval_lower", "interval_upper")
+        outputs = {**moments, **{name: ("FP64", [-1, *values]) for name in ends}}
+    outputs |= {
+        "passes": ("INT64", [-1]),
+        "warnings": (BYTES, [-1]),
+        "samples": ("FP64", [-1, -1, *values]),
+    }
+    return {
+        name: Tensor(name=name, datatype=datatype, shape=shape)
+        for name, (datatype, shape) in outputs.items()
+    }
+
+
+def _array(predictions: Sequence[Any], name: str) -> np.ndarray:
+    """The values of an output for every row."""
+    column = [*map(attrgetter(name.replace("interval_", "interval.")), predictions)]
+    if name == "label":
+        return np.array(column, dtype=object)
+    if name == "warnings":
+        return np.array([orjson.dumps(codes).decode() for codes in column], dtype=object)
+    if name == "passes":
+        return np.array(column, dtype=np.int64)
+    array = np.array([_numbers(value) for value in column], dtype=np.float64)
+    if not np.isfinite(array).all():
+        row = int((~np.isfinite(array)).nonzero()[0][0])
+        message = "the model's output is not finite; a value is too far from the training data"
+        raise OutputNotFinite(f"rows.{row}: {message}", [Detail(f"rows.{row}", message)])
+    return array
+
+
+def _numbers(value: Any) -> Any:
+    """A native value without its keys: a number, or a list of them for each level."""
+    if isinstance(value, dict):
+        return list(value.values())
+    if isinstance(value, tuple) and value and isinstance(value[0], dict):
+        return [list(each.values()) for each in value]
+    return value
+
+
+def _reproduction(answer: Answer) -> dict[str, Any]:
+    predictions = answer.predictions
+    names = ("task", "passes", "stopped", "seed", "estimator", "masks", "note")
+    values = {name: getattr(predictions, name) for name in names}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _check_unique(names: list[str], where: str) -> None:
+    name, count = next(iter(Counter(names).most_common(1)), ("", 0))
+    if count > 1:
+        raise refusal(where, f"{name[:80]!r} is there {count} times")
+
+
+def _invalid(error: ValidationError, where: str) -> InvalidRequest:
+    faults = error.errors(include_url=False, include_context=False, include_input=False)
+    details = [
+        Detail(
+            ".".join(map(str, fault["loc"])) or where,
+            "is missing"
+            if fault["type"] == "missing"
+            else fault["msg"].replace("Input should be", "must be"),
+        )
+        for fault in faults
+    ]
+    return InvalidRequest(f"{details[0].field}: {details[0].message}", details)
