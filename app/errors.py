@@ -11,6 +11,8 @@ ServiceError
 |-- LimitExceeded   the request asks for more than one request may
 |-- OutputNotFinite the model's answer holds a number that JSON has no word for
 |-- UnknownModel    no model has that name
+|-- Overloaded      so much waits already that more would wait too long
+|-- DeadlineExceeded the time that the request had is over
 `-- NotReady        the models are not loaded yet, or the server is going down
 
 The errors of `model` join the table below. HTTP status codes appear in this module alone.
@@ -77,6 +79,18 @@ class UnknownModel(ServiceError):
     """No model has that name; the message lists the names."""
 
 
+class Overloaded(ServiceError):
+    """So much waits already that more would wait too long; says when to come back."""
+
+    def __init__(self, message: str, *, retry_after_seconds: int) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class DeadlineExceeded(ServiceError):
+    """The time that the request had is over."""
+
+
 class NotReady(ServiceError):
     """The models are not loaded yet, or the server is going down."""
 
@@ -93,10 +107,12 @@ STATUS_OF: dict[type[Exception], tuple[int, str]] = {
     LimitExceeded: (422, "limit_exceeded"),
     OutputNotFinite: (422, "output_not_finite"),
     CalibrationError: (422, "not_calibrated"),
+    Overloaded: (429, "overloaded"),
     NotReady: (503, "not_ready"),
+    DeadlineExceeded: (504, "deadline_exceeded"),
 }
 UNEXPECTED = (500, "internal_error")
-RETRY_AFTER_SECONDS = {503: "1"}
+_RETRY_AFTER_SECONDS = {503: 1}
 
 
 def status_of(error: BaseException) -> tuple[int, str]:
@@ -105,6 +121,12 @@ def status_of(error: BaseException) -> tuple[int, str]:
         if kind in STATUS_OF:
             return STATUS_OF[kind]
     return UNEXPECTED
+
+
+def retry_after_seconds(error: BaseException) -> int | None:
+    """When a client may come back: as the error says, or as its status does; None for never."""
+    default = _RETRY_AFTER_SECONDS.get(status_of(error)[0])
+    return getattr(error, "retry_after_seconds", default)
 
 
 def code_of_status(status: int) -> str:
@@ -158,7 +180,9 @@ _MEANING = {
     413: "The body has more bytes than the server reads.",
     415: "The body says that it is something else than JSON.",
     422: "A value is out of its domain, or above a limit of this server.",
+    429: "Too much waits already: try again after `Retry-After` seconds.",
     503: "Not ready, or going down: try again after `Retry-After` seconds.",
+    504: "The time that the request had is over.",
 }
 
 

@@ -1,19 +1,17 @@
 """The use cases: which models there are, and predictions of one of them. Knows no HTTP.
 
-Checks run where they are asked for, on the event loop; predictions run in one worker thread, so
-that a long one delays no other route.
+Checks run where they are asked for, on the event loop, before anything is queued; predictions run
+in one worker thread, in batches (app/computation.py).
 """
 
-import asyncio
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
 from types import MappingProxyType
 from typing import Any
 
 import model
+from app.computation import Computation
 from app.errors import LimitExceeded, NotReady, UnknownModel
 from app.metrics import Metrics
 from app.settings import Settings, SettingsError
@@ -49,13 +47,13 @@ class Service:
         self._settings = settings
         self._models: dict[str, Predictor] = {}
         self._examples: dict[str, Example] = {}
-        self._worker: ThreadPoolExecutor | None = None
+        self._computation = Computation(settings, metrics)
         self._ready = False
 
     @property
     def ready(self) -> bool:
         """Whether the next prediction will be computed."""
-        return self._ready
+        return self._ready and self._computation.alive
 
     @property
     def cards(self) -> dict[str, Card]:
@@ -77,10 +75,12 @@ class Service:
         return self._find(name).card
 
     def admit(self, name: str | None) -> Predictor:
-        """The model that would answer; raises NotReady and UnknownModel as `predict` does."""
+        """The model that would answer; raises what `predict` would in any case."""
         if not self._ready:
             raise NotReady("the server is starting or stopping; try again")
-        return self._find(name)
+        predictor = self._find(name)
+        self._computation.admit()
+        return predictor
 
     def example_row(self, name: str) -> dict[str, Any]:
         """A row that the named model accepts: each feature's mean, or its first category."""
@@ -106,17 +106,14 @@ class Service:
 
     async def start(self) -> None:
         """Start the worker thread and let every model predict once; ready when that succeeded."""
-        self._worker = ThreadPoolExecutor(
-            max_workers=1,
-            thread_name_prefix="mcd-inference",
-            initializer=model.use_threads,
-            initargs=(self._settings.threads,),
-        )
+        self._computation.start()
         if not self._models:
             self.load()
         for name, predictor in self._loaded.items():
             row = self.example_row(name)
-            predictions = await self._compute(predictor, [row], WARM_UP)
+            predictions = await self._computation.predict(
+                predictor, predictor.encode([row]), WARM_UP
+            )
             self._examples[name] = Example(row, Answer(predictor.card, predictions))
             self.metrics.model_info.labels(name, predictor.card.version).set(1)
             self.metrics.model_ready.labels(name).set(1)
@@ -127,19 +124,28 @@ class Service:
         self._ready = False
         for name in self._models:
             self.metrics.model_ready.labels(name).set(0)
-        if self._worker:
-            await asyncio.to_thread(self._worker.shutdown)
+        await self._computation.stop(self._settings.drain_seconds)
 
     async def predict(
-        self, name: str | None, rows: Sequence[Any], *, options: PredictOptions
+        self,
+        name: str | None,
+        rows: Sequence[Any],
+        *,
+        options: PredictOptions,
+        timeout_seconds: float | None = None,
     ) -> Answer:
         """Predictions of the named model, or of the default one.
 
-        Raises NotReady, UnknownModel, LimitExceeded and model.InputError.
+        `timeout_seconds` may shorten the time that the settings allow. Raises NotReady,
+        UnknownModel, LimitExceeded, Overloaded, DeadlineExceeded and model.InputError.
         """
         predictor = self.admit(name)
         self._check_limits(len(rows), options)
-        return Answer(predictor.card, await self._compute(predictor, rows, options))
+        x = predictor.encode(rows)  # [B, D]; faults are found here, before anything is queued
+        predictions = await self._computation.predict(
+            predictor, x, options, timeout_seconds=timeout_seconds
+        )
+        return Answer(predictor.card, predictions)
 
     @property
     def _loaded(self) -> dict[str, Predictor]:
@@ -167,17 +173,3 @@ class Service:
                 message = f"{count} {unit} are more than {limit} (MCD_MAX_{setting.upper()})"
                 field = "passes" if setting == "row_passes" else setting
                 raise LimitExceeded(message, [Detail(field, message)])
-
-    async def _compute(
-        self, predictor: Predictor, rows: Sequence[Any], options: PredictOptions
-    ) -> Predictions:
-        x = predictor.encode(rows)  # [B, D]; faults are found here, before anything is queued
-
-        def compute() -> Predictions:
-            started = perf_counter()
-            predictions = predictor.predict_encoded(x, options)
-            self.metrics.inference_seconds.observe(perf_counter() - started)
-            self.metrics.passes.inc(predictions.passes)
-            return predictions
-
-        return await asyncio.get_running_loop().run_in_executor(self._worker, compute)

@@ -52,6 +52,21 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(
         default=16 << 20, ge=1, description="Most bytes in a request's body."
     )
+    batch_rows: int = Field(
+        default=1024, ge=1, description="Most rows that are computed at once, of all requests."
+    )
+    queue_rows: int = Field(
+        default=20_000,
+        ge=1,
+        description="Most rows that wait; a request beyond that is told to come back (429).",
+    )
+    request_timeout_seconds: float = Field(
+        default=60.0,
+        gt=0,
+        le=86_400,
+        description="Longest time that a request waits and computes; a request may set a shorter "
+        "one with the header X-Request-Timeout-Seconds.",
+    )
     drain_seconds: int = Field(
         default=30, ge=0, description="How long a stopping server waits for running requests."
     )

@@ -12,11 +12,11 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import (
-    RETRY_AFTER_SECONDS,
     STATUS_OF,
     UNEXPECTED,
     code_of_status,
     error_body,
+    retry_after_seconds,
     status_of,
 )
 from model import Detail
@@ -64,8 +64,9 @@ async def _on_refusal(_: Request, error: Exception) -> Response:
     status, code = status_of(error)
     details: tuple[Detail, ...] = getattr(error, "details", ())
     response = _response(status, error_body(str(error), code, details))
-    if status in RETRY_AFTER_SECONDS:
-        response.headers["retry-after"] = RETRY_AFTER_SECONDS[status]
+    seconds = retry_after_seconds(error)
+    if seconds is not None:
+        response.headers["retry-after"] = str(seconds)
     return response
 
 

@@ -118,7 +118,7 @@ def _add_predictions(routes: APIRouter, service: Service, settings: Settings) ->
         "/predict",
         summary="Predict with the default model",
         response_model=PredictResponse,
-        responses=declared(400, 413, 415, 422, 503),
+        responses=declared(400, 413, 415, 422, 429, 503, 504),
         openapi_extra=_REQUEST_BODY,
     )
     async def predict(request: Request) -> Response:
@@ -129,7 +129,7 @@ def _add_predictions(routes: APIRouter, service: Service, settings: Settings) ->
         "/models/{name}/predict",
         summary="Predict with a named model",
         response_model=PredictResponse,
-        responses=declared(400, 404, 413, 415, 422, 503),
+        responses=declared(400, 404, 413, 415, 422, 429, 503, 504),
         openapi_extra=_REQUEST_BODY,
     )
     async def predict_with(request: Request, name: ModelPath) -> Response:

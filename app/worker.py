@@ -1,0 +1,87 @@
+"""The one thread that computes: named, long-lived, and replaced when it dies."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any, TypeVar
+
+from app.errors import NotReady
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    function: Callable[[], Any]
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[Any]
+
+    def answer(self, result: Any, error: BaseException | None = None) -> None:
+        """Hand the result to the event loop, if that still runs."""
+        if not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(self._set, result, error)
+
+    def _set(self, result: Any, error: BaseException | None) -> None:
+        if self.future.done():
+            return
+        if error is None:
+            self.future.set_result(result)
+        else:
+            self.future.set_exception(error)
+
+
+class Worker:
+    """A thread that runs one function after another.
+
+    It is a daemon: a computation that never ends does not keep the process from ending.
+    """
+
+    def __init__(self, name: str, initialize: Callable[[], None]) -> None:
+        self._name = name
+        self._initialize = initialize
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._thread: Thread | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def start(self) -> None:
+        """Start the thread, or a new one where it has died."""
+        if not self.alive:
+            self._thread = Thread(target=self._work, name=self._name, daemon=True)
+            self._thread.start()
+
+    async def run(self, function: Callable[[], T]) -> T:
+        """What `function` returns, run in the thread; raises NotReady where the thread dies."""
+        self.start()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._jobs.put(_Job(function, loop, future))
+        return await future
+
+    def stop(self, timeout_seconds: float) -> None:
+        """End the thread after the function that it runs, and wait for that so long."""
+        if self._thread is not None and self._thread.is_alive():
+            self._jobs.put(None)
+            self._thread.join(timeout_seconds)
+
+    def _work(self) -> None:
+        job: _Job | None = None
+        try:
+            self._initialize()
+            while (job := self._jobs.get()) is not None:
+                try:
+                    result = job.function()
+                except Exception as error:
+                    job.answer(None, error)
+                else:
+                    job.answer(result)
+        except SystemExit:
+            pass  # the thread dies of it, and `finally` says so
+        finally:
+            if job is not None:
+                job.answer(None, NotReady("the computing thread died; try again"))
