@@ -23,6 +23,7 @@ ORDER = (
     ("errors", "pretrained"),
     ("table", "network"),
     ("examples", "preparation", "uncertainty", "smoothing", "thinning"),
+    ("conformal",),
     ("reading", "regression", "classification", "reduced"),
     ("task", "sampling", "moments", "card", "options"),
     ("artifact", "estimation"),
