@@ -1,0 +1,162 @@
+"""The distance score: a valid p-value, blind to nothing that the variance of a network misses."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from model import PredictOptions, Table, TrainOptions, load, train
+from model.errors import CalibrationError
+from model.similarity import ROWS_AT_ONCE, Similarity, distances, fit, p_values
+
+
+def curve(random: np.random.Generator, rows: int) -> np.ndarray:
+    """Two correlated features, one on a circle with them, and a one-hot pair that goes with it."""
+    t = random.uniform(0, 2 * np.pi, rows)
+    a, b = np.cos(t), np.sin(t)
+    c = a + b + random.normal(0, 0.05, rows)
+    x = np.stack([a, b, c, a > 0, a <= 0], axis=1)
+    return np.asarray(x + random.normal(0, [0.05, 0.05, 0, 0, 0], x.shape))
+
+
+def fitted(seed: int = 0, calibration: int = 200) -> Similarity:
+    random = np.random.default_rng(seed)
+    return fit(curve(random, 600), curve(random, calibration), seed=seed)
+
+
+def auroc(near: np.ndarray, far: np.ndarray) -> float:
+    return float(np.mean(far[:, None] > near) + np.mean(far[:, None] == near) / 2)
+
+
+@given(
+    seed=st.integers(0, 1000),
+    rows=st.integers(1, 60),
+    width=st.integers(1, 6),
+    asked=st.integers(1, 40),
+)
+@settings(deadline=None)
+def test_distances_and_p_values_are_those_of_the_definition(
+    seed: int, rows: int, width: int, asked: int
+) -> None:
+    random = np.random.default_rng(seed)
+    train_x, calibration_x, x = (random.normal(size=(n, width)) for n in (rows, 30, asked))
+    similarity = fit(train_x, calibration_x, seed=0, rows=20)
+    assert similarity.reference.shape == (min(rows, 20), width)
+    z = (x - similarity.centre) @ similarity.whitening
+    far = np.linalg.norm(z[:, None] - similarity.reference, axis=-1).min(1)
+    np.testing.assert_allclose(distances(similarity, x), far, rtol=1e-6, atol=1e-6)
+    at_least = (similarity.scores >= far[:, None] * (1 - 1e-6)).sum(1)
+    np.testing.assert_array_equal(p_values(similarity, x), (1 + at_least) / 31)
+
+
+def test_p_values_of_fresh_rows_like_the_data_are_uniform() -> None:
+    """Over 400 data sets: P(p <= k / 20) is k / 20 exactly, where (n + 1) k / 20 is whole."""
+    random = np.random.default_rng(0)
+    p = np.concatenate(
+        [
+            p_values(
+                fit(curve(random, 60), curve(random, 99), seed=seed, rows=40), curve(random, 20)
+            )
+            for seed in range(400)
+        ]
+    ).reshape(400, 20)
+    for level in (0.05, 0.1, 0.25, 0.5, 0.9):
+        below = (p <= level + 1e-12).mean(1)  # of each data set, whose rows share its luck
+        error = below.std(ddof=1) / np.sqrt(len(below))
+        assert abs(below.mean() - level) < 3.3 * error, level
+
+
+def test_a_combination_never_seen_is_far_though_every_feature_is_in_its_range() -> None:
+    similarity, random = fitted(), np.random.default_rng(1)
+    fresh = curve(random, 1000)
+    centre = np.array([[0, 0, 0, 1, 0]])  # inside the circle: a gap, on no line
+    off_line = np.array([[0.7, 0.7, -1.0, 1, 0]])  # c is not a + b
+    wrong_kind = np.array([[-1.0, 0, -1.0, 1, 0]])  # the category goes with the other side
+    for strange in (centre, off_line, wrong_kind):
+        assert ((fresh.min(0) <= strange) & (strange <= fresh.max(0))).all()
+        assert p_values(similarity, strange)[0] == 1 / 201
+    shuffled = np.stack([random.permutation(column) for column in fresh.T], axis=1)
+    assert auroc(distances(similarity, fresh), distances(similarity, shuffled)) > 0.97
+
+
+def test_the_score_grows_with_the_distance_without_end() -> None:
+    similarity = fitted()
+    line = np.outer([0, 3, 10, 1e3, 1e9, 1e30], [1.0, -0.5, 0.2, 0.5, 0.1])
+    far = distances(similarity, line.astype(np.float32))
+    assert np.isfinite(far).all()
+    assert (np.diff(far) > 0).all()
+    assert (p_values(similarity, line)[1:] == 1 / 201).all()
+
+
+def test_the_variance_of_a_relu_network_vanishes_far_away_where_the_score_grows(
+    tmp_path: Path,
+) -> None:
+    random = np.random.default_rng(0)
+    x = random.uniform(-1, 1, (600, 2))
+    kind = np.where(x[:, 0] + random.normal(0, 0.3, 600) > 0, "high", "low").astype(object)
+    table = Table("kinds.csv", {"a": x[:, 0], "b": x[:, 1], "kind": kind}, "0" * 64)
+    options = TrainOptions(hidden=(32, 32), dropout=(0.2,), epochs=30)
+    train(table, ["kind"], tmp_path / "kinds", options=options)
+    predictor = load(tmp_path / "kinds")
+
+    def variance(rows: np.ndarray) -> np.ndarray:
+        found = predictor.predict(rows.tolist(), PredictOptions(passes=200, seed=0)).rows
+        return np.array([p.variance["high"] for p in found if not isinstance(p.variance, float)])
+
+    similarity = fit(
+        predictor.encode(x[:300].tolist()), predictor.encode(x[300:500].tolist()), seed=0
+    )
+    away = np.outer([2, 4, 8, 16, 32], [1.0, 0.1])
+    assert (variance(away)[1:] < variance(x[500:]).min()).all()  # surest where it knows nothing
+    assert (np.diff(distances(similarity, predictor.encode(away.tolist()))) > 1).all()
+    assert (p_values(similarity, predictor.encode(away.tolist())) == 1 / 201).all()
+
+
+def test_scores_come_back_from_their_arrays_and_a_row_has_its_own_whoever_comes_with_it() -> None:
+    similarity, x = fitted(), curve(np.random.default_rng(5), ROWS_AT_ONCE + 7).astype(np.float32)
+    arrays = {
+        name: np.frombuffer(getattr(similarity, name).tobytes(), dtype=np.float32).reshape(
+            getattr(similarity, name).shape
+        )
+        for name in ("centre", "whitening", "reference", "scores")
+    }
+    p = p_values(similarity, x)
+    np.testing.assert_array_equal(p, p_values(Similarity(**arrays), x))
+    alone = [p_values(similarity, row[None])[0] for row in x[-20:]]
+    np.testing.assert_array_equal(p[-20:], alone)
+    assert sum(array.nbytes for array in arrays.values()) == 4 * (512 * 5 + 5 * 5 + 5 + 200)
+
+
+def test_a_calibration_row_asked_again_is_as_far_as_it_was() -> None:
+    random = np.random.default_rng(0)
+    calibration = curve(random, 50)
+    similarity = fit(curve(random, 100), calibration, seed=0)
+    rank = np.argsort(np.argsort(-distances(similarity, calibration)))
+    np.testing.assert_allclose(p_values(similarity, calibration), (2 + rank) / 51)
+
+
+def test_rows_seen_in_training_are_at_distance_nought() -> None:
+    x = curve(np.random.default_rng(0), 300)
+    similarity = fit(x, x[:10], seed=0)
+    assert distances(similarity, x).max() < 1e-5
+    assert (p_values(similarity, np.zeros((0, 5))) == []).all()
+
+
+@pytest.mark.parametrize("width", [1, 40])
+def test_inputs_that_never_vary_and_more_inputs_than_rows_are_no_obstacle(width: int) -> None:
+    random = np.random.default_rng(0)
+    constant = fit(np.ones((20, width)), np.ones((9, width)), seed=0)
+    assert p_values(constant, np.array([[1.0] * width, [2.0] * width])).tolist() == [1.0, 0.1]
+    few = fit(random.normal(size=(20, width)), random.normal(size=(39, width)), seed=0)
+    fresh = p_values(few, random.normal(size=(400, width)))
+    assert 0.3 < fresh.mean() < 0.7
+    assert (p_values(few, 20 + random.normal(size=(50, width))) == 1 / 40).all()
+
+
+@pytest.mark.parametrize("missing", ["training", "calibration"])
+def test_without_rows_there_is_nothing_to_compare_with(missing: str) -> None:
+    rows = {"training": np.ones((3, 2)), "calibration": np.ones((3, 2)), missing: np.ones((0, 2))}
+    with pytest.raises(CalibrationError, match=f"needs {missing} rows"):
+        fit(rows["training"], rows["calibration"], seed=0)
