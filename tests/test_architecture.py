@@ -23,7 +23,7 @@ ORDER = (
     ("errors", "pretrained"),
     ("table", "network"),
     ("examples", "preparation", "uncertainty", "smoothing", "thinning"),
-    ("conformal", "similarity"),
+    ("abstention", "conformal", "similarity"),
     ("reading", "regression", "classification", "reduced"),
     ("task", "sampling", "moments", "card", "options"),
     ("artifact", "estimation"),

@@ -1,0 +1,209 @@
+"""Accept a row or abstain: how large the error among accepted rows can be, from held-out rows.
+
+A row is accepted where its uncertainty is below a threshold. For each of LEVELS thresholds the
+held-out rows give an upper bound on the risk of fresh accepted rows; a request names the largest
+risk that it stands, and gets the largest threshold that is within it with the stated confidence,
+over the draw of the held-out rows. Two ways, after Learn then Test (Angelopoulos et al. 2021):
+
+- `simultaneous`, the default: all bounds hold at once (Bonferroni), so the risk may be chosen after
+  looking, once per request, and the uncertainty may rank as it likes.
+- else a fixed sequence: thresholds are tested one after the other, from the most cautious one on
+  until one fails, each at the full confidence. With hundreds of rows it accepts more of them. For a
+  risk that is named before looking, and errors that grow with the uncertainty.
+
+That the thresholds are quantiles of the same rows does no harm: given the (j + 1)-th smallest
+uncertainty, the rows strictly below it are independent draws of an accepted row.
+Assumed: fresh rows come from where the held-out rows come from, and none was used to train or tune.
+The risk-coverage curve and the area under it are in `model.scores`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from math import ceil, inf, log
+from typing import Literal
+
+import numpy as np
+
+from model.errors import CalibrationError
+
+Risk = Literal["error rate", "RMSE"]
+
+LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)  # shares to accept; of fewer rows little is known
+BETS = 2.0 ** -np.arange(10)  # of what is staked on a smaller mean; small ones for noisy losses
+HALVINGS = 40  # of [0, 1] in search of a bound
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One threshold; `risk` is the held-out rows', `bound` the most it is for fresh ones."""
+
+    threshold: float  # accepted is what lies strictly below; infinite where all rows are
+    accepted: float  # share of the held-out rows
+    risk: float
+    bound: float
+
+
+@dataclass(frozen=True, slots=True)
+class Abstention:
+    """What held-out rows promise of accepted ones: an error rate, or an RMSE in the target's unit.
+
+    `largest` is the largest absolute error that counts, for the RMSE; a larger one counts as that.
+    """
+
+    risk: Risk
+    confidence: float
+    simultaneous: bool
+    rows: int
+    levels: tuple[Level, ...]  # by threshold, ascending
+    largest: float | None = None
+
+
+def error_rate(
+    uncertainty: np.ndarray,
+    wrong: np.ndarray,
+    *,
+    confidence: float = 0.95,
+    simultaneous: bool = True,
+) -> Abstention:
+    """Bounds on the share of wrong predictions, of the held-out rows' [n] uncertainty and faults.
+
+    Exact binomial ones (Clopper and Pearson 1934). `wrong` may be any yes or no: a wrong class, or
+    an error above what a user tolerates. Raises CalibrationError without rows.
+    """
+
+    def bound(wrong: np.ndarray, doubt: float) -> float:
+        return binomial_bound(int(wrong.sum()), len(wrong), doubt)
+
+    doubt = _doubt(confidence, simultaneous)
+    levels = _levels(uncertainty, np.asarray(wrong, dtype=np.float64), bound, doubt)
+    return Abstention("error rate", confidence, simultaneous, len(uncertainty), levels)
+
+
+def root_mean_square(
+    uncertainty: np.ndarray,
+    error: np.ndarray,
+    *,
+    largest: float,
+    confidence: float = 0.95,
+    simultaneous: bool = True,
+) -> Abstention:
+    """Bounds on the RMSE, of the held-out rows' [n] uncertainty and errors.
+
+    No finite number of rows bounds the mean of losses that have no bound themselves, so `largest`
+    is stated, from knowledge or other rows: absolute errors above it count as `largest`, and the
+    bound is as true as that. With n accepted rows no bound is below
+    largest sqrt(log(1 / (1 - confidence)) / n), nearly: the target's range is wasteful.
+    Raises CalibrationError without rows.
+    """
+    if not 0 < largest < inf:
+        raise CalibrationError(f"the largest error must be above 0 and finite, not {largest!r}")
+    loss = np.minimum(np.square(np.asarray(error, dtype=np.float64) / largest), 1)  # in [0, 1]
+    levels = tuple(
+        Level(
+            level.threshold,
+            level.accepted,
+            float(largest * level.risk**0.5),
+            float(largest * level.bound**0.5),
+        )
+        for level in _levels(uncertainty, loss, mean_bound, _doubt(confidence, simultaneous))
+    )
+    return Abstention("RMSE", confidence, simultaneous, len(uncertainty), levels, largest)
+
+
+def choose(abstention: Abstention, risk: float) -> Level:
+    """The level of the largest threshold that is certified for a requested risk.
+
+    Raises CalibrationError naming the smallest risk that is certified, where that is larger.
+    """
+    level = _certified(abstention, risk)
+    if level is None:
+        bounds = [level.bound for level in abstention.levels]
+        smallest = min(bounds) if abstention.simultaneous else bounds[0]
+        raise CalibrationError(
+            f"{abstention.rows} held-out rows do not certify an {abstention.risk} of {risk!r} "
+            f"with a confidence of {abstention.confidence:.4g}, however few rows are accepted; "
+            f"the smallest that they do is {ceil(smallest * 1e4) / 1e4:.4f}"
+        )
+    return level
+
+
+def binomial_bound(count: int, rows: int, doubt: float) -> float:
+    """The largest probability with which at most `count` of `rows` would be as rare as `doubt`."""
+    if count >= rows:
+        return 1.0
+    i = np.arange(1, count + 1)
+    choices = np.concatenate([[0.0], np.cumsum(np.log(rows + 1 - i) - np.log(i))])  # log binomials
+    hits = np.arange(count + 1)
+
+    def refuted(p: float) -> bool:
+        logs = choices + hits * np.log(p) + (rows - hits) * np.log1p(-p)
+        top = logs.max()
+        return bool(top + np.log(np.exp(logs - top).sum()) < log(doubt))
+
+    return _smallest(refuted)
+
+
+def mean_bound(losses: np.ndarray, doubt: float) -> float:
+    """An upper bound on the mean of losses in [0, 1], too small with probability `doubt` at most.
+
+    By betting (Waudby-Smith and Ramdas 2024): were the mean m or more, the capital
+    prod(1 + b (m - loss)) would not grow on average, so that it exceeds 1 / doubt with probability
+    `doubt` at most (Markov). The capital is spread evenly over BETS; no order of rows matters.
+    """
+
+    def refuted(mean: float) -> bool:
+        capital = np.log1p(BETS[:, None] * (mean - losses)).sum(1)  # [bets], logarithms
+        top = capital.max()
+        return bool(top + np.log(np.exp(capital - top).mean()) >= -log(doubt))
+
+    return _smallest(refuted)
+
+
+def _smallest(refuted: Callable[[float], bool]) -> float:
+    """The smallest number in [0, 1] above which all are refuted; 1 where none is."""
+    low, high = 0.0, 1.0
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if refuted(middle) else (middle, high)
+    return high
+
+
+def _certified(abstention: Abstention, risk: float) -> Level | None:
+    """The last level that passes; in a fixed sequence, before any that fails."""
+    levels = abstention.levels
+    if abstention.simultaneous:
+        return next((level for level in reversed(levels) if level.bound <= risk), None)
+    passed = list(takewhile(lambda level: level.bound <= risk, levels))
+    return passed[-1] if passed else None
+
+
+def _doubt(confidence: float, simultaneous: bool) -> float:
+    """The probability with which one level's bound may be too small."""
+    if not 0 < confidence < 1:
+        raise CalibrationError(f"a confidence lies between 0 and 1, not {confidence!r}")
+    return (1 - confidence) / (len(LEVELS) if simultaneous else 1)
+
+
+def _levels(
+    uncertainty: np.ndarray,
+    loss: np.ndarray,
+    bound: Callable[[np.ndarray, float], float],
+    doubt: float,
+) -> tuple[Level, ...]:
+    """The levels of losses in [0, 1]."""
+    if not len(uncertainty):
+        raise CalibrationError("accepting or abstaining needs held-out rows; there are none")
+    levels = []
+    for threshold in _thresholds(np.asarray(uncertainty, dtype=np.float64)):
+        accepted = loss[uncertainty < threshold]
+        share = len(accepted) / len(loss)
+        levels.append(Level(threshold, share, float(accepted.mean()), bound(accepted, doubt)))
+    return tuple(levels)
+
+
+def _thresholds(uncertainty: np.ndarray) -> Sequence[float]:
+    """Uncertainties below which the LEVELS of rows lie; fewer where many are equal."""
+    ordered = np.append(np.sort(uncertainty), inf)
+    found = {float(ordered[int(level * len(uncertainty))]) for level in LEVELS}
+    return sorted(threshold for threshold in found if threshold > ordered[0])
