@@ -23,7 +23,7 @@ ORDER = (
     ("errors", "pretrained"),
     ("table", "network"),
     ("examples", "preparation", "uncertainty", "smoothing", "thinning"),
-    ("abstention", "conformal", "similarity"),
+    ("abstention", "agreement", "conformal", "similarity"),
     ("reading", "regression", "classification", "reduced"),
     ("task", "sampling", "moments", "card", "options"),
     ("artifact", "estimation"),

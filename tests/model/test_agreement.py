@@ -1,0 +1,199 @@
+"""What the passes of a classifier disagree on: the formulas by brute force, the biases by law."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from model.agreement import (
+    TEMPERATURES,
+    fit_temperature,
+    least,
+    log_loss,
+    mutual_information,
+    mutual_information_error,
+    predictive_entropy,
+    variation_ratio,
+    votes,
+)
+from model.errors import CalibrationError
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    weights = np.exp(logits - logits.max(-1, keepdims=True))
+    return np.asarray(weights / weights.sum(-1, keepdims=True))
+
+
+def entropy(p: np.ndarray) -> np.ndarray:
+    return np.asarray(-(p * np.log(np.where(p > 0, p, 1))).sum(-1))
+
+
+def moments(p: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean [B, K], covariance [B, K + 1, K + 1] and average entropy [B] of passes [P, B, K]."""
+    values = np.concatenate([p, entropy(p)[..., None]], axis=-1)  # [P, B, K + 1]
+    centred = values - values.mean(0)
+    covariance = np.einsum("pbi,pbj->bij", centred, centred) / (len(p) - 1)
+    return p.mean(0), covariance, entropy(p).mean(0)
+
+
+def information(p: np.ndarray) -> np.ndarray:
+    mean, _, expected = moments(p)
+    return mutual_information(mean, p.var(0, ddof=1), expected, len(p))
+
+
+def error(p: np.ndarray) -> np.ndarray:
+    mean, covariance, _ = moments(p)
+    return mutual_information_error(mean, covariance, len(p))
+
+
+def population(name: str, passes: int, rows: int) -> tuple[np.ndarray, float]:
+    """Passes [P, B, K] of B equal rows, and their true mutual information, from many passes."""
+    spread, favour = {"mild": (0.3, 1.0), "wide": (1.0, 2.0), "sharp": (3.0, 4.0)}[name]
+    random = np.random.default_rng(0)
+    centre = random.normal(size=10) + favour * np.eye(10)[0]
+    many = softmax(centre + spread * random.normal(size=(200_000, 10)))
+    true = entropy(many.mean(0)) - entropy(many).mean()
+    return softmax(centre + spread * random.normal(size=(passes, rows, 10))), float(true)
+
+
+@pytest.mark.parametrize("passes", [8, 32, 100])
+@pytest.mark.parametrize("name", ["mild", "wide", "sharp"])
+def test_the_correction_takes_most_of_the_bias_of_few_passes(name: str, passes: int) -> None:
+    p, true = population(name, passes, 3000)
+    plain = entropy(p.mean(0)) - entropy(p).mean(0)
+    corrected = information(p)
+    noise = 4 * corrected.std() / np.sqrt(3000)
+    assert true - plain.mean() > true / passes * 0.7  # too low by 1/N, nearly
+    assert abs(corrected.mean() - true) < 0.35 * (true - plain.mean()) + noise
+    if passes == 100:
+        assert corrected.mean() == pytest.approx(true, rel=0.01)
+
+
+@pytest.mark.parametrize("passes", [32, 64, 100])
+@pytest.mark.parametrize("name", ["mild", "wide", "sharp"])
+def test_the_standard_error_is_the_spread_over_repetitions(name: str, passes: int) -> None:
+    p, true = population(name, passes, 3000)
+    z = (information(p) - true) / error(p)
+    assert 0.65 < (np.abs(z) < 1).mean() < 0.75
+    assert 0.92 < (np.abs(z) < 2).mean() < 0.975
+
+
+@st.composite
+def passes_of_rows(draw: st.DrawFn) -> np.ndarray:
+    random = np.random.default_rng(draw(st.integers(0, 10_000)))
+    shape = draw(st.tuples(st.integers(2, 40), st.integers(1, 3), st.integers(2, 6)))
+    p = softmax(draw(st.sampled_from([0.0, 0.1, 3.0, 30.0, 800.0])) * random.normal(size=shape))
+    if draw(st.booleans()):
+        p[..., 0] = 0  # a class that no pass gives anything
+        p /= np.maximum(p.sum(-1, keepdims=True), 1e-300)
+        p[p.sum(-1) == 0] = np.eye(shape[-1])[1]
+    return np.asarray(p)
+
+
+@given(p=passes_of_rows())
+@settings(deadline=None)
+def test_mutual_information_lies_between_nought_and_the_predictive_entropy(p: np.ndarray) -> None:
+    predictive = predictive_entropy(p.mean(0), p.var(0, ddof=1), len(p))
+    mutual = information(p)
+    assert (predictive <= np.log(p.shape[-1])).all()
+    assert (predictive >= np.minimum(entropy(p.mean(0)), np.log(p.shape[-1])) - 1e-12).all()
+    assert (mutual >= 0).all()
+    assert (mutual <= predictive + 1e-12).all()
+    np.testing.assert_allclose(predictive - entropy(p).mean(0), mutual, atol=1e-12)
+
+
+@given(p=passes_of_rows())
+@settings(deadline=None)
+def test_the_standard_error_is_that_of_the_divergence_of_each_pass_from_the_mean(
+    p: np.ndarray,
+) -> None:
+    n, mean = len(p), p.mean(0)
+    log_mean = np.log(np.where(mean > 0, mean, 1))
+    divergence = -(p * log_mean).sum(-1) - entropy(p)  # [P, B]
+    plain = entropy(mean) - entropy(p).mean(0)
+    np.testing.assert_allclose(divergence.mean(0), plain, atol=1e-9)
+    expected = divergence.std(0, ddof=1) / np.sqrt(n) * np.sqrt(1 + 10 / n)
+    np.testing.assert_allclose(error(p), expected, rtol=1e-6, atol=1e-7)
+
+
+def test_passes_that_agree_have_no_mutual_information_and_no_error() -> None:
+    p = np.tile(softmax(np.array([[0.3, -1.0, 2.0], [900.0, 0.0, 0.0]])), (50, 1, 1))
+    np.testing.assert_allclose(information(p), 0, atol=1e-14)
+    np.testing.assert_allclose(error(p), 0, atol=1e-7)
+
+
+def test_passes_that_are_each_sure_of_another_class_know_nothing_together() -> None:
+    p = np.tile(np.eye(4), (25, 1))[:, None]
+    assert information(p)[0] == pytest.approx(np.log(4))
+    assert variation_ratio(votes(p))[0] == 0.75
+
+
+@given(p=passes_of_rows(), cut=st.integers(0, 40))
+@settings(deadline=None)
+def test_the_variation_ratio_counts_the_passes_against_the_most_frequent_class(
+    p: np.ndarray, cut: int
+) -> None:
+    counted = votes(p[:cut]) + votes(p[cut:])
+    for row in range(p.shape[1]):
+        favourites = [int(np.argmax(one)) for one in p[:, row]]
+        most = max(favourites.count(k) for k in set(favourites))
+        assert variation_ratio(counted)[row] == pytest.approx(1 - most / len(p))
+
+
+@given(
+    seed=st.integers(0, 1000),
+    passes=st.integers(1, 9),
+    scale=st.sampled_from([0.1, 3.0]),
+    temperature=st.floats(0.3, 5),
+)
+def test_the_log_loss_is_that_of_the_averaged_softmax(
+    seed: int, passes: int, scale: float, temperature: float
+) -> None:
+    random = np.random.default_rng(seed)
+    logits, labels = scale * random.normal(size=(passes, 7, 3)), random.integers(0, 3, 7)
+    averaged = softmax(logits / temperature).mean(0)
+    expected = -np.log(averaged[np.arange(7), labels]).mean()
+    assert log_loss(logits, labels, temperature) == pytest.approx(expected)
+
+
+def test_the_log_loss_of_the_hopelessly_wrong_is_large_and_finite() -> None:
+    logits = np.array([[[0.0, 5000.0]], [[0.0, 4000.0]]])
+    assert log_loss(logits, np.array([0])) == pytest.approx(4000 + np.log(2))
+
+
+@pytest.mark.parametrize("temperature", [0.4, 1.0, 2.5])
+def test_the_temperature_of_labels_drawn_at_it_is_found(temperature: float) -> None:
+    random = np.random.default_rng(0)
+    logits = 2 * random.normal(size=(1, 4000, 5)) + random.normal(size=(20, 4000, 5))
+    p = softmax(logits / temperature).mean(0)
+    labels = (random.random((4000, 1)) > np.cumsum(p, axis=1)[:, :-1]).sum(1)
+    assert fit_temperature(logits, labels) == pytest.approx(temperature, rel=0.08)
+
+
+@given(seed=st.integers(0, 1000), scale=st.sampled_from([0.5, 2.0, 10.0]))
+@settings(deadline=None, max_examples=30)
+def test_no_temperature_of_a_fine_grid_is_better(seed: int, scale: float) -> None:
+    random = np.random.default_rng(seed)
+    logits, labels = scale * random.normal(size=(4, 30, 3)), random.integers(0, 3, 30)
+    found = fit_temperature(logits, labels)
+    assert TEMPERATURES[0] <= found <= TEMPERATURES[1]
+    grid = np.geomspace(*TEMPERATURES, 400)
+    best = min(log_loss(logits, labels, float(t)) for t in grid)
+    assert log_loss(logits, labels, found) <= best + 1e-5
+
+
+def test_held_out_rows_that_are_all_right_end_at_the_coldest_and_none_is_an_error() -> None:
+    logits = 3 * np.eye(3)[None]
+    assert fit_temperature(logits, np.arange(3)) < 1.5 * TEMPERATURES[0]
+    with pytest.raises(CalibrationError, match="there are none"):
+        fit_temperature(logits[:, :0], np.zeros(0, dtype=int))
+
+
+def test_the_least_of_several_minima_is_found() -> None:
+    def waves(x: float) -> float:
+        return float(np.cos(3 * x) + (x - 2) ** 2 / 9)
+
+    grid = np.linspace(-6, 6, 120_001)
+    assert least(waves, -6, 6) == pytest.approx(min(grid, key=waves), abs=3e-4)
+    assert least(abs, -3, 11) == pytest.approx(0, abs=1e-4)
+    assert least(lambda x: x, -3, 11) == pytest.approx(-3, abs=1e-4)
