@@ -20,7 +20,7 @@ MODULES = {
 
 # A module of `model` may import those on the lines above its own, and no other.
 ORDER = (
-    ("errors", "pretrained"),
+    ("errors", "pretrained", "scores"),
     ("table", "network"),
     ("examples", "preparation", "uncertainty", "smoothing", "thinning"),
     ("abstention", "agreement", "conformal", "similarity"),
