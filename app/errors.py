@@ -11,6 +11,8 @@ ServiceError
 |-- LimitExceeded   the request asks for more than one request may
 |-- OutputNotFinite the model's answer holds a number that JSON has no word for
 |-- UnknownModel    no model has that name
+|-- Unauthorized    the request has no API key, or a wrong one
+|-- RateLimited     the holder of the key asks too often
 |-- Overloaded      so much waits already that more would wait too long
 |-- DeadlineExceeded the time that the request had is over
 `-- NotReady        the models are not loaded yet, or the server is going down
@@ -79,12 +81,24 @@ class UnknownModel(ServiceError):
     """No model has that name; the message lists the names."""
 
 
-class Overloaded(ServiceError):
-    """So much waits already that more would wait too long; says when to come back."""
+class Unauthorized(ServiceError):
+    """The request has no API key, or a wrong one."""
+
+
+class _Later(ServiceError):
+    """Not now: the client may come back after `retry_after_seconds`."""
 
     def __init__(self, message: str, *, retry_after_seconds: int) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+
+
+class RateLimited(_Later):
+    """The holder of the key asks too often."""
+
+
+class Overloaded(_Later):
+    """So much waits already that more would wait too long."""
 
 
 class DeadlineExceeded(ServiceError):
@@ -99,6 +113,7 @@ STATUS_OF: dict[type[Exception], tuple[int, str]] = {
     NotJson: (400, "not_json"),
     NotFinite: (400, "not_finite"),
     DuplicateKey: (400, "duplicate_key"),
+    Unauthorized: (401, "unauthorized"),
     UnknownModel: (404, "unknown_model"),
     BodyTooLarge: (413, "body_too_large"),
     WrongContentType: (415, "unsupported_media_type"),
@@ -107,6 +122,7 @@ STATUS_OF: dict[type[Exception], tuple[int, str]] = {
     LimitExceeded: (422, "limit_exceeded"),
     OutputNotFinite: (422, "output_not_finite"),
     CalibrationError: (422, "not_calibrated"),
+    RateLimited: (429, "rate_limited"),
     Overloaded: (429, "overloaded"),
     NotReady: (503, "not_ready"),
     DeadlineExceeded: (504, "deadline_exceeded"),
@@ -175,12 +191,13 @@ class ErrorBody(BaseModel):
 
 _MEANING = {
     400: "The body is not JSON, names a key twice or holds a number that is not finite.",
+    401: "The API key is missing or wrong.",
     404: "There is no such model; the error lists the names.",
     405: "The path does not know this method; `Allow` lists those it knows.",
     413: "The body has more bytes than the server reads.",
     415: "The body says that it is something else than JSON.",
     422: "A value is out of its domain, or above a limit of this server.",
-    429: "Too much waits already: try again after `Retry-After` seconds.",
+    429: "Too much waits, or the key asks too often: try again after `Retry-After` seconds.",
     503: "Not ready, or going down: try again after `Retry-After` seconds.",
     504: "The time that the request had is over.",
 }

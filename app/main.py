@@ -6,10 +6,15 @@ from functools import cache
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 
 from app import __version__
 from app.api import failures, native, open_inference, operations, pages
+from app.auth import Guard
+from app.deadline import HEADER
+from app.edge import REQUEST_ID, Edge, Knowledge
 from app.metrics import Metrics
+from app.presence import Presence
 from app.service import Service
 from app.settings import Settings, read_settings
 
@@ -35,7 +40,8 @@ def create_app(settings: Settings | None = None, service: Service | None = None)
         generate_unique_id_function=lambda route: route.name,
         redirect_slashes=False,  # a redirect would name this host, not the proxy in front
     )
-    failures.install(app)
+    failures.install(app, service.metrics)
+    _surround(app, settings, service)
     app.include_router(native.router(service, settings))
     app.include_router(open_inference.router(service, settings))
     app.include_router(operations.router(service))
@@ -46,6 +52,21 @@ def create_app(settings: Settings | None = None, service: Service | None = None)
 
     app.include_router(pages.router(TITLE, document))
     return app
+
+
+def _surround(app: FastAPI, settings: Settings, service: Service) -> None:
+    """Add the layers that every request passes; the last one added is the outermost."""
+    app.add_middleware(Presence)
+    knowledge = Knowledge(Guard.of(settings), service.metrics, lambda: service.draining)
+    app.add_middleware(Edge, knowledge=knowledge)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["authorization", "content-type", "x-api-key", REQUEST_ID, HEADER],
+            expose_headers=[REQUEST_ID, "retry-after"],
+        )
 
 
 def _lifespan_of(service: Service) -> Any:

@@ -15,9 +15,18 @@ from app.computation import Computation
 from app.errors import LimitExceeded, NotReady, UnknownModel
 from app.metrics import Metrics
 from app.settings import Settings, SettingsError
-from model import Card, Detail, Predictions, PredictOptions, Predictor
+from model import (
+    Card,
+    ClassificationPrediction,
+    Detail,
+    Predictions,
+    PredictOptions,
+    Predictor,
+    RegressionPrediction,
+)
 
 WARM_UP = PredictOptions(seed=1)
+OBSERVED_ROWS = 8  # of a request, at most: a drift shows in few rows of many requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +58,17 @@ class Service:
         self._examples: dict[str, Example] = {}
         self._computation = Computation(settings, metrics)
         self._ready = False
+        self._draining = False
+
+    @property
+    def draining(self) -> bool:
+        """Whether the server is going down."""
+        return self._draining
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody waits for a prediction."""
+        return self._computation.idle
 
     @property
     def ready(self) -> bool:
@@ -117,14 +137,19 @@ class Service:
             self._examples[name] = Example(row, Answer(predictor.card, predictions))
             self.metrics.model_info.labels(name, predictor.card.version).set(1)
             self.metrics.model_ready.labels(name).set(1)
-        self._ready = True
+        self._ready, self._draining = True, False
 
-    async def stop(self) -> None:
-        """Refuse new predictions, then wait for those that run."""
-        self._ready = False
+    def drain(self) -> None:
+        """Refuse new predictions from now on."""
+        self._ready, self._draining = False, True
         for name in self._models:
             self.metrics.model_ready.labels(name).set(0)
-        await self._computation.stop(self._settings.drain_seconds)
+
+    async def stop(self, within_seconds: float | None = None) -> None:
+        """Refuse new predictions, then wait for those that run, as long as the settings say."""
+        self.drain()
+        limit = self._settings.drain_seconds
+        await self._computation.stop(limit if within_seconds is None else within_seconds)
 
     async def predict(
         self,
@@ -145,6 +170,7 @@ class Service:
         predictions = await self._computation.predict(
             predictor, x, options, timeout_seconds=timeout_seconds
         )
+        self._observe(predictor.card, predictions)
         return Answer(predictor.card, predictions)
 
     @property
@@ -173,3 +199,18 @@ class Service:
                 message = f"{count} {unit} are more than {limit} (MCD_MAX_{setting.upper()})"
                 field = "passes" if setting == "row_passes" else setting
                 raise LimitExceeded(message, [Detail(field, message)])
+
+    def _observe(self, card: Card, predictions: Predictions) -> None:
+        """Let the metrics see how uncertain some of the rows are."""
+        histogram = self.metrics.predictive_std.labels(card.name)
+        rows = predictions.rows
+        for row in rows[:: -(-len(rows) // OBSERVED_ROWS)]:
+            histogram.observe(_relative_std(card, row))
+
+
+def _relative_std(card: Card, row: RegressionPrediction | ClassificationPrediction) -> float:
+    """The std of the likeliest class, or that of a target in units of its spread in training."""
+    if isinstance(row, ClassificationPrediction):
+        return row.std[row.label]
+    stds = row.std.values() if isinstance(row.std, dict) else (row.std,)
+    return max(std / scale for std, scale in zip(stds, card.target.scales, strict=True))

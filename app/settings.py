@@ -70,16 +70,39 @@ class Settings(BaseSettings):
     drain_seconds: int = Field(
         default=30, ge=0, description="How long a stopping server waits for running requests."
     )
+    api_keys_file: Path | None = Field(
+        default=None,
+        description="File of API keys, one per line and perhaps its holder's name after it; "
+        "without it nobody needs one.",
+    )
+    rate_limit: float = Field(
+        default=0.0,
+        ge=0,
+        le=1e6,
+        description="Most requests per second of one key, per server process; 0 is no limit.",
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Origins whose pages may ask, separated by commas, such as "
+        "https://example.org; none by default.",
+    )
+    log_format: Literal["json", "text"] = Field(
+        default="json", description="Form of the log lines: a JSON object each, or plain text."
+    )
+    access_log: bool = Field(default=False, description="Whether every request is logged.")
     log_level: Literal["critical", "error", "warning", "info", "debug"] = Field(
         default="info", description="Least severe message that is logged."
     )
 
     @field_validator("models", mode="before")
     @classmethod
-    def _split(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return tuple(part for part in value.split(os.pathsep) if part)
-        return value
+    def _split_paths(cls, value: Any) -> Any:
+        return _split(value, os.pathsep)
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split_origins(cls, value: Any) -> Any:
+        return _split(value, ",")
 
 
 def read_settings(**given: Any) -> Settings:
@@ -97,3 +120,9 @@ def read_settings(**given: Any) -> Settings:
         name = str(fault["loc"][0])
         source = name if name in given else f"{PREFIX}{name}".upper()
         raise SettingsError(f"{source}: {fault['msg']}, not {fault['input']!r}") from error
+
+
+def _split(value: Any, separator: str) -> Any:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(separator) if part.strip())
+    return value

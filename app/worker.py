@@ -43,15 +43,16 @@ class Worker:
         self._initialize = initialize
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._thread: Thread | None = None
+        self._initialized = False
 
     @property
     def alive(self) -> bool:
-        """Whether the thread runs."""
-        return self._thread is not None and self._thread.is_alive()
+        """Whether the thread runs and has been initialised."""
+        return self._initialized and self._running
 
     def start(self) -> None:
         """Start the thread, or a new one where it has died."""
-        if not self.alive:
+        if not self._running:
             self._thread = Thread(target=self._work, name=self._name, daemon=True)
             self._thread.start()
 
@@ -61,7 +62,10 @@ class Worker:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         self._jobs.put(_Job(function, loop, future))
-        return await future
+        try:
+            return await future
+        finally:
+            self.start()  # again, where the function was the death of the thread
 
     def stop(self, timeout_seconds: float) -> None:
         """End the thread after the function that it runs, and wait for that so long."""
@@ -69,10 +73,15 @@ class Worker:
             self._jobs.put(None)
             self._thread.join(timeout_seconds)
 
+    @property
+    def _running(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
     def _work(self) -> None:
         job: _Job | None = None
         try:
             self._initialize()
+            self._initialized = True
             while (job := self._jobs.get()) is not None:
                 try:
                     result = job.function()
@@ -83,5 +92,7 @@ class Worker:
         except SystemExit:
             pass  # the thread dies of it, and `finally` says so
         finally:
+            self._initialized = False
             if job is not None:
+                self._thread = None  # `start` makes a new one
                 job.answer(None, NotReady("the computing thread died; try again"))

@@ -15,8 +15,10 @@ from typing import Annotated, Any
 import orjson
 from fastapi import APIRouter, Path, Request, Response
 from pydantic import ValidationError
+from starlette.requests import ClientDisconnect
 
 from app.body import read_json
+from app.deadline import timeout_seconds
 from app.errors import (
     InvalidRequest,
     NotJson,
@@ -107,6 +109,8 @@ def _add_predictions(routes: APIRouter, service: Service, settings: Settings) ->
         try:
             content = await _predict(request, service, name, settings.max_body_bytes)
             outcome = "ok"
+        except ClientDisconnect:
+            raise
         except Exception as error:
             outcome = status_of(error)[1]
             raise
@@ -118,7 +122,7 @@ def _add_predictions(routes: APIRouter, service: Service, settings: Settings) ->
         "/predict",
         summary="Predict with the default model",
         response_model=PredictResponse,
-        responses=declared(400, 413, 415, 422, 429, 503, 504),
+        responses=declared(400, 401, 413, 415, 422, 429, 503, 504),
         openapi_extra=_REQUEST_BODY,
     )
     async def predict(request: Request) -> Response:
@@ -129,7 +133,7 @@ def _add_predictions(routes: APIRouter, service: Service, settings: Settings) ->
         "/models/{name}/predict",
         summary="Predict with a named model",
         response_model=PredictResponse,
-        responses=declared(400, 404, 413, 415, 422, 429, 503, 504),
+        responses=declared(400, 401, 404, 413, 415, 422, 429, 503, 504),
         openapi_extra=_REQUEST_BODY,
     )
     async def predict_with(request: Request, name: ModelPath) -> Response:
@@ -161,7 +165,9 @@ async def _predict(request: Request, service: Service, name: str | None, limit_b
     try:
         sent = _checked(await read_json(request, limit_bytes))
         options = sent.options()
-        answer = await service.predict(name, sent.rows, options=options)
+        answer = await service.predict(
+            name, sent.rows, options=options, timeout_seconds=timeout_seconds(request.headers)
+        )
     except RecursionError as error:  # from quoting a value that is nested a thousand deep
         raise NotJson("the body is nested too deeply") from error
     return encode(answer, samples=options.samples)

@@ -123,6 +123,7 @@ async def test_what_nobody_foresaw_is_a_500_in_the_one_shape_that_tells_nothing(
     assert "swordfish" not in response.text
     assert "abc" in error.error
     assert any("abc" in record.getMessage() for record in caplog.records)
+    assert "swordfish" not in caplog.text
 
 
 async def test_a_client_that_leaves_while_it_sends_breaks_nothing(app: FastAPI) -> None:

@@ -75,6 +75,10 @@ async def test_the_metrics_count_requests_by_model_and_outcome(
     assert after["mcd_request_duration_seconds_count"] == 7
     assert after["mcd_inference_seconds_count"] - before["mcd_inference_seconds_count"] == 2
     assert after['mcd_model_ready{model="regression"}'] == 1
+    assert after["mcd_queue_wait_seconds_count"] - before["mcd_queue_wait_seconds_count"] == 2
+    assert after["mcd_batch_rows_sum"] - before["mcd_batch_rows_sum"] == 2
+    assert after["mcd_queue_rows"] == 0
+    assert after['mcd_predictive_std_count{model="regression"}'] == 2
     infos = [name for name in after if name.startswith("mcd_model_info")]
     assert len(infos) == 2
     assert all("version=" in name for name in infos)

@@ -47,9 +47,27 @@ async def test_a_thread_that_dies_says_so_and_the_next_function_has_a_new_one() 
     worker = Worker("one", lambda: None)
     with pytest.raises(NotReady, match="died"):
         await worker.run(die)
-    while worker.alive:
-        await asyncio.sleep(0.001)
+    async with asyncio.timeout(5):
+        while not worker.alive:  # nobody needs to ask for it
+            await asyncio.sleep(0.001)
     assert await worker.run(lambda: 5) == 5
+    worker.stop(5)
+
+
+async def test_a_thread_is_not_alive_until_it_is_initialised_and_when_it_has_died() -> None:
+    gate = threading.Event()
+    worker = Worker("one", lambda: gate.wait() and None)
+    worker.start()
+    assert not worker.alive
+    gate.set()
+    await worker.run(lambda: 1)
+    assert worker.alive
+    gate.clear()
+    with pytest.raises(NotReady):
+        await worker.run(die)
+    assert not worker.alive
+    gate.set()
+    await worker.run(lambda: 1)
     assert worker.alive
     worker.stop(5)
 

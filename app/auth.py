@@ -1,0 +1,113 @@
+"""Who may ask, and how often: API keys and a rate limit per key. Knows no framework."""
+
+import hashlib
+import hmac
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+
+from app.errors import RateLimited, Unauthorized
+from app.settings import Settings, SettingsError
+
+PUBLIC_PATHS = ("/v2/health/live", "/v2/health/ready")
+LEAST_KEY_LENGTH = 16
+HOW = "send the header 'Authorization: Bearer KEY' or 'X-API-Key: KEY'"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """Whose key it is; of the key itself the hash only."""
+
+    name: str
+    digest: bytes
+
+
+def read_keys(path: Path) -> tuple[Key, ...]:
+    """The keys in a file: one per line, perhaps with a name after it; `#` begins a comment.
+
+    Raises SettingsError naming the line, never the key.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text"
+        raise SettingsError(f"MCD_API_KEYS_FILE: cannot read {path}: {reason}") from None
+    keys = [
+        _key(path, number, line.split())
+        for number, line in enumerate(lines, start=1)
+        if line.strip() and not line.lstrip().startswith("#")
+    ]
+    if not keys:
+        raise SettingsError(f"MCD_API_KEYS_FILE: {path} holds no key")
+    return tuple(keys)
+
+
+def _key(path: Path, number: int, words: list[str]) -> Key:
+    key, *name = words
+    if len(key) < LEAST_KEY_LENGTH or not key.isascii():
+        raise SettingsError(
+            f"MCD_API_KEYS_FILE: the key in line {number} of {path} needs at least "
+            f"{LEAST_KEY_LENGTH} characters, all of them ASCII"
+        )
+    return Key(" ".join(name) or f"line {number}", _digest(key.encode()))
+
+
+class Guard:
+    """Lets requests in, or says why not; without keys everybody may come in."""
+
+    def __init__(
+        self, keys: tuple[Key, ...], per_second: float, clock: Callable[[], float] = monotonic
+    ) -> None:
+        self._keys = keys
+        self._per_second = per_second
+        self._clock = clock
+        self._buckets: dict[str, tuple[float, float]] = {}  # by name: requests left, when that was
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Guard":
+        """The guard that the settings ask for; raises SettingsError."""
+        file = settings.api_keys_file
+        return cls(() if file is None else read_keys(file), settings.rate_limit)
+
+    def check(self, path: str, headers: Mapping[str, str]) -> str | None:
+        """The name of the key that a request has; raises Unauthorized and RateLimited."""
+        if path in PUBLIC_PATHS:
+            return None
+        name = self._identify(headers) if self._keys else None
+        if self._per_second:
+            self._count(name or "")
+        return name
+
+    def _identify(self, headers: Mapping[str, str]) -> str:
+        sent = headers.get("x-api-key")
+        if sent is None:
+            scheme, _, sent = headers.get("authorization", "").partition(" ")
+            if scheme.lower() != "bearer":
+                raise Unauthorized(f"this needs an API key; {HOW}")
+        digest = _digest(sent.strip().encode("utf-8", "replace"))
+        found = None
+        for key in self._keys:  # all of them: the time tells nothing about which one it is
+            if hmac.compare_digest(key.digest, digest):
+                found = key.name
+        if found is None:
+            raise Unauthorized(f"the API key is not one of this server's; {HOW}")
+        return found
+
+    def _count(self, name: str) -> None:
+        """A bucket of one second's requests, and of one at least, fills as time goes by."""
+        now, full = self._clock(), max(1.0, self._per_second)
+        left, before = self._buckets.get(name, (full, now))
+        left = min(full, left + (now - before) * self._per_second)
+        self._buckets[name] = (left - 1 if left >= 1 else left, now)
+        if left < 1:
+            raise RateLimited(
+                f"more than {self._per_second:g} requests a second (MCD_RATE_LIMIT); try again "
+                "after the seconds in Retry-After",
+                retry_after_seconds=math.ceil((1 - left) / self._per_second),
+            )
+
+
+def _digest(key: bytes) -> bytes:
+    return hashlib.sha256(key).digest()

@@ -1,0 +1,141 @@
+"""The outermost layer: an id, the security headers and the guard's word for every request.
+
+What goes wrong inside and was foreseen by nobody ends here too, as an error in the one shape: the
+log gets its kind and place, and nothing of what the request held.
+"""
+
+import logging
+import re
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+from uuid import uuid4
+
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.auth import Guard
+from app.errors import UNEXPECTED, ServiceError, error_body, retry_after_seconds, status_of
+from app.metrics import Metrics
+from model import Detail, ModelError
+
+REQUEST_ID = "x-request-id"
+LONGEST_LOGGED_PATH = 200
+
+_SAFE_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
+_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+_POLICY = b"content-security-policy"
+_NOTHING = b"default-src 'none'; frame-ancestors 'none'"
+_CLOSE = (b"connection", b"close")
+_access = logging.getLogger("app.access")
+_logger = logging.getLogger("app")
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """What the outermost layer must know of the rest."""
+
+    guard: Guard
+    metrics: Metrics
+    draining: Callable[[], bool]
+
+
+def refusal(error: ServiceError | ModelError) -> Response:
+    """The response to a request that is refused."""
+    status, code = status_of(error)
+    details: tuple[Detail, ...] = error.details
+    response = Response(error_body(str(error), code, details), status, media_type=_JSON)
+    seconds = retry_after_seconds(error)
+    if seconds is not None:
+        response.headers["retry-after"] = str(seconds)
+    if status == 401:
+        response.headers["www-authenticate"] = "Bearer"
+    return response
+
+
+_JSON = "application/json"
+
+
+class Edge:
+    """The middleware."""
+
+    def __init__(self, app: ASGIApp, knowledge: Knowledge) -> None:
+        self.app = app
+        self._knows = knowledge
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer with the headers that every answer has; handlers find the id in the scope."""
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        started, status = perf_counter(), 0
+        headers = Headers(scope=scope)
+        sent = headers.get(REQUEST_ID, "")
+        scope[REQUEST_ID] = request_id = sent if _SAFE_ID.fullmatch(sent) else uuid4().hex
+
+        async def send_more(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                self._complete(message["headers"], request_id)
+            await send(message)
+
+        try:
+            scope["mcd.key"] = self._knows.guard.check(scope["path"], headers)
+            await self.app(scope, receive, send_more)
+        except ServiceError as error:
+            self._knows.metrics.rejected.labels(status_of(error)[1]).inc()
+            await refusal(error)(scope, receive, send_more)
+        except Exception as error:
+            _report(request_id, error)
+            if not status:
+                await _failure(request_id)(scope, receive, send_more)
+        finally:
+            _log(scope, status, perf_counter() - started)
+
+    def _complete(self, headers: list[tuple[bytes, bytes]], request_id: str) -> None:
+        headers.append((b"x-request-id", request_id.encode()))
+        headers.extend(_HEADERS)
+        if all(name != _POLICY for name, _ in headers):
+            headers.append((_POLICY, _NOTHING))
+        if self._knows.draining():
+            headers.append(_CLOSE)
+
+
+def _report(request_id: str, error: Exception) -> None:
+    """Log where it happened, and not its message: that may quote the request."""
+    places = [f"{f.filename}:{f.lineno}" for f in traceback.extract_tb(error.__traceback__)[-4:]]
+    _logger.error(
+        "request %s failed: %s at %s",
+        request_id,
+        type(error).__name__,
+        " < ".join(reversed(places)),
+        extra={"request_id": request_id},
+    )
+
+
+def _failure(request_id: str) -> Response:
+    status, code = UNEXPECTED
+    message = f"the server failed on this request; its log knows more under the id {request_id}"
+    return Response(error_body(message, code), status, media_type=_JSON)
+
+
+def _log(scope: Scope, status: int, seconds: float) -> None:
+    if _access.isEnabledFor(logging.INFO):
+        _access.info(
+            "request",
+            extra={
+                "request_id": scope[REQUEST_ID],
+                "method": scope["method"][:LONGEST_LOGGED_PATH],
+                "path": scope["path"][:LONGEST_LOGGED_PATH],
+                "status": status,
+                "milliseconds": round(1000 * seconds, 3),
+                "key": scope.get("mcd.key"),
+            },
+        )
