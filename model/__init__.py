@@ -14,12 +14,14 @@ from model.errors import (
     InputError,
     ModelError,
 )
+from model.evaluation import Evaluation, evaluate
 from model.options import Estimator, MaskScope, PredictOptions
 from model.predictor import Predictions, Predictor, load, use_threads
 from model.pretrained import shipped
 from model.reading import read_table
 from model.recipe import train
 from model.regression import Interval, RegressionPrediction
+from model.report import report_page, report_text
 from model.table import Table
 from model.task import TaskName
 from model.training import Epoch, TrainOptions
@@ -33,6 +35,7 @@ __all__ = [
     "Detail",
     "Epoch",
     "Estimator",
+    "Evaluation",
     "InputError",
     "Interval",
     "MaskScope",
@@ -44,8 +47,11 @@ __all__ = [
     "Table",
     "TaskName",
     "TrainOptions",
+    "evaluate",
     "load",
     "read_table",
+    "report_page",
+    "report_text",
     "shipped",
     "train",
     "use_threads",

@@ -1,6 +1,7 @@
-"""`python -m model train|show`: the command line of the science."""
+"""`python -m model train|evaluate|show`: the command line of the science."""
 
 import argparse
+import json
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -9,11 +10,16 @@ from typing import Any
 
 from model import (
     Card,
+    DataError,
     Epoch,
     ModelError,
+    PredictOptions,
     TrainOptions,
+    evaluate,
     load,
     read_table,
+    report_page,
+    report_text,
     train,
 )
 
@@ -22,6 +28,11 @@ _TRAIN_EXAMPLES = """examples:
   python -m model train houses.csv --target price --out houses --hidden 64,64 --dropout 0.05
   python -m model train wells.parquet --target yield,purity --out wells --missing impute
   python -m model train churn.csv --target churned --task binary --drop customer_id --out churn
+"""
+_EVALUATE_EXAMPLES = """examples:
+  python -m model evaluate houses houses.csv
+  python -m model evaluate houses sold-since.parquet --report houses.html
+  python -m model evaluate diabetes example:diabetes --passes 1000 --json
 """
 _SHOW_EXAMPLES = "examples:\n  python -m model show houses\n"
 
@@ -44,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_train(commands)
+    _add_evaluate(commands)
     _add_show(commands)
     return parser
 
@@ -117,6 +129,21 @@ def _add_fitting(parser: argparse.ArgumentParser, defaults: TrainOptions) -> Non
         parser.add_argument(flag, type=kind, default=default, help=f"default: {default}")
 
 
+def _add_evaluate(commands: Any) -> None:
+    defaults = PredictOptions()
+    summary = "measure a model on a table that has the target too"
+    parser = _command(commands, "evaluate", _evaluate, summary, _EVALUATE_EXAMPLES)
+    add = parser.add_argument
+    add("folder", metavar="DIR", type=Path)
+    add("data", metavar="DATA", help="of the table it was trained on, only the test rows are used")
+    add("--json", action="store_true", help="print one JSON document, curves included")
+    add("--report", type=Path, metavar="FILE.html", help="also write a page with pictures")
+    add("--passes", type=int, default=defaults.passes, help=f"default: {defaults.passes}")
+    add("--seed", type=int, default=0, help="default: 0")
+    add("--coverage", type=float, default=defaults.coverage, help=f"default: {defaults.coverage}")
+    add("--drop", type=_names, default=(), metavar="COL", help="columns to leave unread: a,b")
+
+
 def _add_show(commands: Any) -> None:
     parser = _command(commands, "show", _show, "print a model's card in words", _SHOW_EXAMPLES)
     parser.add_argument("folder", metavar="DIR", type=Path)
@@ -168,6 +195,29 @@ def _train(arguments: argparse.Namespace) -> None:
         )
     print(describe(card))
     print(f"\nsaved to {arguments.out}; serve it: python -m app --model {arguments.out}")
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    options = PredictOptions(
+        passes=arguments.passes, seed=arguments.seed, coverage=arguments.coverage
+    )
+    predictor = load(arguments.folder)
+    texts = [entry.name for entry in predictor.card.features if entry.kind == "categorical"]
+    table = read_table(arguments.data, categorical=texts, drop=arguments.drop)
+    evaluation = evaluate(predictor, table, options)
+    if arguments.report:
+        _write(arguments.report, report_page(evaluation))
+    if arguments.json:
+        print(json.dumps(evaluation.document(), indent=2, allow_nan=False))
+    else:
+        print(report_text(evaluation))
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _show(arguments: argparse.Namespace) -> None:

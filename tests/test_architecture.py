@@ -20,15 +20,16 @@ MODULES = {
 
 # A module of `model` may import those on the lines above its own, and no other.
 ORDER = (
-    ("errors", "pretrained", "scores"),
-    ("table", "network"),
+    ("errors", "pretrained", "scores", "charts", "stylesheet"),
+    ("table", "network", "outcome"),
     ("examples", "preparation", "uncertainty", "smoothing", "thinning"),
     ("abstention", "agreement", "conformal", "similarity"),
     ("reading", "regression", "classification", "reduced"),
     ("task", "sampling", "moments", "card", "options"),
     ("artifact", "estimation"),
     ("predictor", "training"),
-    ("recipe",),
+    ("recipe", "evaluation", "figures"),
+    ("report",),
 )
 OPTIONAL = {  # packages of the extra `train`, and who may import them: inside a function
     "pyarrow": {"model.reading"},

@@ -119,6 +119,21 @@ def test_a_table_of_ones_own_is_trained_on_and_served_as_shown(
     assert (answer["model"]["name"], answer["task"]) == ("houses", "regression")
 
 
+def test_the_evaluation_prints_what_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = section("Measure a model")
+    (command,), (shown,) = commands(text, "python -m model"), blocks(text, "text")
+    monkeypatch.chdir(ROOT)
+    *arguments, page = command[3:]
+    assert main([*arguments, str(tmp_path / page)]) == 0
+    printed = capsys.readouterr().out
+    assert re.sub(NUMBER, "#", printed).split() == re.sub(NUMBER, "#", shown).split()
+    found, expected = ([float(n) for n in re.findall(NUMBER, t)] for t in (printed, shown))
+    assert found == pytest.approx(expected, rel=1e-3)  # four digits are shown
+    assert (tmp_path / page).read_text().startswith("<!doctype html>")
+
+
 @pytest.mark.parametrize("folder", model.shipped(), ids=lambda folder: folder.name)
 def test_the_command_that_trained_a_shipped_model_is_the_one_shown(folder: Path) -> None:
     out = f"model/pretrained/{folder.name}"

@@ -1,0 +1,192 @@
+"""How good a model is on a table that has the target too."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from model.card import Card
+from model.classification import ClassificationPrediction
+from model.errors import DataError, InputError
+from model.options import PredictOptions
+from model.outcome import ClassificationOutcome, Outcome, RegressionOutcome
+from model.predictor import Predictor
+from model.preparation import encode_table, encode_target, split_rows
+from model.regression import RegressionPrediction, Value
+from model.table import Table, Target
+from model.task import Prediction
+
+DEFAULTS = PredictOptions(seed=0)  # a figure that is reported should come out again
+OUTSIDE = "outside_training_range:"  # how the warnings of such rows begin
+
+Part = Literal["test", "all"]  # the rows that training set apart from this table, or all of it
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What `evaluate` found: one outcome per target, and what it takes to find the same again."""
+
+    card: Card
+    data: str
+    data_sha256: str
+    part: Part
+    rows: int
+    options: PredictOptions
+    outcomes: tuple[Outcome, ...]
+    notes: tuple[str, ...]
+
+    def document(self) -> dict[str, Any]:
+        """All of it but the single rows, JSON-ready."""
+        options = self.options
+        return {
+            "model": {"name": self.card.name, "version": self.card.version, "task": self.card.task},
+            "data": {
+                "name": self.data,
+                "sha256": self.data_sha256,
+                "part": self.part,
+                "rows": self.rows,
+            },
+            "options": {
+                "passes": options.passes,
+                "seed": options.seed,
+                "coverage": options.coverage,
+            },
+            "notes": list(self.notes),
+            "targets": {
+                outcome.target: {
+                    "unit": outcome.unit,
+                    "metrics": outcome.metrics(),
+                    "deterministic": outcome.deterministic_metrics(),
+                    "curves": outcome.curves(),
+                }
+                for outcome in self.outcomes
+            },
+        }
+
+
+def evaluate(predictor: Predictor, table: Table, options: PredictOptions = DEFAULTS) -> Evaluation:
+    """The predictions for a table that has the target too, beside what came true.
+
+    From the very table that the model was trained on, only the test rows are taken, which training
+    set apart. The seed is 0 where none is given. Raises DataError naming file, row and column.
+    """
+    card, target = predictor.card, predictor.card.target_of_rows
+    x, y = encode_table(table, card.schema_of_rows), encode_target(table, target)
+    part, index = _rows_of(card, table, y)
+    try:
+        predictions = predictor.predict_encoded(x[index], options)
+    except InputError as error:
+        raise _placed(error, table, index) from error
+    outcomes = _outcomes(predictions.rows, y[index], target)
+    return Evaluation(
+        card=card,
+        data=table.name,
+        data_sha256=table.sha256,
+        part=part,
+        rows=len(index),
+        options=replace(options, seed=predictions.seed),
+        outcomes=outcomes,
+        notes=tuple(_notes(card, table, part, outcomes[0])),
+    )
+
+
+def _rows_of(card: Card, table: Table, y: np.ndarray) -> tuple[Part, np.ndarray]:
+    """The rows to judge the model by: all, where training has not seen the table."""
+    if table.sha256 == card.training.data_sha256:
+        strata = y if card.target.classes else None
+        test = split_rows(table.rows, card.training.seed, strata=strata).test
+        if len(test) == card.training.rows.get("test"):
+            return "test", test
+    return "all", np.arange(table.rows)
+
+
+def _placed(error: InputError, table: Table, index: np.ndarray) -> DataError:
+    """The error of a row that overflowed, placed in the table."""
+    detail = error.details[0]
+    row = int(index[int(detail.field.removeprefix("rows."))])
+    line = "" if table.lines is None else f" (line {table.lines[row]})"
+    return DataError(f"{table.name}, row {row + 1}{line}: {detail.message}")
+
+
+def _outcomes(
+    rows: Sequence[Prediction], actual: np.ndarray, target: Target
+) -> tuple[Outcome, ...]:
+    """One for each target."""
+    outside = np.array([any(code.startswith(OUTSIDE) for code in row.warnings) for row in rows])
+    if target.classes:
+        classified = [row for row in rows if isinstance(row, ClassificationPrediction)]
+        return (_classification(classified, actual, target, outside),)
+    regressed = [row for row in rows if isinstance(row, RegressionPrediction)]
+    truth = actual * target.scales + np.array(target.means)  # [B, V]
+    return tuple(
+        _regression(regressed, truth[:, at], target, at, outside) for at in range(len(target.names))
+    )
+
+
+def _classification(
+    rows: Sequence[ClassificationPrediction],
+    actual: np.ndarray,
+    target: Target,
+    outside: np.ndarray,
+) -> ClassificationOutcome:
+    return ClassificationOutcome(
+        target=target.names[0],
+        unit=None,
+        classes=target.classes,
+        actual=actual,
+        probabilities=np.array([list(row.mean.values()) for row in rows]),
+        deterministic=np.array([list(row.deterministic.values()) for row in rows]),
+        predictive_entropy=np.array([row.predictive_entropy for row in rows]),
+        mutual_information=np.array([row.mutual_information for row in rows]),
+        outside=outside,
+    )
+
+
+def _regression(
+    rows: Sequence[RegressionPrediction],
+    actual: np.ndarray,
+    target: Target,
+    at: int,
+    outside: np.ndarray,
+) -> RegressionOutcome:
+    """The outcome of target number `at`, which `actual` [B] are the values of."""
+    name = target.names[at]
+
+    def numbers(values: Iterable[Value]) -> np.ndarray:
+        return np.array([v[name] if isinstance(v, dict) else v for v in values])
+
+    return RegressionOutcome(
+        target=name,
+        unit=target.units[at],
+        actual=actual,
+        mean=numbers(row.mean for row in rows),
+        std=np.sqrt(numbers(_total_variance(row) for row in rows)),
+        epistemic_std=numbers(row.std for row in rows),
+        lower=numbers(row.interval.lower for row in rows),
+        upper=numbers(row.interval.upper for row in rows),
+        coverage=rows[0].interval.coverage,
+        method=rows[0].interval.method,
+        deterministic=numbers(row.deterministic for row in rows),
+        outside=outside,
+    )
+
+
+def _total_variance(row: RegressionPrediction) -> Value:
+    """The variance that the target is predicted with: the passes' alone where noise is unknown."""
+    total: Value = getattr(row, "total_variance", row.variance)
+    return total
+
+
+def _notes(card: Card, table: Table, part: Part, outcome: Outcome) -> Iterator[str]:
+    """What to know before believing the figures."""
+    if part == "all" and table.sha256 == card.training.data_sha256:
+        yield "the model was trained on these very rows, so the figures flatter it"
+    if isinstance(outcome, RegressionOutcome) and np.allclose(outcome.std, outcome.epistemic_std):
+        yield (
+            "the std is that across the passes and knows nothing of the noise in the target, "
+            "which lies outside of intervals made of it more often than they claim"
+        )
+    beyond = int(outcome.outside.sum())
+    if beyond:
+        yield f"{beyond} of {len(outcome.outside)} rows: some feature outside its training range"

@@ -1,0 +1,343 @@
+"""`evaluate` and its command: the right rows, the right figures, and one line for a mistake."""
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model import PredictOptions, Predictor, Table, evaluate, load, read_table, report_text
+from model.__main__ import main
+from model.evaluation import Evaluation
+from model.outcome import ClassificationOutcome, RegressionOutcome
+from model.report import MEASURES
+
+OPTIONS = PredictOptions(passes=20, seed=3, coverage=0.8)
+
+
+def fresh(table: Table) -> Table:
+    """The same rows as if from another file, which training has not seen."""
+    return replace(table, name="sold.csv", sha256="1" * 64)
+
+
+def cells(table: Table, predictor: Predictor) -> list[dict[str, object]]:
+    """The table's rows as a client would send them."""
+    names = [feature.name for feature in predictor.card.features]
+    return [
+        {
+            name: table.columns[name][row].item()
+            if table.columns[name].dtype != object
+            else table.columns[name][row]
+            for name in names
+        }
+        for row in range(table.rows)
+    ]
+
+
+@pytest.fixture
+def evaluation(artifact: Path, houses: Table) -> Evaluation:
+    """Of each task's model, on a table that it has not seen."""
+    return evaluate(load(artifact), fresh(houses), OPTIONS)
+
+
+@pytest.fixture
+def flats(houses: Table, tmp_path: Path) -> Path:
+    """The houses as a CSV file."""
+    path = tmp_path / "flats.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(houses.columns)
+        writer.writerows(zip(*houses.columns.values(), strict=True))
+    return path
+
+
+def test_the_table_of_training_is_judged_on_the_rows_of_the_cards_metrics(
+    artifact: Path, houses: Table
+) -> None:
+    predictor = load(artifact)
+    found = evaluate(predictor, houses)
+    card = predictor.card
+    assert (found.part, found.rows) == ("test", card.training.rows["test"])
+    (first, *others) = found.outcomes
+    if not others:  # the card has one figure for several targets
+        metrics = first.metrics()
+        off = {f"deterministic_{k}": v for k, v in first.deterministic_metrics().items()}
+        known = {name: (metrics | off)[name] for name in card.metrics}
+        assert known == pytest.approx(card.metrics)
+
+
+def test_another_table_is_judged_on_all_rows(evaluation: Evaluation, houses: Table) -> None:
+    assert (evaluation.part, evaluation.rows) == ("all", houses.rows)
+    assert evaluation.options == OPTIONS
+
+
+def test_a_table_of_training_whose_test_rows_are_unknown_is_said_to_flatter(
+    regression_artifact: Path, houses: Table
+) -> None:
+    predictor = load(regression_artifact)
+    record = predictor.card.training.model_copy(update={"rows": {}})
+    predictor.card = predictor.card.model_copy(update={"training": record})
+    found = evaluate(predictor, houses, OPTIONS)
+    assert found.part == "all"
+    assert any("flatter" in note for note in found.notes)
+
+
+def test_the_outcome_of_a_regression_is_what_predict_answers(
+    two_target_artifact: Path, houses: Table
+) -> None:
+    predictor = load(two_target_artifact)
+    rows = predictor.predict(cells(houses, predictor), OPTIONS).rows
+    outcomes = evaluate(predictor, fresh(houses), OPTIONS).outcomes
+    assert [outcome.target for outcome in outcomes] == ["price", "rent"]
+    for outcome in outcomes:
+        name = outcome.target
+        assert isinstance(outcome, RegressionOutcome)
+        assert outcome.actual == pytest.approx(houses.columns[name])
+        assert outcome.coverage == 0.8
+        for found, field in (
+            (outcome.mean, "mean"),
+            (outcome.std, "std"),
+            (outcome.deterministic, "deterministic"),
+        ):
+            assert found == pytest.approx([getattr(row, field)[name] for row in rows])
+        assert outcome.lower == pytest.approx([row.interval.lower[name] for row in rows])
+        assert outcome.upper == pytest.approx([row.interval.upper[name] for row in rows])
+
+
+def test_the_outcome_of_a_classification_is_what_predict_answers(
+    multiclass_artifact: Path, houses: Table
+) -> None:
+    predictor = load(multiclass_artifact)
+    rows = predictor.predict(cells(houses, predictor), OPTIONS).rows
+    (outcome,) = evaluate(predictor, fresh(houses), OPTIONS).outcomes
+    assert isinstance(outcome, ClassificationOutcome)
+    assert [outcome.classes[at] for at in outcome.actual] == houses.columns["worth"].tolist()
+    for at, name in enumerate(outcome.classes):
+        assert outcome.probabilities[:, at] == pytest.approx([row.mean[name] for row in rows])
+        off = [row.deterministic[name] for row in rows]
+        assert outcome.deterministic[:, at] == pytest.approx(off)
+    entropies = [row.predictive_entropy for row in rows]
+    assert outcome.predictive_entropy == pytest.approx(entropies)
+    information = [row.mutual_information for row in rows]
+    assert outcome.mutual_information == pytest.approx(information)
+    labels = [outcome.classes[at] for at in outcome.probabilities.argmax(axis=-1)]
+    assert labels == [row.label for row in rows]
+
+
+def test_the_document_is_json_with_the_same_keys_for_every_target(evaluation: Evaluation) -> None:
+    document = json.loads(json.dumps(evaluation.document(), allow_nan=False))
+    assert list(document) == ["model", "data", "options", "notes", "targets"]
+    assert document["options"] == {"passes": 20, "seed": 3, "coverage": 0.8}
+    assert document["data"] == {"name": "sold.csv", "sha256": "1" * 64, "part": "all", "rows": 200}
+    assert list(document["targets"]) == [outcome.target for outcome in evaluation.outcomes]
+    for found in document["targets"].values():
+        assert list(found) == ["unit", "metrics", "deterministic", "curves"]
+        assert set(found["deterministic"]) < set(found["metrics"]) <= set(MEASURES)
+        *_, last = found["curves"]["risk_coverage"]
+        assert last["coverage"] == 1
+
+
+def test_the_whole_tables_risk_is_the_mean_error(
+    regression_artifact: Path, binary_artifact: Path, houses: Table
+) -> None:
+    (numbers,) = evaluate(load(regression_artifact), fresh(houses), OPTIONS).outcomes
+    (classes,) = evaluate(load(binary_artifact), fresh(houses), OPTIONS).outcomes
+    accuracy = classes.metrics()["accuracy"]
+    assert accuracy is not None
+    assert numbers.curves()["risk_coverage"][-1]["risk"] == pytest.approx(numbers.metrics()["mae"])
+    assert classes.curves()["risk_coverage"][-1]["risk"] == pytest.approx(1 - accuracy)
+
+
+def test_intervals_of_the_asked_coverage_lie_on_the_coverage_curve(
+    regression_artifact: Path, houses: Table
+) -> None:
+    """As long as the intervals are those of a Gaussian of the same std."""
+    (outcome,) = evaluate(load(regression_artifact), fresh(houses), OPTIONS).outcomes
+    assert isinstance(outcome, RegressionOutcome)
+    assert outcome.method == "normal"
+    (level,) = (point for point in outcome.curves()["coverage"] if point["nominal"] == 0.8)
+    assert level["actual"] == pytest.approx(outcome.metrics()["interval_coverage"])
+    assert level["width"] == pytest.approx(outcome.metrics()["interval_width"])
+
+
+def test_rows_beyond_the_training_range_are_counted(
+    regression_artifact: Path, houses: Table
+) -> None:
+    area = houses.columns["area"].copy()
+    area[:7] = 1e4
+    table = replace(fresh(houses), columns=houses.columns | {"area": area})
+    found = evaluate(load(regression_artifact), table, OPTIONS)
+    assert found.outcomes[0].outside[:7].all()
+    count = int(found.outcomes[0].outside.sum())
+    assert any(note.startswith(f"{count} of 200 rows") for note in found.notes)
+
+
+def test_what_is_not_defined_is_null_not_nan(regression_artifact: Path, houses: Table) -> None:
+    one = {name: column[:1] for name, column in houses.columns.items()}
+    found = evaluate(load(regression_artifact), replace(fresh(houses), columns=one), OPTIONS)
+    metrics = found.outcomes[0].metrics()
+    assert metrics["std_error_correlation"] is None
+    assert "rank correlation" in report_text(found)
+    (outcome,) = found.outcomes
+    assert isinstance(outcome, RegressionOutcome)
+    still = replace(outcome, std=np.zeros(1))
+    assert still.metrics()["log_likelihood"] is None
+    assert json.dumps(found.document(), allow_nan=False)
+
+
+def test_a_classifier_that_never_errs_has_no_auroc_of_errors(
+    binary_artifact: Path, houses: Table
+) -> None:
+    (outcome,) = evaluate(load(binary_artifact), fresh(houses), OPTIONS).outcomes
+    assert isinstance(outcome, ClassificationOutcome)
+    perfect = replace(outcome, actual=outcome.probabilities.argmax(axis=-1))
+    assert perfect.metrics()["error_auroc"] is None
+    assert perfect.metrics()["accuracy"] == 1
+
+
+def test_the_auroc_of_two_classes_is_that_of_either(binary_artifact: Path, houses: Table) -> None:
+    (outcome,) = evaluate(load(binary_artifact), fresh(houses), OPTIONS).outcomes
+    assert isinstance(outcome, ClassificationOutcome)
+    yes = outcome.probabilities[outcome.actual == 1, 1]
+    no = outcome.probabilities[outcome.actual == 0, 1]
+    wins = np.mean((yes[:, None] > no) + 0.5 * (yes[:, None] == no))
+    assert outcome.metrics()["auroc"] == pytest.approx(wins)
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    capsys.readouterr()
+    assert main(["evaluate", *arguments]) == 0
+    return capsys.readouterr().out
+
+
+def test_the_command_prints_a_line_for_every_metric(
+    artifact: Path, flats: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    printed = run(capsys, str(artifact), str(flats), "--passes", "20")
+    card = load(artifact).card
+    assert printed.startswith(f"{card.name} (version {card.version}) on 200 rows of flats.csv\n")
+    for outcome in evaluate(load(artifact), read_table(flats), PredictOptions(20, seed=0)).outcomes:
+        for name, value in outcome.metrics().items():
+            assert value is not None
+            assert any(
+                line.split() and MEASURES[name].title in line and f"{value:.4g}" in line
+                for line in printed.splitlines()
+            ), name
+
+
+def test_the_command_answers_machines_in_json(
+    regression_artifact: Path, flats: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--json", "--passes", "11", "--seed", "7", "--coverage", "0.5"]
+    first, second = (run(capsys, str(regression_artifact), str(flats), *options) for _ in range(2))
+    assert first == second
+    document = json.loads(first)
+    assert document["options"] == {"passes": 11, "seed": 7, "coverage": 0.5}
+    other = run(capsys, str(regression_artifact), str(flats), "--json")
+    assert (
+        json.loads(other)["targets"]["price"]["metrics"]
+        != (document["targets"]["price"]["metrics"])
+    )
+
+
+def test_classes_and_categories_that_look_like_numbers_are_read_as_at_training(
+    houses: Table, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    floor = np.arange(200) % 3
+    text = "floor,area,new\n" + "".join(
+        f"{f},{a},{int(a > 100)}\n"
+        for f, a in zip(floor, houses.columns["area"].tolist(), strict=True)
+    )
+    seen, unseen = tmp_path / "seen.csv", tmp_path / "unseen.csv"
+    seen.write_text(text)
+    unseen.write_text(text + "1,90.5,0\n")
+    training = ["--epochs", "2", "--hidden", "4", "--categorical", "floor"]
+    folder = str(tmp_path / "out")
+    assert main(["train", str(seen), "--target", "new", "--out", folder, *training]) == 0
+    assert "201 rows of unseen.csv" in run(capsys, folder, str(unseen))
+    assert "30 test rows of seen.csv" in run(capsys, folder, str(seen))
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    capsys.readouterr()
+    assert main(["evaluate", *arguments]) == 2
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err.count("\n")) == ("", 1)
+    assert printed.err.startswith("error: ")
+    return printed.err
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "said"),
+    [
+        ("area", "", ("row 3", "line 4", "'area'", "missing")),
+        ("area", "wide", ("row 3", "line 4", "'area'", "'wide'")),
+        ("quarter", "west", ("row 3", "line 4", "'quarter'", "'west'", "east, north, south")),
+        ("price", "", ("row 3", "line 4", "'price'", "the target is missing")),
+        ("area", "1e30", ("row 3", "line 4", "not finite")),
+    ],
+)
+def test_a_bad_cell_is_placed(
+    regression_artifact: Path,
+    flats: Path,
+    capsys: pytest.CaptureFixture[str],
+    column: str,
+    cell: str,
+    said: tuple[str, ...],
+) -> None:
+    with flats.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    rows[2][column] = cell
+    with flats.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    line = refused(capsys, str(regression_artifact), str(flats))
+    for part in ("flats.csv", *said):
+        assert part in line
+
+
+def test_an_unknown_class_is_placed(
+    binary_artifact: Path, flats: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flats.write_text(flats.read_text().replace(",yes,", ",perhaps,", 1))
+    line = refused(capsys, str(binary_artifact), str(flats))
+    for part in ("flats.csv", "row ", "'dear'", "'perhaps'", "no, yes"):
+        assert part in line
+
+
+def test_every_other_mistake_is_one_line(
+    regression_artifact: Path,
+    flats: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder, data = str(regression_artifact), str(flats)
+    assert "No such file" in refused(capsys, folder, str(tmp_path / "none.csv"))
+    assert "card.json" in refused(capsys, str(tmp_path), data)
+    assert "passes" in refused(capsys, folder, data, "--passes", "1")
+    assert "coverage" in refused(capsys, folder, data, "--coverage", "1")
+    assert "seed" in refused(capsys, folder, data, "--seed", "-1")
+    assert "'area'" in refused(capsys, folder, data, "--drop", "area")
+    assert "'price'" in refused(capsys, folder, data, "--drop", "price")
+    report = str(tmp_path / "nowhere" / "report.html")
+    assert report in refused(capsys, folder, data, "--report", report)
+
+
+def test_a_column_that_is_dropped_may_hold_anything(
+    regression_artifact: Path, flats: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = flats.read_text().splitlines()
+    notes = ["note", *map(str, range(199)), "n/k"]
+    flats.write_text("".join(f"{line},{note}\n" for line, note in zip(text, notes, strict=True)))
+    assert "'n/k'" in refused(capsys, str(regression_artifact), str(flats))
+    assert run(capsys, str(regression_artifact), str(flats), "--drop", "note")
+
+
+def test_help_has_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["evaluate", "--help"])
+    assert caught.value.code == 0
+    assert "examples:\n  python -m model evaluate " in capsys.readouterr().out
