@@ -7,6 +7,7 @@ row where a native prediction has a number, and a row of numbers where that has 
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import fields
 from operator import attrgetter
 from typing import Any
 
@@ -19,14 +20,21 @@ from app.schemas import PredictRequest
 from app.service import Answer
 from app.tensors import BYTES, from_bytes, from_json, refusal, to_bytes, to_json
 from app.v2_schemas import InferRequest, ModelMetadata, Tensor
-from model import Card, Detail, PredictOptions
+from model import (
+    Card,
+    ClassificationPrediction,
+    Detail,
+    PredictOptions,
+    RegressionPrediction,
+)
 
 INPUT = "input"
 PLATFORM = "pytorch_mlp"
 BINARY = "binary_data_size"
 
 _OPTIONS = PredictRequest.model_fields.keys() - {"rows", "samples"}
-_MOMENTS = ("mean", "variance", "std", "mean_error", "variance_error", "deterministic")
+_INTERVAL = {"interval_lower": "interval.lower", "interval_upper": "interval.upper"}
+_TEXTS = ("label", "label_set", "warnings")
 _ENTROPIES = ("predictive_entropy", "expected_entropy", "mutual_information")
 _UNSUPPORTED = ("classification", "shared_memory_region")  # would change where or what we answer
 
@@ -73,6 +81,14 @@ def options(request: InferRequest) -> PredictOptions:
     return sent.options()
 
 
+def timeout_seconds(request: InferRequest) -> float | None:
+    """The longest that the client waits, from Triton's microseconds; None where it does not say."""
+    microseconds = request.parameter("timeout", int) or 0
+    if microseconds < 0:
+        raise refusal("parameters.timeout", f"is in microseconds, 0 for none, not {microseconds}")
+    return microseconds / 1e6 or None
+
+
 def rows(request: InferRequest, binary: bytes, card: Card, *, max_rows: int) -> list[Any]:
     """The rows in the card's order; `binary` is what follows the JSON in the body."""
     _check_unique([tensor.name for tensor in request.inputs], "inputs")
@@ -102,7 +118,7 @@ def rows(request: InferRequest, binary: bytes, card: Card, *, max_rows: int) -> 
 def wanted(request: InferRequest, card: Card) -> dict[str, bool]:
     """The outputs to answer, in order, and whether each of them in binary form."""
     known = _outputs(card)
-    default = request.parameter("binary_data_output", bool, "body") or False
+    default = request.parameter("binary_data_output", bool) or False
     if not request.outputs:
         return {name: default for name in known if name != "samples"}
     _check_unique([output.name for output in request.outputs], "outputs")
@@ -179,35 +195,34 @@ def _rows(arrays: dict[str, np.ndarray], card: Card) -> list[Any]:
 
 
 def _outputs(card: Card) -> dict[str, Tensor]:
-    """The outputs of a model, by name, in the order of a native prediction."""
+    """The outputs of a model by name: the fields of a native prediction, in their order."""
     target = card.target
-    values = [len(target.classes or target.names)]
-    values = [] if values == [1] else values
-    moments = {name: ("FP64", [-1, *values]) for name in _MOMENTS}
-    if target.classes:
-        own = {name: ("FP64", [-1]) for name in _ENTROPIES}
-        outputs = {"label": (BYTES, [-1]), **moments, **own}
-    else:
-        ends = ("interval_lower", "interval_upper")
-        outputs = {**moments, **{name: ("FP64", [-1, *values]) for name in ends}}
-    outputs |= {
-        "passes": ("INT64", [-1]),
-        "warnings": (BYTES, [-1]),
-        "samples": ("FP64", [-1, -1, *values]),
-    }
-    return {
-        name: Tensor(name=name, datatype=datatype, shape=shape)
-        for name, (datatype, shape) in outputs.items()
-    }
+    count = len(target.classes or target.names)
+    values = [count] if count > 1 else []
+    found = {}
+    for field in fields(ClassificationPrediction if target.classes else RegressionPrediction):
+        datatype, shape = "FP64", [-1, *values]
+        if field.name in _TEXTS:
+            datatype, shape = BYTES, [-1]
+        elif field.name == "passes":
+            datatype, shape = "INT64", [-1]
+        elif field.name in _ENTROPIES:
+            shape = [-1]
+        elif field.name == "samples":
+            shape = [-1, -1, *values]
+        for name in _INTERVAL if field.name == "interval" else (field.name,):
+            found[name] = Tensor(name=name, datatype=datatype, shape=shape)
+    return found
 
 
 def _array(predictions: Sequence[Any], name: str) -> np.ndarray:
     """The values of an output for every row."""
-    column = [*map(attrgetter(name.replace("interval_", "interval.")), predictions)]
+    column = [*map(attrgetter(_INTERVAL.get(name, name)), predictions)]
     if name == "label":
         return np.array(column, dtype=object)
-    if name == "warnings":
-        return np.array([orjson.dumps(codes).decode() for codes in column], dtype=object)
+    if name in _TEXTS:
+        lists = [getattr(value, "labels", value) for value in column]
+        return np.array([orjson.dumps(each).decode() for each in lists], dtype=object)
     if name == "passes":
         return np.array(column, dtype=np.int64)
     array = np.array([_numbers(value) for value in column], dtype=np.float64)

@@ -14,11 +14,12 @@ class _Part(BaseModel):
 
     parameters: dict[str, Any] | None = Field(default=None, description="What applies to this.")
 
-    def parameter(self, name: str, kind: type, where: str) -> Any:
+    def parameter(self, name: str, kind: type, where: str = "") -> Any:
         """The parameter, or None; raises InvalidRequest where it is of another type."""
         value = (self.parameters or {}).get(name)
         if value is not None and type(value) is not kind:
-            raise refusal(f"{where}.parameters.{name}", f"must be of type {kind.__name__}")
+            place = f"{where}.parameters.{name}".removeprefix(".")
+            raise refusal(place, f"must be of type {kind.__name__}")
         return value
 
 

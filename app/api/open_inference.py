@@ -114,7 +114,7 @@ def _add_inference(routes: APIRouter, service: Service, settings: Settings) -> N
     documented: dict[str, Any] = {
         "response_model": InferResponse,
         "responses": {
-            **declared(400, 404, 413, 415, 503),
+            **declared(400, 404, 413, 415, 429, 503, 504),
             200: {"content": {BINARY_TYPE: {"schema": {"type": "string", "format": "binary"}}}},
         },
         "openapi_extra": _request_body(),
@@ -145,9 +145,13 @@ async def _infer(
     request = v2.checked(_document(header))
     # From here to the prediction nothing else runs: the card is that of the model that predicts.
     card = _ready(service, *asked)
-    outputs, options = v2.wanted(request, card), v2.options(request)
-    rows = v2.rows(request, binary, card, max_rows=settings.max_rows)
-    answer = await service.predict(card.name, rows, options=options)
+    outputs = v2.wanted(request, card)
+    answer = await service.predict(
+        card.name,
+        v2.rows(request, binary, card, max_rows=settings.max_rows),
+        options=v2.options(request),
+        timeout_seconds=v2.timeout_seconds(request),
+    )
     content, data = v2.encode(answer, outputs, request.id)
     if not any(outputs.values()):
         return Response(content, media_type="application/json")

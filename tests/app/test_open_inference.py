@@ -153,16 +153,20 @@ def native(prediction: dict[str, Any], name: str) -> Any:
     """What a native prediction says where v2 has the output `name`."""
     if name.startswith("interval_"):
         return numbers(prediction["interval"][name.removeprefix("interval_")])
-    return json.dumps(prediction[name]) if name == "warnings" else numbers(prediction[name])
+    return numbers(prediction[name])
 
 
 def same(outputs: dict[str, np.ndarray], answer: dict[str, Any]) -> bool:
     """Whether the outputs are, to the last bit, what a native answer holds."""
     predictions = answer["predictions"]
+    lists = {
+        "warnings": [each["warnings"] for each in predictions],
+        "label_set": [each.get("label_set", {"labels": None})["labels"] for each in predictions],
+    }
     return all(
-        values.tolist() == [native(prediction, name) for prediction in predictions]
-        if name != "warnings"
-        else list(map(json.loads, values)) == [each["warnings"] for each in predictions]
+        list(map(json.loads, values)) == lists[name]
+        if name in lists
+        else values.tolist() == [native(prediction, name) for prediction in predictions]
         for name, values in outputs.items()
     )
 

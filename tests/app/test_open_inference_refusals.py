@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import time
 import tracemalloc
 import zlib
 from collections.abc import AsyncIterator
@@ -56,10 +55,8 @@ async def refused(
     *,
     status: int = 400,
 ) -> ErrorBody:
-    """The error, in the one shape, with an id and within a second."""
-    started = time.perf_counter()
+    """The error, in the one shape and with an id."""
     response = await client.post(path, content=content, headers=headers)
-    assert time.perf_counter() - started < 1
     assert response.status_code == status, response.text[:400]
     assert response.headers["x-request-id"]
     return ErrorBody.model_validate_json(response.content)
@@ -158,6 +155,19 @@ async def test_a_wrong_tensor_is_refused_with_what_is_wrong(
     assert len(error.error) <= 400
 
 
+@pytest.mark.parametrize("shape", [[2**62, 4], [4, 2**62], [50, 2**25], [2**25, 1]])
+async def test_no_memory_is_taken_for_what_a_shape_only_promises(
+    client: httpx.AsyncClient, shape: list[int]
+) -> None:
+    header, data = binary(shape=shape)
+    tracemalloc.start()
+    await refused(client, NUMBERS, row(shape=shape))
+    await refused(client, NUMBERS, header + data, {HEADER: str(len(header))})
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 10 * LIMIT_BYTES
+
+
 @pytest.mark.parametrize(
     ("inputs", "word"),
     [
@@ -217,6 +227,8 @@ async def test_wrong_inputs_are_refused_with_what_is_wrong(
         ({"parameters": {"masks": []}}, "masks"),
         ({"parameters": {"tolerance": 0}}, "tolerance"),
         ({"parameters": {"tolerance": 0.1}, "outputs": [{"name": "samples"}]}, "tolerance"),
+        ({"parameters": {"timeout": -1}}, "parameters.timeout"),
+        ({"parameters": {"timeout": "1"}}, "parameters.timeout"),
         ({"parameters": [1]}, "parameters"),
         ({"id": 7}, "id"),
     ],
@@ -481,6 +493,16 @@ async def test_any_body_has_an_answer_or_an_error_in_the_one_shape(
         else:
             assert response.status_code == 400
             ErrorBody.model_validate_json(response.content)
+
+
+async def test_a_client_waits_no_longer_than_its_timeout(client: httpx.AsyncClient) -> None:
+    for microseconds in (1, 50):
+        body = request(parameters={"timeout": microseconds, "passes": 400})
+        error = await refused(client, HOUSE, body, status=504)
+        assert error.code == "deadline_exceeded"
+    for microseconds in (0, 30_000_000, 10**18):
+        body = request(parameters={"timeout": microseconds})
+        assert (await client.post(HOUSE, content=body)).status_code == 200
 
 
 async def test_bad_requests_do_not_disturb_the_good_ones_after_them(
