@@ -67,6 +67,19 @@ def test_the_bound_on_a_mean_is_too_small_no_more_often_than_its_doubt(name: str
     assert np.median(bounds) < 3 * mean + 0.05  # and it says something
 
 
+@given(seed=st.integers(0, 1000), rows=st.integers(40, 90), doubt=st.floats(0.01, 0.2))
+@settings(deadline=None, max_examples=50)
+def test_the_bound_on_a_mean_is_where_the_capital_reaches_one_over_the_doubt(
+    seed: int, rows: int, doubt: float
+) -> None:
+    losses = np.random.default_rng(seed).beta(0.5, 8, rows)
+    bound = mean_bound(losses, doubt)
+    bets = [0.5**i for i in range(10)]
+    capital = np.mean([np.prod(1 + bet * (bound - losses)) for bet in bets])
+    assert bound < 1
+    assert capital == pytest.approx(1 / doubt, rel=1e-6)
+
+
 @given(seed=st.integers(0, 1000), rows=st.integers(1, 200))
 @settings(deadline=None, max_examples=30)
 def test_a_mean_bound_grows_with_the_losses_and_forgets_their_order(seed: int, rows: int) -> None:

@@ -81,6 +81,19 @@ def test_a_combination_never_seen_is_far_though_every_feature_is_in_its_range() 
     assert auroc(distances(similarity, fresh), distances(similarity, shuffled)) > 0.97
 
 
+def test_a_small_step_off_a_line_that_all_rows_lie_on_is_seen_among_many_features() -> None:
+    """As far as most rows are from one another, but in a direction in which none of them differ."""
+    random = np.random.default_rng(0)
+
+    def rows(count: int) -> np.ndarray:
+        free = random.normal(size=(count, 6))
+        return np.column_stack([free, free.sum(1) / np.sqrt(6) + random.normal(0, 0.02, count)])
+
+    similarity, strange = fit(rows(600), rows(199), seed=0), rows(100)
+    strange[:, -1] += np.where(strange[:, -1] > 0, -1, 1)  # by one std, towards the middle
+    assert (p_values(similarity, strange) <= 0.02).mean() > 0.9
+
+
 def test_the_score_grows_with_the_distance_without_end() -> None:
     similarity = fitted()
     line = np.outer([0, 3, 10, 1e3, 1e9, 1e30], [1.0, -0.5, 0.2, 0.5, 0.1])
