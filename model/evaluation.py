@@ -139,8 +139,19 @@ def _classification(
         deterministic=np.array([list(row.deterministic.values()) for row in rows]),
         predictive_entropy=np.array([row.predictive_entropy for row in rows]),
         mutual_information=np.array([row.mutual_information for row in rows]),
+        label_sets=_label_sets(rows, target.classes),
         outside=outside,
     )
+
+
+def _label_sets(
+    rows: Sequence[ClassificationPrediction], classes: tuple[str, ...]
+) -> np.ndarray | None:
+    """Which classes each row's label set holds, bool [B, K]; None where there are no sets."""
+    sets = [found for row in rows if (found := getattr(row, "label_set", None)) is not None]
+    if len(sets) < len(rows):
+        return None
+    return np.array([[name in found.labels for name in classes] for found in sets])
 
 
 def _regression(

@@ -94,6 +94,7 @@ class ClassificationOutcome:
     deterministic: np.ndarray  # [B, K]
     predictive_entropy: np.ndarray  # nats [B]
     mutual_information: np.ndarray  # nats [B]
+    label_sets: np.ndarray | None  # which classes each row's set holds, bool [B, K]
     outside: np.ndarray  # whether a feature lies outside its training range, bool [B]
 
     @property
@@ -118,12 +119,14 @@ class ClassificationOutcome:
     @np.errstate(all="ignore")  # what is not finite becomes None
     def metrics(self) -> Metrics:
         """Of the mean over the passes."""
-        information = self.mutual_information
+        information, sets = self.mutual_information, self.label_sets
         return self._metrics(self.probabilities, self.predictive_entropy) | _defined(
             error_auroc_mutual_information=scores.auroc(information, ~self.correct),
             aurc_mutual_information=scores.aurc(information, self.loss),
             mean_entropy=float(np.mean(self.predictive_entropy)),
             mean_mutual_information=float(np.mean(information)),
+            set_coverage=math.nan if sets is None else scores.set_coverage(sets, self.actual),
+            set_size=math.nan if sets is None else scores.set_size(sets),
         )
 
     def deterministic_metrics(self) -> Metrics:

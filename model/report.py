@@ -66,6 +66,10 @@ MEASURES = {
     "aurc_mutual_information": Measure("AURC, MI", LOW, "AURC by mutual information"),
     "mean_entropy": Measure("mean entropy", "", "of the mean probabilities, nats"),
     "mean_mutual_information": Measure("mean MI", "", "mean mutual information, nats"),
+    "set_coverage": Measure(
+        "label set coverage", CLAIMED, "share of the rows whose label set holds the right class"
+    ),
+    "set_size": Measure("label set size", LOW, "mean number of labels in a set"),
 }
 TILES = (
     *("rmse", "interval_coverage", "std_error_correlation", "crps"),

@@ -126,6 +126,16 @@ def brier(probabilities: np.ndarray, actual: np.ndarray) -> float:
     return float(np.mean(np.sum((probabilities - truth) ** 2, axis=-1)))
 
 
+def set_coverage(sets: np.ndarray, actual: np.ndarray) -> float:
+    """The share of rows whose set of labels, bool [B, K], holds the actual class, in [0, 1]."""
+    return float(np.mean(sets[np.arange(len(actual)), actual]))
+
+
+def set_size(sets: np.ndarray) -> float:
+    """The mean number of labels in a set, bool [B, K]; lower is sharper."""
+    return float(np.mean(np.sum(sets, axis=-1)))
+
+
 @dataclass(frozen=True, slots=True)
 class Reliability:
     """How often rows of about the same confidence are right: one entry per bin that has rows."""

@@ -4,6 +4,7 @@ import csv
 import json
 from dataclasses import replace
 from pathlib import Path
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -98,7 +99,7 @@ def test_the_outcome_of_a_regression_is_what_predict_answers(
         assert outcome.coverage == 0.8
         for found, field in (
             (outcome.mean, "mean"),
-            (outcome.std, "std"),
+            (outcome.epistemic_std, "std"),
             (outcome.deterministic, "deterministic"),
         ):
             assert found == pytest.approx([getattr(row, field)[name] for row in rows])
@@ -156,10 +157,36 @@ def test_intervals_of_the_asked_coverage_lie_on_the_coverage_curve(
     """As long as the intervals are those of a Gaussian of the same std."""
     (outcome,) = evaluate(load(regression_artifact), fresh(houses), OPTIONS).outcomes
     assert isinstance(outcome, RegressionOutcome)
-    assert outcome.method == "normal"
+    reach = NormalDist().inv_cdf(0.9) * outcome.std
+    outcome = replace(outcome, lower=outcome.mean - reach, upper=outcome.mean + reach)
     (level,) = (point for point in outcome.curves()["coverage"] if point["nominal"] == 0.8)
     assert level["actual"] == pytest.approx(outcome.metrics()["interval_coverage"])
     assert level["width"] == pytest.approx(outcome.metrics()["interval_width"])
+
+
+def test_a_std_without_noise_is_said_to_be_too_small(
+    regression_artifact: Path, houses: Table
+) -> None:
+    found = evaluate(load(regression_artifact), fresh(houses), OPTIONS)
+    (outcome,) = found.outcomes
+    assert isinstance(outcome, RegressionOutcome)
+    noisy = bool((outcome.std > 1.001 * outcome.epistemic_std).all())
+    assert noisy or outcome.std == pytest.approx(outcome.epistemic_std)
+    assert any("noise" in note for note in found.notes) is not noisy
+
+
+def test_label_sets_are_judged_by_how_often_they_hold_the_class_and_by_their_size(
+    multiclass_artifact: Path, houses: Table
+) -> None:
+    (outcome,) = evaluate(load(multiclass_artifact), fresh(houses), OPTIONS).outcomes
+    assert isinstance(outcome, ClassificationOutcome)
+    sets = np.zeros((200, 3), dtype=bool)
+    sets[np.arange(50), outcome.actual[:50]] = True  # right and alone
+    sets[50:100] = True  # right and no use; the others are empty
+    metrics = replace(outcome, label_sets=sets).metrics()
+    assert (metrics["set_coverage"], metrics["set_size"]) == (0.5, pytest.approx(1.0))
+    without = replace(outcome, label_sets=None).metrics()
+    assert (without["set_coverage"], without["set_size"]) == (None, None)
 
 
 def test_rows_beyond_the_training_range_are_counted(
@@ -220,9 +247,9 @@ def test_the_command_prints_a_line_for_every_metric(
     assert printed.startswith(f"{card.name} (version {card.version}) on 200 rows of flats.csv\n")
     for outcome in evaluate(load(artifact), read_table(flats), PredictOptions(20, seed=0)).outcomes:
         for name, value in outcome.metrics().items():
-            assert value is not None
+            shown = "-" if value is None else f"{value:.4g}"
             assert any(
-                line.split() and MEASURES[name].title in line and f"{value:.4g}" in line
+                line.split() and MEASURES[name].title in line and shown in line
                 for line in printed.splitlines()
             ), name
 

@@ -197,7 +197,19 @@ def test_the_coverage_picture_is_of_the_coverage_curve(
     curve = outcome.curves()["coverage"]
     shown = [f"{100 * point['actual']:.3g} %" for point in curve]
     assert [row[1] for row in picture.rows] == shown
-    assert picture.svg.count("<circle") == len(curve) + (outcome.method != "normal")
+    points = picture.svg.partition('class="dots main"')[2].partition("</g>")[0]
+    assert points.count("<circle") == len(curve)
+
+
+def test_calibrated_intervals_are_marked_on_the_coverage_picture(
+    regression_artifact: Path, houses: Table
+) -> None:
+    (outcome,) = evaluate(load(regression_artifact), houses, OPTIONS).outcomes
+    assert isinstance(outcome, RegressionOutcome)
+    for method, marked in (("normal", False), ("conformal", True)):
+        picture, *_ = figures(replace(outcome, method=method), "key")
+        assert ('class="dots second"' in picture.svg) is marked
+        assert (">conformal<" in picture.svg) is marked
 
 
 def test_the_command_writes_the_page(

@@ -196,6 +196,12 @@ def test_scores_of_known_probabilities() -> None:
     assert scores.brier(probabilities, actual) == pytest.approx((first + second) / 2)
 
 
+def test_a_label_set_counts_where_it_holds_the_actual_class() -> None:
+    sets = np.array([[True, False, True], [False, False, False], [True, True, True]])
+    assert scores.set_coverage(sets, np.array([1, 0, 2])) == pytest.approx(1 / 3)
+    assert scores.set_size(sets) == pytest.approx(5 / 3)
+
+
 def test_a_class_deemed_impossible_costs_much_but_not_infinity() -> None:
     assert 20 < scores.log_loss(np.array([[1.0, 0.0]]), np.array([1])) < 100
 
