@@ -9,10 +9,12 @@ from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Path, Request, Response
+from starlette.requests import ClientDisconnect
 
 from app import __version__, v2
 from app.body import parse
 from app.compression import compress, read_bytes
+from app.deadline import timeout_seconds
 from app.errors import (
     InvalidRequest,
     NotJson,
@@ -96,10 +98,10 @@ def _add_inference(routes: APIRouter, service: Service, settings: Settings) -> N
         started, outcome, label = perf_counter(), "cancelled", "unknown"
         try:
             label = _ready(service, name, version).name  # before the body is read
-            body = await read_bytes(request, settings.max_body_bytes)
-            header, binary = _split(request, body)
-            response = await _infer(service, (name, version), header, binary, settings)
+            response = await _infer(request, service, (name, version), settings)
             outcome = "ok"
+        except ClientDisconnect:
+            raise
         except Exception as error:
             status, outcome = status_of(error)
             if status != 422:
@@ -114,7 +116,7 @@ def _add_inference(routes: APIRouter, service: Service, settings: Settings) -> N
     documented: dict[str, Any] = {
         "response_model": InferResponse,
         "responses": {
-            **declared(400, 404, 413, 415, 429, 503, 504),
+            **declared(400, 401, 404, 413, 415, 429, 503, 504),
             200: {"content": {BINARY_TYPE: {"schema": {"type": "string", "format": "binary"}}}},
         },
         "openapi_extra": _request_body(),
@@ -136,28 +138,28 @@ def _add_inference(routes: APIRouter, service: Service, settings: Settings) -> N
 
 
 async def _infer(
-    service: Service,
-    asked: tuple[str, str | None],
-    header: bytes,
-    binary: bytes,
-    settings: Settings,
+    request: Request, service: Service, asked: tuple[str, str | None], settings: Settings
 ) -> Response:
-    request = v2.checked(_document(header))
+    header, binary = _split(request, await read_bytes(request, settings.max_body_bytes))
+    sent = v2.checked(_document(header))
+    seconds = _timeout_seconds(request, sent)
     # From here to the prediction nothing else runs: the card is that of the model that predicts.
     card = _ready(service, *asked)
-    outputs = v2.wanted(request, card)
-    answer = await service.predict(
-        card.name,
-        v2.rows(request, binary, card, max_rows=settings.max_rows),
-        options=v2.options(request),
-        timeout_seconds=v2.timeout_seconds(request),
-    )
-    content, data = v2.encode(answer, outputs, request.id)
+    outputs, options = v2.wanted(sent, card), v2.options(sent)
+    rows = v2.rows(sent, binary, card, max_rows=settings.max_rows)
+    answer = await service.predict(card.name, rows, options=options, timeout_seconds=seconds)
+    content, data = v2.encode(answer, outputs, sent.id)
     if not any(outputs.values()):
         return Response(content, media_type="application/json")
     response = Response(content + data, media_type=BINARY_TYPE)
     response.headers[HEADER_LENGTH] = str(len(content))
     return response
+
+
+def _timeout_seconds(request: Request, sent: InferRequest) -> float | None:
+    """The shorter of the two times that a client may name, in a header and as a parameter."""
+    times = (timeout_seconds(request.headers), v2.timeout_seconds(sent))
+    return min((seconds for seconds in times if seconds is not None), default=None)
 
 
 def _card(service: Service, name: str, version: str | None) -> Card:

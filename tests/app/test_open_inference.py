@@ -495,19 +495,28 @@ async def test_predictions_are_counted_with_the_native_ones(artifacts: dict[str,
         assert line in text
 
 
-async def test_before_the_start_a_model_is_not_ready(artifacts: dict[str, Path]) -> None:
+async def test_a_model_is_ready_between_start_and_stop(artifacts: dict[str, Path]) -> None:
     app = create_app(Settings(models=(artifacts["regression"],)))
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+
+        async def statuses() -> list[int]:
+            responses = [
+                await client.get("/v2/models/regression/ready"),
+                await client.post("/v2/models/regression/infer", json=house()),
+            ]
+            for response in responses:
+                if response.status_code != 200:
+                    assert response.headers["retry-after"]
+                    assert response.json()["code"] == "not_ready"
+            return [response.status_code for response in responses]
+
+        assert await statuses() == [503, 503]
+        assert (await client.get("/v2/models/regression")).status_code == 503
         assert (await client.get("/v2")).status_code == 200
-        for response in (
-            await client.get("/v2/models/regression/ready"),
-            await client.get("/v2/models/regression"),
-            await client.post("/v2/models/regression/infer", json=house()),
-        ):
-            assert response.status_code == 503
-            assert response.headers["retry-after"]
-            assert response.json()["code"] == "not_ready"
+        async with app.router.lifespan_context(app):
+            assert await statuses() == [200, 200]
+        assert await statuses() == [503, 503]
 
 
 def test_an_output_that_is_not_finite_is_an_error(artifacts: dict[str, Path]) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from starlette.types import Message
 
 import model
 from app.errors import ErrorBody
@@ -503,6 +504,33 @@ async def test_a_client_waits_no_longer_than_its_timeout(client: httpx.AsyncClie
     for microseconds in (0, 30_000_000, 10**18):
         body = request(parameters={"timeout": microseconds})
         assert (await client.post(HOUSE, content=body)).status_code == 200
+    body = request(parameters={"timeout": 30_000_000})
+    short, wrong = {"x-request-timeout-seconds": "1e-5"}, {"x-request-timeout-seconds": "soon"}
+    await refused(client, HOUSE, body, short, status=504)
+    await refused(client, HOUSE, body, wrong)
+
+
+async def test_a_client_that_leaves_while_it_sends_is_no_fault_of_the_server(
+    artifacts: dict[str, Path],
+) -> None:
+    app = create_app(Settings(models=(artifacts["regression"],)))
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "http_version": "1.1", "headers": [], "query_string": b""}
+    async with app.router.lifespan_context(app):
+        path = {"method": "POST", "path": HOUSE, "raw_path": HOUSE.encode()}
+        await app({**scope, **path}, receive, send)
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            text = (await client.get("/metrics")).text
+    assert sent[0]["status"] == 400
+    assert 'mcd_requests_total{model="regression",outcome="cancelled"} 1.0' in text
 
 
 async def test_bad_requests_do_not_disturb_the_good_ones_after_them(
