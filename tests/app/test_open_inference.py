@@ -464,6 +464,9 @@ async def test_an_answer_is_compressed_only_as_the_client_accepts(
     assert response.headers.get("content-encoding") == encoding
     assert response.headers["vary"] == "Accept-Encoding"
     assert response.json()["id"] == "x" * 600
+    small = house(outputs=[{"name": "mean"}])
+    response = await client.post("/v2/models/regression/infer", json=small, headers=headers)
+    assert "content-encoding" not in response.headers
 
 
 async def test_a_version_is_the_cards(client: httpx.AsyncClient) -> None:
