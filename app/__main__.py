@@ -6,10 +6,9 @@ import shlex
 import signal
 import socket
 import sys
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from app.settings import Settings, SettingsError, read_settings
+from app.settings import Settings, SettingsError, read_settings, shared_metrics_folder
 
 if TYPE_CHECKING:
     from app.service import Service
@@ -24,7 +23,6 @@ Every other setting is an environment variable with the prefix MCD_; README has 
 
 
 BACKLOG = 2048  # connections that wait for the models
-STARTUP_FAILURE = 3  # what uvicorn exits with
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -36,19 +34,23 @@ def main(arguments: list[str] | None = None) -> int:
     except SettingsError as error:
         return _fail(error)
     # The slow imports come once everything that needs none of them is known to be right.
+    from app.auth import read_keys
     from app.metrics import Metrics
+    from app.server import serve
     from app.service import Service
+    from app.supervisor import Supervisor
     from model import ArtifactError
 
-    service = Service(settings, Metrics())
+    service = Service(settings, Metrics(shared_metrics_folder()))
     try:
+        read_keys(settings.api_keys_file) if settings.api_keys_file else ()
         service.load()
     except (ArtifactError, SettingsError) as error:
         return _fail(error)
     print(_greeting(service, listener), flush=True)
     if settings.workers > 1:
-        return _supervise(settings, listener)
-    return _serve(settings, service, listener)
+        return Supervisor(settings, listener).run()
+    return serve(settings, listener, service)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -97,48 +99,6 @@ def _greeting(service: "Service", listener: socket.socket) -> str:
         f"Serving {', '.join(service.cards)} on {url}\nDocs: {url}/docs\nTry:\n"
         f"curl -s {url}/predict -H 'content-type: application/json' -d {shlex.quote(body)}\n"
     )
-
-
-def _serve(settings: Settings, service: "Service", listener: socket.socket) -> int:
-    import uvicorn
-
-    from app.main import create_app
-
-    server = uvicorn.Server(uvicorn.Config(create_app(settings, service), **_options(settings)))
-    for number in (signal.SIGINT, signal.SIGTERM):
-        # uvicorn raises the signal again once it has stopped; the default handler would then kill
-        # this process, and an orderly stop would look like a crash.
-        signal.signal(number, server.handle_exit)
-    server.run(sockets=[listener])
-    return 0 if server.started else STARTUP_FAILURE
-
-
-def _supervise(settings: Settings, listener: socket.socket) -> int:
-    """Run several server processes and replace those that die."""
-    import uvicorn
-    from uvicorn.supervisors import Multiprocess
-
-    from app.main import create_app
-
-    factory = partial(create_app, settings)
-    config = uvicorn.Config(factory, factory=True, workers=settings.workers, **_options(settings))
-    supervisor = Multiprocess(config, sockets=[listener])
-    supervisor.run()
-    failed = any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes)
-    return STARTUP_FAILURE if failed else 0
-
-
-def _options(settings: Settings) -> dict[str, Any]:
-    return {
-        "root_path": settings.root_path,
-        "log_level": settings.log_level,
-        "access_log": False,
-        "server_header": False,
-        "proxy_headers": False,
-        "ws": "none",
-        "lifespan": "on",
-        "timeout_graceful_shutdown": settings.drain_seconds,
-    }
 
 
 def _fail(error: Exception) -> int:

@@ -89,12 +89,16 @@ class Computation:
         """Start the worker thread, or a new one where it has died."""
         self._worker.start()
 
+    def give_up(self) -> None:
+        """Fail everybody who waits; what is computed for them stops within a chunk."""
+        self._batcher.abort(NotReady("the server is going down; try again elsewhere"))
+
     async def stop(self, within_seconds: float) -> None:
         """Wait for what is asked for already; after that time, fail those who still wait."""
         deadline = perf_counter() + within_seconds
         while not self.idle and perf_counter() < deadline:
             await asyncio.sleep(0.01)
-        self._batcher.abort(NotReady("the server is going down; try again elsewhere"))
+        self.give_up()
         remaining = max(1.0, deadline - perf_counter())
         await asyncio.to_thread(self._worker.stop, remaining)
 

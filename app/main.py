@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from fastapi import FastAPI
@@ -16,7 +16,7 @@ from app.edge import REQUEST_ID, Edge, Knowledge
 from app.metrics import Metrics
 from app.presence import Presence
 from app.service import Service
-from app.settings import Settings, read_settings
+from app.settings import Settings, read_settings, shared_metrics_folder
 
 TITLE = "MC dropout"
 DESCRIPTION = """\
@@ -30,7 +30,7 @@ def create_app(settings: Settings | None = None, service: Service | None = None)
     Without `settings`, those of the environment; raises SettingsError.
     """
     settings = settings or read_settings()
-    service = service or Service(settings, Metrics())
+    service = service or Service(settings, Metrics(shared_metrics_folder()))
     app = FastAPI(
         title=TITLE,
         description=DESCRIPTION,
@@ -46,11 +46,12 @@ def create_app(settings: Settings | None = None, service: Service | None = None)
     app.include_router(open_inference.router(service, settings))
     app.include_router(operations.router(service))
 
-    @cache
-    def document() -> dict[str, Any]:
+    @lru_cache(maxsize=1)
+    def document(_: int) -> dict[str, Any]:
         return native.describe(app.openapi(), service, settings)
 
-    app.include_router(pages.router(TITLE, document))
+    # Made once for the models that are there, and again once they have changed.
+    app.include_router(pages.router(TITLE, lambda: document(service.generation)))
     return app
 
 

@@ -4,15 +4,17 @@ Checks run where they are asked for, on the event loop, before anything is queue
 in one worker thread, in batches (app/computation.py).
 """
 
+import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import model
 from app.computation import Computation
-from app.errors import LimitExceeded, NotReady, UnknownModel
+from app.errors import LimitExceeded, NotReady, ServiceError, UnknownModel
+from app.library import Library, read_library
 from app.metrics import Metrics
 from app.settings import Settings, SettingsError
 from model import (
@@ -27,6 +29,8 @@ from model import (
 
 WARM_UP = PredictOptions(seed=1)
 OBSERVED_ROWS = 8  # of a request, at most: a drift shows in few rows of many requests
+
+_logger = logging.getLogger("app")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +58,10 @@ class Service:
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self.metrics = metrics
         self._settings = settings
-        self._models: dict[str, Predictor] = {}
+        self._library = Library()
         self._examples: dict[str, Example] = {}
+        self._generation = 0
+        self._watcher: asyncio.Task[None] | None = None
         self._computation = Computation(settings, metrics)
         self._ready = False
         self._draining = False
@@ -78,7 +84,7 @@ class Service:
     @property
     def cards(self) -> dict[str, Card]:
         """The cards of all models by name, the default model's first."""
-        return {name: predictor.card for name, predictor in self._loaded.items()}
+        return {name: versions[0].card for name, versions in self._loaded.items()}
 
     @property
     def default(self) -> str:
@@ -90,64 +96,77 @@ class Service:
         """A request and its answer per model; empty until `start` has run."""
         return MappingProxyType(self._examples)
 
-    def card(self, name: str | None) -> Card:
-        """The card of the named model, or of the default one; raises NotReady, UnknownModel."""
-        return self._find(name).card
+    @property
+    def generation(self) -> int:
+        """How often the models have been loaded."""
+        return self._generation
 
-    def admit(self, name: str | None) -> Predictor:
+    def card(self, name: str | None, version: str | None = None) -> Card:
+        """The card of a version of the named model; raises NotReady, UnknownModel.
+
+        Without a name, the default model's; without a version, the newest.
+        """
+        return self._find(name, version).card
+
+    def versions(self, name: str | None) -> tuple[str, ...]:
+        """The versions of the named model, the newest first; raises NotReady, UnknownModel."""
+        return tuple(each.card.version for each in self._versions(name))
+
+    def admit(self, name: str | None, version: str | None = None) -> Predictor:
         """The model that would answer; raises what `predict` would in any case."""
         if not self._ready:
             raise NotReady("the server is starting or stopping; try again")
-        predictor = self._find(name)
+        predictor = self._find(name, version)
         self._computation.admit()
         return predictor
 
     def example_row(self, name: str) -> dict[str, Any]:
         """A row that the named model accepts: each feature's mean, or its first category."""
-        return {
-            feature.name: feature.categories[0]
-            if feature.kind == "categorical"
-            else float(f"{feature.mean:.4g}")
-            for feature in self.card(name).features
-        }
+        return _example_row(self.card(name))
 
     def load(self) -> None:
         """Read all models; raises model.ArtifactError, or SettingsError where names clash."""
-        folders: dict[str, Path] = {}
-        for folder in self._settings.models or model.shipped():
-            predictor = model.load(folder)
-            name = predictor.card.name
-            if name in folders:
-                raise SettingsError(
-                    f"{folders[name]} and {folder} both hold a model named {name!r}; serve one"
-                )
-            folders[name] = folder
-            self._models[name] = predictor
+        self._library = read_library(self._settings)
 
     async def start(self) -> None:
         """Start the worker thread and let every model predict once; ready when that succeeded."""
         self._computation.start()
-        if not self._models:
-            self.load()
-        for name, predictor in self._loaded.items():
-            row = self.example_row(name)
-            predictions = await self._computation.predict(
-                predictor, predictor.encode([row]), WARM_UP
-            )
-            self._examples[name] = Example(row, Answer(predictor.card, predictions))
-            self.metrics.model_info.labels(name, predictor.card.version).set(1)
-            self.metrics.model_ready.labels(name).set(1)
+        if not self._library.models:
+            # A process that replaces another must not fail over one broken folder of many.
+            previous = Library() if self._settings.models_dir else None
+            self._library = read_library(self._settings, previous)
+        await self._swap(self._library)
         self._ready, self._draining = True, False
+        if self._settings.watch_seconds:
+            self._watcher = asyncio.create_task(self._watch(self._settings.watch_seconds))
+
+    async def reload(self) -> None:
+        """Read the folders again and serve what they hold, once it has predicted.
+
+        Nobody notices: requests that run keep the model that they began with, and a model that
+        cannot be read, or cannot predict, stays as it was.
+        """
+        try:
+            library = await asyncio.to_thread(read_library, self._settings, self._library)
+            await self._swap(library)
+        except (model.ModelError, SettingsError, ServiceError) as error:
+            _logger.error("the models stay as they were: %s", error)
 
     def drain(self) -> None:
         """Refuse new predictions from now on."""
         self._ready, self._draining = False, True
-        for name in self._models:
+        for name in self._library.models:
             self.metrics.model_ready.labels(name).set(0)
+
+    def give_up(self) -> None:
+        """Tell those who still wait that they wait in vain."""
+        self._computation.give_up()
 
     async def stop(self, within_seconds: float | None = None) -> None:
         """Refuse new predictions, then wait for those that run, as long as the settings say."""
         self.drain()
+        if self._watcher:
+            self._watcher.cancel()
         limit = self._settings.drain_seconds
         await self._computation.stop(limit if within_seconds is None else within_seconds)
 
@@ -157,14 +176,15 @@ class Service:
         rows: Sequence[Any],
         *,
         options: PredictOptions,
+        version: str | None = None,
         timeout_seconds: float | None = None,
     ) -> Answer:
-        """Predictions of the named model, or of the default one.
+        """Predictions of a version of the named model, or of the default one.
 
         `timeout_seconds` may shorten the time that the settings allow. Raises NotReady,
         UnknownModel, LimitExceeded, Overloaded, DeadlineExceeded and model.InputError.
         """
-        predictor = self.admit(name)
+        predictor = self.admit(name, version)
         self._check_limits(len(rows), options)
         x = predictor.encode(rows)  # [B, D]; faults are found here, before anything is queued
         predictions = await self._computation.predict(
@@ -174,16 +194,68 @@ class Service:
         return Answer(predictor.card, predictions)
 
     @property
-    def _loaded(self) -> dict[str, Predictor]:
-        if not self._models:
+    def _loaded(self) -> Mapping[str, tuple[Predictor, ...]]:
+        if not self._library.models:
             raise NotReady("the models are not loaded yet; try again")
-        return self._models
+        return self._library.models
 
-    def _find(self, name: str | None) -> Predictor:
-        predictor = self._loaded.get(self.default if name is None else name)
-        if predictor is None:
-            raise UnknownModel(f"there is no model {name!r}; there are {', '.join(self._models)}")
-        return predictor
+    def _versions(self, name: str | None) -> tuple[Predictor, ...]:
+        versions = self._loaded.get(self.default if name is None else name)
+        if versions is None:
+            known = ", ".join(self._loaded)
+            raise UnknownModel(f"there is no model {name!r}; there are {known}")
+        return versions
+
+    def _find(self, name: str | None, version: str | None) -> Predictor:
+        versions = self._versions(name)
+        if version is None:
+            return versions[0]
+        for predictor in versions:
+            if predictor.card.version == version:
+                return predictor
+        known = ", ".join(each.card.version for each in versions)
+        raise UnknownModel(f"there is no version {version!r} of {name!r}; there are {known}")
+
+    async def _swap(self, library: Library) -> None:
+        """Serve a library from the moment on at which all that is new in it has predicted."""
+        examples = {}
+        for name, versions in library.models.items():
+            for predictor in reversed(versions):  # the newest last: its example is kept
+                examples[name] = await self._warm_up(predictor)
+        for fault in library.faults:
+            _logger.error("not served: %s", fault)
+        self._show(library)
+        self._library, self._examples = library, examples
+        self._generation += 1
+
+    async def _warm_up(self, predictor: Predictor) -> Example:
+        known = self._examples.get(predictor.card.name)
+        if known and known.answer.card is predictor.card:
+            return known
+        row = _example_row(predictor.card)
+        x = predictor.encode([row])
+        predictions = await self._computation.predict(predictor, x, WARM_UP)
+        return Example(row, Answer(predictor.card, predictions))
+
+    def _show(self, library: Library) -> None:
+        info, ready = self.metrics.model_info, self.metrics.model_ready
+        for models, value in ((self._library.models, 0), (library.models, 1)):
+            for name, versions in models.items():
+                ready.labels(name).set(value)
+                for predictor in versions:
+                    info.labels(name, predictor.card.version).set(value)
+
+    async def _watch(self, seconds: float) -> None:
+        """Reload whenever the folders have changed."""
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                changed = await asyncio.to_thread(self._library.changed, self._settings)
+            except SettingsError as error:
+                _logger.error("the models stay as they were: %s", error)
+                continue
+            if changed:
+                await self.reload()
 
     def _check_limits(self, rows: int, options: PredictOptions) -> None:
         limits, row_passes = self._settings, rows * options.passes
@@ -206,6 +278,15 @@ class Service:
         rows = predictions.rows
         for row in rows[:: -(-len(rows) // OBSERVED_ROWS)]:
             histogram.observe(_relative_std(card, row))
+
+
+def _example_row(card: Card) -> dict[str, Any]:
+    return {
+        feature.name: feature.categories[0]
+        if feature.kind == "categorical"
+        else float(f"{feature.mean:.4g}")
+        for feature in card.features
+    }
 
 
 def _relative_std(card: Card, row: RegressionPrediction | ClassificationPrediction) -> float:

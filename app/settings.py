@@ -9,6 +9,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "MCD_"
 
+_METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # the library's own name; read when it is imported
+
 
 class SettingsError(Exception):
     """A setting is unknown or malformed; the message names the variable."""
@@ -23,6 +25,18 @@ class Settings(BaseSettings):
         default=(),
         description="Folders of the models to serve, separated by ':' as in PATH; the first is the "
         "default model. Empty: the models that the package ships.",
+    )
+    models_dir: Path | None = Field(
+        default=None,
+        description="Folder of more models to serve: each subfolder is a model, or holds a "
+        "model's versions, of which the last by name is the newest.",
+    )
+    watch_seconds: float = Field(
+        default=5.0,
+        ge=0,
+        le=86_400,
+        description="How often the models' folders are looked at for changes; 0 leaves it to "
+        "SIGHUP.",
     )
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
     port: int = Field(
@@ -120,6 +134,17 @@ def read_settings(**given: Any) -> Settings:
         name = str(fault["loc"][0])
         source = name if name in given else f"{PREFIX}{name}".upper()
         raise SettingsError(f"{source}: {fault['msg']}, not {fault['input']!r}") from error
+
+
+def share_metrics(folder: Path) -> None:
+    """Let the processes that start from now on write what they count into `folder`."""
+    os.environ[_METRICS_FOLDER] = str(folder)
+
+
+def shared_metrics_folder() -> Path | None:
+    """Where this process and its siblings write what they count; None where it has none."""
+    folder = os.environ.get(_METRICS_FOLDER)
+    return Path(folder) if folder else None
 
 
 def _split(value: Any, separator: str) -> Any:

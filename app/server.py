@@ -1,0 +1,107 @@
+"""One server process: accepts, serves, reloads on SIGHUP, and goes down without losing anything.
+
+A stop has three steps. First new work is refused, politely, and every answer closes its connection;
+the listener stays open for a moment, so that nobody who comes while the word spreads is turned away
+by the system instead. Then what was accepted is finished. Then, or when the time is over, the rest
+is told so and the process ends.
+"""
+
+import asyncio
+import logging
+import multiprocessing
+import signal
+import socket
+from time import monotonic
+from types import FrameType
+from typing import Any
+
+import uvicorn
+
+from app.logs import configure
+from app.main import create_app
+from app.metrics import Metrics
+from app.service import Service
+from app.settings import Settings, shared_metrics_folder
+
+LINGER_SECONDS = 0.5
+LAST_SECONDS = 1.0  # of the drain time, kept for telling those who still wait
+STARTUP_FAILURE = 3  # the exit code where the models cannot be loaded
+PARENT_CHECK_TICKS = 10
+
+_logger = logging.getLogger("app")
+
+
+def serve(settings: Settings, listener: socket.socket, service: Service | None = None) -> int:
+    """Serve until a signal ends it; the exit code."""
+    configure(settings)
+    service = service or Service(settings, Metrics(shared_metrics_folder()))
+    server = Server(settings, service)
+    server.run(sockets=[listener])
+    return 0 if server.started else STARTUP_FAILURE
+
+
+class Server(uvicorn.Server):
+    """uvicorn's, with another way to stop."""
+
+    def __init__(self, settings: Settings, service: Service) -> None:
+        super().__init__(uvicorn.Config(create_app(settings, service), **_options(settings)))
+        self._settings = settings
+        self._service = service
+        self._stopped_at: float | None = None
+        self._reload: asyncio.Task[None] | None = None
+        self._hung_up = False
+        signal.signal(signal.SIGHUP, self._on_hangup)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            # uvicorn's own are in place while it serves; these are for before and after.
+            signal.signal(number, self.handle_exit)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        """Begin to stop; a second SIGINT ends everything at once."""
+        if self._stopped_at is None:
+            self._stopped_at = monotonic()
+            self._service.drain()
+            if not self.started:
+                self.should_exit = True
+        elif sig == signal.SIGINT:
+            self.should_exit = self.force_exit = True
+
+    async def on_tick(self, counter: int) -> bool:
+        """Called ten times a second; whether to end."""
+        if self._hung_up and (self._reload is None or self._reload.done()):
+            self._hung_up = False
+            self._reload = asyncio.create_task(self._service.reload())
+        if counter % PARENT_CHECK_TICKS == 0 and _orphaned():
+            self.handle_exit(signal.SIGTERM, None)
+        return await super().on_tick(counter) or self._drained()
+
+    def _drained(self) -> bool:
+        if self._stopped_at is None:
+            return False
+        limit = self._settings.drain_seconds
+        gone = monotonic() - self._stopped_at
+        if gone >= max(limit - LAST_SECONDS, limit / 2):
+            self._service.give_up()
+            return True
+        return self._service.idle and gone >= min(LINGER_SECONDS, limit / 2)
+
+    def _on_hangup(self, _: int, __: FrameType | None) -> None:
+        self._hung_up = True
+
+
+def _orphaned() -> bool:
+    parent = multiprocessing.parent_process()
+    return parent is not None and not parent.is_alive()
+
+
+def _options(settings: Settings) -> dict[str, Any]:
+    return {
+        "root_path": settings.root_path,
+        "log_config": None,
+        "log_level": settings.log_level,
+        "access_log": False,
+        "server_header": False,
+        "proxy_headers": False,
+        "ws": "none",
+        "lifespan": "on",
+        "timeout_graceful_shutdown": LAST_SECONDS / 2,
+    }

@@ -1,0 +1,62 @@
+"""Models come, change and break in their folder while the server serves."""
+
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from model import Table, TrainOptions, train
+from tests.journeys.serving import served, until
+from tests.journeys.test_stopping import Load
+
+
+@pytest.fixture(scope="module")
+def versions(houses: Table, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two versions of one model."""
+    folders = []
+    for seed in (1, 2):
+        folder = tmp_path_factory.mktemp("versions") / str(seed)
+        options = TrainOptions(hidden=(8,), dropout=(0.1,), epochs=2, seed=seed)
+        others = ["rent", "dear", "worth"]
+        train(houses, ["price"], folder, drop=others, name="houses", options=options)
+        folders.append(folder)
+    return folders
+
+
+def broken(folder: Path) -> Path:
+    weights = folder / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    return folder
+
+
+@pytest.mark.parametrize("how", ["signal", "watch"])
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_new_version_is_served_without_a_lost_request_and_a_broken_one_is_not(
+    versions: list[Path], tmp_path: Path, how: str, workers: str
+) -> None:
+    models = tmp_path / "models"
+    old, new = versions
+    shutil.copytree(old, models / "houses" / "9")
+    settings = {
+        "MCD_MODELS_DIR": str(models),
+        "MCD_WATCH_SECONDS": "0.2" if how == "watch" else "0",
+        "MCD_WORKERS": workers,
+    }
+    with served(tmp_path, **settings) as server, Load(server) as load:
+        first = server.version()
+        shutil.copytree(old, models / ".broken")
+        broken(models / ".broken").rename(models / "houses" / "10")
+        if how == "signal":
+            server.process.send_signal(signal.SIGHUP)
+        until(lambda: any("not served" in line["message"] for line in server.lines()), 20)
+        assert server.ready()
+        assert server.version() == first
+
+        shutil.copytree(new, models / ".new")
+        (models / ".new").rename(models / "houses" / "11")
+        if how == "signal":
+            server.process.send_signal(signal.SIGHUP)
+        until(lambda: first not in {server.version() for _ in range(8)}, 20)
+        assert server.ready()
+    assert set(load.outcomes) == {"200"}

@@ -1,0 +1,146 @@
+"""What happens to requests when the server goes down, or a part of it."""
+
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import httpx
+
+from tests.journeys.serving import PATIENCE_SECONDS, ROW, Served, served, until
+
+LONG = {"passes": 10_000, "masks": "per_row", "estimator": "plain"}
+
+
+class Load:
+    """Clients that ask one request after another, and count how each ended."""
+
+    def __init__(self, server: Served, clients: int = 4) -> None:
+        self.outcomes: Counter[str] = Counter()
+        self._url = server.url
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._ask) for _ in range(clients)]
+
+    def __enter__(self) -> "Load":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(PATIENCE_SECONDS)
+
+    def _ask(self) -> None:
+        with httpx.Client(timeout=PATIENCE_SECONDS) as client:
+            while not self._stop.is_set():
+                try:
+                    response = client.post(f"{self._url}/predict", json={"rows": [ROW]})
+                    self.outcomes[str(response.status_code)] += 1
+                except httpx.ConnectError:  # nobody listens: nothing was accepted
+                    self.outcomes["refused"] += 1
+                    time.sleep(0.02)
+                except httpx.TransportError as error:
+                    self.outcomes[type(error).__name__] += 1
+
+
+def test_a_stop_under_load_loses_no_accepted_request(
+    regression_artifact: Path, tmp_path: Path
+) -> None:
+    with served(tmp_path, "--model", regression_artifact) as server, Load(server) as load:
+        until(lambda: load.outcomes["200"] > 50)
+        server.process.send_signal(signal.SIGTERM)
+        until(lambda: not server.ready(), 2)
+        assert server.process.wait(PATIENCE_SECONDS) == 0
+    assert set(load.outcomes) <= {"200", "503", "refused"}
+    assert load.outcomes["503"]
+
+
+def test_a_long_computation_is_finished_while_new_work_is_refused(
+    regression_artifact: Path, tmp_path: Path
+) -> None:
+    with served(tmp_path, "--model", regression_artifact) as server:
+        answers: list[httpx.Response] = []
+        rows = [ROW] * 400
+        thread = threading.Thread(target=lambda: answers.append(server.predict(rows=rows, **LONG)))
+        thread.start()
+        time.sleep(0.3)
+        server.process.send_signal(signal.SIGTERM)
+        until(lambda: not server.ready(), 2)
+        refused = server.predict()
+        assert refused.status_code == 503
+        assert int(refused.headers["retry-after"]) > 0
+        assert refused.headers["connection"] == "close"
+        thread.join(PATIENCE_SECONDS)
+        assert [answer.status_code for answer in answers] == [200]
+        assert server.process.wait(PATIENCE_SECONDS) == 0
+
+
+def test_what_is_not_finished_in_time_is_told_so_and_the_server_ends(
+    regression_artifact: Path, tmp_path: Path
+) -> None:
+    settings = {"MCD_DRAIN_SECONDS": "2", "MCD_MAX_ROW_PASSES": "100000000"}
+    with served(tmp_path, "--model", regression_artifact, **settings) as server:
+        answers: list[httpx.Response] = []
+        rows = [ROW] * 9000
+        thread = threading.Thread(target=lambda: answers.append(server.predict(rows=rows, **LONG)))
+        thread.start()
+        time.sleep(0.5)
+        started = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(PATIENCE_SECONDS) == 0
+        assert time.monotonic() - started < 4
+        thread.join(PATIENCE_SECONDS)
+        assert [answer.status_code for answer in answers] == [503]
+        assert answers[0].json()["code"] == "not_ready"
+
+
+def test_a_killed_process_of_two_is_replaced_while_the_other_serves(
+    regression_artifact: Path, tmp_path: Path
+) -> None:
+    options = ("--model", regression_artifact, "--workers", "2")
+    with served(tmp_path, *options) as server:
+        until(lambda: len(server.children()) == 2)
+        time.sleep(2)  # until both are ready
+        with Load(server) as load:
+            until(lambda: load.outcomes["200"] > 50)
+            victim = server.children()[0]
+            os.kill(victim, signal.SIGKILL)
+            served_before = load.outcomes["200"]
+            until(lambda: victim not in server.children() and len(server.children()) == 2, 10)
+            until(lambda: load.outcomes["200"] > served_before + 20, 10)
+        failed = sum(load.outcomes.values()) - load.outcomes["200"]
+        assert failed <= 4  # a request per client at most: those that the victim had
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(PATIENCE_SECONDS) == 0
+
+
+def test_any_process_tells_the_metrics_of_all(regression_artifact: Path, tmp_path: Path) -> None:
+    options = ("--model", regression_artifact, "--workers", "2")
+    with served(tmp_path, *options, TMPDIR=str(tmp_path)) as server:
+        for _ in range(30):  # each on a connection of its own
+            assert server.predict(passes=2).status_code == 200
+
+        def counted() -> set[str]:
+            texts = [httpx.get(f"{server.url}/metrics").text for _ in range(8)]
+            lines = [line for text in texts for line in text.splitlines()]
+            return {line for line in lines if line.startswith("mcd_requests_total{")}
+
+        assert counted() == {'mcd_requests_total{model="regression",outcome="ok"} 30.0'}
+        assert [path for path in tmp_path.iterdir() if path.name.startswith("mcd-metrics-")]
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(PATIENCE_SECONDS) == 0
+        assert not [path for path in tmp_path.iterdir() if path.name.startswith("mcd-metrics-")]
+
+
+def test_processes_whose_parent_is_killed_end_too(
+    regression_artifact: Path, tmp_path: Path
+) -> None:
+    options = ("--model", regression_artifact, "--workers", "2")
+    with served(tmp_path, *options) as server:
+        until(lambda: len(server.children()) == 2)
+        children = server.children()
+        server.process.kill()
+        until(lambda: not any(Path(f"/proc/{child}/cmdline").exists() for child in children), 15)
