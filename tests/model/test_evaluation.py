@@ -9,10 +9,20 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from model import PredictOptions, Predictor, Table, evaluate, load, read_table, report_text
+from model import (
+    DataError,
+    PredictOptions,
+    Predictor,
+    Table,
+    evaluate,
+    load,
+    read_table,
+    report_text,
+)
 from model.__main__ import main
 from model.evaluation import Evaluation
 from model.outcome import ClassificationOutcome, RegressionOutcome
+from model.preparation import split_rows
 from model.report import MEASURES
 
 OPTIONS = PredictOptions(passes=20, seed=3, coverage=0.8)
@@ -67,6 +77,27 @@ def test_the_table_of_training_is_judged_on_the_rows_of_the_cards_metrics(
         off = {f"deterministic_{k}": v for k, v in first.deterministic_metrics().items()}
         known = {name: (metrics | off)[name] for name in card.metrics}
         assert known == pytest.approx(card.metrics)
+
+
+def test_a_row_that_overflows_is_placed_in_the_table_not_among_the_test_rows(
+    regression_artifact: Path, houses: Table
+) -> None:
+    test = split_rows(houses.rows, 0).test
+    area = houses.columns["area"].copy()
+    area[test[5]] = 1e36
+    table = replace(houses, columns=houses.columns | {"area": area})
+    with pytest.raises(DataError, match=rf"houses.csv, row {test[5] + 1}: .*not finite"):
+        evaluate(load(regression_artifact), table, OPTIONS)
+
+
+def test_a_fresh_seed_is_told_and_gives_the_same_figures_again(
+    regression_artifact: Path, houses: Table
+) -> None:
+    predictor = load(regression_artifact)
+    first = evaluate(predictor, houses, PredictOptions(passes=10))
+    assert first.options.seed is not None
+    again = evaluate(predictor, houses, first.options)
+    assert again.document() == first.document()
 
 
 def test_another_table_is_judged_on_all_rows(evaluation: Evaluation, houses: Table) -> None:
@@ -274,12 +305,12 @@ def test_classes_and_categories_that_look_like_numbers_are_read_as_at_training(
 ) -> None:
     floor = np.arange(200) % 3
     text = "floor,area,new\n" + "".join(
-        f"{f},{a},{int(a > 100)}\n"
+        f"0{f},{a},{int(a > 100)}\n"
         for f, a in zip(floor, houses.columns["area"].tolist(), strict=True)
     )
     seen, unseen = tmp_path / "seen.csv", tmp_path / "unseen.csv"
     seen.write_text(text)
-    unseen.write_text(text + "1,90.5,0\n")
+    unseen.write_text(text + "01,90.5,0\n")
     training = ["--epochs", "2", "--hidden", "4", "--categorical", "floor"]
     folder = str(tmp_path / "out")
     assert main(["train", str(seen), "--target", "new", "--out", folder, *training]) == 0

@@ -201,6 +201,19 @@ def test_the_coverage_picture_is_of_the_coverage_curve(
     assert points.count("<circle") == len(curve)
 
 
+def test_the_risk_picture_tells_the_risk_of_the_least_uncertain_rows_beside_the_best(
+    regression_artifact: Path, houses: Table
+) -> None:
+    (outcome,) = evaluate(load(regression_artifact), houses, OPTIONS).outcomes
+    picture = figures(outcome, "key")[2]
+    rows = len(outcome.loss)
+    for share, ours, best in picture.rows:
+        taken = round(float(share.removesuffix(" %")) / 100 * rows)
+        by_uncertainty = outcome.loss[np.argsort(outcome.uncertainty)][:taken]
+        assert ours == f"{by_uncertainty.mean():.4g}"
+        assert best == f"{np.sort(outcome.loss)[:taken].mean():.4g}"
+
+
 def test_calibrated_intervals_are_marked_on_the_coverage_picture(
     regression_artifact: Path, houses: Table
 ) -> None:
