@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from model import Estimator, MaskScope, PredictOptions
+from model import Estimator, LabelSetMethod, MaskScope, PredictOptions
 
 _DEFAULTS = PredictOptions()
 
@@ -79,6 +79,11 @@ class PredictRequest(_Schema):
         json_schema_extra={"exclusiveMinimum": 0},
     )
     samples: bool = Field(default=_DEFAULTS.samples, description="Also return every pass's output.")
+    label_set: LabelSetMethod = Field(
+        default=_DEFAULTS.label_set,
+        description="How a classifier's `label_set` is made. `lac`: the smallest sets on average. "
+        "`aps`: larger ones, whose coverage differs less between easy rows and hard ones.",
+    )
 
     def options(self) -> PredictOptions:
         """The options; raises model.InputError for a value out of its domain."""
@@ -90,6 +95,7 @@ class PredictRequest(_Schema):
             masks=self.masks,
             tolerance=self.tolerance,
             samples=self.samples,
+            label_set=self.label_set,
         )
 
 
@@ -106,7 +112,10 @@ class Interval(_Schema):
     coverage: float = Field(description="Probability with which it holds the target.")
     lower: Value = Field(description="Lower end, in the target's unit.")
     upper: Value = Field(description="Upper end, in the target's unit.")
-    method: str = Field(description="How it was made: `normal`, mean +- z std of the passes.")
+    method: str = Field(
+        description="`conformal`: mean +- q total std, q from calibration rows, holds a fresh "
+        "row's target with that probability at least. `normal`, without them: mean +- z total std."
+    )
 
 
 class RegressionPrediction(_Schema):
@@ -122,12 +131,24 @@ class RegressionPrediction(_Schema):
         description="Monte-Carlo standard error of `variance`, unit squared."
     )
     deterministic: Value = Field(description="The prediction with dropout off.")
+    noise_variance: Value = Field(
+        description="Variance of the noise in the target (aleatoric), unit squared."
+    )
+    total_variance: Value = Field(description="`variance` + `noise_variance`.")
     interval: Interval
     passes: int = Field(description="Passes that this row took.")
     warnings: list[str] = Field(description="Codes such as `outside_training_range:bmi`.")
     samples: list[Value] | None = Field(
         default=None, description="Every pass's output; only where asked for."
     )
+
+
+class LabelSet(_Schema):
+    """Classes that hold the true one with probability `coverage` at least, over fresh rows."""
+
+    coverage: float = Field(description="As asked for.")
+    labels: list[str] = Field(description="Most probable first; never none.")
+    method: LabelSetMethod = Field(description="As asked for.")
 
 
 class ClassificationPrediction(_Schema):
@@ -148,6 +169,9 @@ class ClassificationPrediction(_Schema):
     )
     mutual_information: float = Field(
         description="`predictive_entropy` - `expected_entropy`, nats: how much the passes disagree."
+    )
+    label_set: LabelSet | None = Field(
+        default=None, description="Not there where the model is not calibrated."
     )
     passes: int = Field(description="Passes that this row took.")
     warnings: list[str] = Field(description="Codes such as `outside_training_range:bmi`.")

@@ -5,7 +5,7 @@ O network outputs, K classes, V values of one pass. The pass axis comes first.
 """
 
 from model.card import Card
-from model.classification import ClassificationPrediction
+from model.classification import ClassificationPrediction, LabelSet
 from model.errors import (
     ArtifactError,
     CalibrationError,
@@ -15,7 +15,7 @@ from model.errors import (
     ModelError,
 )
 from model.evaluation import Evaluation, evaluate
-from model.options import Estimator, MaskScope, PredictOptions
+from model.options import Estimator, LabelSetMethod, MaskScope, PredictOptions
 from model.predictor import Predictions, Predictor, load, use_threads
 from model.pretrained import shipped
 from model.reading import read_table
@@ -25,6 +25,7 @@ from model.report import report_page, report_text
 from model.table import Table
 from model.task import TaskName
 from model.training import Epoch, TrainOptions
+from model.tuning import NoiseKind
 
 __all__ = [
     "ArtifactError",
@@ -38,8 +39,11 @@ __all__ = [
     "Evaluation",
     "InputError",
     "Interval",
+    "LabelSet",
+    "LabelSetMethod",
     "MaskScope",
     "ModelError",
+    "NoiseKind",
     "PredictOptions",
     "Predictions",
     "Predictor",

@@ -6,13 +6,14 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from model import (
     Card,
     DataError,
     Epoch,
     ModelError,
+    NoiseKind,
     PredictOptions,
     TrainOptions,
     evaluate,
@@ -113,6 +114,12 @@ def _add_network(parser: argparse.ArgumentParser, defaults: TrainOptions) -> Non
         help="std of Gaussian noise on the standardised inputs, in training and in every pass",
     )
     add("--activation", default=defaults.activation, metavar="NAME", help="default: relu")
+    add(
+        "--noise",
+        default=defaults.noise,
+        choices=get_args(NoiseKind),
+        help="noise of a regression's target: the same for all rows, or learned for every row",
+    )
 
 
 def _add_fitting(parser: argparse.ArgumentParser, defaults: TrainOptions) -> None:
@@ -174,6 +181,7 @@ def _train(arguments: argparse.Namespace) -> None:
         input_dropout=arguments.input_dropout,
         input_noise=arguments.input_noise,
         activation=arguments.activation,
+        noise=arguments.noise,
         epochs=arguments.epochs,
         patience=arguments.patience,
         batch=arguments.batch,

@@ -2,12 +2,17 @@
 
 import hashlib
 import json
+from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from model.calibration import Calibration
 from model.network import ActivationName, MLPConfig
+from model.options import Estimator
 from model.table import CategoricalFeature, Feature, NumericFeature, Schema, Target
+from model.tuning import NoiseKind, Tuning
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"  # safe in a URL and in a file name
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
@@ -101,6 +106,30 @@ class TrainingRecord(_Part):
     versions: dict[str, str]
 
 
+class TuningEntry(_Part):
+    """What validation rows fitted; see `model.tuning`."""
+
+    noise: NoiseKind = "homoscedastic"
+    noise_scales: tuple[Annotated[float, Field(gt=0)], ...] = ()
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+
+
+class CalibrationEntry(_Part):
+    """Sorted conformal scores by name, and the passes and estimator they were made with."""
+
+    passes: Annotated[int, Field(ge=2)]
+    estimator: Estimator
+    rows: Annotated[int, Field(ge=1)]
+    scores: dict[str, tuple[Annotated[float, Field(ge=0)], ...]]
+
+    @model_validator(mode="after")
+    def _sorted(self) -> Self:
+        for name, scores in self.scores.items():
+            if len(scores) != self.rows or any(a > b for a, b in pairwise(scores)):
+                raise ValueError(f"scores of {name!r} must be {self.rows} ascending numbers")
+        return self
+
+
 class Card(_Part):
     """A model's card. `version` is a hash of everything else on it, the weights' hash included."""
 
@@ -112,6 +141,8 @@ class Card(_Part):
     target: TargetEntry
     architecture: Architecture
     weights_sha256: str
+    tuning: TuningEntry = TuningEntry()
+    calibration: CalibrationEntry | None = None
     training: TrainingRecord
     metrics: dict[str, float]
 
@@ -128,6 +159,8 @@ class Card(_Part):
                 raise ValueError("a regression has a mean and a scale per target, and no classes")
         elif len(target.names) != 1 or classes < 2 or (self.task == "binary" and classes > 2):
             raise ValueError("a classifier has one target of two classes, multiclass of any number")
+        if len(self.tuning.noise_scales) not in (0, len(target.names)):
+            raise ValueError("tuning.noise_scales needs one number per target")
         return self
 
     @property
@@ -142,9 +175,19 @@ class Card(_Part):
         return Target(**{**self.target.model_dump(), "units": units})
 
     @property
+    def fitted(self) -> tuple[Tuning, Calibration | None]:
+        """What validation and calibration rows fitted."""
+        tuning, entry = Tuning(**self.tuning.model_dump()), self.calibration
+        if entry is None:
+            return tuning, None
+        scores = {name: np.array(values) for name, values in entry.scores.items()}
+        return tuning, Calibration(entry.passes, entry.estimator, scores)
+
+    @property
     def config(self) -> MLPConfig:
         """The network's shape and noise."""
-        outputs = len(self.target.classes) or len(self.target.names)
+        per_target = 2 if self.tuning.noise == "heteroscedastic" else 1
+        outputs = len(self.target.classes) or len(self.target.names) * per_target
         return MLPConfig(
             inputs=self.schema_of_rows.width, outputs=outputs, **self.architecture.model_dump()
         )
@@ -157,7 +200,7 @@ class Card(_Part):
 
     def public(self) -> dict[str, Any]:
         """The card for the outside, JSON-ready: all of it that is not bulk."""
-        return self.model_dump(mode="json")
+        return self.model_dump(mode="json", exclude={"calibration": {"scores"}})
 
 
 def feature_entries(schema: Schema) -> tuple[NumericEntry | CategoricalEntry, ...]:
@@ -178,6 +221,15 @@ def target_entry(target: Target) -> TargetEntry:
         means=target.means,
         scales=target.scales,
         units=target.units,
+    )
+
+
+def calibration_entry(calibration: Calibration) -> CalibrationEntry:
+    """The card's entry of a calibration."""
+    scores = {name: tuple(values.tolist()) for name, values in calibration.scores.items()}
+    rows = len(next(iter(scores.values())))
+    return CalibrationEntry(
+        passes=calibration.passes, estimator=calibration.estimator, rows=rows, scores=scores
     )
 
 

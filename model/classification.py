@@ -1,17 +1,41 @@
 """Classification, two classes or many: the training loss and the parts of a prediction."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from model import conformal
+from model.agreement import mutual_information, predictive_entropy
+from model.calibration import Calibration
+from model.options import LabelSetMethod
 from model.table import Target
-from model.uncertainty import Estimate, Passes, entropy, mutual_information
+from model.tuning import Tuning, tuned_temperature
+from model.uncertainty import Estimate, Passes, entropy
 
+TINY = 1e-12  # a probability that a logarithm can take
+SCORES: dict[LabelSetMethod, Callable[[np.ndarray], np.ndarray]] = {
+    "lac": conformal.lac,
+    "aps": conformal.aps,
+}
 ByClass = dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSet:
+    """`labels`, most probable first, hold the true class with probability `coverage` at least.
+
+    Over fresh rows, as long as they are exchangeable with the calibration rows. `lac`: the smallest
+    sets on average; `aps`: larger ones that are more alike in coverage between easy and hard rows.
+    """
+
+    coverage: float
+    labels: tuple[str, ...]
+    method: LabelSetMethod
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,19 +52,33 @@ class ClassificationPrediction:
     predictive_entropy: float
     expected_entropy: float
     mutual_information: float
+    label_set: LabelSet | None  # None without calibration rows
     passes: int
     warnings: tuple[str, ...]
     samples: tuple[ByClass, ...] | None
 
 
+@dataclass(frozen=True)
 class Classification:
     """The task of choosing one of K classes; the network's outputs are logits."""
 
-    plain_because: str | None = "the reduced estimator needs a linear head; a softmax is none"
+    target: Target
+    tuning: Tuning = field(default_factory=Tuning)
+    calibration: Calibration | None = None
 
-    def outputs(self, target: Target) -> int:
+    plain_because: ClassVar[str | None] = (
+        "the reduced estimator is of a linear head; behind a softmax it gains little (measured)"
+    )
+
+    @property
+    def outputs(self) -> int:
         """One logit per class, for two classes too."""
-        return len(target.classes)
+        return len(self.target.classes)
+
+    @property
+    def linear(self) -> int:
+        """The outputs that the reduced estimator would be of."""
+        return self.outputs
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Cross-entropy in nats of logits [B, K] against class indices [B]."""
@@ -51,7 +89,7 @@ class Classification:
 
         Softmax comes before the average: the mean of logits is not the logit of the mean.
         """
-        probabilities = outputs.softmax(-1)
+        probabilities = (outputs / self.tuning.temperature).softmax(-1)
         return torch.cat([probabilities, entropy(probabilities)[..., None]], dim=-1)
 
     def relative_error(self, estimate: Estimate) -> Tensor:
@@ -59,60 +97,88 @@ class Classification:
         most = estimate.variance[:, :-1].argmax(-1, keepdim=True)  # [B, 1]
         return estimate.relative_error.gather(-1, most)[:, 0]
 
+    def tuned(self, values: np.ndarray, actual: np.ndarray) -> Tuning:
+        """The temperature that fits the passes' values [P, B, K + 1] of held-out rows best."""
+        return tuned_temperature(np.log(np.maximum(values[..., :-1], TINY)), actual)
+
+    def scores(
+        self, predictions: Sequence[ClassificationPrediction], actual: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """The scores of the true classes of calibration rows, sorted, by kind of label set."""
+        mean = _array([p.mean for p in predictions])  # [B, K]
+        return {
+            method: conformal.sorted_scores(conformal.true_scores(score(mean), actual))
+            for method, score in SCORES.items()
+        }
+
     def summarise(
-        self,
-        passes: Passes,
-        target: Target,
-        coverage: float,  # noqa: ARG002  asked for by label sets, once a model is calibrated
+        self, passes: Passes, coverage: float, label_set: LabelSetMethod
     ) -> Sequence[ClassificationPrediction]:
         """One prediction per row, probabilities keyed by class."""
-        classes, estimate = target.classes, passes.estimate
-        values = estimate.mean.clamp_min(0)  # [B, K + 1], where rounding left less
+        classes, estimate = self.target.classes, passes.estimate
+        values = estimate.mean.clamp_min(0).cpu().numpy()  # [B, K + 1], where rounding left less
         mean, expected = values[:, :-1], values[:, -1]
-        predictive = entropy(mean)
+        variance, counts = estimate.variance[:, :-1].cpu().numpy(), np.array(passes.counts)
         by_class = [
             [dict(zip(classes, row, strict=True)) for row in column.tolist()]
             for column in (
                 mean,
-                estimate.variance[:, :-1],
-                estimate.variance[:, :-1].sqrt(),
+                variance,
+                np.sqrt(variance),
                 estimate.mean_error[:, :-1],
                 estimate.variance_error[:, :-1],
                 passes.deterministic[:, :-1],
             )
         ]
-        samples: Sequence[tuple[ByClass, ...] | None] = [None] * len(mean)
-        if passes.samples is not None:
-            by_row = (row[:, :-1].tolist() for row in passes.samples)  # [P, K]
-            samples = [tuple(dict(zip(classes, p, strict=True)) for p in row) for row in by_row]
-        return [
-            ClassificationPrediction(classes[label], *values)
-            for label, *values in zip(
-                mean.argmax(-1).tolist(),
-                *by_class,
-                predictive.tolist(),
-                expected.tolist(),
-                mutual_information(predictive, expected).tolist(),
-                passes.counts,
-                passes.warnings,
-                samples,
-                strict=True,
-            )
-        ]
+        rows = zip(
+            mean.argmax(-1).tolist(),
+            *by_class,
+            predictive_entropy(mean, variance, counts[:, None]).tolist(),
+            expected.tolist(),
+            mutual_information(mean, variance, expected, counts[:, None]).tolist(),
+            self._label_sets(mean, coverage, label_set),
+            passes.counts,
+            passes.warnings,
+            self._samples(passes),
+            strict=True,
+        )
+        return [ClassificationPrediction(classes[label], *values) for label, *values in rows]
 
     def metrics(
-        self,
-        predictions: Sequence[ClassificationPrediction],
-        actual: np.ndarray,
-        target: Target,
+        self, predictions: Sequence[ClassificationPrediction], actual: np.ndarray
     ) -> dict[str, float]:
         """Accuracy and log loss (nats) of the mean, and accuracy of the deterministic pass."""
-        mean = np.array([list(p.mean.values()) for p in predictions])  # [B, K]
-        off = np.array([list(p.deterministic.values()) for p in predictions])
-        labels = np.array([target.classes.index(p.label) for p in predictions])
-        likelihood = np.clip(mean[np.arange(len(mean)), actual], 1e-12, None)
+        mean = _array([p.mean for p in predictions])  # [B, K]
+        off = _array([p.deterministic for p in predictions])
+        likelihood = np.clip(mean[np.arange(len(mean)), actual], TINY, None)
         return {
-            "accuracy": float(np.mean(labels == actual)),
+            "accuracy": float(np.mean(mean.argmax(-1) == actual)),
             "log_loss": float(-np.mean(np.log(likelihood))),
             "deterministic_accuracy": float(np.mean(off.argmax(-1) == actual)),
         }
+
+    def _label_sets(
+        self, mean: np.ndarray, coverage: float, method: LabelSetMethod
+    ) -> list[LabelSet | None]:
+        """The classes within the quantile, most probable first; raises CalibrationError."""
+        if self.calibration is None:
+            return [None] * len(mean)
+        reach = self.calibration.quantile(method, coverage)
+        inside = conformal.label_sets(SCORES[method](mean), reach)  # [B, K]
+        order = np.argsort(-mean, axis=-1, kind="stable")
+        return [
+            LabelSet(coverage, tuple(self.target.classes[k] for k in ranked if row[k]), method)
+            for ranked, row in zip(order.tolist(), inside, strict=True)
+        ]
+
+    def _samples(self, passes: Passes) -> Sequence[tuple[ByClass, ...] | None]:
+        if passes.samples is None:
+            return [None] * len(passes.counts)
+        by_row = (row[:, :-1].tolist() for row in passes.samples)  # [P, K]
+        classes = self.target.classes
+        return [tuple(dict(zip(classes, p, strict=True)) for p in row) for row in by_row]
+
+
+def _array(probabilities: Sequence[ByClass]) -> np.ndarray:
+    """[B, K] of objects keyed by class."""
+    return np.array([list(p.values()) for p in probabilities])

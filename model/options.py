@@ -8,6 +8,7 @@ from model.errors import Detail, InputError
 
 Estimator = Literal["plain", "reduced"]
 MaskScope = Literal["shared", "per_row"]
+LabelSetMethod = Literal["lac", "aps"]
 SEED_LIMIT = 1 << 63
 
 
@@ -16,7 +17,8 @@ class PredictOptions:
     """How to predict; equal options may share a batch.
 
     `passes`: stochastic forward passes N >= 2. `seed`: in [0, 2^63), or None for a fresh one.
-    `coverage`: in (0, 1), of the region around each prediction. `estimator`: `reduced` has the
+    `coverage`: in (0, 1), of the region around each prediction. `label_set`: how a classifier's
+    region is made, see `LabelSet`. `estimator`: `reduced` has the
     expectations of `plain`, the sample mean and variance of the passes, with less Monte-Carlo
     error. `masks`: `shared` draws one thinned network per pass for all rows, `per_row` fresh masks
     for every row. `tolerance`: above 0; a row stops once the relative Monte-Carlo standard error of
@@ -31,6 +33,7 @@ class PredictOptions:
     masks: MaskScope = "shared"
     tolerance: float | None = None
     samples: bool = False
+    label_set: LabelSetMethod = "lac"
 
     def __post_init__(self) -> None:
         for field, value, domain, ok in (
@@ -45,6 +48,12 @@ class PredictOptions:
             ),
             ("masks", self.masks, _choices(MaskScope), self.masks in get_args(MaskScope)),
             ("tolerance", self.tolerance, "a number above 0", _tolerance(self.tolerance)),
+            (
+                "label_set",
+                self.label_set,
+                _choices(LabelSetMethod),
+                self.label_set in get_args(LabelSetMethod),
+            ),
             ("samples", self.samples, "true or false", isinstance(self.samples, bool)),
         ):
             if not ok:

@@ -1,7 +1,7 @@
 """From rows to predictions with uncertainty: the whole path on one screen."""
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +19,13 @@ from model.network import MLP
 from model.options import Estimator, MaskScope, PredictOptions
 from model.reduced import Reduction
 from model.sampling import run
-from model.task import TASKS, Prediction, TaskName
+from model.task import TASKS, Prediction, Task, TaskName
 from model.uncertainty import Estimate, Passes
 
 Row = Mapping[str, Any] | Sequence[Any]
 
 FRESH_SEEDS = 1 << 53  # a fresh seed survives JSON readers that hold numbers as doubles
-ROWS_AT_ONCE = 1024  # bounds the memory of a large request; no answer depends on it
+ROWS_AT_ONCE = 512  # bounds the memory of a large request; no answer depends on it
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +53,10 @@ class Predictor:
     def __init__(self, card: Card, network: MLP) -> None:
         self.card = card
         self._network = network
-        self._reduction = Reduction(network)
+        self._task: Task[Any] = TASKS[card.task](card.target_of_rows, *card.fitted)
+        self._reduction = Reduction(network, self._task.linear)
         keep_freed_memory()
-        self._task = TASKS[card.task]
         self._schema = card.schema_of_rows
-        self._target = card.target_of_rows
         self._device = next(network.parameters()).device
 
     def predict(self, rows: Sequence[Row], options: PredictOptions | None = None) -> Predictions:
@@ -96,7 +95,7 @@ class Predictor:
             rows = [
                 row
                 for part in parts
-                for row in self._task.summarise(part, self._target, options.coverage)
+                for row in self._task.summarise(part, options.coverage, options.label_set)
             ]
         met = options.tolerance is not None and all(part.settled for part in parts)
         estimator = self._estimator(options)
@@ -140,16 +139,28 @@ class Predictor:
         estimate, counts, settled = self._estimate(batch, options)
         deterministic = self._task.values(self._network(batch.x)).double()  # [B, V]
         _check_finite(start, estimate, deterministic)
-        off = () if self._network.config.stochastic else ("no_dropout",)
-        x = batch.x.cpu().numpy()
+        outside = self._schema.outside(batch.x.cpu().numpy())
         return Passes(
             estimate=estimate,
             deterministic=deterministic,
             counts=counts,
             settled=settled,
-            warnings=[off + codes for codes in self._schema.outside(x)],
+            warnings=[
+                (*self._warnings(count, options), *codes)
+                for count, codes in zip(counts, outside, strict=True)
+            ],
             samples=self._samples(batch, options.passes, counts) if options.samples else None,
         )
+
+    def _warnings(self, passes: int, options: PredictOptions) -> Iterator[str]:
+        """What a row's numbers do not say, because of the model or of how it was asked."""
+        if not self._network.config.stochastic:
+            yield "no_dropout"
+        made = self.card.calibration
+        if made is None:
+            yield "no_calibration"
+        elif passes not in (0, made.passes) or self._estimator(options) != made.estimator:
+            yield f"calibrated_with:{made.estimator}:{made.passes}"
 
     def _estimator(self, options: PredictOptions) -> Estimator:
         """The one that applies to this task."""
@@ -175,6 +186,17 @@ class Predictor:
 
         estimate, counts = sample_until(settled, sampler, rows, passes=options.passes)
         return estimate, counts, bool(settled(estimate).all())
+
+    def values(self, x: np.ndarray, *, passes: int, seed: int) -> np.ndarray:
+        """What each pass says of `encode`'s x [B, D], [P, B, V] float64.
+
+        Standardised targets and, with heteroscedastic noise, their noise variances; or a
+        classifier's probabilities and their entropy.
+        """
+        with torch.inference_mode():
+            batch = Batch(torch.from_numpy(x).to(self._device), seed)
+            rows = self._samples(batch, passes, [passes] * len(x))
+            return torch.stack(rows, dim=1).double().cpu().numpy()
 
     def _samples(self, batch: Batch, passes: int, counts: Sequence[int]) -> list[Tensor]:
         """Each row's values [P, V], of the passes that it took; of all where it needed none."""

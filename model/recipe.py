@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
 
@@ -10,15 +10,20 @@ import numpy as np
 import torch
 
 from model.artifact import check_destination, save
+from model.calibration import Calibration
 from model.card import (
     NAME_PATTERN,
     Architecture,
     Card,
     TrainingRecord,
+    TuningEntry,
+    calibration_entry,
     feature_entries,
     target_entry,
 )
+from model.conformal import rows_needed
 from model.errors import DataError, Detail, InputError
+from model.network import MLP
 from model.options import PredictOptions
 from model.predictor import Predictor
 from model.preparation import (
@@ -33,8 +38,9 @@ from model.preparation import (
 from model.table import Schema, Table, Target
 from model.task import TASKS, TaskName
 from model.training import Epoch, Fit, Rows, TrainOptions, fit
+from model.tuning import Tuning
 
-TEST_PASSES, TEST_SEED = 100, 0  # behind the held-out metrics
+PASSES, SEED = 100, 0  # behind everything that held-out rows fit or measure
 
 
 def train(
@@ -62,7 +68,8 @@ def train(
     targets = [targets] if isinstance(targets, str) else targets
     data = _prepare(table, targets, task=task, missing=missing, drop=drop, seed=options.seed)
     fitted = _fit(data, options, progress)
-    card = _card(data, fitted, options, name)
+    card = _tuned(data, fitted, _card(data, fitted, options, name))
+    card = _calibrated(data, fitted, card)
     metrics = _held_out(data, Predictor(card, fitted.network))
     return save(folder, fitted.network, card.model_copy(update={"metrics": metrics}))
 
@@ -124,12 +131,12 @@ def _checked_name(name: str) -> str:
 
 
 def _fit(data: _Data, options: TrainOptions, progress: Callable[[Epoch], None]) -> Fit:
-    task = TASKS[data.task]
+    task = TASKS[data.task](data.target, Tuning(noise=options.noise), None)
     return fit(
         task,
         data.rows(data.split.train),
         data.rows(data.split.validation),
-        options.config(inputs=data.schema.width, outputs=task.outputs(data.target)),
+        options.config(inputs=data.schema.width, outputs=task.outputs),
         options,
         progress,
     )
@@ -158,6 +165,7 @@ def _card(data: _Data, fitted: Fit, options: TrainOptions, name: str) -> Card:
             input_noise=config.input_noise,
         ),
         weights_sha256="",
+        tuning=TuningEntry(noise=options.noise),
         training=TrainingRecord(
             data=data.table.name,
             data_sha256=data.table.sha256,
@@ -179,9 +187,39 @@ def _settings(options: TrainOptions) -> dict[str, int | float | str]:
     return {name: getattr(options, name) for name in names}
 
 
+def _tuned(data: _Data, fitted: Fit, card: Card) -> Card:
+    """The card with the noise or the temperature that fits the validation rows."""
+    rows, task = data.split.validation, TASKS[card.task](data.target, *card.fitted)
+    values = Predictor(card, fitted.network).values(data.x[rows], passes=PASSES, seed=SEED)
+    tuning = task.tuned(values, data.y[rows])
+    return card.model_copy(update={"tuning": TuningEntry(**asdict(tuning))})
+
+
+def _calibrated(data: _Data, fitted: Fit, card: Card) -> Card:
+    """The card with the scores of the calibration rows; without any where they are too few."""
+    rows = data.split.calibration
+    if len(rows) < rows_needed(PredictOptions().coverage):
+        notice = f"{len(rows)} calibration rows are too few: regions promise no coverage"
+        notices = (*card.training.notices, notice)
+        return card.model_copy(
+            update={"training": card.training.model_copy(update={"notices": notices})}
+        )
+    return calibrated(card, fitted.network, data.x[rows], data.y[rows])
+
+
+def calibrated(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> Card:
+    """The card calibrated on encoded rows x [B, D] that nothing else has seen, and targets y."""
+    predictor = Predictor(card.model_copy(update={"calibration": None}), network)
+    predictions = predictor.predict_encoded(x, PredictOptions(passes=PASSES, seed=SEED))
+    task = TASKS[card.task](card.target_of_rows, *card.fitted)
+    calibration = Calibration(PASSES, predictions.estimator, task.scores(predictions.rows, y))
+    return card.model_copy(update={"calibration": calibration_entry(calibration)})
+
+
 def _held_out(data: _Data, predictor: Predictor) -> dict[str, float]:
     """Metrics on the test rows, which nothing else has seen."""
     test = data.split.test
-    options = PredictOptions(passes=TEST_PASSES, seed=TEST_SEED)
+    options = PredictOptions(passes=PASSES, seed=SEED)
     predictions = predictor.predict_encoded(data.x[test], options).rows
-    return TASKS[data.task].metrics(predictions, data.y[test], data.target)
+    task = TASKS[data.task](data.target, *predictor.card.fitted)
+    return task.metrics(predictions, data.y[test])

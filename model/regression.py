@@ -1,17 +1,22 @@
 """Regression, one or several targets: the training loss and the parts of a prediction."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import NormalDist
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from model import conformal
+from model.calibration import Calibration
 from model.table import Target
+from model.tuning import Tuning, tuned_noise
 from model.uncertainty import Estimate, Passes
 
+BETA = 0.5
 Value = float | dict[str, float]  # a number, or one number per target where there are several
 
 
@@ -19,8 +24,9 @@ Value = float | dict[str, float]  # a number, or one number per target where the
 class Interval:
     """`lower` to `upper` holds the target with probability `coverage`, as far as `method` goes.
 
-    `normal`: mean +- z std, the credible interval of the passes. It knows nothing of the noise in
-    the target, so the target itself falls outside more often than `coverage` says.
+    `conformal`: mean +- q total std, q from calibration rows; holds a fresh row's target with that
+    probability at least, whatever the network and the data, as long as rows are exchangeable.
+    `normal`, without calibration rows: mean +- z total std, which promises nothing.
     """
 
     coverage: float
@@ -39,89 +45,192 @@ class RegressionPrediction:
     mean_error: Value  # Monte-Carlo standard errors
     variance_error: Value
     deterministic: Value  # dropout off
+    noise_variance: Value  # aleatoric; 0 where nothing is known of the noise
+    total_variance: Value  # variance + noise_variance
     interval: Interval
     passes: int
     warnings: tuple[str, ...]
     samples: tuple[Value, ...] | None
 
 
+@dataclass(frozen=True)
 class Regression:
-    """The task of predicting numbers; the network's outputs are standardised targets."""
+    """The task of predicting numbers; the network's outputs are standardised targets.
 
-    plain_because: str | None = None
+    With heteroscedastic noise as many more follow: the logarithms of their noise variances.
+    """
 
-    def outputs(self, target: Target) -> int:
-        """One output per target."""
-        return len(target.names)
+    target: Target
+    tuning: Tuning = field(default_factory=Tuning)
+    calibration: Calibration | None = None
+
+    plain_because: ClassVar[str | None] = None
+
+    @property
+    def linear(self) -> int:
+        """The outputs that the reduced estimator is of: one per target."""
+        return len(self.target.names)
+
+    @property
+    def outputs(self) -> int:
+        """One output per target, two with heteroscedastic noise."""
+        return self.linear * (2 if self._heteroscedastic else 1)
+
+    @property
+    def _heteroscedastic(self) -> bool:
+        return self.tuning.noise == "heteroscedastic"
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Mean squared error of outputs [B, O] against standardised targets [B, O]."""
-        return F.mse_loss(outputs, targets)
+        """Mean squared error of outputs [B, O] against standardised targets [B, T].
+
+        With heteroscedastic noise beta-NLL (Seitzer et al. 2022): the normal log-likelihood of
+        every row is weighted by its predicted variance to the power BETA, without a gradient.
+        Unweighted, rows that are fitted badly are called noisy and then fitted no further.
+        """
+        if not self._heteroscedastic:
+            return F.mse_loss(outputs, targets)
+        mean, log_variance = outputs.chunk(2, dim=-1)  # [B, T]
+        variance = log_variance.exp()
+        loss = 0.5 * (log_variance + (targets - mean).square() / variance)
+        return (loss * variance.detach() ** BETA).mean()
 
     def values(self, outputs: Tensor) -> Tensor:
-        """The outputs themselves, still standardised."""
-        return outputs
+        """The standardised targets [..., T], then their noise variances, if there are any."""
+        if not self._heteroscedastic:
+            return outputs
+        mean, log_variance = outputs.chunk(2, dim=-1)
+        return torch.cat([mean, log_variance.exp()], dim=-1)
 
     def relative_error(self, estimate: Estimate) -> Tensor:
         """The largest of all targets, [B]."""
-        return estimate.relative_error.amax(-1)
+        return estimate.relative_error[:, : self.linear].amax(-1)
+
+    def tuned(self, values: np.ndarray, actual: np.ndarray) -> Tuning:
+        """The noise that fits the passes' values [P, B, V] of held-out rows best."""
+        return tuned_noise(self.tuning.noise, values, actual)
+
+    def scores(
+        self, predictions: Sequence[RegressionPrediction], actual: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """|actual - mean| over the total std of calibration rows, sorted, by target."""
+        mean = self._standardised([p.mean for p in predictions])  # [B, T]
+        variance = _array([p.total_variance for p in predictions]) / self._scale**2
+        scores = conformal.regression_scores(actual, mean, np.sqrt(variance))
+        return {
+            name: conformal.sorted_scores(column)
+            for name, column in zip(self.target.names, scores.T, strict=True)
+        }
 
     def summarise(
-        self, passes: Passes, target: Target, coverage: float
+        self,
+        passes: Passes,
+        coverage: float,
+        label_set: str,  # noqa: ARG002  a classifier's
     ) -> Sequence[RegressionPrediction]:
         """One prediction per row; means scale with the target's std, variances with its square."""
-        shift = torch.tensor(target.means, dtype=torch.float64, device=passes.deterministic.device)
-        scale = torch.tensor(target.scales, dtype=torch.float64, device=shift.device)
-        estimate = passes.estimate
-        mean = estimate.mean * scale + shift  # [B, V]
-        variance = estimate.variance * scale.square()
-        std = variance.sqrt()
-        reach = -NormalDist().inv_cdf((1 - coverage) / 2) * std  # finite for coverage next to 1
-        names = target.names
+        estimate, count = passes.estimate, self.linear
+        mean, deterministic = (
+            part[:, :count].cpu().numpy() * self._scale + self._shift
+            for part in (estimate.mean, passes.deterministic)
+        )  # [B, T]
+        variance, variance_error = (
+            part[:, :count].cpu().numpy() * self._scale**2
+            for part in (estimate.variance, estimate.variance_error)
+        )
+        noise = self._noise_variance(estimate)
+        total = variance + noise
+        lower, upper = self._interval(mean, np.sqrt(total), coverage)
         columns = (
             mean,
             variance,
-            std,
-            estimate.mean_error * scale,
-            estimate.variance_error * scale.square(),
-            passes.deterministic * scale + shift,
+            np.sqrt(variance),
+            estimate.mean_error[:, :count].cpu().numpy() * self._scale,
+            variance_error,
+            deterministic,
+            noise,
+            total,
+            lower,
+            upper,
         )
-        numbers = zip(*(_values(column, names) for column in columns), strict=True)
-        bounds = zip(_values(mean - reach, names), _values(mean + reach, names), strict=True)
-        intervals = [Interval(coverage, lower, upper, "normal") for lower, upper in bounds]
-        samples: Sequence[tuple[Value, ...] | None] = [None] * len(mean)
-        if passes.samples is not None:
-            by_row = (row.double() * scale + shift for row in passes.samples)  # [P, V]
-            samples = [tuple(_values(row, names)) for row in by_row]
-        rows = zip(numbers, intervals, passes.counts, passes.warnings, samples, strict=True)
-        return [_prediction(*row) for row in rows]
+        numbers = zip(*(self._values(column) for column in columns), strict=True)
+        method = "normal" if self.calibration is None else "conformal"
+        rows = zip(numbers, passes.counts, passes.warnings, self._samples(passes), strict=True)
+        return [_prediction(coverage, method, *row) for row in rows]
 
     def metrics(
-        self, predictions: Sequence[RegressionPrediction], actual: np.ndarray, target: Target
+        self, predictions: Sequence[RegressionPrediction], actual: np.ndarray
     ) -> dict[str, float]:
         """RMSE and MAE of the mean, and RMSE of the deterministic pass, in the target's unit.
 
-        Several targets are averaged in units of their training std.
+        Several targets are averaged in units of their training std. `actual` is standardised.
         """
-        scales = np.asarray(target.scales if len(target.names) > 1 else [1.0])
-        truth = actual * target.scales + np.asarray(target.means)  # [B, V]
-        error = (_array([p.mean for p in predictions]) - truth) / scales
-        off = (_array([p.deterministic for p in predictions]) - truth) / scales
+        unit = self._scale if self.linear == 1 else np.ones(1)
+        error = (self._standardised([p.mean for p in predictions]) - actual) * unit
+        off = (self._standardised([p.deterministic for p in predictions]) - actual) * unit
         return {
             "rmse": float(np.sqrt(np.mean(error**2))),
             "mae": float(np.mean(np.abs(error))),
             "deterministic_rmse": float(np.sqrt(np.mean(off**2))),
         }
 
+    @property
+    def _shift(self) -> np.ndarray:
+        return np.array(self.target.means)
+
+    @property
+    def _scale(self) -> np.ndarray:
+        return np.array(self.target.scales)
+
+    def _noise_variance(self, estimate: Estimate) -> np.ndarray:
+        """The noise variance [B, T] in the unit squared; 0 where nothing is known of it."""
+        shape = (len(estimate.mean), self.linear)
+        if not self.tuning.noise_scales:
+            return np.zeros(shape)
+        noise = np.array(self.tuning.noise_scales) * self._scale**2
+        if self._heteroscedastic:
+            return np.asarray(noise * estimate.mean[:, self.linear :].cpu().numpy())
+        return np.broadcast_to(noise, shape)
+
+    def _interval(
+        self, mean: np.ndarray, std: np.ndarray, coverage: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper bounds [B, T], from the total std; raises CalibrationError."""
+        if self.calibration is None:
+            reach = -NormalDist().inv_cdf((1 - coverage) / 2)  # finite for coverage next to 1
+            return conformal.interval(mean, reach, std)
+        reaches = [self.calibration.quantile(name, coverage) for name in self.target.names]
+        return conformal.interval(mean, np.array(reaches), std)
+
+    def _samples(self, passes: Passes) -> Sequence[tuple[Value, ...] | None]:
+        if passes.samples is None:
+            return [None] * len(passes.counts)
+        return [
+            tuple(self._values(row[:, : self.linear].cpu().numpy() * self._scale + self._shift))
+            for row in passes.samples  # [P, V]
+        ]
+
+    def _values(self, column: np.ndarray) -> list[Value]:
+        """The rows of [B, T] as numbers, or as objects keyed by target where there are several."""
+        if self.linear == 1:
+            numbers: list[Value] = column[:, 0].tolist()
+            return numbers
+        return [dict(zip(self.target.names, row, strict=True)) for row in column.tolist()]
+
+    def _standardised(self, values: Sequence[Value]) -> np.ndarray:
+        """[B, T] of numbers in the target's unit."""
+        return np.asarray((_array(values) - self._shift) / self._scale)
+
 
 def _prediction(
+    coverage: float,
+    method: str,
     numbers: tuple[Value, ...],
-    interval: Interval,
     passes: int,
     warnings: tuple[str, ...],
     samples: tuple[Value, ...] | None,
 ) -> RegressionPrediction:
-    mean, variance, std, mean_error, variance_error, deterministic = numbers
+    mean, variance, std, mean_error, variance_error, deterministic, *totals, lower, upper = numbers
+    noise, total = totals
     return RegressionPrediction(
         mean=mean,
         variance=variance,
@@ -129,21 +238,15 @@ def _prediction(
         mean_error=mean_error,
         variance_error=variance_error,
         deterministic=deterministic,
-        interval=interval,
+        noise_variance=noise,
+        total_variance=total,
+        interval=Interval(coverage, lower, upper, method),
         passes=passes,
         warnings=warnings,
         samples=samples,
     )
 
 
-def _values(column: Tensor, names: tuple[str, ...]) -> list[Value]:
-    """The rows of [B, V] as numbers, or as objects keyed by target where there are several."""
-    if len(names) == 1:
-        numbers: list[Value] = column[:, 0].tolist()
-        return numbers
-    return [dict(zip(names, row, strict=True)) for row in column.tolist()]
-
-
 def _array(values: Sequence[Value]) -> np.ndarray:
-    """The inverse of `_values`, [B, V]."""
+    """Numbers, or objects of one number per target, as [B, T]."""
     return np.array([list(v.values()) if isinstance(v, dict) else [v] for v in values])

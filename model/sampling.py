@@ -18,7 +18,8 @@ from torch import Tensor
 from model.network import LEVELS, MLP, MLPConfig, Noise
 from model.thinning import outputs
 
-CHUNK_BYTES = 1 << 22  # of the widest activation: a chunk of passes stays in a core's cache
+CHUNK_BYTES = 1 << 20  # of the widest activation: a chunk of passes stays in a core's cache
+CHUNK_PASSES = 8  # at least: many wide rows fill a chunk by themselves
 
 _WORD = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15
@@ -64,7 +65,7 @@ def run(
 def chunk_passes(config: MLPConfig, rows: int) -> int:
     """Number of passes over `rows` rows whose widest activation fills the chunk."""
     widest = max(*config.site_widths, config.outputs)
-    return max(1, CHUNK_BYTES // (4 * widest * max(rows, 1)))
+    return max(CHUNK_PASSES, CHUNK_BYTES // (4 * widest * max(rows, 1)))
 
 
 def chunks(passes: range, size: int) -> Iterator[range]:

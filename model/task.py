@@ -1,14 +1,17 @@
 """What differs between regression and classification: the one polymorphism of this package."""
 
-from collections.abc import Sequence
-from typing import Any, Literal, Protocol, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 import numpy as np
 from torch import Tensor
 
+from model.calibration import Calibration
 from model.classification import Classification, ClassificationPrediction
+from model.options import LabelSetMethod
 from model.regression import Regression, RegressionPrediction
 from model.table import Target
+from model.tuning import Tuning
 from model.uncertainty import Estimate, Passes
 
 TaskName = Literal["regression", "binary", "multiclass"]
@@ -17,13 +20,19 @@ P = TypeVar("P", RegressionPrediction, ClassificationPrediction)
 
 
 class Task(Protocol[P]):
-    """The verbs that a task answers; it holds no state, what it needs to know is the target."""
+    """The verbs that a task answers; what it knows is its target and what held-out rows fitted."""
 
-    plain_because: str | None
+    plain_because: ClassVar[str | None]
     """Why the reduced estimator does not apply; None where it does."""
 
-    def outputs(self, target: Target) -> int:
+    @property
+    def outputs(self) -> int:
         """Number of network outputs O."""
+        ...
+
+    @property
+    def linear(self) -> int:
+        """How many of them, the first, are values themselves and take the reduced estimator."""
         ...
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -38,19 +47,25 @@ class Task(Protocol[P]):
         """Relative standard error [B] of the std that matters, which `tolerance` bounds."""
         ...
 
-    def summarise(self, passes: Passes, target: Target, coverage: float) -> Sequence[P]:
-        """One prediction per row, in the target's own units."""
+    def tuned(self, values: np.ndarray, actual: np.ndarray) -> Tuning:
+        """What the passes' values [P, B, V] of validation rows fit."""
         ...
 
-    def metrics(
-        self, predictions: Sequence[P], actual: np.ndarray, target: Target
-    ) -> dict[str, float]:
+    def scores(self, predictions: Sequence[P], actual: np.ndarray) -> dict[str, np.ndarray]:
+        """The sorted conformal scores of calibration rows, by name."""
+        ...
+
+    def summarise(self, passes: Passes, coverage: float, label_set: LabelSetMethod) -> Sequence[P]:
+        """One prediction per row, in the target's own units; raises CalibrationError."""
+        ...
+
+    def metrics(self, predictions: Sequence[P], actual: np.ndarray) -> dict[str, float]:
         """Held-out metrics against the actual targets, encoded as `encode_target` does."""
         ...
 
 
-TASKS: dict[TaskName, Task[Any]] = {
-    "regression": Regression(),
-    "binary": Classification(),
-    "multiclass": Classification(),
+TASKS: dict[TaskName, Callable[[Target, Tuning, Calibration | None], Task[Any]]] = {
+    "regression": Regression,
+    "binary": Classification,
+    "multiclass": Classification,
 }

@@ -18,6 +18,7 @@ from model.errors import DataError, Detail, InputError
 from model.network import MLP, ActivationName, MLPConfig
 from model.sampling import draw_noise
 from model.task import Task
+from model.tuning import NoiseKind
 
 CLIP_NORM = 1.0  # of the gradient: one bad mini-batch does not throw the weights far
 
@@ -25,6 +26,9 @@ CLIP_NORM = 1.0  # of the gradient: one bad mini-batch does not throw the weight
 @dataclass(frozen=True, slots=True)
 class TrainOptions:
     """How to train. `dropout`: one rate for all hidden layers, or one per hidden layer.
+
+    `noise`, of a regression: homoscedastic, the same for every row; heteroscedastic, a variance for
+    every row that the network learns as well.
 
     `patience`: epochs without a better validation loss before training stops. `learning_rate` falls
     to zero along a half cosine over `epochs`. Raises InputError naming the option.
@@ -35,6 +39,7 @@ class TrainOptions:
     input_dropout: float = 0.0
     input_noise: float = 0.0
     activation: ActivationName = "relu"
+    noise: NoiseKind = "homoscedastic"
     epochs: int = 400
     patience: int = 60
     batch: int = 64

@@ -58,11 +58,3 @@ def entropy(probabilities: Tensor) -> Tensor:
     """Shannon entropy in nats over the last axis, [..., K] -> [...]; 0 log 0 is 0."""
     surprise: Tensor = torch.special.entr(probabilities)
     return surprise.sum(-1)
-
-
-def mutual_information(predictive: Tensor, expected: Tensor) -> Tensor:
-    """Predictive minus expected entropy in nats: how much the passes disagree (BALD).
-
-    Houlsby et al. 2011. Where the passes agree, rounding may push it below 0: it is clipped there.
-    """
-    return (predictive - expected).clamp_min(0)

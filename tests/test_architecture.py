@@ -21,11 +21,12 @@ MODULES = {
 # A module of `model` may import those on the lines above its own, and no other.
 ORDER = (
     ("errors", "pretrained", "scores", "charts", "stylesheet"),
-    ("table", "network", "outcome"),
-    ("examples", "preparation", "uncertainty", "smoothing", "thinning"),
+    ("table", "network", "options", "outcome"),
     ("abstention", "agreement", "conformal", "similarity"),
+    ("calibration", "tuning"),
+    ("examples", "preparation", "uncertainty", "smoothing", "thinning"),
     ("reading", "regression", "classification", "reduced"),
-    ("task", "sampling", "moments", "card", "options"),
+    ("task", "sampling", "moments", "card"),
     ("artifact", "estimation"),
     ("predictor", "training"),
     ("recipe", "evaluation", "figures"),

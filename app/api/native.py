@@ -69,7 +69,7 @@ def describe(document: dict[str, Any], service: Service, settings: Settings) -> 
     requests, answers = {}, {}
     for name, example in service.examples.items():
         requests[name] = {"value": {"rows": [example.row], "seed": WARM_UP.seed}}
-        answers[name] = {"value": orjson.loads(encode(example.answer, samples=False))}
+        answers[name] = {"value": orjson.loads(encode(example.answer))}
     for path, names in (("/predict", [service.default]), ("/models/{name}/predict", answers)):
         operation = document["paths"][path]["post"]
         body = operation["requestBody"]["content"]["application/json"]
@@ -79,7 +79,7 @@ def describe(document: dict[str, Any], service: Service, settings: Settings) -> 
     return document
 
 
-def encode(answer: Answer, *, samples: bool) -> bytes:
+def encode(answer: Answer) -> bytes:
     """The answer as JSON; raises OutputNotFinite, for JSON has no word for NaN."""
     predictions = answer.predictions
     note = {} if predictions.note is None else {"note": predictions.note}
@@ -93,7 +93,7 @@ def encode(answer: Answer, *, samples: bool) -> bytes:
             "estimator": predictions.estimator,
             **note,
             "masks": predictions.masks,
-            "predictions": _public(predictions.rows, samples=samples),
+            "predictions": _public(predictions.rows),
         }
     )
     # Nothing in an answer is None, so a null can only be a number that is not finite, or four
@@ -170,7 +170,7 @@ async def _predict(request: Request, service: Service, name: str | None, limit_b
         )
     except RecursionError as error:  # from quoting a value that is nested a thousand deep
         raise NotJson("the body is nested too deeply") from error
-    return encode(answer, samples=options.samples)
+    return encode(answer)
 
 
 def _checked(document: Any) -> PredictRequest:
@@ -208,9 +208,9 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:80]}..."
 
 
-def _public(rows: Sequence[Prediction], *, samples: bool) -> list[dict[str, Any]]:
-    """The predictions as objects, `samples` among their keys only where asked for."""
-    names = [field.name for field in fields(rows[0]) if samples or field.name != "samples"]
+def _public(rows: Sequence[Prediction]) -> list[dict[str, Any]]:
+    """The predictions as objects, without the fields that this model or request leaves empty."""
+    names = [field.name for field in fields(rows[0]) if getattr(rows[0], field.name) is not None]
     values = attrgetter(*names)
     return [dict(zip(names, values(row), strict=True)) for row in rows]
 

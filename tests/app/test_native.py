@@ -129,7 +129,7 @@ def test_an_output_that_is_not_finite_is_an_error_and_never_null(
         {"samples": ({"price": math.nan, "rent": 1.0},)},
     ):
         with pytest.raises(OutputNotFinite, match=r"^rows\.1: "):
-            encode(spoiled(**change), samples=True)
+            encode(spoiled(**change))
 
 
 def test_a_class_that_is_called_null_is_no_fault(artifacts: dict[str, Path]) -> None:
@@ -137,5 +137,5 @@ def test_a_class_that_is_called_null_is_no_fault(artifacts: dict[str, Path]) -> 
     answer = predictor.predict([HOUSE], model.PredictOptions(seed=1))
     [row] = answer.rows
     named = replace(answer, rows=(replace(row, label="null"),))  # type: ignore[call-arg]
-    content = orjson.loads(encode(Answer(predictor.card, named), samples=False))
+    content = orjson.loads(encode(Answer(predictor.card, named)))
     assert content["predictions"][0]["label"] == "null"

@@ -10,9 +10,9 @@ Every way gives mean and variance over N stochastic passes of B rows:
   reduced/row: fresh masks for every row. `exact` stands where a network needs no pass at all.
 
 The floor is the products of the layers behind the first mask, at the rate of a large sgemm, and one
-write of every pass's output. The ways of a case take turns, so that all see the same machine; each
-takes as many passes a turn as `--seconds` allow, and its figure is the median per pass. One thread
-is timed by its own CPU clock, several by the wall clock.
+write of every pass's output. The ways of a case take turns, so that all see the same machine, and
+the median per pass counts. The naive ways are timed on as many passes as `--seconds` a turn allow.
+One thread is timed by its own CPU clock, several by the wall clock.
 """
 
 import argparse
@@ -44,6 +44,8 @@ NETS = {
 SMALL = 100  # widest layer of a small net; only there are fresh masks for every row timed
 NAIVE_BYTES = 1 << 28  # of the widest activation of the batched ways: more passes go in pieces
 SQUARE, SQUARES = 1024, 2  # the large sgemm
+NAIVE = ("loop", "batched", "vmap")  # may be timed on fewer passes: they have no fixed cost
+ENOUGH = 4.0  # seconds of a way's turns, after which it takes no more
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,10 @@ class Target:
     loop: float | None = None  # over the loop
     best: float | None = None  # over the best of batched and vmap
     floor: float | None = None  # of the floor
+
+    def applies(self, net: str, rows: int, passes: int) -> bool:
+        """Whether it is set for this case."""
+        return net.startswith(self.nets) and rows == self.rows and self.passes in (None, passes)
 
 
 TARGETS = (
@@ -88,9 +94,7 @@ class Result:
     def verdicts(self, ours: str) -> Iterator[tuple[str, float, float]]:
         """Name, target and measured ratio of the targets that are set for this case."""
         for target in TARGETS:
-            if (self.net.startswith(target.nets), target.rows) != (True, self.rows) or (
-                target.passes not in (None, self.passes)
-            ):
+            if not target.applies(self.net, self.rows, self.passes):
                 continue
             if target.loop:
                 yield "over the loop", target.loop, self.ratio(ours, "loop")
@@ -192,16 +196,10 @@ def measure(result: Result, rounds: int, seconds: float) -> Result:
     }
     clock = stopwatch(result.threads)
     result.timed = {
-        name: result.passes
-        if name in ("exact", "sgemm", "write")
-        else affordable(way, result.passes, seconds, clock)
+        name: affordable(way, result.passes, seconds, clock) if name in NAIVE else result.passes
         for name, way in ways.items()
     }
-    found: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(rounds):
-        for name, way in ways.items():
-            found[name].append(timed(way, result.timed[name], clock, repeats=name != "sgemm"))
-    median = {name: statistics.median(values) for name, values in found.items()}
+    median = take_turns(ways, result.timed, rounds, clock)
     per_mac = median.pop("sgemm") * result.passes / (SQUARES * SQUARE**3)
     median["floor"] = stochastic_macs(config) * result.rows * per_mac + median.pop("write")
     result.seconds = median
@@ -213,15 +211,27 @@ def affordable(way: Way, passes: int, seconds: float, clock: Callable[[], float]
     tried = min(4, passes)
     while True:
         way(tried)
-        per_pass = timed(way, tried, clock, repeats=False)
+        per_pass = timed(way, tried, clock, least=0)
         if tried == passes or per_pass * tried * 4 > seconds:
             return max(2, min(passes, int(seconds / per_pass)))
         tried = min(tried * 4, passes)
 
 
-def timed(way: Way, passes: int, clock: Callable[[], float], *, repeats: bool) -> float:
-    """Seconds per pass; a short way is repeated until the clock can tell."""
-    runs, least, start = 0, 0.01 if repeats else 0.0, clock()
+def take_turns(
+    ways: dict[str, Way], passes: dict[str, int], rounds: int, clock: Callable[[], float]
+) -> dict[str, float]:
+    """The median seconds per pass of every way over so many rounds."""
+    found: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, way in ways.items():
+            if sum(found[name]) * passes[name] < ENOUGH:
+                found[name].append(timed(way, passes[name], clock))
+    return {name: statistics.median(values) for name, values in found.items()}
+
+
+def timed(way: Way, passes: int, clock: Callable[[], float], least: float = 0.01) -> float:
+    """Seconds per pass; a way that takes less than `least` is repeated, so the clock can tell."""
+    runs, start = 0, clock()
     while True:
         way(passes)
         runs += 1

@@ -11,12 +11,14 @@ from torch import Tensor
 
 from model.estimation import Batch, PlainSampler, sample
 from model.network import MLP, MLPConfig, Noise
+from model.regression import Regression
 from model.sampling import draw_noise
-from model.task import TASKS
+from model.table import Target
 from model.training import Rows, TrainOptions, fit, initialised
 from model.uncertainty import Estimate
 
 BAND = 3.9
+REGRESSION = Regression(Target(("y",), (), (0.0,), (1.0,), (None,)))
 
 
 def network(
@@ -106,7 +108,7 @@ def test_with_dropout_no_output_leans_on_one_unit() -> None:
         optimizer = torch.optim.SGD(net.parameters(), lr=0.05)
         for step in range(1_000):
             noise = draw_noise(net.config, 1, range(step, step + 1), torch.arange(len(x)))
-            loss = TASKS["regression"].loss(net(rows.x, noise).reshape(-1, 1), rows.y)
+            loss = REGRESSION.loss(net(rows.x, noise).reshape(-1, 1), rows.y)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -190,9 +192,7 @@ def test_training_survives_passes_that_drop_a_whole_layer() -> None:
     assert first is not None
     assert (first == 0).all(-1).any()  # it does happen
     losses: list[float] = []
-    fitted = fit(
-        TASKS["regression"], rows, rows, config, options, lambda e: losses.append(e.training_loss)
-    )
+    fitted = fit(REGRESSION, rows, rows, config, options, lambda e: losses.append(e.training_loss))
     assert all(map(math.isfinite, losses))
     assert all(weight.isfinite().all() for weight in fitted.network.parameters())
 
@@ -224,8 +224,8 @@ def test_dropout_narrows_the_gap_between_training_and_test_loss() -> None:
             hidden=(100, 100), dropout=(rate,), epochs=150, patience=150, weight_decay=0.0
         )
         # validated on its own training rows: nothing but dropout stands against overfitting
-        net = fit(TASKS["regression"], small, small, options.config(10, 1), options).network
-        loss = TASKS["regression"].loss
+        net = fit(REGRESSION, small, small, options.config(10, 1), options).network
+        loss = REGRESSION.loss
         test_losses[rate] = loss(net(test.x), test.y).item()
         gaps[rate] = test_losses[rate] - loss(net(small.x), small.y).item()
     assert gaps[0.5] < 0.8 * gaps[0.0]

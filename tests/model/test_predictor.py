@@ -262,14 +262,14 @@ def test_a_model_without_dropout_says_so_and_its_variance_is_exactly_zero(
         for masks in get_args(MaskScope):
             many = HOUSES * 50
             for row in regressions(predictor, many, passes=37, estimator=estimator, masks=masks):
-                assert row.warnings == ("no_dropout",)
+                assert "no_dropout" in row.warnings
                 assert row.variance == row.std == row.mean_error == row.variance_error == 0
                 assert row.mean == pytest.approx(row.deterministic, rel=1e-6)
 
 
 def test_a_value_outside_the_training_range_is_named(artifact: Path) -> None:
     rows = [HOUSE, {**HOUSE, "area": 1e4}, {**HOUSE, "area": -5, "rooms": 99}]
-    found = [row.warnings for row in load(artifact).predict(rows, PredictOptions(passes=2)).rows]
+    found = [row.warnings for row in load(artifact).predict(rows, PredictOptions(passes=100)).rows]
     assert found == [
         (),
         ("outside_training_range:area",),

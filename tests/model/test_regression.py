@@ -1,5 +1,6 @@
 """What a regression makes of the passes: the target's unit, and nothing lost on the way."""
 
+import math
 from statistics import NormalDist
 
 import numpy as np
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from model.regression import Regression, RegressionPrediction
 from model.table import Target
+from model.tuning import Tuning
 from model.uncertainty import Estimate, Passes
 
 ONE = Target(("price",), (), (100.0,), (20.0,), ("EUR",))
@@ -39,7 +41,7 @@ def predictions(
     target: Target, coverage: float = 0.9, **options: bool
 ) -> list[RegressionPrediction]:
     given = passes(len(target.names), **options)
-    return list(Regression().summarise(given, target, coverage))
+    return list(Regression(target).summarise(given, coverage, "lac"))
 
 
 def test_every_number_is_in_the_targets_unit() -> None:
@@ -90,18 +92,18 @@ def test_more_coverage_is_a_wider_interval_around_the_same_middle() -> None:
 
 def test_the_loss_is_the_mean_squared_error_of_all_targets() -> None:
     outputs, actual = torch.tensor([[1.0, 2.0], [0.0, 0.0]]), torch.tensor([[0.0, 2.0], [0.0, 3.0]])
-    assert Regression().loss(outputs, actual).item() == pytest.approx((1 + 0 + 0 + 9) / 4)
+    assert Regression(TWO).loss(outputs, actual).item() == pytest.approx((1 + 0 + 0 + 9) / 4)
 
 
 def test_there_is_one_output_per_target_and_it_is_a_value_as_it_is() -> None:
-    assert Regression().outputs(TWO) == 2
+    assert Regression(TWO).outputs == 2
     outputs = torch.randn(3, 2, 2)
-    assert torch.equal(Regression().values(outputs), outputs)
+    assert torch.equal(Regression(TWO).values(outputs), outputs)
 
 
 def test_metrics_of_one_target_are_in_its_unit() -> None:
     actual = np.array([[0.0], [0.0]])  # standardised: 100 twice; the means are 120 and 80
-    metrics = Regression().metrics(predictions(ONE), actual, ONE)
+    metrics = Regression(ONE).metrics(predictions(ONE), actual)
     assert metrics["rmse"] == pytest.approx(20)
     assert metrics["mae"] == pytest.approx(20)
     assert metrics["deterministic_rmse"] == pytest.approx(np.sqrt((30**2 + 10**2) / 2))
@@ -109,6 +111,37 @@ def test_metrics_of_one_target_are_in_its_unit() -> None:
 
 def test_metrics_of_several_targets_are_in_training_stds() -> None:
     actual = np.array([[0.0, 2.0], [-1.0, 0.0]])
-    metrics = Regression().metrics(predictions(TWO), actual, TWO)
+    metrics = Regression(TWO).metrics(predictions(TWO), actual)
     assert metrics["rmse"] == pytest.approx(0.5)  # one of four is off, by one std
     assert metrics["mae"] == pytest.approx(0.25)
+
+
+NOISY = Regression(
+    ONE, Tuning(noise="heteroscedastic", noise_scales=(2.0,)), calibration=None
+)  # two outputs: the price, and the logarithm of its noise variance
+
+
+def test_a_heteroscedastic_network_has_a_noise_variance_for_every_row() -> None:
+    assert (NOISY.outputs, NOISY.linear) == (2, 1)
+    values = NOISY.values(torch.tensor([[0.5, math.log(3.0)]]))
+    assert values.tolist()[0] == pytest.approx([0.5, 3.0])
+    estimate = Estimate(*(torch.tensor([[1.0, 3.0]], dtype=torch.float64) for _ in range(4)))
+    (row,) = NOISY.summarise(
+        Passes(estimate, estimate.mean, [9], settled=False, warnings=[()]), 0.9, "lac"
+    )
+    assert row.noise_variance == pytest.approx(2.0 * 3.0 * 20**2)
+    assert row.total_variance == row.variance + row.noise_variance
+
+
+def test_beta_nll_is_least_at_the_true_noise() -> None:
+    generator = torch.Generator().manual_seed(0)
+    y = 0.5 + 1.5 * torch.randn(20_000, 1, generator=generator)
+
+    def gradient(log_variance: float) -> float:
+        outputs = torch.tensor([[0.5, log_variance]]).repeat(len(y), 1).requires_grad_()
+        NOISY.loss(outputs, y).backward()
+        assert outputs.grad is not None
+        return float(outputs.grad[:, 1].sum())
+
+    true = 2 * math.log(1.5)
+    assert gradient(true - 0.1) < 0 < gradient(true + 0.1)

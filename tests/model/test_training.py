@@ -7,14 +7,17 @@ import numpy as np
 import pytest
 import torch
 
+from model.classification import Classification
 from model.errors import DataError, InputError
 from model.network import MLP
+from model.regression import Regression
 from model.sampling import draw_noise
-from model.task import TASKS
+from model.table import Target
 from model.training import Epoch, Fit, Rows, TrainOptions, fit, initialised
 
 OPTIONS = TrainOptions(hidden=(16,), dropout=(0.2,), epochs=25, patience=25, batch=16)
-REGRESSION, CLASSIFICATION = TASKS["regression"], TASKS["multiclass"]
+REGRESSION = Regression(Target(("y",), (), (0.0,), (1.0,), (None,)))
+CLASSIFICATION = Classification(Target(("y",), ("a", "b", "c"), (), (), (None,)))
 
 
 def rows(count: int, seed: int, noise: float = 0.1) -> Rows:

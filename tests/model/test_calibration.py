@@ -1,0 +1,96 @@
+"""Regions of a trained model hold fresh rows as often as they say, whatever the noise."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model import CalibrationError, PredictOptions, Predictor, TrainOptions, load, train
+from model.table import Table
+
+FAST = TrainOptions(hidden=(24, 24), epochs=40, patience=40, batch=64)
+COVERAGES = (0.5, 0.8, 0.9)
+
+
+def noisy(rows: int, seed: int) -> dict[str, np.ndarray]:
+    """A curve whose noise grows with x."""
+    random = np.random.default_rng(seed)
+    x, z = random.uniform(-2, 2, rows), random.normal(size=rows)
+    noise = random.normal(size=rows) * np.exp(0.7 * x)
+    return {"x": x, "z": z, "y": np.sin(2 * x) + 0.3 * z + noise}
+
+
+@pytest.fixture(scope="module", params=["homoscedastic", "heteroscedastic"])
+def predictor(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Predictor:
+    folder = tmp_path_factory.mktemp("noisy") / request.param
+    options = TrainOptions(hidden=(24, 24), epochs=40, patience=40, noise=request.param)
+    train(Table("noisy", noisy(1_500, 0), "0" * 64), "y", folder, options=options)
+    return load(folder)
+
+
+def rows_of(columns: dict[str, np.ndarray]) -> list[list[float]]:
+    return np.stack([columns["x"], columns["z"]], axis=1).tolist()
+
+
+@pytest.mark.parametrize("coverage", COVERAGES)
+def test_intervals_hold_fresh_targets_as_often_as_they_say(
+    predictor: Predictor, coverage: float
+) -> None:
+    fresh = noisy(4_000, 1)
+    options = PredictOptions(coverage=coverage, seed=0)
+    inside = [
+        row.interval.lower <= y <= row.interval.upper  # type: ignore[union-attr, operator]
+        for row, y in zip(predictor.predict(rows_of(fresh), options).rows, fresh["y"], strict=True)
+    ]
+    assert predictor.card.calibration is not None
+    n = predictor.card.calibration.rows
+    # coverage given the calibration rows is beta distributed around the nominal one
+    std = math.sqrt(coverage * (1 - coverage) * (1 / (n + 2) + 1 / len(inside)))
+    assert abs(np.mean(inside) - coverage) < 3.5 * std
+
+
+def test_total_variance_is_the_sum_of_its_parts(predictor: Predictor) -> None:
+    for row in predictor.predict(rows_of(noisy(50, 2))).rows:
+        assert row.total_variance == row.variance + row.noise_variance  # type: ignore[union-attr]
+
+
+def test_heteroscedastic_noise_grows_where_the_data_says_so(predictor: Predictor) -> None:
+    quiet, loud = predictor.predict([[-1.5, 0.0], [1.5, 0.0]]).rows
+    ratio = loud.noise_variance / quiet.noise_variance  # type: ignore[union-attr, operator]
+    if predictor.card.tuning.noise == "homoscedastic":
+        assert ratio == 1
+    else:
+        assert ratio > 8  # exp(0.7 * 3)^2 = 67
+
+
+def test_more_coverage_makes_a_wider_interval(predictor: Predictor) -> None:
+    widths = []
+    for coverage in COVERAGES:
+        (row,) = predictor.predict([[0.3, 0.1]], PredictOptions(coverage=coverage, seed=1)).rows
+        widths.append(row.interval.upper - row.interval.lower)  # type: ignore[union-attr, operator]
+    assert widths == sorted(widths)
+
+
+def test_a_coverage_that_the_rows_cannot_promise_names_the_number_needed(
+    predictor: Predictor,
+) -> None:
+    with pytest.raises(CalibrationError, match="needs 9999 calibration rows"):
+        predictor.predict([[0.0, 0.0]], PredictOptions(coverage=0.9999))
+
+
+def test_other_passes_than_those_of_the_calibration_are_pointed_out(predictor: Predictor) -> None:
+    (row,) = predictor.predict([[0.0, 0.0]], PredictOptions(passes=50)).rows
+    assert row.warnings == ("calibrated_with:reduced:100",)
+
+
+def test_too_few_rows_are_left_uncalibrated_and_say_so(tmp_path: Path) -> None:
+    table = Table("few", noisy(40, 0), "0" * 64)
+    card = train(table, "y", tmp_path / "few", options=FAST)
+    assert card.calibration is None
+    assert any("too few" in notice for notice in card.training.notices)
+    (row,) = load(tmp_path / "few").predict([[0.0, 0.0]]).rows
+    assert row.warnings == ("no_calibration",)
+    assert row.interval.method == "normal"  # type: ignore[union-attr]
