@@ -19,7 +19,7 @@ from model.options import Estimator, LabelSetMethod, MaskScope, PredictOptions
 from model.predictor import Predictions, Predictor, load, use_threads
 from model.pretrained import shipped
 from model.reading import read_table
-from model.recipe import train
+from model.recipe import calibrate, train
 from model.regression import Interval, RegressionPrediction
 from model.report import report_page, report_text
 from model.table import Table
@@ -51,6 +51,7 @@ __all__ = [
     "Table",
     "TaskName",
     "TrainOptions",
+    "calibrate",
     "evaluate",
     "load",
     "read_table",

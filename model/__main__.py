@@ -15,7 +15,9 @@ from model import (
     ModelError,
     NoiseKind,
     PredictOptions,
+    Table,
     TrainOptions,
+    calibrate,
     evaluate,
     load,
     read_table,
@@ -35,6 +37,7 @@ _EVALUATE_EXAMPLES = """examples:
   python -m model evaluate houses sold-since.parquet --report houses.html
   python -m model evaluate diabetes example:diabetes --passes 1000 --json
 """
+_CALIBRATE_EXAMPLES = "examples:\n  python -m model calibrate houses sold-in-may.csv\n"
 _SHOW_EXAMPLES = "examples:\n  python -m model show houses\n"
 
 
@@ -57,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_train(commands)
     _add_evaluate(commands)
+    _add_calibrate(commands)
     _add_show(commands)
     return parser
 
@@ -151,6 +155,16 @@ def _add_evaluate(commands: Any) -> None:
     add("--drop", type=_names, default=(), metavar="COL", help="columns to leave unread: a,b")
 
 
+def _add_calibrate(commands: Any) -> None:
+    summary = "calibrate a model on new rows, without training it again"
+    parser = _command(commands, "calibrate", _calibrate, summary, _CALIBRATE_EXAMPLES)
+    add = parser.add_argument
+    add("folder", metavar="DIR", type=Path)
+    add("data", metavar="DATA", help="rows with the target, none of which trained the model")
+    add("--out", type=Path, metavar="DIR", help="artifact folder to write (default: the same)")
+    add("--drop", type=_names, default=(), metavar="COL", help="columns to leave unread: a,b")
+
+
 def _add_show(commands: Any) -> None:
     parser = _command(commands, "show", _show, "print a model's card in words", _SHOW_EXAMPLES)
     parser.add_argument("folder", metavar="DIR", type=Path)
@@ -205,14 +219,24 @@ def _train(arguments: argparse.Namespace) -> None:
     print(f"\nsaved to {arguments.out}; serve it: python -m app --model {arguments.out}")
 
 
+def _calibrate(arguments: argparse.Namespace) -> None:
+    table = _table_for(load(arguments.folder).card, arguments)
+    card = calibrate(arguments.folder, table, out=arguments.out)
+    print(describe(card))
+
+
+def _table_for(card: Card, arguments: argparse.Namespace) -> Table:
+    """The table that was named, its columns read as the model's features are."""
+    texts = [entry.name for entry in card.features if entry.kind == "categorical"]
+    return read_table(arguments.data, categorical=texts, drop=arguments.drop)
+
+
 def _evaluate(arguments: argparse.Namespace) -> None:
     options = PredictOptions(
         passes=arguments.passes, seed=arguments.seed, coverage=arguments.coverage
     )
     predictor = load(arguments.folder)
-    texts = [entry.name for entry in predictor.card.features if entry.kind == "categorical"]
-    table = read_table(arguments.data, categorical=texts, drop=arguments.drop)
-    evaluation = evaluate(predictor, table, options)
+    evaluation = evaluate(predictor, _table_for(predictor.card, arguments), options)
     if arguments.report:
         _write(arguments.report, report_page(evaluation))
     if arguments.json:
@@ -247,6 +271,8 @@ def describe(card: Card) -> str:
         "  rows       " + ", ".join(f"{part} {count}" for part, count in record.rows.items()),
         "  held out   " + ", ".join(f"{name} {value:.4g}" for name, value in card.metrics.items()),
     ]
+    if card.calibration:
+        lines.append(f"  calibrated on {card.calibration.rows} rows of {card.calibration.data}")
     if card.target.classes:
         lines.insert(2, f"  classes    {', '.join(card.target.classes)}")
     lines += [f"  note       {notice}" for notice in record.notices]

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from model.calibration import Calibration
 from model.network import ActivationName, MLPConfig
 from model.options import Estimator
-from model.table import CategoricalFeature, Feature, NumericFeature, Schema, Target
+from model.table import CategoricalFeature, Feature, NumericFeature, Schema, Table, Target
 from model.tuning import NoiseKind, Tuning
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"  # safe in a URL and in a file name
@@ -115,8 +115,10 @@ class TuningEntry(_Part):
 
 
 class CalibrationEntry(_Part):
-    """Sorted conformal scores by name, and the passes and estimator they were made with."""
+    """Sorted conformal scores by name, the rows, the passes and the estimator behind them."""
 
+    data: str
+    data_sha256: str
     passes: Annotated[int, Field(ge=2)]
     estimator: Estimator
     rows: Annotated[int, Field(ge=1)]
@@ -224,12 +226,17 @@ def target_entry(target: Target) -> TargetEntry:
     )
 
 
-def calibration_entry(calibration: Calibration) -> CalibrationEntry:
-    """The card's entry of a calibration."""
+def calibration_entry(calibration: Calibration, data: Table) -> CalibrationEntry:
+    """The card's entry of a calibration on rows of a table."""
     scores = {name: tuple(values.tolist()) for name, values in calibration.scores.items()}
     rows = len(next(iter(scores.values())))
     return CalibrationEntry(
-        passes=calibration.passes, estimator=calibration.estimator, rows=rows, scores=scores
+        data=data.name,
+        data_sha256=data.sha256,
+        passes=calibration.passes,
+        estimator=calibration.estimator,
+        rows=rows,
+        scores=scores,
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from model.artifact import check_destination, save
+from model.artifact import check_destination, read, save
 from model.calibration import Calibration
 from model.card import (
     NAME_PATTERN,
@@ -22,7 +22,7 @@ from model.card import (
     target_entry,
 )
 from model.conformal import rows_needed
-from model.errors import DataError, Detail, InputError
+from model.errors import CalibrationError, DataError, Detail, InputError
 from model.network import MLP
 from model.options import PredictOptions
 from model.predictor import Predictor
@@ -72,6 +72,23 @@ def train(
     card = _calibrated(data, fitted, card)
     metrics = _held_out(data, Predictor(card, fitted.network))
     return save(folder, fitted.network, card.model_copy(update={"metrics": metrics}))
+
+
+def calibrate(folder: str | Path, table: Table, *, out: str | Path | None = None) -> Card:
+    """The card of a model calibrated anew on all rows of a table, weights as they are.
+
+    Saved in its folder, or in `out`. The rows must be like those to come, and none that the model
+    was trained on. Raises DataError, ArtifactError, and CalibrationError for too few rows.
+    """
+    card, network = read(folder)
+    if table.sha256 == card.training.data_sha256:
+        raise DataError(f"{table.name} has trained {card.name}; rows to calibrate on are others")
+    needed = rows_needed(PredictOptions().coverage)
+    if table.rows < needed:
+        raise CalibrationError(f"{table.name} has {table.rows} rows; at least {needed} are needed")
+    x = encode_table(table, card.schema_of_rows)
+    y = encode_target(table, card.target_of_rows)
+    return save(out or folder, network, _scored(card, network, table, x, y))
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,16 +221,16 @@ def _calibrated(data: _Data, fitted: Fit, card: Card) -> Card:
         return card.model_copy(
             update={"training": card.training.model_copy(update={"notices": notices})}
         )
-    return calibrated(card, fitted.network, data.x[rows], data.y[rows])
+    return _scored(card, fitted.network, data.table, data.x[rows], data.y[rows])
 
 
-def calibrated(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> Card:
-    """The card calibrated on encoded rows x [B, D] that nothing else has seen, and targets y."""
+def _scored(card: Card, network: MLP, table: Table, x: np.ndarray, y: np.ndarray) -> Card:
+    """The card with the scores of encoded rows x [B, D] of the table, and their targets y."""
     predictor = Predictor(card.model_copy(update={"calibration": None}), network)
     predictions = predictor.predict_encoded(x, PredictOptions(passes=PASSES, seed=SEED))
     task = TASKS[card.task](card.target_of_rows, *card.fitted)
     calibration = Calibration(PASSES, predictions.estimator, task.scores(predictions.rows, y))
-    return card.model_copy(update={"calibration": calibration_entry(calibration)})
+    return card.model_copy(update={"calibration": calibration_entry(calibration, table)})
 
 
 def _held_out(data: _Data, predictor: Predictor) -> dict[str, float]:

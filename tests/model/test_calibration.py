@@ -6,7 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model import CalibrationError, PredictOptions, Predictor, TrainOptions, load, train
+from model import (
+    CalibrationError,
+    DataError,
+    PredictOptions,
+    Predictor,
+    TrainOptions,
+    calibrate,
+    load,
+    train,
+)
 from model.table import Table
 
 FAST = TrainOptions(hidden=(24, 24), epochs=40, patience=40, batch=64)
@@ -42,7 +51,7 @@ def test_intervals_hold_fresh_targets_as_often_as_they_say(
     fresh = noisy(4_000, 1)
     options = PredictOptions(coverage=coverage, seed=0)
     inside = [
-        row.interval.lower <= y <= row.interval.upper  # type: ignore[union-attr, operator]
+        row.interval.lower <= y <= row.interval.upper
         for row, y in zip(predictor.predict(rows_of(fresh), options).rows, fresh["y"], strict=True)
     ]
     assert predictor.card.calibration is not None
@@ -54,12 +63,12 @@ def test_intervals_hold_fresh_targets_as_often_as_they_say(
 
 def test_total_variance_is_the_sum_of_its_parts(predictor: Predictor) -> None:
     for row in predictor.predict(rows_of(noisy(50, 2))).rows:
-        assert row.total_variance == row.variance + row.noise_variance  # type: ignore[union-attr]
+        assert row.total_variance == row.variance + row.noise_variance
 
 
 def test_heteroscedastic_noise_grows_where_the_data_says_so(predictor: Predictor) -> None:
     quiet, loud = predictor.predict([[-1.5, 0.0], [1.5, 0.0]]).rows
-    ratio = loud.noise_variance / quiet.noise_variance  # type: ignore[union-attr, operator]
+    ratio = loud.noise_variance / quiet.noise_variance
     if predictor.card.tuning.noise == "homoscedastic":
         assert ratio == 1
     else:
@@ -70,7 +79,7 @@ def test_more_coverage_makes_a_wider_interval(predictor: Predictor) -> None:
     widths = []
     for coverage in COVERAGES:
         (row,) = predictor.predict([[0.3, 0.1]], PredictOptions(coverage=coverage, seed=1)).rows
-        widths.append(row.interval.upper - row.interval.lower)  # type: ignore[union-attr, operator]
+        widths.append(row.interval.upper - row.interval.lower)
     assert widths == sorted(widths)
 
 
@@ -93,4 +102,35 @@ def test_too_few_rows_are_left_uncalibrated_and_say_so(tmp_path: Path) -> None:
     assert any("too few" in notice for notice in card.training.notices)
     (row,) = load(tmp_path / "few").predict([[0.0, 0.0]]).rows
     assert row.warnings == ("no_calibration",)
-    assert row.interval.method == "normal"  # type: ignore[union-attr]
+    assert row.interval.method == "normal"
+
+
+def test_new_rows_calibrate_a_model_without_training_it_again(tmp_path: Path) -> None:
+    """On data that is noisier than the model's own, only new calibration rows cover."""
+    folder = tmp_path / "model"
+    card = train(Table("calm", noisy(600, 3), "1" * 64), "y", folder, options=FAST)
+    louder = noisy(800, 4)
+    louder["y"] = louder["y"] + 3 * np.random.default_rng(5).normal(size=800)
+    first = {name: column[:400] for name, column in louder.items()}
+    fresh = {name: column[400:] for name, column in louder.items()}
+    again = calibrate(folder, Table("louder", first, "2" * 64), out=tmp_path / "again")
+    assert again.calibration is not None
+    assert (again.calibration.rows, again.calibration.data) == (400, "louder")
+    assert again.weights_sha256 == card.weights_sha256
+    assert again.version != card.version
+    covered = []
+    for name in ("model", "again"):
+        rows = load(tmp_path / name).predict(rows_of(fresh), PredictOptions(seed=0)).rows
+        pairs = zip(rows, fresh["y"], strict=True)
+        covered.append(np.mean([r.interval.lower <= y <= r.interval.upper for r, y in pairs]))
+    assert covered[0] < 0.75
+    assert covered[1] == pytest.approx(0.9, abs=3.5 * math.sqrt(0.09 * 2 / 400))
+
+
+def test_rows_that_trained_the_model_and_too_few_rows_are_refused(tmp_path: Path) -> None:
+    table = Table("calm", noisy(300, 3), "1" * 64)
+    train(table, "y", tmp_path / "model", options=FAST)
+    with pytest.raises(DataError, match="calm has trained model"):
+        calibrate(tmp_path / "model", table)
+    with pytest.raises(CalibrationError, match="has 5 rows; at least 9 are needed"):
+        calibrate(tmp_path / "model", Table("few", noisy(5, 3), "3" * 64))
