@@ -110,11 +110,16 @@ class Reduction:
         mean = h @ self._weights[-1].double().T + self._biases[-1].double()  # [B, O]
         spread = self._network.config.spreads[-1]
         variance = spread * (h.square() @ self._squares[-1].double().T)
-        noise = self._moment(h, 1)  # [B, R]
-        mean = torch.cat([mean, noise], dim=-1)
-        variance = torch.cat([variance, self._moment(h, 2) - noise.square()], dim=-1)
         zero = torch.zeros_like(mean)
-        return Estimate(mean, variance.clamp_min(0), zero, zero)
+        estimate = Estimate(mean, variance, zero, zero)
+        return estimate.beside(self._integrated_noise(h)) if self.log_noises else estimate
+
+    def _integrated_noise(self, h: Tensor) -> Estimate:
+        """The moments of the noise variances, [B, R], of the last site's fixed activation h."""
+        mean = self._moment(h, 1)
+        variance = (self._moment(h, 2) - mean.square()).clamp_min(0)
+        zero = torch.zeros_like(mean)
+        return Estimate(mean, variance, zero, zero)
 
     def _moment(self, h: Tensor, power: int) -> Tensor:
         """E exp(power (b + w . (h mask))) over the mask, [B, R], of the log-variance outputs.
