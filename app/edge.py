@@ -9,8 +9,8 @@ import re
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from random import getrandbits
 from time import perf_counter
-from uuid import uuid4
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
@@ -77,7 +77,7 @@ class Edge:
         started, status = perf_counter(), 0
         headers = Headers(scope=scope)
         sent = headers.get(REQUEST_ID, "")
-        scope[REQUEST_ID] = request_id = sent if _SAFE_ID.fullmatch(sent) else uuid4().hex
+        scope[REQUEST_ID] = request_id = sent if _SAFE_ID.fullmatch(sent) else f"{getrandbits(128):032x}"
 
         async def send_more(message: Message) -> None:
             nonlocal status

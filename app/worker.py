@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from queue import SimpleQueue
-from threading import Thread
+from threading import Event, Thread
 from typing import Any, TypeVar
 
 from app.errors import NotReady
@@ -12,24 +12,33 @@ from app.errors import NotReady
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+STEP_ASIDE_SECONDS = 0.003
+
+
+@dataclass(slots=True)
 class _Job:
     function: Callable[[], Any]
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Any]
+    ended: Event = field(default_factory=Event)
+    result: Any = None
+    error: BaseException | None = None
 
     def answer(self, result: Any, error: BaseException | None = None) -> None:
         """Hand the result to the event loop, if that still runs."""
+        self.result, self.error = result, error
+        self.ended.set()
         if not self.loop.is_closed():
-            self.loop.call_soon_threadsafe(self._set, result, error)
+            self.loop.call_soon_threadsafe(self.settle)
 
-    def _set(self, result: Any, error: BaseException | None) -> None:
+    def settle(self) -> None:
+        """Let the future have the result; on the event loop, and any number of times."""
         if self.future.done():
             return
-        if error is None:
-            self.future.set_result(result)
+        if self.error is None:
+            self.future.set_result(self.result)
         else:
-            self.future.set_exception(error)
+            self.future.set_exception(self.error)
 
 
 class Worker:
@@ -61,7 +70,13 @@ class Worker:
         self.start()
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._jobs.put(_Job(function, loop, future))
+        job = _Job(function, loop, future)
+        self._jobs.put(job)
+        # A thread that computes hands the interpreter back and forth with a busy event loop, around
+        # every tensor operation, and both crawl. So the loop stands still for a moment, which is
+        # all that most batches take, and only shares the interpreter with those that take longer.
+        if job.ended.wait(STEP_ASIDE_SECONDS):
+            job.settle()
         try:
             return await future
         finally:

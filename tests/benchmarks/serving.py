@@ -1,0 +1,310 @@
+"""The server under load, with real processes on this machine.
+
+    python tests/benchmarks/serving.py [throughput] [large] [overload] [stop] [kill] [soak]
+        [--seconds 5] [--rounds 3] [--times 10] [--requests 20000] [--json]
+
+throughput: requests a second, beside a FastAPI route of the same schemas that returns constants.
+large: 1,000 rows in one request, beside the engine alone. overload: twice the capacity.
+stop: SIGTERM under load. kill: kill -9 of one process of two. soak: memory, threads, descriptors.
+The two of a pair take turns, round by round, so that both see the same machine. Linux only.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import re
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import numpy as np
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+
+import model  # noqa: E402
+from tests.benchmarks.traffic import Outcome, load, offer, request, stopwatch  # noqa: E402
+
+FEATURES = [f"x{number}" for number in range(8)]
+READY_SECONDS = 60
+
+
+def main() -> None:
+    """Measure what is asked for, and print it."""
+    parser = argparse.ArgumentParser(description="The server under load.")
+    parser.add_argument("what", nargs="*", choices=[*BENCHMARKS, []])
+    parser.add_argument("--seconds", type=float, default=5.0, help="of each measurement")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--times", type=int, default=10, help="stops under load")
+    parser.add_argument("--requests", type=int, default=20_000, help="of the soak")
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args()
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        artifact = _train(Path(folder))
+        for name in given.what or ["throughput", "large"]:
+            found[name] = BENCHMARKS[name](artifact, given)
+            if not given.json:
+                print(name, json.dumps(found[name], indent=2))
+    if given.json:
+        print(json.dumps(found))
+
+
+def throughput(artifact: Path, given: argparse.Namespace) -> dict[str, Any]:
+    """Requests of one row and 100 passes, at 16 and 64 connections; medians over the rounds."""
+    message = request("/predict", {"rows": [_row(0)], "passes": 100})
+    found: dict[str, Any] = {}
+    with _serving(artifact) as ours, _constant() as constant:
+        for connections in (16, 64):
+            pairs = []
+            for _ in range(given.rounds + 1):  # the first one warms up
+                pairs.append(
+                    [
+                        asyncio.run(
+                            load(url, [message], connections=connections, seconds=given.seconds)
+                        )
+                        for url in (ours.url, constant.url)
+                    ]
+                )
+            found[f"{connections} connections"] = _compare(pairs[1:])
+    return found
+
+
+def large(artifact: Path, given: argparse.Namespace) -> dict[str, Any]:
+    """1,000 rows and 100 passes in one request, over the engine alone on the same rows."""
+    rows = [_row(number) for number in range(1000)]
+    message = request("/predict", {"rows": rows, "passes": 100})
+    predictor = model.load(artifact)
+    model.use_threads(1)
+    options = model.PredictOptions(passes=100)
+    alone: list[float] = []
+    served: list[float] = []
+    with _serving(artifact) as ours:
+        for _ in range(10 * given.rounds):
+            with stopwatch(alone):
+                predictor.predict_encoded(predictor.encode(rows), options)
+            outcome = asyncio.run(load(ours.url, [message], connections=1, seconds=9, count=1))
+            served.extend(outcome.seconds[200])
+    ours_ms, alone_ms = (1000 * statistics.median(each[5:]) for each in (served, alone))
+    return {"served_ms": ours_ms, "engine_ms": alone_ms, "ratio": ours_ms / alone_ms}
+
+
+def overload(artifact: Path, given: argparse.Namespace) -> dict[str, Any]:
+    """Requests of 20 rows and 1,000 passes: all that can be served, and then twice as many."""
+    rows = [_row(number) for number in range(20)]
+    sent = {"rows": rows, "passes": 1000, "estimator": "plain", "masks": "per_row"}
+    message = request("/predict", sent)
+    with _serving(artifact, MCD_QUEUE_ROWS="400") as ours:
+        asyncio.run(load(ours.url, [message], connections=8, seconds=1))
+        peak = asyncio.run(load(ours.url, [message], connections=8, seconds=given.seconds))
+        twice = asyncio.run(offer(ours.url, message, rate=2 * peak.rate(), seconds=given.seconds))
+    return {
+        "peak_per_second": peak.rate(),
+        "goodput_ratio": twice.rate() / peak.rate(),
+        "rejected_p99_ms": twice.milliseconds(99, 429),
+        "served_p99_ms": twice.milliseconds(99),
+        "statuses": twice.statuses(),
+    }
+
+
+def stop(artifact: Path, given: argparse.Namespace) -> dict[str, Any]:
+    """SIGTERM under load, again and again: how the requests ended, and the exit codes."""
+    message = request("/predict", {"rows": [_row(0)]})
+    statuses: dict[str, int] = {}
+    exits: list[int] = []
+    seconds: list[float] = []
+    for _ in range(given.times):
+        with _serving(artifact) as ours:
+            outcome = asyncio.run(_stop_under_load(ours, message, seconds))
+            exits.append(ours.process.wait(60))
+        for status, count in outcome.statuses().items():
+            statuses[status] = statuses.get(status, 0) + count
+    lost = {name: count for name, count in statuses.items() if name.endswith("Error")}
+    return {
+        "statuses": statuses,
+        "lost": sum(lost.values()),
+        "exit_codes": sorted(set(exits)),
+        "seconds_to_exit": max(seconds),
+    }
+
+
+async def _stop_under_load(ours: "_Served", message: bytes, seconds: list[float]) -> Outcome:
+    traffic = asyncio.create_task(load(ours.url, [message], connections=16, seconds=2.5))
+    await asyncio.sleep(0.7)
+    started = time.perf_counter()
+    ours.process.terminate()
+    await asyncio.to_thread(ours.process.wait, 60)
+    seconds.append(time.perf_counter() - started)
+    return await traffic
+
+
+def kill(artifact: Path, given: argparse.Namespace) -> dict[str, Any]:
+    """kill -9 of one process of two under load: what was lost, and the time until both serve."""
+    message = request("/predict", {"rows": [_row(0)]})
+    with _serving(artifact, MCD_WORKERS="2") as ours:
+        time.sleep(3)
+        before = _children(ours.process.pid)
+
+        async def run() -> tuple[Outcome, float]:
+            traffic = asyncio.create_task(
+                load(ours.url, [message], connections=16, seconds=max(given.seconds, 10))
+            )
+            await asyncio.sleep(1)
+            started = time.perf_counter()
+            os.kill(before[0], signal.SIGKILL)
+            while len(set(_children(ours.process.pid)) - {before[0]}) < 2:
+                await asyncio.sleep(0.05)
+            respawned = time.perf_counter() - started
+            return await traffic, respawned
+
+        outcome, respawned = asyncio.run(run())
+    return {"statuses": outcome.statuses(), "seconds_to_new_process": respawned, "connections": 16}
+
+
+def soak(artifact: Path, given: argparse.Namespace) -> dict[str, Any]:
+    """Many requests, one of twenty bad: means of the middle and the last third of the time."""
+    good = [request("/predict", {"rows": [_row(n)] * (1 + n % 3)}) for n in range(19)]
+    bad = request("/predict", b'{"rows": [[NaN]]}')
+    samples: list[tuple[int, int, int]] = []
+    with _serving(artifact) as ours:
+        thirds = 12
+        for _ in range(3 * thirds):
+            asyncio.run(
+                load(
+                    ours.url,
+                    [*good, bad],
+                    connections=16,
+                    seconds=600,
+                    count=given.requests // (3 * thirds),
+                )
+            )
+            samples.append(_weight(ours.process.pid))
+    middle, last = np.mean(samples[thirds:-thirds], 0), np.mean(samples[-thirds:], 0)
+    names = ("rss_kib", "threads", "descriptors")
+    return {
+        name: {"middle": middle[i], "last": last[i], "growth": last[i] / middle[i] - 1}
+        for i, name in enumerate(names)
+    }
+
+
+BENCHMARKS = {
+    "throughput": throughput,
+    "large": large,
+    "overload": overload,
+    "stop": stop,
+    "kill": kill,
+    "soak": soak,
+}
+
+
+def _compare(pairs: list[list[Outcome]]) -> dict[str, float]:
+    rates = [statistics.median(each[side].rate() for each in pairs) for side in (0, 1)]
+    tails = [statistics.median(each[side].milliseconds(99) for each in pairs) for side in (0, 1)]
+    return {
+        "service_per_second": rates[0],
+        "constant_per_second": rates[1],
+        "ratio": statistics.median(ours.rate() / other.rate() for ours, other in pairs),
+        "service_p99_ms": tails[0],
+        "constant_p99_ms": tails[1],
+        "p99_ratio": statistics.median(
+            ours.milliseconds(99) / other.milliseconds(99) for ours, other in pairs
+        ),
+    }
+
+
+def _row(number: int) -> dict[str, float]:
+    return {name: round(((number * 7 + at) % 13) / 6 - 1, 3) for at, name in enumerate(FEATURES)}
+
+
+def _train(folder: Path) -> Path:
+    """A model of 8 inputs, two layers of 50 and one output; how good it is does not matter."""
+    random = np.random.default_rng(0)
+    columns = {name: random.normal(size=400) for name in FEATURES}
+    columns["y"] = sum(columns.values()) + random.normal(size=400)
+    table = model.Table("benchmark", columns, "0" * 64)
+    options = model.TrainOptions(hidden=(50, 50), epochs=3)
+    model.train(table, ["y"], folder / "benchmark", options=options)
+    return folder / "benchmark"
+
+
+class _Served:
+    def __init__(self, process: subprocess.Popen[str], url: str) -> None:
+        self.process, self.url = process, url
+
+
+@contextmanager
+def _serving(artifact: Path, **settings: str) -> Iterator[_Served]:
+    command = ["-m", "app", "--port", "0", "--model", str(artifact)]
+    with _process(command, settings) as served:
+        started = time.perf_counter()
+        while not _ready(served.url):
+            if time.perf_counter() - started > READY_SECONDS:
+                raise SystemExit("the service did not start")
+            time.sleep(0.02)
+        yield served
+
+
+@contextmanager
+def _constant() -> Iterator[_Served]:
+    with _process([str(Path(__file__).with_name("constant.py"))], {}) as served:
+        yield served
+
+
+@contextmanager
+def _process(command: list[str], settings: dict[str, str]) -> Iterator[_Served]:
+    process = subprocess.Popen(
+        [sys.executable, *command],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **settings},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    try:
+        url = re.search(r"http://\S+", process.stdout.readline())
+        if url is None:
+            raise SystemExit("the server did not start")
+        yield _Served(process, url[0])
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def _ready(url: str) -> bool:
+    try:
+        with urlopen(f"{url}/v2/health/ready", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def _children(parent: int) -> list[int]:
+    text = Path(f"/proc/{parent}/task/{parent}/children").read_text()
+    return [
+        int(child)
+        for child in text.split()
+        if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()
+    ]
+
+
+def _weight(process: int) -> tuple[int, int, int]:
+    """Resident KiB, threads and open descriptors."""
+    status = Path(f"/proc/{process}/status").read_text()
+    rss, threads = (
+        int(re.search(rf"{name}:\s+(\d+)", status)[1])  # type: ignore[index]
+        for name in ("VmRSS", "Threads")
+    )
+    return rss, threads, len(list(Path(f"/proc/{process}/fd").iterdir()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""HTTP traffic to a server on this machine, with as little of its own work as Python allows."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import cycle
+from time import perf_counter
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+
+PATIENCE_SECONDS = 60
+
+
+@dataclass
+class Outcome:
+    """What came of the requests: seconds by status, and what ended without an answer, by reason."""
+
+    seconds: dict[int, list[float]] = field(default_factory=dict)
+    lost: Counter[str] = field(default_factory=Counter)
+    elapsed: float = 0.0
+
+    def rate(self, status: int = 200) -> float:
+        """Answers of that status per second."""
+        return len(self.seconds.get(status, ())) / self.elapsed
+
+    def milliseconds(self, percent: float, status: int = 200) -> float:
+        """A percentile of the time until an answer of that status."""
+        return 1000 * float(np.percentile(self.seconds.get(status) or [np.nan], percent))
+
+    def statuses(self) -> dict[str, int]:
+        """Answers by status, and what was lost by its reason."""
+        return {str(status): len(all_) for status, all_ in self.seconds.items()} | dict(self.lost)
+
+
+def request(path: str, document: Any, *, host: str = "127.0.0.1") -> bytes:
+    """A POST request as it goes over the wire."""
+    body = document if isinstance(document, bytes) else json.dumps(document).encode()
+    head = f"POST {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\n"
+    return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
+
+
+class _Connection(asyncio.Protocol):
+    """One connection that is kept; one request at a time."""
+
+    def __init__(self) -> None:
+        self.answer: asyncio.Future[tuple[int, bytes]] | None = None
+        self.open = True
+        self._received = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        head, separator, body = self._received.partition(b"\r\n\r\n")
+        if not separator:
+            return
+        lower = head.lower()
+        length = int(lower.partition(b"content-length: ")[2].partition(b"\r\n")[0] or 0)
+        if len(body) < length:
+            return
+        self._received = body[length:]
+        if b"connection: close" in lower:
+            self.open = False
+        if self.answer and not self.answer.done():
+            self.answer.set_result((int(head[9:12]), body[:length]))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.open = False
+        if self.answer and not self.answer.done():
+            self.answer.set_exception(error or ConnectionResetError("closed"))
+
+    async def ask(self, message: bytes) -> tuple[int, bytes]:
+        """The status and the body of the answer."""
+        self.answer = asyncio.get_running_loop().create_future()
+        self.transport.write(message)  # type: ignore[attr-defined]
+        return await asyncio.wait_for(self.answer, PATIENCE_SECONDS)
+
+
+async def _client(url: str, messages: Iterator[bytes], until: float, outcome: Outcome) -> None:
+    address = urlsplit(url)
+    loop = asyncio.get_running_loop()
+    connection: _Connection | None = None
+    for message in messages:
+        if perf_counter() >= until:
+            break
+        try:
+            if connection is None or not connection.open:
+                host, port = address.hostname, address.port
+                _, connection = await loop.create_connection(_Connection, host, port)
+        except OSError:
+            outcome.lost["refused"] += 1
+            await asyncio.sleep(0.02)
+            continue
+        started = perf_counter()
+        try:
+            status, _ = await connection.ask(message)
+        except (OSError, TimeoutError) as error:
+            outcome.lost[type(error).__name__] += 1
+            connection.open = False
+            continue
+        outcome.seconds.setdefault(status, []).append(perf_counter() - started)
+    if connection:
+        connection.transport.close()
+
+
+async def load(
+    url: str, messages: list[bytes], *, connections: int, seconds: float, count: int | None = None
+) -> Outcome:
+    """Every connection asks the next message as soon as its last one is answered."""
+    outcome = Outcome()
+    started = perf_counter()
+    turns = cycle(messages)
+    supply = (next(turns) for _ in range(count)) if count else turns
+    await asyncio.gather(
+        *(_client(url, supply, started + seconds, outcome) for _ in range(connections))
+    )
+    outcome.elapsed = perf_counter() - started
+    return outcome
+
+
+async def offer(url: str, message: bytes, *, rate: float, seconds: float) -> Outcome:
+    """Requests at a fixed rate, whether or not the earlier ones are answered."""
+    outcome, tasks = Outcome(), set()
+    started = perf_counter()
+    for number in range(int(rate * seconds)):
+        await asyncio.sleep(max(0.0, started + number / rate - perf_counter()))
+        task = asyncio.create_task(_client(url, iter([message]), np.inf, outcome))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+    outcome.elapsed = perf_counter() - started
+    await asyncio.gather(*tasks)
+    return outcome
+
+
+@contextmanager
+def stopwatch(into: list[float]) -> Iterator[None]:
+    """Append the seconds that the block takes."""
+    started = perf_counter()
+    yield
+    into.append(perf_counter() - started)
