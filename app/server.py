@@ -26,6 +26,7 @@ from app.service import Service
 from app.settings import Settings, shared_metrics_folder
 
 LINGER_SECONDS = 0.5
+LAST_WORDS_SECONDS = 0.2  # for requests on connections that were accepted, but not yet read
 SWITCH_SECONDS = 0.0002
 LAST_SECONDS = 1.0  # of the drain time, kept for telling those who still wait
 STARTUP_FAILURE = 3  # the exit code where the models cannot be loaded
@@ -67,6 +68,17 @@ class Server(uvicorn.Server):
         # The worker lets go of the interpreter around every tensor operation, and would get it back
         # 5 ms later each time while the event loop is busy.
         sys.setswitchinterval(SWITCH_SECONDS)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close the listener, hear those out who came just before, and close the rest."""
+        for _ in range(3):  # turns of the event loop: whoever is connected already is accepted
+            await asyncio.sleep(0)
+        for server in self.servers:
+            server.close()
+        for each in sockets or []:
+            each.close()
+        await asyncio.sleep(min(LAST_WORDS_SECONDS, self._settings.drain_seconds / 4))
+        await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """Begin to stop; a second SIGINT ends everything at once."""
