@@ -185,6 +185,14 @@ async def test_a_deadline_is_kept_while_waiting_and_frees_its_place() -> None:
     assert bench.batches == [("k", ["b"])]
 
 
+async def test_what_is_too_late_before_its_batch_is_not_computed() -> None:
+    bench = Bench()
+    with pytest.raises(DeadlineExceeded):
+        await bench.batcher.submit("k", ["a"], timeout_seconds=1e-9)
+    assert bench.batches == []
+    assert bench.batcher.queued == 0
+
+
 async def test_a_deadline_is_kept_while_computing_and_the_work_is_told() -> None:
     bench = Bench()
     bench.gate.clear()
