@@ -187,6 +187,7 @@ def soak(artifact: Path, given: argparse.Namespace) -> dict[str, Any]:
                     count=given.requests // (3 * thirds),
                 )
             )
+            time.sleep(0.1)  # until the connections are closed
             samples.append(_weight(ours.process.pid))
     middle, last = np.mean(samples[thirds:-thirds], 0), np.mean(samples[-thirds:], 0)
     names = ("rss_kib", "threads", "descriptors")
