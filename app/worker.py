@@ -52,7 +52,7 @@ class Worker:
         self._initialize = initialize
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._thread: Thread | None = None
-        self._initialized = False
+        self._initialized = self._stopped = False
 
     @property
     def alive(self) -> bool:
@@ -61,6 +61,7 @@ class Worker:
 
     def start(self) -> None:
         """Start the thread, or a new one where it has died."""
+        self._stopped = False
         if not self._running:
             self._thread = Thread(target=self._work, name=self._name, daemon=True)
             self._thread.start()
@@ -80,10 +81,12 @@ class Worker:
         try:
             return await future
         finally:
-            self.start()  # again, where the function was the death of the thread
+            if not self._stopped:
+                self.start()  # again, where the function was the death of the thread
 
     def stop(self, timeout_seconds: float) -> None:
         """End the thread after the function that it runs, and wait for that so long."""
+        self._stopped = True
         if self._thread is not None and self._thread.is_alive():
             self._jobs.put(None)
             self._thread.join(timeout_seconds)

@@ -137,7 +137,8 @@ def _add_fitting(parser: argparse.ArgumentParser, defaults: TrainOptions) -> Non
     ):
         default = getattr(defaults, name)
         flag = f"--{name.replace('_', '-')}"
-        parser.add_argument(flag, type=kind, default=default, help=f"default: {default}")
+        said = "by the number of rows" if default is None else default
+        parser.add_argument(flag, type=kind, default=default, help=f"default: {said}")
 
 
 def _add_evaluate(commands: Any) -> None:
@@ -204,7 +205,7 @@ def _train(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
     )
     table = read_table(arguments.data, categorical=arguments.categorical, drop=arguments.drop)
-    with _ProgressBar(options.epochs) as bar:
+    with _ProgressBar() as bar:
         card = train(
             table,
             arguments.target,
@@ -282,17 +283,18 @@ def describe(card: Card) -> str:
 class _ProgressBar(AbstractContextManager["_ProgressBar"]):
     """A tqdm bar over the epochs; it ends where training stops early."""
 
-    def __init__(self, epochs: int) -> None:
+    def __init__(self) -> None:
         try:
             from tqdm import tqdm
         except ImportError:
             self._bar: Any = nullcontext()
             self.show: Callable[[Epoch], None] = lambda _: None
         else:
-            self._bar = tqdm(total=epochs, unit="epoch", leave=False, disable=None)
+            self._bar = tqdm(unit="epoch", leave=False, disable=None)
             self.show = self._advance
 
     def _advance(self, epoch: Epoch) -> None:
+        self._bar.total = epoch.of
         self._bar.set_postfix(
             train=f"{epoch.training_loss:.4f}",
             validation=f"{epoch.validation_loss:.4f}",

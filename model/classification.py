@@ -69,6 +69,7 @@ class Classification:
     plain_because: ClassVar[str | None] = (
         "the reduced estimator is of a linear head; behind a softmax it gains little (measured)"
     )
+    least_steps: ClassVar[int] = 0  # more steps than that overfit
 
     @property
     def outputs(self) -> int:

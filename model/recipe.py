@@ -187,7 +187,7 @@ def _card(data: _Data, fitted: Fit, options: TrainOptions, name: str) -> Card:
             data=data.table.name,
             data_sha256=data.table.sha256,
             seed=options.seed,
-            settings=_settings(options),
+            settings=_settings(data, options),
             rows={field.name: len(getattr(data.split, field.name)) for field in fields(Split)},
             epochs=fitted.epochs,
             best_epoch=fitted.best_epoch,
@@ -198,10 +198,13 @@ def _card(data: _Data, fitted: Fit, options: TrainOptions, name: str) -> Card:
     )
 
 
-def _settings(options: TrainOptions) -> dict[str, int | float | str]:
+def _settings(data: _Data, options: TrainOptions) -> dict[str, int | float | str]:
     """What the architecture and the seed do not already say."""
-    names = ("epochs", "patience", "batch", "learning_rate", "weight_decay")
-    return {name: getattr(options, name) for name in names}
+    least_steps = TASKS[data.task](data.target, Tuning(), None).least_steps
+    epochs, patience = options.schedule(len(data.split.train), least_steps)
+    names = ("batch", "learning_rate", "weight_decay")
+    others = {name: getattr(options, name) for name in names}
+    return {"epochs": epochs, "patience": patience, **others}
 
 
 def _tuned(data: _Data, fitted: Fit, card: Card) -> Card:

@@ -25,6 +25,9 @@ class Task(Protocol[P]):
     plain_because: ClassVar[str | None]
     """Why the reduced estimator does not apply; None where it does."""
 
+    least_steps: ClassVar[int]
+    """Mini-batches that training takes at least, by default; 0 where it has no such need."""
+
     @property
     def outputs(self) -> int:
         """Number of network outputs O."""

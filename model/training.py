@@ -20,6 +20,7 @@ from model.sampling import draw_noise
 from model.task import Task
 from model.tuning import NoiseKind
 
+EPOCHS, PATIENCE = 400, 60
 CLIP_NORM = 1.0  # of the gradient: one bad mini-batch does not throw the weights far
 
 
@@ -30,8 +31,10 @@ class TrainOptions:
     `noise`, of a regression: homoscedastic, the same for every row; heteroscedastic, a variance for
     every row that the network learns as well.
 
-    `patience`: epochs without a better validation loss before training stops. `learning_rate` falls
-    to zero along a half cosine over `epochs`. Raises InputError naming the option.
+    `epochs`: by default EPOCHS, and more for a small table, until there are as many mini-batches as
+    the task needs at least. `patience`: epochs without a better validation loss before training
+    stops, by default a sixth of `epochs`. `learning_rate` falls to zero along a half cosine over
+    `epochs`. Raises InputError naming the option.
     """
 
     hidden: tuple[int, ...] = (50, 50)
@@ -40,8 +43,8 @@ class TrainOptions:
     input_noise: float = 0.0
     activation: ActivationName = "relu"
     noise: NoiseKind = "homoscedastic"
-    epochs: int = 400
-    patience: int = 60
+    epochs: int | None = None
+    patience: int | None = None
     batch: int = 64
     learning_rate: float = 3e-3
     weight_decay: float = 1e-4
@@ -54,8 +57,8 @@ class TrainOptions:
                 "dropout",
                 f"one rate, or one per hidden layer ({len(self.hidden)}), not {len(self.dropout)}",
             ),
-            (self.epochs >= 1, "epochs", f"at least 1, not {self.epochs}"),
-            (self.patience >= 1, "patience", f"at least 1, not {self.patience}"),
+            (_positive(self.epochs), "epochs", f"at least 1, not {self.epochs}"),
+            (_positive(self.patience), "patience", f"at least 1, not {self.patience}"),
             (self.batch >= 1, "batch", f"at least 1, not {self.batch}"),
             (0 <= self.seed < 1 << 63, "seed", f"lies in [0, 2^63), not {self.seed}"),
             (
@@ -72,6 +75,12 @@ class TrainOptions:
             if not ok:
                 raise InputError(f"{field}: {message}", [Detail(field, message)])
         self.config(inputs=1, outputs=1)  # checks the widths and rates
+
+    def schedule(self, rows: int, least_steps: int) -> tuple[int, int]:
+        """Epochs and patience for this many training rows, and a task that needs these steps."""
+        least = math.ceil(least_steps / math.ceil(rows / self.batch))
+        epochs = self.epochs or max(EPOCHS, least)
+        return epochs, self.patience or max(PATIENCE, epochs // 6)
 
     def config(self, inputs: int, outputs: int) -> MLPConfig:
         """The network that these options describe."""
@@ -105,6 +114,7 @@ class Epoch:
     """One epoch's losses, in the task's own measure, for a progress display."""
 
     number: int
+    of: int
     training_loss: float  # with dropout
     validation_loss: float  # without
     best_epoch: int
@@ -133,20 +143,21 @@ def fit(
     Ctrl-C ends training early and keeps the best so far. Raises DataError where the loss is not
     finite in every epoch.
     """
+    epochs, patience = options.schedule(len(training), task.least_steps)
     generator = torch.Generator().manual_seed(options.seed)
     network = initialised(config, generator)
     best, best_loss, best_epoch, epoch = network.state_dict(), math.inf, 0, 0
     interrupted = False
     try:
         for epoch, training_loss in enumerate(
-            _epochs(network, task, training, options, generator), start=1
+            _epochs(network, task, training, options, generator, epochs), start=1
         ):
             loss = _validation_loss(network, task, validation)
             if loss < best_loss:
                 weights = {name: weight.clone() for name, weight in network.state_dict().items()}
                 best, best_loss, best_epoch = weights, loss, epoch  # at once, whenever Ctrl-C comes
-            progress(Epoch(epoch, training_loss, loss, best_epoch))
-            if epoch - best_epoch >= options.patience:
+            progress(Epoch(epoch, epochs, training_loss, loss, best_epoch))
+            if epoch - best_epoch >= patience:
                 break
     except KeyboardInterrupt:
         interrupted = True
@@ -179,15 +190,20 @@ def initialised(config: MLPConfig, generator: torch.Generator) -> MLP:
 
 
 def _epochs(
-    network: MLP, task: Task[Any], rows: Rows, options: TrainOptions, generator: torch.Generator
+    network: MLP,
+    task: Task[Any],
+    rows: Rows,
+    options: TrainOptions,
+    generator: torch.Generator,
+    epochs: int,
 ) -> Iterator[float]:
     """Train an epoch at each step; yields its mean training loss."""
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay
     )
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=options.epochs)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=epochs)
     step = 0
-    for _ in range(options.epochs):
+    for _ in range(epochs):
         order = torch.randperm(len(rows), generator=generator)
         total = 0.0
         for start in range(0, len(rows), options.batch):
@@ -219,3 +235,7 @@ def _step(
 def _validation_loss(network: MLP, task: Task[Any], rows: Rows) -> float:
     with torch.inference_mode():
         return task.loss(network(rows.x), rows.y).item()
+
+
+def _positive(count: int | None) -> bool:
+    return count is None or count >= 1

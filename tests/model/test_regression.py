@@ -133,7 +133,7 @@ def test_a_heteroscedastic_network_has_a_noise_variance_for_every_row() -> None:
     assert row.total_variance == row.variance + row.noise_variance
 
 
-def test_beta_nll_is_least_at_the_true_noise() -> None:
+def test_the_likelihood_of_heteroscedastic_noise_is_greatest_at_the_true_noise() -> None:
     generator = torch.Generator().manual_seed(0)
     y = 0.5 + 1.5 * torch.randn(20_000, 1, generator=generator)
 
