@@ -148,7 +148,7 @@ def _label_sets(
     rows: Sequence[ClassificationPrediction], classes: tuple[str, ...]
 ) -> np.ndarray | None:
     """Which classes each row's label set holds, bool [B, K]; None where there are no sets."""
-    sets = [found for row in rows if (found := getattr(row, "label_set", None)) is not None]
+    sets = [found for row in rows if (found := row.label_set) is not None]
     if len(sets) < len(rows):
         return None
     return np.array([[name in found.labels for name in classes] for found in sets])
@@ -172,7 +172,7 @@ def _regression(
         unit=target.units[at],
         actual=actual,
         mean=numbers(row.mean for row in rows),
-        std=np.sqrt(numbers(_total_variance(row) for row in rows)),
+        std=np.sqrt(numbers(row.total_variance for row in rows)),
         epistemic_std=numbers(row.std for row in rows),
         lower=numbers(row.interval.lower for row in rows),
         upper=numbers(row.interval.upper for row in rows),
@@ -181,12 +181,6 @@ def _regression(
         deterministic=numbers(row.deterministic for row in rows),
         outside=outside,
     )
-
-
-def _total_variance(row: RegressionPrediction) -> Value:
-    """The variance that the target is predicted with: the passes' alone where noise is unknown."""
-    total: Value = getattr(row, "total_variance", row.variance)
-    return total
 
 
 def _notes(card: Card, table: Table, part: Part, outcome: Outcome) -> Iterator[str]:
