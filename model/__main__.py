@@ -4,14 +4,12 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, get_args
 
 from model import (
     Card,
     DataError,
-    Epoch,
     ModelError,
     NoiseKind,
     PredictOptions,
@@ -25,6 +23,7 @@ from model import (
     report_text,
     train,
 )
+from model.terminal import ProgressBar, describe
 
 _TRAIN_EXAMPLES = """examples:
   python -m model train example:diabetes --target progression --out diabetes
@@ -205,7 +204,7 @@ def _train(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
     )
     table = read_table(arguments.data, categorical=arguments.categorical, drop=arguments.drop)
-    with _ProgressBar() as bar:
+    with ProgressBar() as bar:
         card = train(
             table,
             arguments.target,
@@ -255,56 +254,6 @@ def _write(path: Path, text: str) -> None:
 
 def _show(arguments: argparse.Namespace) -> None:
     print(describe(load(arguments.folder).card))
-
-
-def describe(card: Card) -> str:
-    """The card in words, for a terminal."""
-    record, shape = card.training, card.architecture
-    names = ", ".join(card.target.names)
-    lines = [
-        f"{card.name} (version {card.version}): {card.task} of {names}",
-        f"  features   {', '.join(feature.name for feature in card.features)}",
-        f"  network    {'-'.join(map(str, shape.hidden))} {shape.activation}, dropout "
-        f"{', '.join(f'{rate:g}' for rate in shape.dropout)} (input first)"
-        + (f", input noise {shape.input_noise:g}" if shape.input_noise else ""),
-        f"  trained    on {record.data}, seed {record.seed}, best epoch {record.best_epoch} of "
-        f"{record.epochs}",
-        "  rows       " + ", ".join(f"{part} {count}" for part, count in record.rows.items()),
-        "  held out   " + ", ".join(f"{name} {value:.4g}" for name, value in card.metrics.items()),
-    ]
-    if card.calibration:
-        lines.append(f"  calibrated on {card.calibration.rows} rows of {card.calibration.data}")
-    if card.target.classes:
-        lines.insert(2, f"  classes    {', '.join(card.target.classes)}")
-    lines += [f"  note       {notice}" for notice in record.notices]
-    return "\n".join(lines)
-
-
-class _ProgressBar(AbstractContextManager["_ProgressBar"]):
-    """A tqdm bar over the epochs; it ends where training stops early."""
-
-    def __init__(self) -> None:
-        try:
-            from tqdm import tqdm
-        except ImportError:
-            self._bar: Any = nullcontext()
-            self.show: Callable[[Epoch], None] = lambda _: None
-        else:
-            self._bar = tqdm(unit="epoch", leave=False, disable=None)
-            self.show = self._advance
-
-    def _advance(self, epoch: Epoch) -> None:
-        self._bar.total = epoch.of
-        self._bar.set_postfix(
-            train=f"{epoch.training_loss:.4f}",
-            validation=f"{epoch.validation_loss:.4f}",
-            best=epoch.best_epoch,
-            refresh=False,
-        )
-        self._bar.update()
-
-    def __exit__(self, *error: object) -> None:
-        self._bar.__exit__(*error)
 
 
 def _names(text: str) -> tuple[str, ...]:

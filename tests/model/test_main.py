@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model import __main__, load
-from model.__main__ import describe, main
+from model import load
+from model.__main__ import main
+from model.terminal import ProgressBar, describe
 
 TRAINING = ["--epochs", "2", "--hidden", "4"]
 
@@ -134,7 +135,7 @@ def test_ctrl_c_in_training_keeps_the_best_so_far_and_says_so(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(__main__._ProgressBar, "_advance", interrupt)
+    monkeypatch.setattr(ProgressBar, "_advance", interrupt)
     assert trained(data) == 0
     assert "interrupted after epoch 1" in capsys.readouterr().out
     assert load(data.with_name("out")).card.training.epochs == 1

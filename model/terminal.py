@@ -1,0 +1,58 @@
+"""What the command line shows: a card in words, a bar while training runs."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from model.card import Card
+from model.training import Epoch
+
+
+def describe(card: Card) -> str:
+    """The card in words, for a terminal."""
+    record, shape = card.training, card.architecture
+    names = ", ".join(card.target.names)
+    lines = [
+        f"{card.name} (version {card.version}): {card.task} of {names}",
+        f"  features   {', '.join(feature.name for feature in card.features)}",
+        f"  network    {'-'.join(map(str, shape.hidden))} {shape.activation}, dropout "
+        f"{', '.join(f'{rate:g}' for rate in shape.dropout)} (input first)"
+        + (f", input noise {shape.input_noise:g}" if shape.input_noise else ""),
+        f"  trained    on {record.data}, seed {record.seed}, best epoch {record.best_epoch} of "
+        f"{record.epochs}",
+        "  rows       " + ", ".join(f"{part} {count}" for part, count in record.rows.items()),
+        "  held out   " + ", ".join(f"{name} {value:.4g}" for name, value in card.metrics.items()),
+    ]
+    if card.calibration:
+        lines.append(f"  calibrated on {card.calibration.rows} rows of {card.calibration.data}")
+    if card.target.classes:
+        lines.insert(2, f"  classes    {', '.join(card.target.classes)}")
+    lines += [f"  note       {notice}" for notice in record.notices]
+    return "\n".join(lines)
+
+
+class ProgressBar(AbstractContextManager["ProgressBar"]):
+    """A tqdm bar over the epochs; it ends where training stops early."""
+
+    def __init__(self) -> None:
+        try:
+            from tqdm import tqdm
+        except ImportError:
+            self._bar: Any = nullcontext()
+            self.show: Callable[[Epoch], None] = lambda _: None
+        else:
+            self._bar = tqdm(unit="epoch", leave=False, disable=None)
+            self.show = self._advance
+
+    def _advance(self, epoch: Epoch) -> None:
+        self._bar.total = epoch.of
+        self._bar.set_postfix(
+            train=f"{epoch.training_loss:.4f}",
+            validation=f"{epoch.validation_loss:.4f}",
+            best=epoch.best_epoch,
+            refresh=False,
+        )
+        self._bar.update()
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.__exit__(*error)
