@@ -195,8 +195,11 @@ class Card(_Part):
         )
 
     def content_hash(self) -> str:
-        """SHA-256 over the card's canonical JSON without `version`; its first 16 digits name it."""
-        content = self.model_dump(mode="json", exclude={"version"})
+        """SHA-256 over the card's canonical JSON without `version`; its first 16 digits name it.
+
+        Fields at their defaults are left out: a card keeps its version when the format grows.
+        """
+        content = self.model_dump(mode="json", exclude={"version"}, exclude_defaults=True)
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
