@@ -129,6 +129,11 @@ def _shapes(config: MLPConfig) -> dict[str, tuple[int, ...]]:
     for layer, (fan_in, fan_out) in enumerate(pairwise(widths)):
         shapes[f"layers.{layer}.weight"] = (fan_out, fan_in)
         shapes[f"layers.{layer}.bias"] = (fan_out,)
+    for side, norms in (("before", config.before), ("after", config.after)):
+        for number, norm in enumerate(norms):
+            if norm:
+                width = (config.hidden[number],)
+                shapes |= {f"{side}.{number}.weight": width, f"{side}.{number}.bias": width}
     return shapes
 
 

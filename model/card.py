@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from model.calibration import Calibration
-from model.network import ActivationName, MLPConfig
+from model.network import ActivationName, MLPConfig, Norm, NormKind
 from model.options import Estimator
 from model.table import CategoricalFeature, Feature, NumericFeature, Schema, Table, Target
 from model.tuning import NoiseKind, Tuning
@@ -83,13 +83,25 @@ class TargetEntry(_Part):
         return self
 
 
+class NormEntry(_Part):
+    """What stands on one side of a hidden layer's activation; see `model.network.Norm`."""
+
+    kind: NormKind
+    eps: Annotated[float, Field(ge=0)] = 1e-5
+
+
 class Architecture(_Part):
-    """The hidden layers; `dropout` has the input's rate first, then one per hidden layer."""
+    """The hidden layers; `dropout` has the input's rate first, then one per hidden layer.
+
+    `before` and `after` the activation are norms, one or null per hidden layer, if any has one.
+    """
 
     hidden: Annotated[tuple[Width, ...], Field(min_length=1, max_length=64)]
     activation: ActivationName
     dropout: tuple[Rate, ...]
     input_noise: Annotated[float, Field(ge=0)] = 0.0
+    before: tuple[NormEntry | None, ...] = ()
+    after: tuple[NormEntry | None, ...] = ()
 
 
 class TrainingRecord(_Part):
@@ -190,8 +202,13 @@ class Card(_Part):
         """The network's shape and noise."""
         per_target = 2 if self.tuning.noise == "heteroscedastic" else 1
         outputs = len(self.target.classes) or len(self.target.names) * per_target
+        shape = self.architecture
         return MLPConfig(
-            inputs=self.schema_of_rows.width, outputs=outputs, **self.architecture.model_dump()
+            inputs=self.schema_of_rows.width,
+            outputs=outputs,
+            before=_norms(shape.before),
+            after=_norms(shape.after),
+            **shape.model_dump(exclude={"before", "after"}),
         )
 
     def content_hash(self) -> str:
@@ -241,6 +258,10 @@ def calibration_entry(calibration: Calibration, data: Table) -> CalibrationEntry
         rows=rows,
         scores=scores,
     )
+
+
+def _norms(entries: tuple[NormEntry | None, ...]) -> tuple[Norm | None, ...]:
+    return tuple(None if entry is None else Norm(entry.kind, entry.eps) for entry in entries)
 
 
 def _feature(entry: NumericEntry | CategoricalEntry) -> Feature:

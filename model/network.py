@@ -39,16 +39,32 @@ MODULES: dict[ActivationName, type[nn.Module]] = {
     "leaky_relu": nn.LeakyReLU,
 }
 
+NormKind = Literal["layer", "affine"]
+
 LEVELS = 1 << 16  # a mask compares a 16-bit integer with the rate, so rates are multiples of 2^-16
 
 
 @dataclass(frozen=True, slots=True)
+class Norm:
+    """What may stand on either side of a hidden layer's activation.
+
+    `layer` standardises the units of a row (Ba, Kiros and Hinton 2016), with `eps` added to their
+    variance, then scales and shifts each unit. `affine` does the latter only: it is what a frozen
+    BatchNorm comes to where no linear layer can take it in.
+    """
+
+    kind: NormKind
+    eps: float = 1e-5
+
+
+@dataclass(frozen=True, slots=True)
 class MLPConfig:
-    """Widths, activation and noise of a network.
+    """Widths, activation, norms and noise of a network.
 
     `dropout` has one rate in [0, 1) per site, the input's first: `len(hidden) + 1` of them.
     `input_noise` is the standard deviation of Gaussian noise added to the standardised inputs
-    (Bishop 1995).
+    (Bishop 1995). `before` and `after` the activation stands one norm, or None, per hidden layer;
+    where they are empty there is none. What comes after the activation comes before its dropout.
     """
 
     inputs: int
@@ -57,6 +73,8 @@ class MLPConfig:
     dropout: tuple[float, ...]
     activation: ActivationName = "relu"
     input_noise: float = 0.0
+    before: tuple[Norm | None, ...] = ()
+    after: tuple[Norm | None, ...] = ()
 
     def __post_init__(self) -> None:
         for field, message in self._faults():
@@ -86,6 +104,15 @@ class MLPConfig:
                 faults.append(("dropout", f"a rate lies in [0, 1), not {rate}"))
         if not (math.isfinite(self.input_noise) and self.input_noise >= 0):
             faults.append(("input_noise", f"must be finite and >= 0, not {self.input_noise}"))
+        for field, norms in (("before", self.before), ("after", self.after)):
+            if len(norms) not in (0, len(self.hidden)):
+                faults.append((field, f"{len(self.hidden)} norms are needed, not {len(norms)}"))
+            for norm in norms:
+                if norm and norm.kind not in get_args(NormKind):
+                    known = ", ".join(get_args(NormKind))
+                    faults.append((field, f"{norm.kind!r} is not one of {known}"))
+                if norm and not (math.isfinite(norm.eps) and norm.eps >= 0):
+                    faults.append((field, f"eps must be finite and >= 0, not {norm.eps}"))
         return faults
 
     @property
@@ -114,6 +141,11 @@ class MLPConfig:
         """Whether two passes can differ at all."""
         return self.input_noise > 0 or any(self.drop_levels)
 
+    @property
+    def normalised(self) -> bool:
+        """Whether any norm stands beside an activation."""
+        return any(self.before) or any(self.after)
+
 
 @dataclass(frozen=True, slots=True)
 class Noise:
@@ -128,6 +160,18 @@ class Noise:
     passes: int = 1
 
 
+class Affine(nn.Module):
+    """Scales and shifts each unit."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.ones(width)), nn.Parameter(torch.zeros(width))
+
+    def forward(self, h: Tensor) -> Tensor:
+        """h weight + bias, [..., H]."""
+        return h * self.weight + self.bias
+
+
 class MLP(nn.Module):
     """Linear layers with one activation between them; `forward(x, noise)` is a pure function."""
 
@@ -138,6 +182,8 @@ class MLP(nn.Module):
         self.layers = nn.ModuleList(
             nn.Linear(fan_in, fan_out) for fan_in, fan_out in pairwise(widths)
         )
+        self.before = _norms(config.before, config.hidden)
+        self.after = _norms(config.after, config.hidden)
 
     def linears(self) -> list[nn.Linear]:
         """The linear layers from the input to the output."""
@@ -149,21 +195,29 @@ class MLP(nn.Module):
         Layers before the first noise are computed once per row: the pass axis appears by
         broadcasting with the first mask.
         """
-        activate = ACTIVATIONS[self.config.activation]
         for site in range(len(self.layers)):
-            x = self.preactivation(site, activate(x) if site else x, noise)
+            x = self.preactivation(site, self.activation(site, x) if site else x, noise)
         return x.expand(noise.passes, *x.shape[-2:]) if noise else x
 
     def module(self) -> nn.Sequential:
         """The same network as plain layers, dropout included; its weights are these weights."""
         config = self.config
+        *hidden, head = self.linears()
         layers: list[nn.Module] = [nn.Dropout(config.dropout[0])] if config.dropout[0] else []
-        for linear, rate in zip(self.linears(), (*config.dropout[1:], None), strict=True):
-            layers.append(linear)
-            if rate is not None:
-                layers.append(MODULES[config.activation]())
-                layers.append(nn.Dropout(rate))
-        return nn.Sequential(*layers)
+        for number, (linear, rate) in enumerate(zip(hidden, config.dropout[1:], strict=True)):
+            around = _at(self.before, number), _at(self.after, number)
+            layers += [linear, *around[0], MODULES[config.activation](), *around[1]]
+            layers.append(nn.Dropout(rate))
+        return nn.Sequential(*layers, head)
+
+    def activation(self, site: int, z: Tensor) -> Tensor:
+        """The activation [..., H] at a site after the first, of the pre-activation z before it."""
+        for norm in _at(self.before, site - 1):
+            z = norm(z)
+        z = ACTIVATIONS[self.config.activation](z)
+        for norm in _at(self.after, site - 1):
+            z = norm(z)
+        return z
 
     def preactivation(self, site: int, h: Tensor, noise: Noise | None = None) -> Tensor:
         """The linear layer after a site, of the site's activation h [(P,) B, H] under its noise."""
@@ -174,3 +228,22 @@ class MLP(nn.Module):
             h = h * mask  # [P, B, H]
         z: Tensor = self.layers[site](h)
         return z
+
+
+def _norms(norms: tuple[Norm | None, ...], hidden: tuple[int, ...]) -> nn.ModuleDict:
+    """The norms that are there, by the number of their hidden layer."""
+    return nn.ModuleDict(
+        {
+            str(number): nn.LayerNorm(hidden[number], norm.eps)
+            if norm.kind == "layer"
+            else Affine(hidden[number])
+            for number, norm in enumerate(norms)
+            if norm
+        }
+    )
+
+
+def _at(norms: nn.ModuleDict, hidden: int) -> list[nn.Module]:
+    """The norm of a hidden layer, or none."""
+    number = str(hidden)
+    return [norms[number]] if number in norms else []

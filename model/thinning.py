@@ -27,10 +27,13 @@ MARGIN = 1.5
 
 
 def outputs(network: MLP, x: Tensor, noise: Noise) -> Tensor:
-    """Outputs [P, B, O] of x [B, D] under the noise: `MLP.forward`, by the cheapest way."""
+    """Outputs [P, B, O] of x [B, D] under the noise: `MLP.forward`, by the cheapest way.
+
+    With norms it is always the first: they need a row's units side by side.
+    """
     shared = all(mask is None or mask.shape[1] == 1 for mask in noise.masks)
-    hidden = network.config.hidden
-    if x.device.type != "cpu" or not shared or noise.inputs is not None:
+    hidden, plain = network.config.hidden, not network.config.normalised
+    if x.device.type != "cpu" or not (shared and plain) or noise.inputs is not None:
         return network.forward(x, noise)
     if any(_pays(network, site, noise, len(x), thin_out=True) for site in range(len(hidden))):
         return _in_columns(network, x, noise, _gathered)

@@ -90,6 +90,8 @@ def test_every_training_option_reaches_the_card(data: Path) -> None:
         "activation": "tanh",
         "dropout": (0.05, 0.1, 0.2),
         "input_noise": 0.3,
+        "before": (),
+        "after": (),
     }
     assert card.training.settings == {
         "epochs": 3,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.errors import InputError
-from model.network import LEVELS, MLP, MLPConfig, Noise
+from model.network import LEVELS, MLP, MLPConfig, Noise, Norm
 from model.sampling import draw_noise
 from model.training import initialised
 
@@ -38,6 +38,23 @@ def network(activation: str = "relu", *, input_noise: float = 0.0) -> MLP:
     return initialised(config, torch.Generator().manual_seed(0)).requires_grad_(False)
 
 
+def normalised() -> MLP:
+    """A network with every norm somewhere, and no weight at a round number."""
+    config = MLPConfig(
+        inputs=4,
+        hidden=(6, 5),
+        outputs=3,
+        dropout=(0.3, 0.2, 0.5),
+        before=(Norm("layer", eps=0.1), None),
+        after=(Norm("affine"), Norm("layer")),
+    )
+    net = MLP(config).requires_grad_(False)
+    generator = torch.Generator().manual_seed(0)
+    for weight in net.parameters():
+        weight.uniform_(-1, 1, generator=generator)
+    return net
+
+
 def by_hand(net: MLP, x: np.ndarray, masks: list[np.ndarray], noise: np.ndarray) -> np.ndarray:
     """One pass over one row, with vectors and matrices alone."""
     activate = FORMULAS[net.config.activation]
@@ -57,6 +74,33 @@ def test_dropout_off_is_the_formula_of_a_perceptron(activation: str) -> None:
     ones = [np.ones(width) for width in net.config.site_widths]
     expected = [by_hand(net, row, ones, np.zeros(4)) for row in x.double().numpy()]
     np.testing.assert_allclose(net(x), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_norms_stand_around_the_activation_and_before_its_dropout() -> None:
+    net = normalised()
+    noise = draw_noise(net.config, 3, range(7), torch.arange(5))
+    x = torch.randn(5, 4, generator=torch.Generator().manual_seed(1))
+    w = {name: weight.double().numpy() for name, weight in net.state_dict().items()}
+    masks = [m.double().numpy() for m in noise.masks if m is not None]  # [P, B, H]
+
+    def standardised(h: np.ndarray, eps: float, name: str) -> np.ndarray:
+        centred = h - h.mean(-1, keepdims=True)
+        std = np.sqrt(np.mean(centred**2, axis=-1, keepdims=True) + eps)
+        return np.asarray(centred / std * w[f"{name}.weight"] + w[f"{name}.bias"])
+
+    h = (x.double().numpy() * masks[0]) @ w["layers.0.weight"].T + w["layers.0.bias"]
+    h = np.maximum(standardised(h, 0.1, "before.0"), 0)
+    h = (h * w["after.0.weight"] + w["after.0.bias"]) * masks[1]
+    h = np.maximum(h @ w["layers.1.weight"].T + w["layers.1.bias"], 0)
+    h = standardised(h, 1e-5, "after.1") * masks[2]
+    expected = h @ w["layers.2.weight"].T + w["layers.2.bias"]
+    np.testing.assert_allclose(net(x, noise), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("net", [network(), normalised()], ids=["plain", "normalised"])
+def test_the_plain_layers_of_a_network_compute_the_same(net: MLP) -> None:
+    x = torch.randn(5, 4, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(net.module().eval()(x), net(x))
 
 
 @pytest.mark.parametrize("activation", FORMULAS)
@@ -110,6 +154,9 @@ def test_a_pass_leaves_its_input_and_the_weights_as_they_were() -> None:
         ("dropout", (0.1, 0.1, math.nan), "nan"),
         ("input_noise", -1.0, "-1.0"),
         ("input_noise", math.inf, "inf"),
+        ("before", (None,), "2 norms are needed, not 1"),
+        ("after", (None, Norm("batch")), "'batch' is not one of layer, affine"),  # type: ignore[arg-type]
+        ("after", (None, Norm("layer", eps=-1.0)), "-1.0"),
     ],
 )
 def test_a_network_that_cannot_be_is_refused_by_field(field: str, value: object, said: str) -> None:

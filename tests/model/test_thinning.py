@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from model import thinning
-from model.network import ACTIVATIONS, MLP, MLPConfig, Noise
+from model.network import ACTIVATIONS, MLP, MLPConfig, Noise, Norm
 from model.sampling import draw_noise
 from model.thinning import outputs, preactivation
 from model.training import initialised
@@ -100,6 +100,18 @@ def test_the_way_that_the_sizes_call_for_gives_the_outputs_of_the_forward_pass(
     net = network(MLPConfig(inputs=3, hidden=hidden, outputs=2, dropout=(0.0, rate, rate)))
     x, noise = inputs(rows, 3), draw_noise(net.config, 3, range(3))
     torch.testing.assert_close(outputs(net, x, noise), net(x, noise), rtol=1e-4, atol=1e-4)
+
+
+def test_norms_see_all_units_of_a_row_whatever_the_sizes() -> None:
+    config = MLPConfig(
+        inputs=3, hidden=(8, 4), outputs=1, dropout=(0.2, 0.3, 0.3), after=(Norm("layer"), None)
+    )
+    net, x = network(config), inputs(30, 3)
+    for weight in net.after.parameters():
+        weight.copy_(torch.linspace(0.5, 1.5, len(weight)))
+    noise = draw_noise(config, 3, range(PASSES))
+    with gathering(True):
+        torch.testing.assert_close(outputs(net, x, noise), net(x, noise))
 
 
 def test_fresh_masks_for_every_row_give_the_outputs_of_the_forward_pass() -> None:
