@@ -170,6 +170,14 @@ class ClassificationPrediction(_Schema):
     mutual_information: float = Field(
         description="`predictive_entropy` - `expected_entropy`, nats: how much the passes disagree."
     )
+    mutual_information_error: float | None = Field(
+        default=None,
+        description="Monte-Carlo standard error of `mutual_information`, nats; not there where "
+        "classes are many (more than 64).",
+    )
+    variation_ratio: float | None = Field(
+        default=None, description="Share of passes that put another class first than most do."
+    )
     label_set: LabelSet | None = Field(
         default=None, description="Not there where the model is not calibrated."
     )

@@ -21,6 +21,7 @@ from app.service import Answer
 from app.tensors import BYTES, from_bytes, from_json, refusal, to_bytes, to_json
 from app.v2_schemas import InferRequest, ModelMetadata, Tensor
 from model import (
+    COVARIANCE_CLASSES,
     Card,
     ClassificationPrediction,
     Detail,
@@ -35,7 +36,13 @@ BINARY = "binary_data_size"
 _OPTIONS = PredictRequest.model_fields.keys() - {"rows", "samples"}
 _INTERVAL = {"interval_lower": "interval.lower", "interval_upper": "interval.upper"}
 _TEXTS = ("label", "label_set", "warnings")
-_ENTROPIES = ("predictive_entropy", "expected_entropy", "mutual_information")
+_PER_ROW = (
+    "predictive_entropy",
+    "expected_entropy",
+    "mutual_information",
+    "mutual_information_error",
+    "variation_ratio",
+)
 _UNSUPPORTED = ("classification", "shared_memory_region")  # would change where or what we answer
 
 
@@ -200,13 +207,16 @@ def _outputs(card: Card) -> dict[str, Tensor]:
     count = len(target.classes or target.names)
     values = [count] if count > 1 else []
     found = {}
+    unknown = "mutual_information_error" if count > COVARIANCE_CLASSES else ""
     for field in fields(ClassificationPrediction if target.classes else RegressionPrediction):
         datatype, shape = "FP64", [-1, *values]
+        if field.name == unknown:
+            continue
         if field.name in _TEXTS:
             datatype, shape = BYTES, [-1]
         elif field.name == "passes":
             datatype, shape = "INT64", [-1]
-        elif field.name in _ENTROPIES:
+        elif field.name in _PER_ROW:
             shape = [-1]
         elif field.name == "samples":
             shape = [-1, -1, *values]

@@ -26,8 +26,10 @@ from model.table import Table
 from model.task import TaskName
 from model.training import Epoch, TrainOptions
 from model.tuning import NoiseKind
+from model.uncertainty import COVARIANCE_CLASSES
 
 __all__ = [
+    "COVARIANCE_CLASSES",
     "ArtifactError",
     "CalibrationError",
     "Card",

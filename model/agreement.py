@@ -54,8 +54,12 @@ def mutual_information(
     return np.asarray(np.maximum(predictive_entropy(mean, variance, passes) - expected, 0))
 
 
-def mutual_information_error(mean: np.ndarray, covariance: np.ndarray, passes: int) -> np.ndarray:
+def mutual_information_error(
+    mean: np.ndarray, covariance: np.ndarray, passes: int | np.ndarray
+) -> np.ndarray:
     """Monte-Carlo standard error [B] of the mutual information, by the delta method.
+
+    `passes` is N, or every row's own, [B].
 
     The mutual information is the average over the passes of KL(p_t || mean): its error is their
     standard deviation over sqrt(N). KL(p_t || mean) = -sum_k log(mean_k) p_tk - H_t is linear in
@@ -67,16 +71,10 @@ def mutual_information_error(mean: np.ndarray, covariance: np.ndarray, passes: i
     return np.asarray(np.sqrt(np.maximum(spread, 0) / passes * (1 + SMALL_SAMPLE / passes)))
 
 
-def votes(values: np.ndarray) -> np.ndarray:
-    """How many passes put each class first, [B, K], of logits or probabilities [P, B, K]."""
-    first = np.argmax(values, axis=-1)  # [P, B]
-    return np.asarray((first[..., None] == np.arange(values.shape[-1])).sum(0))
-
-
 def variation_ratio(counts: np.ndarray) -> np.ndarray:
     """The share of passes [B] not in favour of the most frequent class (Freeman 1965).
 
-    `counts` [B, K] are `votes`, which add up over chunks of passes.
+    `counts` [B, K]: how many passes put each class first.
     """
     return np.asarray(1 - counts.max(-1) / counts.sum(-1))
 

@@ -10,7 +10,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from model import conformal
-from model.agreement import mutual_information, predictive_entropy
+from model.agreement import (
+    mutual_information,
+    mutual_information_error,
+    predictive_entropy,
+    variation_ratio,
+)
 from model.calibration import Calibration
 from model.options import LabelSetMethod
 from model.table import Target
@@ -52,6 +57,8 @@ class ClassificationPrediction:
     predictive_entropy: float
     expected_entropy: float
     mutual_information: float
+    mutual_information_error: float | None  # Monte-Carlo standard error; None of many classes
+    variation_ratio: float | None  # share of passes that put another class first than most do
     label_set: LabelSet | None  # None without calibration rows
     passes: int
     warnings: tuple[str, ...]
@@ -69,6 +76,7 @@ class Classification:
     plain_because: ClassVar[str | None] = (
         "the reduced estimator is of a linear head; behind a softmax it gains little (measured)"
     )
+    joint: ClassVar[bool] = True
     least_steps: ClassVar[int] = 0  # more steps than that overfit
 
     @property
@@ -137,6 +145,7 @@ class Classification:
             predictive_entropy(mean, variance, counts[:, None]).tolist(),
             expected.tolist(),
             mutual_information(mean, variance, expected, counts[:, None]).tolist(),
+            *self._agreement(mean, estimate, counts),
             self._label_sets(mean, coverage, label_set),
             passes.counts,
             passes.warnings,
@@ -157,6 +166,20 @@ class Classification:
             "log_loss": float(-np.mean(np.log(likelihood))),
             "deterministic_accuracy": float(np.mean(off.argmax(-1) == actual)),
         }
+
+    def _agreement(
+        self, mean: np.ndarray, estimate: Estimate, passes: np.ndarray
+    ) -> tuple[Sequence[float | None], Sequence[float | None]]:
+        """The error of the mutual information and the variation ratio, where they are known."""
+        found = estimate.agreement
+        if found is None:
+            return [None] * len(mean), [None] * len(mean)
+        ratio: list[float | None] = variation_ratio(found.votes.cpu().numpy()).tolist()
+        if found.covariance is None:
+            return [None] * len(mean), ratio
+        error = mutual_information_error(mean, found.covariance.cpu().numpy(), passes)
+        errors: list[float | None] = error.tolist()
+        return errors, ratio
 
     def _label_sets(
         self, mean: np.ndarray, coverage: float, method: LabelSetMethod

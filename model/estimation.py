@@ -10,7 +10,7 @@ from typing import Protocol, Self
 import torch
 from torch import Tensor
 
-from model.moments import PlainMoments, ReducedMoments
+from model.moments import JointMoments, PlainMoments, ReducedMoments
 from model.network import MLP, Noise
 from model.reduced import Control, Reduction
 from model.sampling import chunk_passes, chunks, draw_noise
@@ -66,9 +66,21 @@ class PlainSampler:
     moments: PlainMoments
 
     @classmethod
-    def of(cls, network: MLP, batch: Batch, values: Callable[[Tensor], Tensor]) -> Self:
-        """A sampler that has seen no pass; squares are taken around the deterministic values."""
-        return cls(network, batch, values, PlainMoments(values(network(batch.x)).double()))
+    def of(
+        cls,
+        network: MLP,
+        batch: Batch,
+        values: Callable[[Tensor], Tensor],
+        *,
+        joint: bool = False,
+    ) -> Self:
+        """A sampler that has seen no pass; squares are taken around the deterministic values.
+
+        `joint`: the values are a classifier's, and how they go together is asked for.
+        """
+        pivot = values(network(batch.x)).double()
+        moments = PlainMoments(pivot, JointMoments() if joint else None)
+        return cls(network, batch, values, moments)
 
     def take(self, passes: range) -> None:
         for noise in _noise(self.network, self.batch, passes):

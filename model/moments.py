@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from model.reduced import Terms
-from model.uncertainty import Estimate
+from model.uncertainty import COVARIANCE_CLASSES, Agreement, Estimate
 
 SMALL_SAMPLE = 20
 """T is heavy-tailed and its own spread is estimated: its standard error is widened by
@@ -57,20 +57,64 @@ class Moments:
         return Moments(self.count, self.mean[:, index], self.scatter[:, :, index])
 
 
+@dataclass
+class JointMoments:
+    """Running means [B, V] and scatter [B, V, V] of the values of a classifier's passes, and votes.
+
+    The values are the probabilities of K classes and their entropy, V = K + 1. Merged like those of
+    `Moments`; the scatter is kept up to COVARIANCE_CLASSES.
+    """
+
+    count: int = 0
+    mean: Tensor = field(default_factory=_zero)
+    scatter: Tensor = field(default_factory=_zero)
+    votes: Tensor = field(default_factory=_zero)
+
+    def add(self, y: Tensor) -> None:
+        """Take in the values [P, B, V] of a chunk of passes."""
+        classes = y.shape[-1] - 1
+        first = y[..., :-1].argmax(-1, keepdim=True)  # [P, B, 1]
+        self.votes = self.votes + (first == torch.arange(classes, device=y.device)).sum(0)
+        if classes > COVARIANCE_CLASSES:
+            return
+        count, mean = len(y), y.double().mean(0)
+        centred = (y - mean).permute(1, 2, 0)  # [B, V, P]
+        total, step = self.count + count, mean - self.mean  # [B, V]
+        between = step[..., :, None] * step[..., None, :] * (self.count * count / total)
+        self.scatter = self.scatter + centred @ centred.mT + between
+        self.mean = self.mean + count / total * step
+        self.count = total
+
+    def agreement(self) -> Agreement:
+        """What the passes so far tell."""
+        covariance = self.scatter / (self.count - 1) if self.count else None
+        return Agreement(covariance, self.votes)
+
+    def rows(self, index: Tensor) -> "JointMoments":
+        """The moments of some rows."""
+        if not self.count:
+            return JointMoments(votes=self.votes[index])
+        return JointMoments(self.count, self.mean[index], self.scatter[index], self.votes[index])
+
+
 @dataclass(frozen=True)
 class PlainMoments:
     """The plain estimator: sample mean and variance (ddof 1) of the values y of each pass.
 
-    `pivot` [B, V] is near the mean of y, so that squares lose no digits.
+    `pivot` [B, V] is near the mean of y, so that squares lose no digits. `joint` is there where the
+    values are a classifier's.
     """
 
     pivot: Tensor
+    joint: JointMoments | None = None
     moments: Moments = field(default_factory=Moments)
 
     def add(self, y: Tensor) -> None:
         """Take in the values y [P, B, V] of a chunk of passes."""
         d = y.double() - self.pivot
         self.moments.add(d, d.square())
+        if self.joint:
+            self.joint.add(y)
 
     def estimate(self) -> Estimate:
         """The estimate from the passes so far; the features are (d, T = d^2)."""
@@ -83,11 +127,13 @@ class PlainMoments:
             variance=variance,
             mean_error=(variance / n).sqrt(),
             variance_error=_error(covariance, gradient, n, 2 * variance.square()),
+            agreement=self.joint.agreement() if self.joint else None,
         )
 
     def rows(self, index: Tensor) -> "PlainMoments":
         """The same for some rows."""
-        return PlainMoments(self.pivot[index], self.moments.rows(index))
+        joint = self.joint.rows(index) if self.joint else None
+        return PlainMoments(self.pivot[index], joint, self.moments.rows(index))
 
 
 @dataclass(frozen=True)

@@ -181,7 +181,7 @@ class Predictor:
         sampler: Sampler = (
             ReducedSampler.of(network, batch, self._reduction)
             if reduced
-            else PlainSampler.of(network, batch, self._task.values)
+            else PlainSampler.of(network, batch, self._task.values, joint=self._task.joint)
         )
         tolerance = options.tolerance
         if tolerance is None:

@@ -65,6 +65,7 @@ class Regression:
     calibration: Calibration | None = None
 
     plain_because: ClassVar[str | None] = None
+    joint: ClassVar[bool] = False
     least_steps: ClassVar[int] = 10_000  # chosen on validation rows of six small regressions
 
     @property

@@ -25,6 +25,9 @@ class Task(Protocol[P]):
     plain_because: ClassVar[str | None]
     """Why the reduced estimator does not apply; None where it does."""
 
+    joint: ClassVar[bool]
+    """Whether the values are class probabilities and their entropy: how they agree is asked for."""
+
     least_steps: ClassVar[int]
     """Mini-batches that training takes at least, by default; 0 where it has no such need."""
 

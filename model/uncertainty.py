@@ -9,6 +9,33 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+COVARIANCE_CLASSES = 64
+"""Of a classifier with more classes no covariance is kept: it grows with the square of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How the values of a classifier's passes go together: K probabilities and their entropy.
+
+    `covariance` [B, K + 1, K + 1] float64 over the passes (ddof 1), up to COVARIANCE_CLASSES;
+    `votes` [B, K] int64, how many passes put each of the K classes first.
+    """
+
+    covariance: Tensor | None
+    votes: Tensor
+
+    def rows(self, index: Tensor) -> "Agreement":
+        """The agreement of some rows."""
+        covariance = None if self.covariance is None else self.covariance[index]
+        return Agreement(covariance, self.votes[index])
+
+    @staticmethod
+    def concatenated(agreements: Sequence["Agreement"]) -> "Agreement":
+        """The rows of all, one after the other."""
+        found = [a.covariance for a in agreements if a.covariance is not None]
+        votes = torch.cat([a.votes for a in agreements])
+        return Agreement(torch.cat(found) if found else None, votes)
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
@@ -18,20 +45,28 @@ class Estimate:
     variance: Tensor
     mean_error: Tensor
     variance_error: Tensor
+    agreement: Agreement | None = None
 
     def rows(self, index: Tensor) -> "Estimate":
         """The estimate of some rows."""
-        return Estimate(*(part[index] for part in self._parts()))
+        mean, variance, mean_error, variance_error = (part[index] for part in self._parts())
+        agreement = self.agreement and self.agreement.rows(index)
+        return Estimate(mean, variance, mean_error, variance_error, agreement)
 
     @staticmethod
     def concatenated(estimates: Sequence["Estimate"]) -> "Estimate":
         """The rows of all estimates, one after the other."""
-        return Estimate(*map(torch.cat, zip(*(e._parts() for e in estimates), strict=True)))
+        parts = (torch.cat(same) for same in zip(*(e._parts() for e in estimates), strict=True))
+        mean, variance, mean_error, variance_error = parts
+        found = [e.agreement for e in estimates if e.agreement is not None]
+        agreement = Agreement.concatenated(found) if found else None
+        return Estimate(mean, variance, mean_error, variance_error, agreement)
 
     def beside(self, other: "Estimate") -> "Estimate":
         """The same rows' values, followed by those of another estimate."""
         pairs = zip(self._parts(), other._parts(), strict=True)
-        return Estimate(*(torch.cat(pair, dim=-1) for pair in pairs))
+        mean, variance, mean_error, variance_error = (torch.cat(pair, dim=-1) for pair in pairs)
+        return Estimate(mean, variance, mean_error, variance_error)
 
     def _parts(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         return self.mean, self.variance, self.mean_error, self.variance_error

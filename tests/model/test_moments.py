@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model import PredictOptions, load
-from model.moments import Moments, PlainMoments
-from model.uncertainty import Estimate
+from model.moments import JointMoments, Moments, PlainMoments
+from model.uncertainty import COVARIANCE_CLASSES, Estimate
 
 
 def plain(values: np.ndarray, cuts: list[int], pivot: np.ndarray | float = 0.0) -> Estimate:
@@ -95,6 +95,34 @@ def test_a_part_of_the_rows_has_the_moments_that_it_has_alone() -> None:
     part.add(values[30:, some])
     alone = plain(values[:, some].numpy(), [])
     torch.testing.assert_close(part.estimate().variance, alone.variance)
+
+
+@settings(deadline=None, max_examples=50)
+@given(pieces=pieces(), seed=st.integers(0, 1000))
+def test_any_chunks_give_the_joint_covariance_and_the_votes_of_all_passes(
+    pieces: tuple[int, list[int]], seed: int
+) -> None:
+    (passes, cuts), random = pieces, np.random.default_rng(seed)
+    values = random.dirichlet([1.0, 2.0, 3.0], size=(passes, 2))
+    values = np.concatenate([values, random.normal(size=(passes, 2, 1))], axis=-1)  # [P, B, V]
+    joint = JointMoments()
+    for piece in np.split(values, cuts):
+        if len(piece):
+            joint.add(torch.from_numpy(piece))
+    for row, found in enumerate((joint.agreement(), joint.rows(torch.tensor([1])).agreement())):
+        assert found.covariance is not None
+        expected = np.cov(values[:, row], rowvar=False)
+        np.testing.assert_allclose(found.covariance[0], expected, rtol=1e-8, atol=1e-12)
+        first = np.bincount(values[:, row, :-1].argmax(-1), minlength=3)
+        assert found.votes[0].tolist() == first.tolist()
+
+
+def test_many_classes_have_votes_but_no_covariance() -> None:
+    joint = JointMoments()
+    joint.add(torch.eye(COVARIANCE_CLASSES + 2)[:3, None])  # [P, 1, K + 1]
+    found = joint.rows(torch.tensor([0])).agreement()
+    assert found.covariance is None
+    assert found.votes[0].sum() == 3
 
 
 DRAWS = {  # variance of each
