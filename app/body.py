@@ -1,4 +1,4 @@
-"""A request's body as a JSON document: bounded, finite, without a key named twice."""
+"""A request's body: bounded, decompressed, and as JSON finite and without a key named twice."""
 
 import json
 import re
@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 from starlette.requests import Request
 
+from app.compression import ENCODINGS, decompressed
 from app.errors import BodyTooLarge, DuplicateKey, NotFinite, NotJson, WrongContentType
 from model import Detail
 
@@ -16,8 +17,33 @@ _NOT_FINITE = re.compile(r"[+-]?(nan|inf)", re.IGNORECASE)
 
 async def read_json(request: Request, limit_bytes: int) -> Any:
     """The JSON document in a request's body; raises a BodyError with what is wrong with it."""
-    _check_type(request)
-    return parse(await _read(request, limit_bytes))
+    content_type = request.headers.get("content-type")
+    if content_type is not None and not _JSON.match(content_type.strip()):
+        raise WrongContentType(
+            f"the content type is {content_type[:80]!r}; send the header "
+            "'Content-Type: application/json'"
+        )
+    return parse(await read_bytes(request, limit_bytes))
+
+
+async def read_bytes(request: Request, limit_bytes: int) -> bytes:
+    """A request's body, decompressed; neither form of it may have more than `limit_bytes` bytes.
+
+    Raises BodyTooLarge as soon as that is known, so that a few bytes cannot grow into gigabytes;
+    WrongContentType and NotJson for what no decompression reads.
+    """
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in (*ENCODINGS, "identity"):
+        raise WrongContentType(
+            f"the content encoding {encoding[:80]!r} is not supported; send gzip, deflate or none"
+        )
+    body = await _received(request, limit_bytes)
+    if encoding == "identity":
+        return body
+    content = await decompressed(body, encoding, limit_bytes)
+    if len(content) > limit_bytes:
+        raise _too_large(limit_bytes)
+    return content
 
 
 def parse(body: bytes) -> Any:
@@ -31,21 +57,7 @@ def parse(body: bytes) -> Any:
     return document
 
 
-def _check_type(request: Request) -> None:
-    content_type = request.headers.get("content-type")
-    if content_type is not None and not _JSON.match(content_type.strip()):
-        raise WrongContentType(
-            f"the content type is {content_type[:80]!r}; send the header "
-            "'Content-Type: application/json'"
-        )
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
-    if encoding != "identity":
-        raise WrongContentType(
-            f"the content encoding {encoding[:80]!r} is not supported; send the JSON as it is"
-        )
-
-
-async def _read(request: Request, limit_bytes: int) -> bytes:
+async def _received(request: Request, limit_bytes: int) -> bytes:
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and len(declared) < 20 and int(declared) > limit_bytes:
         raise _too_large(limit_bytes)

@@ -12,8 +12,8 @@ from fastapi import APIRouter, Path, Request, Response
 from starlette.requests import ClientDisconnect
 
 from app import __version__, v2
-from app.body import parse
-from app.compression import compress, read_bytes
+from app.body import parse, read_bytes
+from app.compression import compress
 from app.deadline import timeout_seconds
 from app.errors import (
     InvalidRequest,
