@@ -15,11 +15,12 @@ from model.errors import (
     ModelError,
 )
 from model.evaluation import Evaluation, evaluate
+from model.held_out import calibrate
 from model.options import Estimator, LabelSetMethod, MaskScope, PredictOptions
 from model.predictor import Predictions, Predictor, load, use_threads
 from model.pretrained import shipped
 from model.reading import read_table
-from model.recipe import calibrate, train
+from model.recipe import train
 from model.regression import Interval, RegressionPrediction
 from model.report import report_page, report_text
 from model.table import Table

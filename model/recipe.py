@@ -2,30 +2,27 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from model.artifact import check_destination, read, save
-from model.calibration import Calibration
+from model.artifact import check_destination, save
 from model.card import (
     NAME_PATTERN,
     Architecture,
     Card,
     TrainingRecord,
     TuningEntry,
-    calibration_entry,
     feature_entries,
     target_entry,
 )
 from model.conformal import rows_needed
-from model.errors import CalibrationError, DataError, Detail, InputError
-from model.network import MLP
+from model.errors import DataError, Detail, InputError
+from model.held_out import calibrated, measured, tuned
 from model.options import PredictOptions
-from model.predictor import Predictor
 from model.preparation import (
     Split,
     choose_target,
@@ -39,8 +36,6 @@ from model.table import Schema, Table, Target
 from model.task import TASKS, TaskName
 from model.training import Epoch, Fit, Rows, TrainOptions, fit
 from model.tuning import Tuning
-
-PASSES, SEED = 100, 0  # behind everything that held-out rows fit or measure
 
 
 def train(
@@ -68,27 +63,11 @@ def train(
     targets = [targets] if isinstance(targets, str) else targets
     data = _prepare(table, targets, task=task, missing=missing, drop=drop, seed=options.seed)
     fitted = _fit(data, options, progress)
-    card = _tuned(data, fitted, _card(data, fitted, options, name))
-    card = _calibrated(data, fitted, card)
-    metrics = _held_out(data, Predictor(card, fitted.network))
+    card, rows = _card(data, fitted, options, name), data.split.validation
+    card = tuned(card, fitted.network, data.x[rows], data.y[rows])
+    card, rows = _calibrated(data, fitted, card), data.split.test
+    metrics = measured(card, fitted.network, data.x[rows], data.y[rows])
     return save(folder, fitted.network, card.model_copy(update={"metrics": metrics}))
-
-
-def calibrate(folder: str | Path, table: Table, *, out: str | Path | None = None) -> Card:
-    """The card of a model calibrated anew on all rows of a table, weights as they are.
-
-    Saved in its folder, or in `out`. The rows must be like those to come, and none that the model
-    was trained on. Raises DataError, ArtifactError, and CalibrationError for too few rows.
-    """
-    card, network = read(folder)
-    if table.sha256 == card.training.data_sha256:
-        raise DataError(f"{table.name} has trained {card.name}; rows to calibrate on are others")
-    needed = rows_needed(PredictOptions().coverage)
-    if table.rows < needed:
-        raise CalibrationError(f"{table.name} has {table.rows} rows; at least {needed} are needed")
-    x = encode_table(table, card.schema_of_rows)
-    y = encode_target(table, card.target_of_rows)
-    return save(out or folder, network, _scored(card, network, table, x, y))
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,14 +186,6 @@ def _settings(data: _Data, options: TrainOptions) -> dict[str, int | float | str
     return {"epochs": epochs, "patience": patience, **others}
 
 
-def _tuned(data: _Data, fitted: Fit, card: Card) -> Card:
-    """The card with the noise or the temperature that fits the validation rows."""
-    rows, task = data.split.validation, TASKS[card.task](data.target, *card.fitted)
-    values = Predictor(card, fitted.network).values(data.x[rows], passes=PASSES, seed=SEED)
-    tuning = task.tuned(values, data.y[rows])
-    return card.model_copy(update={"tuning": TuningEntry(**asdict(tuning))})
-
-
 def _calibrated(data: _Data, fitted: Fit, card: Card) -> Card:
     """The card with the scores of the calibration rows; without any where they are too few."""
     rows = data.split.calibration
@@ -224,22 +195,4 @@ def _calibrated(data: _Data, fitted: Fit, card: Card) -> Card:
         return card.model_copy(
             update={"training": card.training.model_copy(update={"notices": notices})}
         )
-    return _scored(card, fitted.network, data.table, data.x[rows], data.y[rows])
-
-
-def _scored(card: Card, network: MLP, table: Table, x: np.ndarray, y: np.ndarray) -> Card:
-    """The card with the scores of encoded rows x [B, D] of the table, and their targets y."""
-    predictor = Predictor(card.model_copy(update={"calibration": None}), network)
-    predictions = predictor.predict_encoded(x, PredictOptions(passes=PASSES, seed=SEED))
-    task = TASKS[card.task](card.target_of_rows, *card.fitted)
-    calibration = Calibration(PASSES, predictions.estimator, task.scores(predictions.rows, y))
-    return card.model_copy(update={"calibration": calibration_entry(calibration, table)})
-
-
-def _held_out(data: _Data, predictor: Predictor) -> dict[str, float]:
-    """Metrics on the test rows, which nothing else has seen."""
-    test = data.split.test
-    options = PredictOptions(passes=PASSES, seed=SEED)
-    predictions = predictor.predict_encoded(data.x[test], options).rows
-    task = TASKS[data.task](data.target, *predictor.card.fitted)
-    return task.metrics(predictions, data.y[test])
+    return calibrated(card, fitted.network, data.table, data.x[rows], data.y[rows])

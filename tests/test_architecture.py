@@ -29,6 +29,7 @@ ORDER = (
     ("task", "sampling", "moments", "card"),
     ("artifact", "estimation"),
     ("predictor", "training"),
+    ("held_out",),
     ("recipe", "evaluation", "figures", "terminal"),
     ("report",),
 )

@@ -1,0 +1,63 @@
+"""What rows that the weights have not seen add to a model: noise or temperature, regions, metrics.
+
+Shapes: B rows, D inputs, O targets.
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from model.artifact import read, save
+from model.calibration import Calibration
+from model.card import Card, TuningEntry, calibration_entry
+from model.conformal import rows_needed
+from model.errors import CalibrationError, DataError
+from model.network import MLP
+from model.options import PredictOptions
+from model.predictor import Predictor
+from model.preparation import encode_table, encode_target
+from model.table import Table
+from model.task import TASKS
+
+PASSES, SEED = 100, 0  # behind everything that held-out rows fit or measure
+
+
+def calibrate(folder: str | Path, table: Table, *, out: str | Path | None = None) -> Card:
+    """The card of a model calibrated anew on all rows of a table, weights as they are.
+
+    Saved in its folder, or in `out`. The rows must be like those to come, and none that the model
+    was trained on. Raises DataError, ArtifactError, and CalibrationError for too few rows.
+    """
+    card, network = read(folder)
+    if table.sha256 == card.training.data_sha256:
+        raise DataError(f"{table.name} has trained {card.name}; rows to calibrate on are others")
+    needed = rows_needed(PredictOptions().coverage)
+    if table.rows < needed:
+        raise CalibrationError(f"{table.name} has {table.rows} rows; at least {needed} are needed")
+    x = encode_table(table, card.schema_of_rows)
+    y = encode_target(table, card.target_of_rows)
+    return save(out or folder, network, calibrated(card, network, table, x, y))
+
+
+def tuned(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> Card:
+    """The card with the noise or the temperature that fits rows x [B, D] and their targets y."""
+    task = TASKS[card.task](card.target_of_rows, *card.fitted)
+    values = Predictor(card, network).values(x, passes=PASSES, seed=SEED)
+    return card.model_copy(update={"tuning": TuningEntry(**asdict(task.tuned(values, y)))})
+
+
+def calibrated(card: Card, network: MLP, table: Table, x: np.ndarray, y: np.ndarray) -> Card:
+    """The card with the scores of encoded rows x [B, D] of the table, and their targets y."""
+    predictor = Predictor(card.model_copy(update={"calibration": None}), network)
+    predictions = predictor.predict_encoded(x, PredictOptions(passes=PASSES, seed=SEED))
+    task = TASKS[card.task](card.target_of_rows, *card.fitted)
+    calibration = Calibration(PASSES, predictions.estimator, task.scores(predictions.rows, y))
+    return card.model_copy(update={"calibration": calibration_entry(calibration, table)})
+
+
+def measured(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    """The model's metrics on rows x [B, D], which nothing else has seen, and their targets y."""
+    options = PredictOptions(passes=PASSES, seed=SEED)
+    predictions = Predictor(card, network).predict_encoded(x, options).rows
+    return TASKS[card.task](card.target_of_rows, *card.fitted).metrics(predictions, y)
