@@ -46,8 +46,8 @@ _PER_ROW = (
 _UNSUPPORTED = ("classification", "shared_memory_region")  # would change where or what we answer
 
 
-def metadata(card: Card) -> ModelMetadata:
-    """What the model takes and answers."""
+def metadata(card: Card, versions: Sequence[str]) -> ModelMetadata:
+    """What the model takes and answers, and all versions of it that are served."""
     names, texts = _features(card)
     if texts:
         inputs = [
@@ -58,7 +58,7 @@ def metadata(card: Card) -> ModelMetadata:
         inputs = [Tensor(name=INPUT, datatype="FP64", shape=[-1, len(names)])]
     return ModelMetadata(
         name=card.name,
-        versions=[card.version],
+        versions=list(versions),
         platform=PLATFORM,
         inputs=inputs,
         outputs=list(_outputs(card).values()),

@@ -19,7 +19,6 @@ from app.errors import (
     InvalidRequest,
     NotJson,
     NotReady,
-    UnknownModel,
     WrongContentType,
     declared,
     error_body,
@@ -67,7 +66,7 @@ def _add_metadata(routes: APIRouter, service: Service) -> None:
     )
     async def model_metadata(name: ModelPath) -> ModelMetadata:
         """Inputs and outputs with datatype and shape."""
-        return v2.metadata(_card(service, name, None))
+        return v2.metadata(service.card(name), service.versions(name))
 
     @routes.get(
         "/v2/models/{name}/versions/{version}",
@@ -76,7 +75,7 @@ def _add_metadata(routes: APIRouter, service: Service) -> None:
     )
     async def version_metadata(name: ModelPath, version: VersionPath) -> ModelMetadata:
         """The same, for that version."""
-        return v2.metadata(_card(service, name, version))
+        return v2.metadata(service.card(name, version), service.versions(name))
 
     @routes.get("/v2/models/{name}/ready", summary="Readiness", responses=declared(404, 503))
     async def model_ready(name: ModelPath) -> ModelReady:
@@ -143,11 +142,12 @@ async def _infer(
     header, binary = _split(request, await read_bytes(request, settings.max_body_bytes))
     sent = v2.checked(_document(header))
     seconds = _timeout_seconds(request, sent)
-    # From here to the prediction nothing else runs: the card is that of the model that predicts.
     card = _ready(service, *asked)
     outputs, options = v2.wanted(sent, card), v2.options(sent)
     rows = v2.rows(sent, binary, card, max_rows=settings.max_rows)
-    answer = await service.predict(card.name, rows, options=options, timeout_seconds=seconds)
+    answer = await service.predict(
+        card.name, rows, options=options, version=card.version, timeout_seconds=seconds
+    )
     content, data = v2.encode(answer, outputs, sent.id)
     if not any(outputs.values()):
         return Response(content, media_type="application/json")
@@ -162,18 +162,11 @@ def _timeout_seconds(request: Request, sent: InferRequest) -> float | None:
     return min((seconds for seconds in times if seconds is not None), default=None)
 
 
-def _card(service: Service, name: str, version: str | None) -> Card:
-    card = service.card(name)
-    if version is not None and version != card.version:
-        raise UnknownModel(f"{name!r} has no version {version[:80]!r}; it has {card.version!r}")
-    return card
-
-
 def _ready(service: Service, name: str, version: str | None) -> Card:
     """The card of a model that predicts now."""
     if not service.ready:
         raise NotReady("the server is starting or stopping; try again")
-    return _card(service, name, version)
+    return service.card(name, version)
 
 
 def _split(request: Request, body: bytes) -> tuple[bytes, bytes]:
