@@ -18,6 +18,7 @@ from model.evaluation import Evaluation, evaluate
 from model.held_out import calibrate
 from model.options import Estimator, LabelSetMethod, MaskScope, PredictOptions
 from model.predictor import Predictions, Predictor, load, use_threads
+from model.preparation import Split
 from model.pretrained import shipped
 from model.reading import read_table
 from model.recipe import train
@@ -51,6 +52,7 @@ __all__ = [
     "Predictions",
     "Predictor",
     "RegressionPrediction",
+    "Split",
     "Table",
     "TaskName",
     "TrainOptions",

@@ -138,6 +138,12 @@ def _add_fitting(parser: argparse.ArgumentParser, defaults: TrainOptions) -> Non
         flag = f"--{name.replace('_', '-')}"
         said = "by the number of rows" if default is None else default
         parser.add_argument(flag, type=kind, default=default, help=f"default: {said}")
+    parser.add_argument(
+        "--refit",
+        action=argparse.BooleanOptionalAction,
+        default=defaults.refit,
+        help="train again with the validation rows, once they have had their say (default: yes)",
+    )
 
 
 def _add_evaluate(commands: Any) -> None:
@@ -201,6 +207,7 @@ def _train(arguments: argparse.Namespace) -> None:
         batch=arguments.batch,
         learning_rate=arguments.learning_rate,
         weight_decay=arguments.weight_decay,
+        refit=arguments.refit,
         seed=arguments.seed,
     )
     table = read_table(arguments.data, categorical=arguments.categorical, drop=arguments.drop)

@@ -110,10 +110,12 @@ class TrainingRecord(_Part):
     data: str
     data_sha256: str
     seed: int
-    settings: dict[str, int | float | str]
+    settings: dict[str, bool | int | float | str]
     rows: dict[str, int]  # by part of the split
+    split: Literal["seed", "given"] = "seed"  # who chose the parts: the seed, or the caller
     epochs: int
     best_epoch: int
+    refitted: bool = False  # the weights have learned from the validation rows too
     notices: tuple[str, ...] = ()
     versions: dict[str, str]
 

@@ -93,7 +93,7 @@ def evaluate(predictor: Predictor, table: Table, options: PredictOptions = DEFAU
 
 def _rows_of(card: Card, table: Table, y: np.ndarray) -> tuple[Part, np.ndarray]:
     """The rows to judge the model by: all, where training has not seen the table."""
-    if table.sha256 == card.training.data_sha256:
+    if table.sha256 == card.training.data_sha256 and card.training.split == "seed":
         strata = y if card.target.classes else None
         test = split_rows(table.rows, card.training.seed, strata=strata).test
         if len(test) == card.training.rows.get("test"):

@@ -6,7 +6,7 @@ all rows, so that every row of the table can be encoded.
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 import numpy as np
@@ -150,12 +150,32 @@ def encode_target(table: Table, target: Target) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Disjoint row indices, ascending, that together are all rows."""
+    """Disjoint row indices, int64 ascending. `calibration` and `test` may be empty."""
 
     train: np.ndarray
     validation: np.ndarray
     calibration: np.ndarray
     test: np.ndarray
+
+    def seen(self, *, refit: bool) -> np.ndarray:
+        """The rows that the weights learn from: with `refit` the validation rows too."""
+        return np.sort(np.concatenate([self.train, self.validation])) if refit else self.train
+
+    def check(self, rows: int) -> None:
+        """Raise DataError, naming the part, for a split that a table of `rows` does not have."""
+        parts = {field.name: getattr(self, field.name) for field in fields(self)}
+        for name, part in parts.items():
+            if part.ndim != 1 or part.dtype.kind != "i":
+                raise DataError(f"split, {name}: rows are named by a list of whole numbers")
+            if len(part) and not (part.min() >= 0 and part.max() < rows):
+                found = f"{part.min()} to {part.max()}"
+                raise DataError(f"split, {name}: rows lie in 0 to {rows - 1}, not {found}")
+        for name in ("train", "validation"):
+            if not len(parts[name]):
+                raise DataError(f"split, {name}: at least one row is needed")
+        counts = np.bincount(np.concatenate(list(parts.values())))
+        if counts.max() > 1:
+            raise DataError(f"split: row {int(counts.argmax())} stands there more than once")
 
 
 def split_rows(

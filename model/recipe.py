@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -34,7 +35,7 @@ from model.preparation import (
 )
 from model.table import Schema, Table, Target
 from model.task import TASKS, TaskName
-from model.training import Epoch, Fit, Rows, TrainOptions, fit
+from model.training import Epoch, Fit, Rows, TrainOptions, fit, refit
 from model.tuning import Tuning
 
 
@@ -48,26 +49,33 @@ def train(
     missing: str = "error",
     drop: Sequence[str] = (),
     options: TrainOptions | None = None,
+    split: Split | None = None,
     progress: Callable[[Epoch], None] = lambda _: None,
 ) -> Card:
     """The card of a model trained on a table and saved in `folder`, with its held-out metrics.
 
-    Rows are split by the seed into disjoint training, validation (early stopping), calibration and
-    test parts. Raises DataError for a table that cannot be used, InputError for an option out of
-    its domain, ArtifactError for a folder that holds something else.
+    Rows are split by the seed, or as `split` says, into disjoint training, validation, calibration
+    and test parts. Validation rows say when to stop and how large the noise is, or the temperature;
+    then, with `options.refit`, the weights learn from them too. Calibration and test rows serve
+    their one purpose. Raises DataError for a table or a split that cannot be used, InputError for
+    an option out of its domain, ArtifactError for a folder that holds something else.
     """
     options = options or TrainOptions()
     folder = Path(folder).absolute()
     name = _checked_name(name or folder.name)
     check_destination(folder)
     targets = [targets] if isinstance(targets, str) else targets
-    data = _prepare(table, targets, task=task, missing=missing, drop=drop, seed=options.seed)
+    data = _prepare(
+        table, targets, task=task, missing=missing, drop=drop, options=options, split=split
+    )
     fitted = _fit(data, options, progress)
     card, rows = _card(data, fitted, options, name), data.split.validation
     card = tuned(card, fitted.network, data.x[rows], data.y[rows])
+    fitted, card = _refitted(data, fitted, card, options, progress)
     card, rows = _calibrated(data, fitted, card), data.split.test
-    metrics = measured(card, fitted.network, data.x[rows], data.y[rows])
-    return save(folder, fitted.network, card.model_copy(update={"metrics": metrics}))
+    network = fitted.network
+    metrics = measured(card, network, data.x[rows], data.y[rows]) if len(rows) else {}
+    return save(folder, network, card.model_copy(update={"metrics": metrics}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +88,7 @@ class _Data:
     schema: Schema
     notices: tuple[str, ...]
     split: Split
+    split_by: Literal["seed", "given"]
     x: np.ndarray  # [B, D] float32
     y: np.ndarray  # [B, O] float64, or class indices [B] int64
 
@@ -95,28 +104,36 @@ def _prepare(
     task: str,
     missing: str,
     drop: Sequence[str],
-    seed: int,
+    options: TrainOptions,
+    split: Split | None,
 ) -> _Data:
     task_name = choose_target(table, targets, task=task)
-    everything = fit_target(table, targets, task_name, np.arange(table.rows))
-    strata = encode_target(table, everything) if everything.classes else None
-    split = split_rows(table.rows, seed, strata=strata)
-    target = fit_target(table, targets, task_name, split.train)
+    chosen = split or _random_split(table, targets, task_name, options.seed)
+    chosen.check(table.rows)
+    seen = chosen.seen(refit=options.refit)
+    target = fit_target(table, targets, task_name, seen)
     _check_scales(table, target)
     for name in drop:
         table.column(name)  # raises DataError for a name that is not there
     features = [name for name in table.columns if name not in {*targets, *drop}]
-    schema, notices = fit_schema(table, features, split.train, missing=missing)
+    schema, notices = fit_schema(table, features, seen, missing=missing)
     return _Data(
         table=table,
         task=task_name,
         target=target,
         schema=schema,
         notices=notices,
-        split=split,
+        split=chosen,
+        split_by="given" if split else "seed",
         x=encode_table(table, schema),
         y=encode_target(table, target),
     )
+
+
+def _random_split(table: Table, targets: Sequence[str], task: TaskName, seed: int) -> Split:
+    everything = fit_target(table, targets, task, np.arange(table.rows))
+    strata = encode_target(table, everything) if everything.classes else None
+    return split_rows(table.rows, seed, strata=strata)
 
 
 def _checked_name(name: str) -> str:
@@ -136,6 +153,34 @@ def _fit(data: _Data, options: TrainOptions, progress: Callable[[Epoch], None]) 
         options,
         progress,
     )
+
+
+def _refitted(
+    data: _Data,
+    fitted: Fit,
+    card: Card,
+    options: TrainOptions,
+    progress: Callable[[Epoch], None],
+) -> tuple[Fit, Card]:
+    """The fit on training and validation rows together, and the card that says so.
+
+    What validation rows fitted stays as the first fit left it: they can say nothing of weights that
+    have learned from them. More rows make the errors smaller, so the noise is told too large rather
+    than too small.
+    """
+    if not options.refit or fitted.interrupted:
+        return fitted, card
+    task = TASKS[data.task](data.target, *card.fitted)
+    epochs, _ = options.schedule(len(data.split.train), task.least_steps)
+    rows = data.rows(data.split.seen(refit=True))
+    fitted = refit(task, rows, fitted, options, epochs=epochs, progress=progress)
+    notices = list(card.training.notices)
+    if not fitted.refitted:
+        notices.append("training again with the validation rows failed or was interrupted")
+    record = card.training.model_copy(
+        update={"refitted": fitted.refitted, "notices": tuple(notices)}
+    )
+    return fitted, card.model_copy(update={"training": record})
 
 
 def _check_scales(table: Table, target: Target) -> None:
@@ -168,6 +213,7 @@ def _card(data: _Data, fitted: Fit, options: TrainOptions, name: str) -> Card:
             seed=options.seed,
             settings=_settings(data, options),
             rows={field.name: len(getattr(data.split, field.name)) for field in fields(Split)},
+            split=data.split_by,
             epochs=fitted.epochs,
             best_epoch=fitted.best_epoch,
             notices=(*data.notices, *notices),
@@ -177,11 +223,11 @@ def _card(data: _Data, fitted: Fit, options: TrainOptions, name: str) -> Card:
     )
 
 
-def _settings(data: _Data, options: TrainOptions) -> dict[str, int | float | str]:
+def _settings(data: _Data, options: TrainOptions) -> dict[str, bool | int | float | str]:
     """What the architecture and the seed do not already say."""
     least_steps = TASKS[data.task](data.target, Tuning(), None).least_steps
     epochs, patience = options.schedule(len(data.split.train), least_steps)
-    names = ("batch", "learning_rate", "weight_decay")
+    names = ("batch", "learning_rate", "weight_decay", "refit")
     others = {name: getattr(options, name) for name in names}
     return {"epochs": epochs, "patience": patience, **others}
 

@@ -19,7 +19,7 @@ def describe(card: Card) -> str:
         f"{', '.join(f'{rate:g}' for rate in shape.dropout)} (input first)"
         + (f", input noise {shape.input_noise:g}" if shape.input_noise else ""),
         f"  trained    on {record.data}, seed {record.seed}, best epoch {record.best_epoch} of "
-        f"{record.epochs}",
+        f"{record.epochs}" + (", then again with the validation rows" if record.refitted else ""),
         "  rows       " + ", ".join(f"{part} {count}" for part, count in record.rows.items()),
         "  held out   " + ", ".join(f"{name} {value:.4g}" for name, value in card.metrics.items()),
     ]
@@ -45,13 +45,14 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
             self.show = self._advance
 
     def _advance(self, epoch: Epoch) -> None:
-        self._bar.total = epoch.of
-        self._bar.set_postfix(
-            train=f"{epoch.training_loss:.4f}",
-            validation=f"{epoch.validation_loss:.4f}",
-            best=epoch.best_epoch,
-            refresh=False,
-        )
+        if epoch.number == 1:
+            self._bar.reset(total=epoch.of)
+        said = {"train": f"{epoch.training_loss:.4f}", "best": epoch.best_epoch}
+        if epoch.validation_loss is None:
+            said = {"again, with validation rows": said["train"]}
+        else:
+            said["validation"] = f"{epoch.validation_loss:.4f}"
+        self._bar.set_postfix(said, refresh=False)
         self._bar.update()
 
     def __exit__(self, *error: object) -> None:

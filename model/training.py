@@ -1,27 +1,28 @@
 """Fitting one network: mini-batches, early stopping on validation rows, the best weights kept.
 
 Training draws its masks by the function that inference uses: a step is one pass with fresh masks
-for every row of the mini-batch. Nothing reads or sets the global random state.
+for every row of the mini-batch. Nothing reads or sets the global random state. A step of a small
+network is mostly overhead, so what can be done for many steps at once is.
 
 Shapes: B rows, D inputs, O outputs.
 """
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from model.descent import Descent
 from model.errors import DataError, Detail, InputError
-from model.network import MLP, ActivationName, MLPConfig
-from model.sampling import draw_noise
+from model.network import MLP, ActivationName, MLPConfig, Noise
+from model.sampling import chunk_passes, draw_noise
 from model.task import Task
 from model.tuning import NoiseKind
 
 EPOCHS, PATIENCE = 400, 60
-CLIP_NORM = 1.0  # of the gradient: one bad mini-batch does not throw the weights far
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,8 @@ class TrainOptions:
     `epochs`: by default EPOCHS, and more for a small table, until there are as many mini-batches as
     the task needs at least. `patience`: epochs without a better validation loss before training
     stops, by default a sixth of `epochs`. `learning_rate` falls to zero along a half cosine over
-    `epochs`. Raises InputError naming the option.
+    `epochs`. `refit`: once the validation rows have had their say, train again on them as well, for
+    as many epochs as were best. Raises InputError naming the option.
     """
 
     hidden: tuple[int, ...] = (50, 50)
@@ -48,6 +50,7 @@ class TrainOptions:
     batch: int = 64
     learning_rate: float = 3e-3
     weight_decay: float = 1e-4
+    refit: bool = True
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -116,18 +119,22 @@ class Epoch:
     number: int
     of: int
     training_loss: float  # with dropout
-    validation_loss: float  # without
+    validation_loss: float | None  # without; None while refitting
     best_epoch: int
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """A fitted network with its best weights, and how far training went."""
+    """A fitted network with its best weights, and how far training went.
+
+    `refitted`: the weights have learned from the validation rows too.
+    """
 
     network: MLP
     epochs: int
     best_epoch: int
     interrupted: bool = False
+    refitted: bool = False
 
 
 def fit(
@@ -146,15 +153,16 @@ def fit(
     epochs, patience = options.schedule(len(training), task.least_steps)
     generator = torch.Generator().manual_seed(options.seed)
     network = initialised(config, generator)
-    best, best_loss, best_epoch, epoch = network.state_dict(), math.inf, 0, 0
+    descent = _descent(network, options)
+    best, best_loss, best_epoch, epoch = descent.weights.clone(), math.inf, 0, 0
     interrupted = False
     try:
         for epoch, training_loss in enumerate(
-            _epochs(network, task, training, options, generator, epochs), start=1
+            _epochs(network, task, training, options, generator, descent, epochs), start=1
         ):
-            loss = _validation_loss(network, task, validation)
+            loss = _loss(network, task, validation)
             if loss < best_loss:
-                weights = {name: weight.clone() for name, weight in network.state_dict().items()}
+                weights = descent.weights.clone()
                 best, best_loss, best_epoch = weights, loss, epoch  # at once, whenever Ctrl-C comes
             progress(Epoch(epoch, epochs, training_loss, loss, best_epoch))
             if epoch - best_epoch >= patience:
@@ -167,8 +175,40 @@ def fit(
             if interrupted
             else "the validation loss was never finite; try a lower --learning-rate"
         )
-    network.load_state_dict(best)
+    descent.weights.copy_(best)
     return Fit(network.requires_grad_(False), epoch, best_epoch, interrupted)
+
+
+def refit(
+    task: Task[Any],
+    rows: Rows,
+    fitted: Fit,
+    options: TrainOptions,
+    *,
+    epochs: int,
+    progress: Callable[[Epoch], None] = lambda _: None,
+) -> Fit:
+    """A network of the same shape, from the same first weights, trained on `rows`.
+
+    It takes the epochs that were best for `fitted`, of a schedule of `epochs`, and looks at no
+    other rows. Ctrl-C, or a loss that is not finite, leaves `fitted` as it is.
+    """
+    best = fitted.best_epoch
+    generator = torch.Generator().manual_seed(options.seed)
+    network = initialised(fitted.network.config, generator)
+    descent = _descent(network, options)
+    try:
+        for epoch, loss in enumerate(
+            _epochs(network, task, rows, options, generator, descent, epochs), start=1
+        ):
+            progress(Epoch(epoch, best, loss, None, best))
+            if epoch == best:
+                break
+    except KeyboardInterrupt:
+        return replace(fitted, interrupted=True)
+    if not math.isfinite(_loss(network, task, rows)):
+        return fitted
+    return replace(fitted, network=network.requires_grad_(False), refitted=True)
 
 
 def initialised(config: MLPConfig, generator: torch.Generator) -> MLP:
@@ -189,50 +229,57 @@ def initialised(config: MLPConfig, generator: torch.Generator) -> MLP:
     return network
 
 
+def _descent(network: MLP, options: TrainOptions) -> Descent:
+    return Descent(
+        network.parameters(), rate=options.learning_rate, weight_decay=options.weight_decay
+    )
+
+
 def _epochs(
     network: MLP,
     task: Task[Any],
     rows: Rows,
     options: TrainOptions,
     generator: torch.Generator,
+    descent: Descent,
     epochs: int,
 ) -> Iterator[float]:
-    """Train an epoch at each step; yields its mean training loss."""
-    optimizer = torch.optim.AdamW(
-        network.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay
-    )
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=epochs)
-    step = 0
-    for _ in range(epochs):
-        order = torch.randperm(len(rows), generator=generator)
-        total = 0.0
-        for start in range(0, len(rows), options.batch):
-            index = order[start : start + options.batch]
-            total += _step(network, task, rows[index], optimizer, options.seed, step) * len(index)
-            step += 1
-        schedule.step()
-        yield total / len(rows)
+    """Train an epoch at each step; yields its mean training loss.
+
+    The learning rate falls to zero along a half cosine over `epochs`.
+    """
+    noises = _noises(network.config, options.seed, min(options.batch, len(rows)))
+    for epoch in range(epochs):
+        descent.rate = options.learning_rate * (1 + math.cos(math.pi * epoch / epochs)) / 2
+        shuffled = rows[torch.randperm(len(rows), generator=generator)]
+        total = torch.zeros(())
+        batches = (torch.split(part, options.batch) for part in (shuffled.x, shuffled.y))
+        for x, y in zip(*batches, strict=True):
+            loss = task.loss(network(x, _first(next(noises), len(x)))[0], y)
+            descent.step(loss)
+            total += loss.detach() * len(x)
+        yield total.item() / len(rows)
 
 
-def _step(
-    network: MLP,
-    task: Task[Any],
-    batch: Rows,
-    optimizer: torch.optim.Optimizer,
-    seed: int,
-    number: int,
-) -> float:
-    """One optimiser step, its masks those of pass `number`; the mini-batch's loss."""
-    noise = draw_noise(network.config, seed, range(number, number + 1), torch.arange(len(batch)))
-    loss = task.loss(network(batch.x, noise)[0], batch.y)
-    optimizer.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_(network.parameters(), CLIP_NORM)
-    optimizer.step()
-    return loss.item()
+def _noises(config: MLPConfig, seed: int, rows: int) -> Iterator[Noise]:
+    """The noise of pass 0, 1, 2, ... with fresh masks [B, H] for every row; many drawn at once."""
+    size, start = chunk_passes(config, rows), 0
+    while True:
+        drawn = draw_noise(config, seed, range(start, start + size), torch.arange(rows))
+        for at in range(size):
+            masks = tuple(None if mask is None else mask[at] for mask in drawn.masks)
+            yield Noise(masks, None if drawn.inputs is None else drawn.inputs[at])
+        start += size
 
 
-def _validation_loss(network: MLP, task: Task[Any], rows: Rows) -> float:
+def _first(noise: Noise, rows: int) -> Noise:
+    """The noise of the first rows."""
+    masks = tuple(None if mask is None else mask[:rows] for mask in noise.masks)
+    return Noise(masks, None if noise.inputs is None else noise.inputs[:rows])
+
+
+def _loss(network: MLP, task: Task[Any], rows: Rows) -> float:
+    """The loss with dropout off."""
     with torch.inference_mode():
         return task.loss(network(rows.x), rows.y).item()
 

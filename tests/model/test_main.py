@@ -83,7 +83,7 @@ def test_every_training_option_reaches_the_card(data: Path) -> None:
         "--weight-decay": "0.001",
         "--categorical": "floor",
     }
-    assert trained(data, *(part for pair in options.items() for part in pair)) == 0
+    assert trained(data, "--no-refit", *(part for pair in options.items() for part in pair)) == 0
     card = load(data.with_name("out")).card
     assert card.architecture.model_dump() == {
         "hidden": (6, 5),
@@ -99,6 +99,7 @@ def test_every_training_option_reaches_the_card(data: Path) -> None:
         "batch": 7,
         "learning_rate": 0.02,
         "weight_decay": 0.001,
+        "refit": False,
     }
     assert card.features[2].kind == "categorical"
 

@@ -16,8 +16,10 @@ from model import (
     Epoch,
     InputError,
     PredictOptions,
+    Split,
     Table,
     TrainOptions,
+    evaluate,
     load,
     read_table,
     shipped,
@@ -49,6 +51,7 @@ def test_the_card_records_where_the_weights_come_from(houses: Table, tmp_path: P
         "batch": 50,
         "learning_rate": 0.01,
         "weight_decay": 1e-4,
+        "refit": True,
     }
     assert set(record.rows) == {"train", "validation", "calibration", "test"}
     assert sum(record.rows.values()) == 200
@@ -92,11 +95,112 @@ def test_metrics_are_those_of_rows_that_training_has_not_seen(
 ) -> None:
     """Only the test rows are changed, once they are known: the weights must stay the same."""
     first = trained(houses, tmp_path / "a")
-    price = houses.columns["price"].copy()
-    price[split_rows(200, OPTIONS.seed).test] += 1000
-    second = trained(with_column(houses, "price", price), tmp_path / "b")
+    second = trained(changed(houses, split_rows(200, OPTIONS.seed).test), tmp_path / "b")
     assert second.weights_sha256 == first.weights_sha256
     assert second.metrics["rmse"] > first.metrics["rmse"] + 500
+
+
+def changed(table: Table, rows: np.ndarray) -> Table:
+    """The table with other prices in some rows."""
+    price = table.columns["price"].copy()
+    price[rows] += 1000
+    return with_column(table, "price", price)
+
+
+@pytest.mark.parametrize("refit", [True, False])
+def test_calibration_rows_are_kept_from_everything_else_whatever_is_refitted(
+    houses: Table, tmp_path: Path, refit: bool
+) -> None:
+    options = replace(OPTIONS, refit=refit)
+    split = split_rows(200, OPTIONS.seed)
+    first = trained(houses, tmp_path / "a", options=options)
+    second = trained(changed(houses, split.calibration), tmp_path / "b", options=options)
+    assert first.calibration
+    assert second.calibration
+    assert second.weights_sha256 == first.weights_sha256
+    assert second.tuning == first.tuning
+    assert second.features == first.features
+    assert second.metrics == first.metrics
+    assert second.calibration.scores != first.calibration.scores
+
+
+def test_a_refit_learns_from_the_validation_rows_too(houses: Table, tmp_path: Path) -> None:
+    alone = trained(houses, tmp_path / "a", options=replace(OPTIONS, refit=False))
+    both = trained(houses, tmp_path / "b")
+    assert (alone.training.refitted, both.training.refitted) == (False, True)
+    split, area = split_rows(200, OPTIONS.seed), houses.columns["area"]
+    ranges = [card.features[0].range for card in (alone, both)]  # type: ignore[union-attr]
+    seen = (split.train, np.concatenate([split.train, split.validation]))
+    assert ranges == [(area[rows].min(), area[rows].max()) for rows in seen]
+    assert alone.weights_sha256 != both.weights_sha256
+    assert both.training.rows == alone.training.rows
+
+
+def test_the_noise_is_that_of_rows_that_the_weights_had_not_seen(
+    houses: Table, tmp_path: Path
+) -> None:
+    """The validation rows fit it before the weights learn from them: on the first fit's errors."""
+    validation = split_rows(200, OPTIONS.seed).validation
+    first = trained(houses, tmp_path / "a")
+    second = trained(changed(houses, validation), tmp_path / "b")
+    assert second.tuning.noise_scales[0] > 2 * first.tuning.noise_scales[0]
+
+
+def test_an_interrupted_refit_is_saved_and_says_so(houses: Table, tmp_path: Path) -> None:
+    def interrupt(epoch: Epoch) -> None:
+        if epoch.validation_loss is None:
+            raise KeyboardInterrupt
+
+    card = trained(houses, tmp_path / "a", progress=interrupt)
+    assert not card.training.refitted
+    assert any("again" in notice for notice in card.training.notices)
+    assert load(tmp_path / "a").card == card
+
+
+def test_a_caller_may_say_which_rows_are_for_what(houses: Table, tmp_path: Path) -> None:
+    """No calibration rows, and some rows for nothing at all."""
+    parts = (np.arange(100), np.arange(100, 130), np.arange(0), np.arange(150, 200))
+    card = trained(houses, tmp_path / "a", split=Split(*parts))
+    assert card.training.split == "given"
+    assert card.training.rows == {"train": 100, "validation": 30, "calibration": 0, "test": 50}
+    assert card.calibration is None
+    nothing_held_out = Split(*parts[:3], np.arange(0))
+    assert trained(houses, tmp_path / "c", split=nothing_held_out).metrics == {}
+    unused = trained(
+        changed(houses, np.arange(130, 150)), tmp_path / "b", split=Split(*parts), name="a"
+    )
+    assert unused == card
+
+
+def test_the_test_rows_of_a_callers_split_are_not_guessed(houses: Table, tmp_path: Path) -> None:
+    """A split by the seed would have as many."""
+    given = Split(*np.split(np.arange(200), [120, 140, 170]))
+    trained(houses, tmp_path / "a", split=given)
+    found = evaluate(load(tmp_path / "a"), houses)
+    assert (found.part, found.rows) == ("all", 200)
+    assert any("trained on these very rows" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("part", "rows", "said"),
+    [
+        ("train", [0, 1, 150], "row 150 stands there more than once"),
+        ("train", [], "split, train: at least one row"),
+        ("validation", [], "split, validation: at least one row"),
+        ("test", [199, 200], r"split, test: rows lie in 0 to 199, not 199 to 200"),
+        ("calibration", [-1], r"split, calibration: rows lie in 0 to 199, not -1 to -1"),
+        ("train", [0.5, 1.5], "split, train: rows are named by a list of whole numbers"),
+        ("train", [[0, 1]], "split, train: rows are named by a list of whole numbers"),
+    ],
+)
+def test_a_split_that_the_table_does_not_have_is_refused(
+    houses: Table, tmp_path: Path, part: str, rows: list[Any], said: str
+) -> None:
+    split = Split(*np.split(np.arange(200), [120, 140, 170]))
+    array = np.array(rows) if rows else np.arange(0)
+    with pytest.raises(DataError, match=said):
+        trained(houses, tmp_path / "a", split=replace(split, **{part: array}))
+    assert not (tmp_path / "a").exists()
 
 
 def test_metrics_can_be_measured_again_from_the_artifact(houses: Table, tmp_path: Path) -> None:
@@ -222,8 +326,9 @@ def test_the_smallest_shipped_model_can_be_trained_again_from_its_card(tmp_path:
         input_dropout=shape.dropout[0],
         input_noise=shape.input_noise,
         activation=shape.activation,
+        noise=card.tuning.noise,
         seed=record.seed,
-        **record.settings,  # type: ignore[arg-type]
+        **{"refit": record.refitted, **record.settings},  # type: ignore[arg-type]
     )
     again = train(table, card.target.names, tmp_path / card.name, task=card.task, options=options)
     assert [feature.name for feature in again.features] == [f.name for f in card.features]

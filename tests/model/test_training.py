@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from model.network import MLP
 from model.regression import Regression
 from model.sampling import draw_noise
 from model.table import Target
-from model.training import Epoch, Fit, Rows, TrainOptions, fit, initialised
+from model.training import Epoch, Fit, Rows, TrainOptions, fit, initialised, refit
 
 OPTIONS = TrainOptions(hidden=(16,), dropout=(0.2,), epochs=25, patience=25, batch=16)
 REGRESSION = Regression(Target(("y",), (), (0.0,), (1.0,), (None,)))
@@ -170,6 +171,66 @@ def test_a_step_is_one_pass_with_fresh_masks_for_every_row_of_the_batch(dropout:
     noise = draw_noise(first.config, 5, range(1), torch.arange(100))
     expected = REGRESSION.loss(first(batch.x, noise)[0], batch.y)
     assert epochs[0].training_loss == pytest.approx(expected.item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("changes", [{}, {"input_dropout": 0.1, "input_noise": 0.2}])
+def test_training_is_the_plain_loop_over_epochs_and_batches(changes: dict[str, float]) -> None:
+    """100 rows in batches of 16, the last of 4: step number n draws the masks of pass n."""
+    options = replace(OPTIONS, epochs=12, hidden=(16, 8), **changes)  # type: ignore[arg-type]
+    generator = torch.Generator().manual_seed(options.seed)
+    net = initialised(options.config(3, 1), generator)
+    adam = torch.optim.AdamW(net.parameters(), options.learning_rate, weight_decay=1e-4)
+    falling = torch.optim.lr_scheduler.CosineAnnealingLR(adam, T_max=12)
+    found, step = [], 0
+    for _ in range(12):
+        order = torch.randperm(100, generator=generator)
+        for index in order.split(16):
+            batch = TRAINING[index]
+            noise = draw_noise(net.config, 0, range(step, step + 1), torch.arange(len(index)))
+            adam.zero_grad()
+            REGRESSION.loss(net(batch.x, noise)[0], batch.y).backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+            adam.step()
+            step += 1
+        falling.step()
+        found.append(loss(net, VALIDATION))
+    epochs: list[Epoch] = []
+    fitted(options, progress=epochs.append)
+    assert [epoch.validation_loss for epoch in epochs] == pytest.approx(found, rel=1e-4)
+
+
+def test_a_refit_takes_the_epochs_that_were_best_on_other_rows() -> None:
+    """The same rows again give the same weights; more rows give others, as many epochs long."""
+    options = replace(OPTIONS, epochs=25)
+    first = fitted(options)
+    assert not first.refitted
+    seen: list[Epoch] = []
+    again = refit(REGRESSION, TRAINING, first, options, epochs=25, progress=seen.append)
+    assert again.refitted
+    assert same(again.network, first.network)
+    assert [epoch.number for epoch in seen] == list(range(1, first.best_epoch + 1))
+    assert all(epoch.validation_loss is None for epoch in seen)
+    assert all(epoch.of == first.best_epoch for epoch in seen)
+    more = refit(REGRESSION, rows(140, 3), first, options, epochs=25)
+    assert not same(more.network, first.network)
+    assert loss(more.network, VALIDATION) < 0.5
+    assert (more.epochs, more.best_epoch) == (first.epochs, first.best_epoch)
+
+
+def test_ctrl_c_in_a_refit_leaves_the_first_fit() -> None:
+    def interrupt(epoch: Epoch) -> None:
+        if epoch.number == 2:
+            raise KeyboardInterrupt
+
+    first = fitted()
+    found = refit(REGRESSION, TRAINING, first, OPTIONS, epochs=25, progress=interrupt)
+    assert found == replace(first, interrupted=True)
+
+
+def test_a_refit_that_ends_with_no_number_leaves_the_first_fit() -> None:
+    first = fitted()
+    broken = Rows(TRAINING.x, torch.full_like(TRAINING.y, torch.nan))
+    assert refit(REGRESSION, broken, first, OPTIONS, epochs=25) == first
 
 
 def test_first_weights_keep_the_variance_of_relu_activations_and_start_near_zero() -> None:
