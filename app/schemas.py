@@ -136,6 +136,15 @@ class RegressionPrediction(_Schema):
     )
     total_variance: Value = Field(description="`variance` + `noise_variance`.")
     interval: Interval
+    distance: float | None = Field(
+        default=None,
+        description="Distance to the nearest of the training rows kept, features whitened: 0 is a "
+        "row that was there. Not there where the model has nothing to compare with.",
+    )
+    distance_p_value: float | None = Field(
+        default=None,
+        description="Share of rows like the calibration rows that are as far off, or farther.",
+    )
     passes: int = Field(description="Passes that this row took.")
     warnings: list[str] = Field(description="Codes such as `outside_training_range:bmi`.")
     samples: list[Value] | None = Field(
@@ -180,6 +189,15 @@ class ClassificationPrediction(_Schema):
     )
     label_set: LabelSet | None = Field(
         default=None, description="Not there where the model is not calibrated."
+    )
+    distance: float | None = Field(
+        default=None,
+        description="Distance to the nearest of the training rows kept, features whitened: 0 is a "
+        "row that was there. Not there where the model has nothing to compare with.",
+    )
+    distance_p_value: float | None = Field(
+        default=None,
+        description="Share of rows like the calibration rows that are as far off, or farther.",
     )
     passes: int = Field(description="Passes that this row took.")
     warnings: list[str] = Field(description="Codes such as `outside_training_range:bmi`.")

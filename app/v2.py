@@ -42,6 +42,8 @@ _PER_ROW = (
     "mutual_information",
     "mutual_information_error",
     "variation_ratio",
+    "distance",
+    "distance_p_value",
 )
 _UNSUPPORTED = ("classification", "shared_memory_region")  # would change where or what we answer
 
@@ -207,10 +209,11 @@ def _outputs(card: Card) -> dict[str, Tensor]:
     count = len(target.classes or target.names)
     values = [count] if count > 1 else []
     found = {}
-    unknown = "mutual_information_error" if count > COVARIANCE_CLASSES else ""
+    unknown = {"mutual_information_error"} if count > COVARIANCE_CLASSES else set()
+    unknown |= set() if card.similarity else {"distance", "distance_p_value"}
     for field in fields(ClassificationPrediction if target.classes else RegressionPrediction):
         datatype, shape = "FP64", [-1, *values]
-        if field.name == unknown:
+        if field.name in unknown:
             continue
         if field.name in _TEXTS:
             datatype, shape = BYTES, [-1]

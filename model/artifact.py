@@ -10,9 +10,11 @@ import math
 import os
 import shutil
 import tempfile
+from dataclasses import fields
 from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import safetensors.torch
 import torch
@@ -20,17 +22,28 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from torch import Tensor
 
-from model.card import Card
+from model.card import Card, similarity_entry
 from model.errors import ArtifactError, InputError
 from model.network import MLP, MLPConfig
+from model.similarity import Similarity
 
 WEIGHTS = "weights.safetensors"
 CARD = "card.json"
+SIMILARITY = "similarity."  # how the names of the distance score's tensors begin
+PARTS = tuple(field.name for field in fields(Similarity))
 _FILES = {WEIGHTS, CARD}
 _CARD_LIMIT_BYTES = 64 << 20
 
 
-def save(folder: str | Path, network: MLP, card: Card) -> Card:
+class Artifact(NamedTuple):
+    """A model as it is saved; `similarity` where there are rows that new ones are compared with."""
+
+    card: Card
+    network: MLP
+    similarity: Similarity | None = None
+
+
+def save(folder: str | Path, artifact: Artifact) -> Card:
     """The card as it was written, with its weights' hash and its version.
 
     The artifact appears under its name only when complete; an artifact that was there is replaced.
@@ -38,10 +51,15 @@ def save(folder: str | Path, network: MLP, card: Card) -> Card:
     """
     folder = Path(folder).resolve()  # a link is followed, not replaced
     check_destination(folder)
+    card, network, similarity = artifact
+    tensors = network.state_dict() | _similarity_tensors(similarity)
     weights = safetensors.torch.save(
-        {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+        {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     )
-    card = card.model_copy(update={"weights_sha256": sha256(weights).hexdigest()})
+    entry = similarity and similarity_entry(similarity)
+    card = card.model_copy(
+        update={"weights_sha256": sha256(weights).hexdigest(), "similarity": entry}
+    )
     card = card.model_copy(update={"version": card.content_hash()})
     files = {WEIGHTS: weights, CARD: card.model_dump_json(indent=1).encode() + b"\n"}
     try:
@@ -67,8 +85,8 @@ def check_destination(folder: Path) -> None:
         raise ArtifactError(f"{folder} cannot be written: {problem}; choose another folder")
 
 
-def read(folder: str | Path) -> tuple[Card, MLP]:
-    """The verified card and network of an artifact; raises ArtifactError with what is wrong."""
+def read(folder: str | Path) -> Artifact:
+    """The artifact in a folder, verified; raises ArtifactError with what is wrong."""
     folder = Path(folder)
     card = _card(folder)
     weights = _bytes(folder, WEIGHTS)
@@ -83,10 +101,10 @@ def read(folder: str | Path) -> tuple[Card, MLP]:
             f"{folder / CARD} was changed after it was written: version {card.version!r} does not "
             f"match its content, {card.content_hash()!r}"
         )
-    return card, _network(folder, card, weights)
+    return _built(folder, card, weights)
 
 
-def _network(folder: Path, card: Card, weights: bytes) -> MLP:
+def _built(folder: Path, card: Card, weights: bytes) -> Artifact:
     try:
         config = card.config
     except InputError as error:
@@ -97,15 +115,43 @@ def _network(folder: Path, card: Card, weights: bytes) -> MLP:
         raise ArtifactError(f"{folder / WEIGHTS} is no safetensors file: {error}") from error
     except KeyError as error:  # a number format that safetensors knows and torch does not
         raise ArtifactError(f"{folder / WEIGHTS} holds {error} numbers, not F32") from error
-    _check_tensors(folder, config, tensors)
+    _check_tensors(folder, _shapes(config) | _similarity_shapes(card), tensors)
+    similarity = _similarity(folder, tensors) if card.similarity else None
     with torch.device("meta"):
         network = MLP(config)  # no memory, no random numbers
     network.load_state_dict(tensors, assign=True)
-    return network.requires_grad_(False)
+    return Artifact(card, network.requires_grad_(False), similarity)
 
 
-def _check_tensors(folder: Path, config: MLPConfig, tensors: dict[str, Tensor]) -> None:
-    expected = _shapes(config)
+def _similarity_tensors(similarity: Similarity | None) -> dict[str, Tensor]:
+    """The tensors of a distance score, by their names in the file."""
+    return {f"{SIMILARITY}{name}": getattr(similarity, name) for name in PARTS if similarity}
+
+
+def _similarity(folder: Path, tensors: dict[str, Tensor]) -> Similarity:
+    """The distance score in the file's tensors, which it takes out."""
+    similarity = Similarity(**{name: tensors.pop(f"{SIMILARITY}{name}") for name in PARTS})
+    if bool((similarity.scores.diff() < 0).any()):
+        where = f"{folder / WEIGHTS}: tensor '{SIMILARITY}scores'"
+        raise ArtifactError(f"{where} does not ascend")
+    return similarity
+
+
+def _similarity_shapes(card: Card) -> dict[str, tuple[int, ...]]:
+    if card.similarity is None:
+        return {}
+    width, entry = card.schema_of_rows.width, card.similarity
+    return {
+        f"{SIMILARITY}centre": (width,),
+        f"{SIMILARITY}whitening": (width, width),
+        f"{SIMILARITY}reference": (entry.reference_rows, width),
+        f"{SIMILARITY}scores": (entry.calibration_rows,),
+    }
+
+
+def _check_tensors(
+    folder: Path, expected: dict[str, tuple[int, ...]], tensors: dict[str, Tensor]
+) -> None:
     for name in sorted(expected.keys() | tensors.keys()):
         where = f"{folder / WEIGHTS}: tensor {name!r}"
         if name not in tensors:

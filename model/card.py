@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from model.calibration import Calibration
 from model.network import ActivationName, MLPConfig, Norm, NormKind
 from model.options import Estimator
+from model.similarity import Similarity
 from model.table import CategoricalFeature, Feature, NumericFeature, Schema, Table, Target
 from model.tuning import NoiseKind, Tuning
 
@@ -146,6 +147,13 @@ class CalibrationEntry(_Part):
         return self
 
 
+class SimilarityEntry(_Part):
+    """The size of the distance score, whose arrays stand beside the weights."""
+
+    reference_rows: Annotated[int, Field(ge=1)]
+    calibration_rows: Annotated[int, Field(ge=1)]
+
+
 class Card(_Part):
     """A model's card. `version` is a hash of everything else on it, the weights' hash included."""
 
@@ -159,6 +167,7 @@ class Card(_Part):
     weights_sha256: str
     tuning: TuningEntry = TuningEntry()
     calibration: CalibrationEntry | None = None
+    similarity: SimilarityEntry | None = None
     training: TrainingRecord
     metrics: dict[str, float]
 
@@ -245,6 +254,13 @@ def target_entry(target: Target) -> TargetEntry:
         means=target.means,
         scales=target.scales,
         units=target.units,
+    )
+
+
+def similarity_entry(similarity: Similarity) -> SimilarityEntry:
+    """The card's entry of a distance score."""
+    return SimilarityEntry(
+        reference_rows=len(similarity.reference), calibration_rows=len(similarity.scores)
     )
 
 

@@ -60,6 +60,8 @@ class ClassificationPrediction:
     mutual_information_error: float | None  # Monte-Carlo standard error; None of many classes
     variation_ratio: float | None  # share of passes that put another class first than most do
     label_set: LabelSet | None  # None without calibration rows
+    distance: float | None  # to the nearest of the training rows kept, in whitened units
+    distance_p_value: float | None  # share of rows like the data that are as far off, or farther
     passes: int
     warnings: tuple[str, ...]
     samples: tuple[ByClass, ...] | None
@@ -147,6 +149,8 @@ class Classification:
             mutual_information(mean, variance, expected, counts[:, None]).tolist(),
             *self._agreement(mean, estimate, counts),
             self._label_sets(mean, coverage, label_set),
+            [like.distance for like in passes.likeness],
+            [like.p_value for like in passes.likeness],
             passes.counts,
             passes.warnings,
             self._samples(passes),

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from model.artifact import read, save
+from model import similarity
+from model.artifact import Artifact, read, save
 from model.calibration import Calibration
 from model.card import Card, TuningEntry, calibration_entry
 from model.conformal import rows_needed
@@ -17,6 +18,7 @@ from model.network import MLP
 from model.options import PredictOptions
 from model.predictor import Predictor
 from model.preparation import encode_table, encode_target
+from model.similarity import MOST_INPUTS, Similarity
 from model.table import Table
 from model.task import TASKS
 
@@ -29,7 +31,7 @@ def calibrate(folder: str | Path, table: Table, *, out: str | Path | None = None
     Saved in its folder, or in `out`. The rows must be like those to come, and none that the model
     was trained on. Raises DataError, ArtifactError, and CalibrationError for too few rows.
     """
-    card, network = read(folder)
+    card, network, known = read(folder)
     if table.sha256 == card.training.data_sha256:
         raise DataError(f"{table.name} has trained {card.name}; rows to calibrate on are others")
     needed = rows_needed(PredictOptions().coverage)
@@ -37,7 +39,8 @@ def calibrate(folder: str | Path, table: Table, *, out: str | Path | None = None
         raise CalibrationError(f"{table.name} has {table.rows} rows; at least {needed} are needed")
     x = encode_table(table, card.schema_of_rows)
     y = encode_target(table, card.target_of_rows)
-    return save(out or folder, network, calibrated(card, network, table, x, y))
+    card = calibrated(card, network, table, x, y)
+    return save(out or folder, Artifact(card, network, _compared_anew(known, x)))
 
 
 def tuned(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> Card:
@@ -56,8 +59,26 @@ def calibrated(card: Card, network: MLP, table: Table, x: np.ndarray, y: np.ndar
     return card.model_copy(update={"calibration": calibration_entry(calibration, table)})
 
 
+def compared(training: np.ndarray, calibration: np.ndarray, *, seed: int) -> Similarity | None:
+    """The distance score of new rows to training rows [N, D], judged by calibration rows [n, D].
+
+    None where there are no calibration rows, or more inputs than a distance score takes.
+    """
+    if not len(calibration) or training.shape[1] > MOST_INPUTS:
+        return None
+    return similarity.fit(training, calibration, seed=seed)
+
+
 def measured(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> dict[str, float]:
     """The model's metrics on rows x [B, D], which nothing else has seen, and their targets y."""
     options = PredictOptions(passes=PASSES, seed=SEED)
     predictions = Predictor(card, network).predict_encoded(x, options).rows
     return TASKS[card.task](card.target_of_rows, *card.fitted).metrics(predictions, y)
+
+
+def _compared_anew(known: Similarity | None, x: np.ndarray) -> Similarity | None:
+    """The distance score for rows like x [B, D]; half of them stand in for rows never seen."""
+    if known is not None:
+        return known.calibrated(x)
+    order, half = np.random.default_rng(SEED).permutation(len(x)), len(x) // 2
+    return compared(x[order[:half]], x[order[half:]], seed=SEED) if half else None

@@ -19,11 +19,13 @@ from model.network import MLP
 from model.options import Estimator, MaskScope, PredictOptions
 from model.reduced import Reduction
 from model.sampling import run
+from model.similarity import UNKNOWN, Likeness, Similarity
 from model.task import TASKS, Prediction, Task, TaskName
 from model.uncertainty import Estimate, Passes
 
 Row = Mapping[str, Any] | Sequence[Any]
 
+UNSEEN = "unseen_combination"  # of values that are each in range
 FRESH_SEEDS = 1 << 53  # a fresh seed survives JSON readers that hold numbers as doubles
 NORMS = "the reduced estimator knows no norms beside the activations, and this network has some"
 ROWS_AT_ONCE = 512  # bounds the memory of a large request; no answer depends on it
@@ -51,9 +53,10 @@ class Predictions:
 class Predictor:
     """A loaded model. Predicting changes nothing in it: any number of threads may share one."""
 
-    def __init__(self, card: Card, network: MLP) -> None:
+    def __init__(self, card: Card, network: MLP, similarity: Similarity | None = None) -> None:
         self.card = card
         self._network = network
+        self._similarity = similarity
         self._task: Task[Any] = TASKS[card.task](card.target_of_rows, *card.fitted)
         self._reduction = Reduction(network, self._task.linear)
         keep_freed_memory()
@@ -140,18 +143,27 @@ class Predictor:
         estimate, counts, settled = self._estimate(batch, options)
         deterministic = self._task.values(self._network(batch.x)).double()  # [B, V]
         _check_finite(start, estimate, deterministic)
-        outside = self._schema.outside(batch.x.cpu().numpy())
+        x = batch.x.cpu().numpy()
+        likeness = self._likeness(x)
+        outside = self._schema.outside(x)
         return Passes(
             estimate=estimate,
             deterministic=deterministic,
             counts=counts,
             settled=settled,
             warnings=[
-                (*self._warnings(count, options), *codes)
-                for count, codes in zip(counts, outside, strict=True)
+                (*self._warnings(count, options), *(codes or ((UNSEEN,) if like.unseen else ())))
+                for count, codes, like in zip(counts, outside, likeness, strict=True)
             ],
+            likeness=likeness,
             samples=self._samples(batch, options.passes, counts) if options.samples else None,
         )
+
+    def _likeness(self, x: np.ndarray) -> Sequence[Likeness]:
+        """How like the training rows each row of x [B, D] is, where the artifact knows."""
+        if self._similarity is None:
+            return [UNKNOWN] * len(x)
+        return self._similarity.likeness(x)
 
     def _warnings(self, passes: int, options: PredictOptions) -> Iterator[str]:
         """What a row's numbers do not say, because of the model or of how it was asked."""
@@ -213,8 +225,8 @@ class Predictor:
 
 def load(folder: str | Path, *, device: str = "cpu") -> Predictor:
     """The model saved in a folder, verified; raises ArtifactError with what is wrong."""
-    card, network = read(folder)
-    return Predictor(card, network.to(device))
+    card, network, similarity = read(folder)
+    return Predictor(card, network.to(device), similarity)
 
 
 def use_threads(count: int) -> None:

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from model.artifact import check_destination, save
+from model.artifact import Artifact, check_destination, save
 from model.card import (
     NAME_PATTERN,
     Architecture,
@@ -22,7 +22,7 @@ from model.card import (
 )
 from model.conformal import rows_needed
 from model.errors import DataError, Detail, InputError
-from model.held_out import calibrated, measured, tuned
+from model.held_out import calibrated, compared, measured, tuned
 from model.options import PredictOptions
 from model.preparation import (
     Split,
@@ -75,7 +75,10 @@ def train(
     card, rows = _calibrated(data, fitted, card), data.split.test
     network = fitted.network
     metrics = measured(card, network, data.x[rows], data.y[rows]) if len(rows) else {}
-    return save(folder, network, card.model_copy(update={"metrics": metrics}))
+    seen, kept = data.split.seen(refit=options.refit), data.split.calibration
+    similarity = compared(data.x[seen], data.x[kept], seed=options.seed)
+    card = card.model_copy(update={"metrics": metrics})
+    return save(folder, Artifact(card, network, similarity))
 
 
 @dataclass(frozen=True, slots=True)

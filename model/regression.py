@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from model import conformal
 from model.calibration import Calibration
+from model.similarity import Likeness
 from model.table import Target
 from model.tuning import Tuning, tuned_noise
 from model.uncertainty import Estimate, Passes
@@ -48,6 +49,8 @@ class RegressionPrediction:
     noise_variance: Value  # aleatoric; 0 where nothing is known of the noise
     total_variance: Value  # variance + noise_variance
     interval: Interval
+    distance: float | None  # to the nearest of the training rows kept, in whitened units
+    distance_p_value: float | None  # share of rows like the data that are as far off, or farther
     passes: int
     warnings: tuple[str, ...]
     samples: tuple[Value, ...] | None
@@ -154,10 +157,17 @@ class Regression:
             lower,
             upper,
         )
-        numbers = zip(*(self._values(column) for column in columns), strict=True)
         method = "normal" if self.calibration is None else "conformal"
-        rows = zip(numbers, passes.counts, passes.warnings, self._samples(passes), strict=True)
-        return [_prediction(coverage, method, *row) for row in rows]
+        rows = zip(
+            zip(*(self._values(column) for column in columns), strict=True),
+            passes.likeness,
+            zip(passes.counts, passes.warnings, self._samples(passes), strict=True),
+            strict=True,
+        )
+        return [
+            _prediction(tuple(numbers), Interval(coverage, lower, upper, method), like, *rest)
+            for (*numbers, lower, upper), like, rest in rows
+        ]
 
     def metrics(
         self, predictions: Sequence[RegressionPrediction], actual: np.ndarray
@@ -224,15 +234,14 @@ class Regression:
 
 
 def _prediction(
-    coverage: float,
-    method: str,
     numbers: tuple[Value, ...],
+    interval: Interval,
+    like: Likeness,
     passes: int,
     warnings: tuple[str, ...],
     samples: tuple[Value, ...] | None,
 ) -> RegressionPrediction:
-    mean, variance, std, mean_error, variance_error, deterministic, *totals, lower, upper = numbers
-    noise, total = totals
+    mean, variance, std, mean_error, variance_error, deterministic, noise, total = numbers
     return RegressionPrediction(
         mean=mean,
         variance=variance,
@@ -242,7 +251,9 @@ def _prediction(
         deterministic=deterministic,
         noise_variance=noise,
         total_variance=total,
-        interval=Interval(coverage, lower, upper, method),
+        interval=interval,
+        distance=like.distance,
+        distance_p_value=like.p_value,
         passes=passes,
         warnings=warnings,
         samples=samples,

@@ -10,29 +10,98 @@ rows, n calibration rows.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from model.errors import CalibrationError
 
 REFERENCE_ROWS = 512  # twice as many find little more, and take twice the room and the time
 SHRINKAGE = 0.01  # of the covariance: a flat direction is stretched tenfold at most
+UNSEEN = 0.01  # the share of rows like the data that are called unlike it, at most
 TIE = 1e-6  # relative: a row as far as a calibration row counts as no farther
+MOST_INPUTS = 2048  # whose covariance takes seconds to invert, and 16 MB
 ROWS_AT_ONCE = 1024  # bounds the memory; no answer depends on it
 
 
 @dataclass(frozen=True, slots=True)
+class Likeness:
+    """How like the training rows one row is; None where nothing is kept to compare it with."""
+
+    distance: float | None
+    p_value: float | None
+    unseen: bool  # farther off than nearly all calibration rows
+
+
+UNKNOWN = Likeness(None, None, unseen=False)
+
+
+@dataclass(frozen=True)
 class Similarity:
-    """What an artifact keeps: float32 arrays, 4 (R D + D^2 + D + n) bytes.
+    """What an artifact keeps: float32 tensors, 4 (R D + D^2 + D + n) bytes.
 
     With 512 reference rows and 1,000 calibration rows that is 21 kB at D = 8, 0.15 MB at D = 64.
     """
 
-    centre: np.ndarray  # [D]
-    whitening: np.ndarray  # [D, D]: (x - centre) @ whitening has covariance about 1
-    reference: np.ndarray  # [R, D], whitened
-    scores: np.ndarray  # [n], the calibration rows' distances, ascending
+    centre: Tensor  # [D]
+    whitening: Tensor  # [D, D]: (x - centre) @ whitening has covariance about 1
+    reference: Tensor  # [R, D], whitened
+    scores: Tensor  # [n], the calibration rows' distances, ascending
+
+    @cached_property
+    def _wide(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """All but the scores in float64, and half the squared norms [R] of the reference rows."""
+        reference = self.reference.double()
+        norms = reference.square().sum(1) / 2
+        return self.centre.double(), self.whitening.double(), reference, norms
+
+    def distances(self, x: np.ndarray) -> np.ndarray:
+        """Each row's distance [B] to the nearest reference row, in whitened units."""
+        return np.concatenate([np.empty(0), *self._blocks(x)])
+
+    def p_values(self, distances: np.ndarray) -> np.ndarray:
+        """The p-value [B] of each distance, (1 + calibration rows at least as far) / (n + 1).
+
+        For rows like the calibration rows, at most a share p of them has a p-value of p or less; it
+        is never below 1 / (n + 1).
+        """
+        scores = self.scores.double().numpy()
+        farther = len(scores) - np.searchsorted(scores, distances * (1 - TIE), side="left")
+        return np.asarray((1 + farther) / (1 + len(scores)), dtype=np.float64)
+
+    def likeness(self, x: np.ndarray) -> list[Likeness]:
+        """Each row's distance and p-value.
+
+        A row is called unseen where its p-value is UNSEEN or less, or, with too few calibration
+        rows for so small a number, where it is farther off than all of them.
+        """
+        distances = self.distances(x)
+        p_values = self.p_values(distances)
+        unseen = p_values <= max(UNSEEN, 1 / (1 + len(self.scores)))
+        columns = (distances.tolist(), p_values.tolist(), unseen.tolist())
+        return [Likeness(d, p, unseen=u) for d, p, u in zip(*columns, strict=True)]
+
+    def calibrated(self, calibration: np.ndarray) -> "Similarity":
+        """The same, with p-values for rows like these calibration rows [n, D]."""
+        _check_rows("calibration", calibration)
+        scores = np.sort(self.distances(calibration)).astype(np.float32)
+        return replace(self, scores=torch.from_numpy(scores))
+
+    def _blocks(self, x: np.ndarray) -> Iterator[np.ndarray]:
+        """The distances of ROWS_AT_ONCE rows after the other.
+
+        With torch's products, which take as many threads as the computing thread has asked for.
+        """
+        centre, whitening, reference, norms = self._wide
+        for start in range(0, len(x), ROWS_AT_ONCE):
+            block = torch.from_numpy(np.asarray(x[start : start + ROWS_AT_ONCE], dtype=np.float64))
+            z = (block - centre) @ whitening
+            nearest = (norms - z @ reference.T).argmin(1)  # half the squared distance, but |z|^2
+            # Again, with all its digits.
+            yield (z - reference[nearest]).square().sum(1).sqrt().numpy()
 
 
 def fit(
@@ -48,34 +117,18 @@ def fit(
     rows. Raises CalibrationError where either is empty.
     """
     for name, given in (("training", training), ("calibration", calibration)):
-        if not len(given):
-            raise CalibrationError(f"a distance score needs {name} rows; there are none")
+        _check_rows(name, given)
     x = np.asarray(training, dtype=np.float64)
-    centre = x.mean(0).astype(np.float32)
-    whitening = _whitening(x).astype(np.float32)
-    chosen = np.random.default_rng(seed).permutation(len(x))[:rows]
-    reference = ((x[np.sort(chosen)] - centre) @ whitening.astype(np.float64)).astype(np.float32)
-    scores = np.empty(0, dtype=np.float32)
-    unscored = Similarity(centre, whitening, reference, scores)
-    scores = np.sort(distances(unscored, calibration)).astype(np.float32)
-    return Similarity(centre, whitening, reference, scores)
+    centre, whitening = x.mean(0).astype(np.float32), _whitening(x).astype(np.float32)
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(x))[:rows])
+    reference = ((x[chosen] - centre) @ whitening.astype(np.float64)).astype(np.float32)
+    parts = (centre, whitening, reference, np.empty(0, dtype=np.float32))
+    return Similarity(*map(torch.from_numpy, parts)).calibrated(calibration)
 
 
-def distances(similarity: Similarity, x: np.ndarray) -> np.ndarray:
-    """Each row's distance [B] to the nearest reference row, in whitened units."""
-    return np.concatenate([np.empty(0), *_blocks(similarity, x)])
-
-
-def p_values(similarity: Similarity, x: np.ndarray) -> np.ndarray:
-    """Each row's p-value [B], (1 + calibration rows at least as far) / (n + 1).
-
-    For rows like the calibration rows, at most a share p of them has a p-value of p or less; it is
-    never below 1 / (n + 1).
-    """
-    nearer = distances(similarity, x) * (1 - TIE)
-    scores = similarity.scores.astype(np.float64)
-    farther = len(scores) - np.searchsorted(scores, nearer, side="left")
-    return np.asarray((1 + farther) / (1 + len(scores)), dtype=np.float64)
+def _check_rows(name: str, given: np.ndarray) -> None:
+    if not len(given):
+        raise CalibrationError(f"a distance score needs {name} rows; there are none")
 
 
 def _whitening(x: np.ndarray) -> np.ndarray:
@@ -94,14 +147,3 @@ def _whitening(x: np.ndarray) -> np.ndarray:
     share = min(1.0, max(SHRINKAGE, few))
     values, vectors = np.linalg.eigh((1 - share) * covariance + share * average * np.eye(width))
     return np.asarray(vectors / np.sqrt(values) @ vectors.T)
-
-
-def _blocks(similarity: Similarity, x: np.ndarray) -> Iterator[np.ndarray]:
-    """The distances of ROWS_AT_ONCE rows after the other."""
-    whitening = similarity.whitening.astype(np.float64)
-    reference = similarity.reference.astype(np.float64)
-    half = np.square(reference).sum(1) / 2  # [R]
-    for start in range(0, len(x), ROWS_AT_ONCE):
-        z = (x[start : start + ROWS_AT_ONCE].astype(np.float64) - similarity.centre) @ whitening
-        nearest = np.argmin(half - z @ reference.T, axis=1)  # half the squared distance, but |z|^2
-        yield np.sqrt(np.square(z - reference[nearest]).sum(1))  # again, with all its digits

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from model.similarity import Likeness
+
 COVARIANCE_CLASSES = 64
 """Of a classifier with more classes no covariance is kept: it grows with the square of them."""
 
@@ -86,6 +88,7 @@ class Passes:
     counts: Sequence[int]  # passes taken by each row
     settled: bool  # whether every row met the tolerance, where one was given
     warnings: Sequence[tuple[str, ...]]  # of each row
+    likeness: Sequence[Likeness]  # of each row to the training rows
     samples: Sequence[Tensor] | None = None  # of each row [P, V], where asked for
 
 

@@ -73,17 +73,17 @@ def weights_of(header: object, data: bytes) -> bytes:
 
 
 def test_what_is_saved_is_what_is_loaded(artifact: Path, tmp_path: Path) -> None:
-    card, network = read(artifact)
-    written = save(tmp_path / "again", network, card)
-    again, same = read(tmp_path / "again")
-    assert written == again == card
-    assert all(map(torch.equal, network.parameters(), same.parameters()))
+    made = read(artifact)
+    written = save(tmp_path / "again", made)
+    again = read(tmp_path / "again")
+    assert written == again.card == made.card
+    assert all(map(torch.equal, made.network.parameters(), again.network.parameters()))
     for name in (CARD, WEIGHTS):
         assert (tmp_path / "again" / name).read_bytes() == (artifact / name).read_bytes()
 
 
 def test_a_loaded_network_is_float32_and_asks_for_no_gradient(artifact: Path) -> None:
-    _, network = read(artifact)
+    network = read(artifact).network
     assert {weight.dtype for weight in network.parameters()} == {torch.float32}
     assert not any(weight.requires_grad for weight in network.parameters())
 
@@ -228,6 +228,10 @@ def test_the_card_of_another_model_is_refused_even_if_it_is_sealed_again(
         (lambda t: t.update({k: v.int() for k, v in t.items()}), "int32"),
         (lambda t: t.pop("layers.0.bias"), "is missing"),
         (lambda t: t.update({"extra": torch.zeros(1)}), "has no place"),
+        (lambda t: t.pop("similarity.centre"), "'similarity.centre' is missing"),
+        (lambda t: t["similarity.reference"][:1].fill_(torch.nan), "not finite"),
+        (lambda t: t.update({"similarity.scores": torch.zeros(3)}), "shape [3]"),
+        (lambda t: t["similarity.scores"].copy_(t["similarity.scores"].flip(0)), "not ascend"),
         (lambda t: t.clear(), "is missing"),
     ],
 )
@@ -318,21 +322,21 @@ def test_links_inside_the_folder_load_as_kubernetes_mounts_them(copy: Path) -> N
 def test_saving_again_replaces_the_artifact_and_leaves_nothing_beside_it(
     copy: Path, two_target_artifact: Path
 ) -> None:
-    card, network = read(two_target_artifact)
-    save(copy, network, card)
-    assert read(copy)[0] == card
+    made = read(two_target_artifact)
+    save(copy, made)
+    assert read(copy)[0] == made.card
     assert [path.name for path in copy.parent.iterdir()] == ["copy"]
 
 
 def test_saving_makes_the_folders_above_and_follows_a_link(copy: Path, tmp_path: Path) -> None:
-    card, network = read(copy)
-    save(tmp_path / "a" / "b" / "c", network, card)
-    assert read(tmp_path / "a" / "b" / "c")[0] == card
+    made = read(copy)
+    save(tmp_path / "a" / "b" / "c", made)
+    assert read(tmp_path / "a" / "b" / "c")[0] == made.card
     (tmp_path / "latest").symlink_to(tmp_path / "a")
-    save(tmp_path / "latest" / "d", network, card)
-    assert read(tmp_path / "a" / "d")[0] == card
+    save(tmp_path / "latest" / "d", made)
+    assert read(tmp_path / "a" / "d")[0] == made.card
     (tmp_path / "link").symlink_to(copy)
-    save(tmp_path / "link", network, card)
+    save(tmp_path / "link", made)
     assert (tmp_path / "link").is_symlink()
     assert {path.name for path in tmp_path.iterdir()} == {"a", "copy", "latest", "link"}
 
@@ -341,12 +345,12 @@ def test_saving_makes_the_folders_above_and_follows_a_link(copy: Path, tmp_path:
 def test_saving_over_other_things_is_refused_and_loses_nothing(
     regression_artifact: Path, tmp_path: Path, names: list[str]
 ) -> None:
-    card, network = read(regression_artifact)
+    made = read(regression_artifact)
     folder = tmp_path / "mine"
     folder.mkdir()
     for name in names:
         (folder / name).write_text("precious")
-    for attempt in (lambda: check_destination(folder), lambda: save(folder, network, card)):
+    for attempt in (lambda: check_destination(folder), lambda: save(folder, made)):
         with pytest.raises(ArtifactError, match="holds something that is not a model"):
             attempt()
     assert {path.name: path.read_text() for path in folder.iterdir()} == dict.fromkeys(
@@ -358,10 +362,10 @@ def test_saving_over_other_things_is_refused_and_loses_nothing(
 def test_saving_where_no_folder_can_be_is_refused_before_and_after_training(
     regression_artifact: Path, tmp_path: Path
 ) -> None:
-    card, network = read(regression_artifact)
+    made = read(regression_artifact)
     (tmp_path / "file").write_text("precious")
     for folder in (tmp_path / "file", tmp_path / "file" / "a" / "b", tmp_path / ("n" * 300)):
-        for attempt in (check_destination, lambda f: save(f, network, card)):
+        for attempt in (check_destination, lambda f: save(f, made)):
             with pytest.raises(ArtifactError, match="cannot be written") as caught:
                 attempt(folder)
             assert str(folder) in str(caught.value)
@@ -377,7 +381,7 @@ def test_a_killed_save_leaves_the_old_artifact_or_none_that_is_half(
     script = f"""if True:
         import os, pathlib, signal
         from model.artifact import read, save
-        card, network = read({str(two_target_artifact)!r})
+        made = read({str(two_target_artifact)!r})
         real, left = {call}, [{after}]
         def deadly(*arguments):
             if not left[0]:
@@ -385,7 +389,7 @@ def test_a_killed_save_leaves_the_old_artifact_or_none_that_is_half(
             left[0] -= 1
             return real(*arguments)
         {call} = deadly
-        save({str(copy)!r}, network, card)
+        save({str(copy)!r}, made)
         """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True)
     assert done.returncode == -signal.SIGKILL
@@ -404,7 +408,7 @@ def test_a_save_that_fails_leaves_the_old_artifact_and_no_litter(
     error: BaseException,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    old, (card, network) = read(copy)[0], read(two_target_artifact)
+    old, made = read(copy)[0], read(two_target_artifact)
     rename, calls = Path.rename, []
 
     def fail_once(*arguments: Any) -> Any:
@@ -415,7 +419,7 @@ def test_a_save_that_fails_leaves_the_old_artifact_and_no_litter(
 
     monkeypatch.setattr(call, fail_once)
     with pytest.raises((ArtifactError, KeyboardInterrupt)):
-        save(copy, network, card)
+        save(copy, made)
     assert read(copy)[0] == old
     assert [path.name for path in copy.parent.iterdir()] == ["copy"]
 
@@ -423,8 +427,7 @@ def test_a_save_that_fails_leaves_the_old_artifact_and_no_litter(
 def test_every_answer_of_a_saved_model_survives_the_round_trip(
     artifact: Path, tmp_path: Path
 ) -> None:
-    card, network = read(artifact)
-    save(tmp_path / "again", network, card)
+    save(tmp_path / "again", read(artifact))
     options = PredictOptions(passes=20, seed=1)
     x = np.zeros((3, 5), dtype=np.float32)
     one, other = (

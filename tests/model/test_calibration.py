@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from model import (
     CalibrationError,
@@ -16,6 +17,7 @@ from model import (
     load,
     train,
 )
+from model.artifact import read
 from model.table import Table
 
 FAST = TrainOptions(hidden=(24, 24), epochs=40, patience=40, batch=64)
@@ -116,7 +118,12 @@ def test_new_rows_calibrate_a_model_without_training_it_again(tmp_path: Path) ->
     again = calibrate(folder, Table("louder", first, "2" * 64), out=tmp_path / "again")
     assert again.calibration is not None
     assert (again.calibration.rows, again.calibration.data) == (400, "louder")
-    assert again.weights_sha256 == card.weights_sha256
+    before, after = read(folder), read(tmp_path / "again")
+    assert all(map(torch.equal, before.network.parameters(), after.network.parameters()))
+    assert before.similarity is not None
+    assert after.similarity is not None
+    assert torch.equal(before.similarity.reference, after.similarity.reference)
+    assert len(after.similarity.scores) == 400
     assert again.version != card.version
     covered = []
     for name in ("model", "again"):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from model.classification import Classification, ClassificationPrediction
+from model.similarity import UNKNOWN
 from model.table import Target
 from model.uncertainty import Estimate, Passes, entropy
 
@@ -26,6 +27,7 @@ def summarised(values: Tensor, *, samples: bool = False) -> ClassificationPredic
         counts=[len(values)],
         settled=False,
         warnings=[()],
+        likeness=[UNKNOWN],
         samples=list(values.unbind(1)) if samples else None,
     )
     (prediction,) = Classification(TARGET).summarise(passes, 0.9, "lac")

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from model.regression import Regression, RegressionPrediction
+from model.similarity import UNKNOWN, Likeness
 from model.table import Target
 from model.tuning import Tuning
 from model.uncertainty import Estimate, Passes
@@ -33,6 +34,7 @@ def passes(width: int, *, samples: bool = False) -> Passes:
         counts=[3, 2],
         settled=False,
         warnings=[(), ("no_dropout",)],
+        likeness=[UNKNOWN, Likeness(2.5, 0.25, unseen=False)],
         samples=list(three.unbind(1)) if samples else None,
     )
 
@@ -126,9 +128,8 @@ def test_a_heteroscedastic_network_has_a_noise_variance_for_every_row() -> None:
     values = NOISY.values(torch.tensor([[0.5, math.log(3.0)]]))
     assert values.tolist()[0] == pytest.approx([0.5, 3.0])
     estimate = Estimate(*(torch.tensor([[1.0, 3.0]], dtype=torch.float64) for _ in range(4)))
-    (row,) = NOISY.summarise(
-        Passes(estimate, estimate.mean, [9], settled=False, warnings=[()]), 0.9, "lac"
-    )
+    passes = Passes(estimate, estimate.mean, [9], settled=False, warnings=[()], likeness=[UNKNOWN])
+    (row,) = NOISY.summarise(passes, 0.9, "lac")
     assert row.noise_variance == pytest.approx(2.0 * 3.0 * 20**2)
     assert row.total_variance == row.variance + row.noise_variance
 

@@ -1,5 +1,6 @@
 """The distance score: a valid p-value, blind to nothing that the variance of a network misses."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model import PredictOptions, Table, TrainOptions, load, train
+from model import (
+    ClassificationPrediction,
+    PredictOptions,
+    Table,
+    TrainOptions,
+    calibrate,
+    load,
+    train,
+)
+from model.artifact import read, save
 from model.errors import CalibrationError
-from model.similarity import ROWS_AT_ONCE, Similarity, distances, fit, p_values
+from model.similarity import ROWS_AT_ONCE, Similarity, fit
 
 
 def curve(random: np.random.Generator, rows: int) -> np.ndarray:
@@ -24,6 +34,14 @@ def curve(random: np.random.Generator, rows: int) -> np.ndarray:
 def fitted(seed: int = 0, calibration: int = 200) -> Similarity:
     random = np.random.default_rng(seed)
     return fit(curve(random, 600), curve(random, calibration), seed=seed)
+
+
+def distances(similarity: Similarity, x: np.ndarray) -> np.ndarray:
+    return similarity.distances(x)
+
+
+def p_values(similarity: Similarity, x: np.ndarray) -> np.ndarray:
+    return similarity.p_values(similarity.distances(x))
 
 
 def auroc(near: np.ndarray, far: np.ndarray) -> float:
@@ -44,10 +62,10 @@ def test_distances_and_p_values_are_those_of_the_definition(
     train_x, calibration_x, x = (random.normal(size=(n, width)) for n in (rows, 30, asked))
     similarity = fit(train_x, calibration_x, seed=0, rows=20)
     assert similarity.reference.shape == (min(rows, 20), width)
-    z = (x - similarity.centre) @ similarity.whitening
-    far = np.linalg.norm(z[:, None] - similarity.reference, axis=-1).min(1)
+    z = (x - similarity.centre.numpy()) @ similarity.whitening.numpy()
+    far = np.linalg.norm(z[:, None] - similarity.reference.numpy(), axis=-1).min(1)
     np.testing.assert_allclose(distances(similarity, x), far, rtol=1e-6, atol=1e-6)
-    at_least = (similarity.scores >= far[:, None] * (1 - 1e-6)).sum(1)
+    at_least = (similarity.scores.numpy() >= far[:, None] * (1 - 1e-6)).sum(1)
     np.testing.assert_array_equal(p_values(similarity, x), (1 + at_least) / 31)
 
 
@@ -114,25 +132,54 @@ def test_the_variance_of_a_relu_network_vanishes_far_away_where_the_score_grows(
     train(table, ["kind"], tmp_path / "kinds", options=options)
     predictor = load(tmp_path / "kinds")
 
-    def variance(rows: np.ndarray) -> np.ndarray:
+    def asked(rows: np.ndarray) -> list[ClassificationPrediction]:
         found = predictor.predict(rows.tolist(), PredictOptions(passes=200, seed=0)).rows
-        return np.array([p.variance["high"] for p in found if not isinstance(p.variance, float)])
+        return [row for row in found if isinstance(row, ClassificationPrediction)]
 
-    similarity = fit(
-        predictor.encode(x[:300].tolist()), predictor.encode(x[300:500].tolist()), seed=0
-    )
-    away = np.outer([2, 4, 8, 16, 32], [1.0, 0.1])
-    assert (variance(away)[1:] < variance(x[500:]).min()).all()  # surest where it knows nothing
-    assert (np.diff(distances(similarity, predictor.encode(away.tolist()))) > 1).all()
-    assert (p_values(similarity, predictor.encode(away.tolist())) == 1 / 201).all()
+    away, near = asked(np.outer([2, 4, 8, 16, 32], [1.0, 0.1])), asked(x[500:])
+    least = min(row.variance["high"] for row in near)
+    assert all(row.variance["high"] < least for row in away[1:])  # surest where it knows nothing
+    assert (np.diff([row.distance for row in away]) > 1).all()
+    assert {row.distance_p_value for row in away} == {1 / 91}  # of 90 calibration rows
+
+
+def test_a_row_in_every_range_but_like_none_that_was_seen_is_warned_of(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    x = curve(random, 900)
+    columns = {"a": x[:, 0], "b": x[:, 1], "c": x[:, 2], "y": x[:, 0] * x[:, 1]}
+    options = TrainOptions(hidden=(8,), epochs=2)
+    train(Table("ring.csv", columns, "0" * 64), "y", tmp_path / "ring", options=options)
+    predictor = load(tmp_path / "ring")
+    fresh = curve(random, 500)[:, :3]
+    usual = [row.warnings for row in predictor.predict(fresh.tolist()).rows]
+    strange = predictor.predict([[0.0, 0.0, 0.0], [0.7, 0.7, -1.0], [9.0, 0.0, 0.0]]).rows
+    assert [row.warnings for row in strange] == [
+        ("unseen_combination",),
+        ("unseen_combination",),
+        ("outside_training_range:a",),
+    ]
+    assert usual.count(("unseen_combination",)) <= 0.01 * 500 + 3 * math.sqrt(0.01 * 500)
+
+
+def test_a_model_that_is_calibrated_elsewhere_learns_there_what_rows_are_like(
+    regression_artifact: Path, houses: Table, tmp_path: Path
+) -> None:
+    bare = read(regression_artifact)._replace(similarity=None)
+    save(tmp_path / "bare", bare)
+    (row,) = load(tmp_path / "bare").predict([[80.0, 3, "east"]]).rows
+    assert row.distance is row.distance_p_value is None
+    moved = Table("elsewhere", {**houses.columns}, "9" * 64)
+    calibrate(tmp_path / "bare", moved)
+    (row,) = load(tmp_path / "bare").predict([[80.0, 3, "east"]]).rows
+    assert row.distance is not None
+    assert row.distance_p_value is not None
+    assert 0 < row.distance_p_value <= 1
 
 
 def test_scores_come_back_from_their_arrays_and_a_row_has_its_own_whoever_comes_with_it() -> None:
     similarity, x = fitted(), curve(np.random.default_rng(5), ROWS_AT_ONCE + 7).astype(np.float32)
     arrays = {
-        name: np.frombuffer(getattr(similarity, name).tobytes(), dtype=np.float32).reshape(
-            getattr(similarity, name).shape
-        )
+        name: getattr(similarity, name).clone()
         for name in ("centre", "whitening", "reference", "scores")
     }
     p = p_values(similarity, x)
