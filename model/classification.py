@@ -17,7 +17,7 @@ from model.agreement import (
     variation_ratio,
 )
 from model.calibration import Calibration
-from model.options import LabelSetMethod
+from model.options import LabelSetMethod, PredictOptions
 from model.table import Target
 from model.tuning import Tuning, tuned_temperature
 from model.uncertainty import Estimate, Passes, entropy
@@ -123,7 +123,7 @@ class Classification:
         }
 
     def summarise(
-        self, passes: Passes, coverage: float, label_set: LabelSetMethod
+        self, passes: Passes, options: PredictOptions
     ) -> Sequence[ClassificationPrediction]:
         """One prediction per row, probabilities keyed by class."""
         classes, estimate = self.target.classes, passes.estimate
@@ -148,7 +148,7 @@ class Classification:
             expected.tolist(),
             mutual_information(mean, variance, expected, counts[:, None]).tolist(),
             *self._agreement(mean, estimate, counts),
-            self._label_sets(mean, coverage, label_set),
+            self._label_sets(mean, options.coverage, options.label_set),
             [like.distance for like in passes.likeness],
             [like.p_value for like in passes.likeness],
             passes.counts,

@@ -96,11 +96,7 @@ class Predictor:
                 block = slice(start, start + ROWS_AT_ONCE)
                 batch = self._batch(x[block], numbers[block], seed, options, before_chunk)
                 parts.append(self._run(batch, start, options))
-            rows = [
-                row
-                for part in parts
-                for row in self._task.summarise(part, options.coverage, options.label_set)
-            ]
+            rows = [row for part in parts for row in self._task.summarise(part, options)]
         met = options.tolerance is not None and all(part.settled for part in parts)
         estimator = self._estimator(options)
         return Predictions(

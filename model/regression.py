@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from model import conformal
 from model.calibration import Calibration
+from model.options import PredictOptions
 from model.similarity import Likeness
 from model.table import Target
 from model.tuning import Tuning, tuned_noise
@@ -126,14 +127,9 @@ class Regression:
             for name, column in zip(self.target.names, scores.T, strict=True)
         }
 
-    def summarise(
-        self,
-        passes: Passes,
-        coverage: float,
-        label_set: str,  # noqa: ARG002  a classifier's
-    ) -> Sequence[RegressionPrediction]:
+    def summarise(self, passes: Passes, options: PredictOptions) -> Sequence[RegressionPrediction]:
         """One prediction per row; means scale with the target's std, variances with its square."""
-        estimate, count = passes.estimate, self.linear
+        estimate, count, coverage = passes.estimate, self.linear, options.coverage
         mean, deterministic = (
             part[:, :count].cpu().numpy() * self._scale + self._shift
             for part in (estimate.mean, passes.deterministic)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from model.calibration import Calibration
 from model.classification import Classification, ClassificationPrediction
-from model.options import LabelSetMethod
+from model.options import PredictOptions
 from model.regression import Regression, RegressionPrediction
 from model.table import Target
 from model.tuning import Tuning
@@ -61,7 +61,7 @@ class Task(Protocol[P]):
         """The sorted conformal scores of calibration rows, by name."""
         ...
 
-    def summarise(self, passes: Passes, coverage: float, label_set: LabelSetMethod) -> Sequence[P]:
+    def summarise(self, passes: Passes, options: PredictOptions) -> Sequence[P]:
         """One prediction per row, in the target's own units; raises CalibrationError."""
         ...
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from model.classification import Classification, ClassificationPrediction
+from model.options import PredictOptions
 from model.similarity import UNKNOWN
 from model.table import Target
 from model.uncertainty import Estimate, Passes, entropy
@@ -30,7 +31,7 @@ def summarised(values: Tensor, *, samples: bool = False) -> ClassificationPredic
         likeness=[UNKNOWN],
         samples=list(values.unbind(1)) if samples else None,
     )
-    (prediction,) = Classification(TARGET).summarise(passes, 0.9, "lac")
+    (prediction,) = Classification(TARGET).summarise(passes, PredictOptions())
     return prediction
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from model.regression import Regression, RegressionPrediction
+from model.options import PredictOptions
 from model.similarity import UNKNOWN, Likeness
 from model.table import Target
 from model.tuning import Tuning
@@ -43,7 +44,7 @@ def predictions(
     target: Target, coverage: float = 0.9, **options: bool
 ) -> list[RegressionPrediction]:
     given = passes(len(target.names), **options)
-    return list(Regression(target).summarise(given, coverage, "lac"))
+    return list(Regression(target).summarise(given, PredictOptions(coverage=coverage)))
 
 
 def test_every_number_is_in_the_targets_unit() -> None:
@@ -129,7 +130,7 @@ def test_a_heteroscedastic_network_has_a_noise_variance_for_every_row() -> None:
     assert values.tolist()[0] == pytest.approx([0.5, 3.0])
     estimate = Estimate(*(torch.tensor([[1.0, 3.0]], dtype=torch.float64) for _ in range(4)))
     passes = Passes(estimate, estimate.mean, [9], settled=False, warnings=[()], likeness=[UNKNOWN])
-    (row,) = NOISY.summarise(passes, 0.9, "lac")
+    (row,) = NOISY.summarise(passes, PredictOptions())
     assert row.noise_variance == pytest.approx(2.0 * 3.0 * 20**2)
     assert row.total_variance == row.variance + row.noise_variance
 
