@@ -3,13 +3,9 @@
 A row is accepted where its uncertainty is below a threshold. For each of LEVELS thresholds the
 held-out rows give an upper bound on the risk of fresh accepted rows; a request names the largest
 risk that it stands, and gets the largest threshold that is within it with the stated confidence,
-over the draw of the held-out rows. Two ways, after Learn then Test (Angelopoulos et al. 2021):
-
-- `simultaneous`, the default: all bounds hold at once (Bonferroni), so the risk may be chosen after
-  looking, once per request, and the uncertainty may rank as it likes.
-- else a fixed sequence: thresholds are tested one after the other, from the most cautious one on
-  until one fails, each at the full confidence. With hundreds of rows it accepts more of them. For a
-  risk that is named before looking, and errors that grow with the uncertainty.
+over the draw of the held-out rows. All bounds hold at once (Bonferroni; Learn then Test of
+Angelopoulos et al. 2021), so the risk may be chosen after looking, and the uncertainty may rank as
+it likes.
 
 That the thresholds are quantiles of the same rows does no harm: given the (j + 1)-th smallest
 uncertainty, the rows strictly below it are independent draws of an accepted row.
@@ -19,7 +15,6 @@ The risk-coverage curve and the area under it are in `model.scores`.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 from math import ceil, inf, log
 from typing import Literal
 
@@ -30,6 +25,7 @@ from model.errors import CalibrationError
 Risk = Literal["error rate", "RMSE"]
 
 LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)  # shares to accept; of fewer rows little is known
+CONFIDENCE = 0.95  # over the draw of the held-out rows
 BETS = 2.0 ** -np.arange(10)  # of what is staked on a smaller mean; small ones for noisy losses
 HALVINGS = 40  # of [0, 1] in search of a bound
 
@@ -53,7 +49,6 @@ class Abstention:
 
     risk: Risk
     confidence: float
-    simultaneous: bool
     rows: int
     levels: tuple[Level, ...]  # by threshold, ascending
     largest: float | None = None
@@ -63,8 +58,7 @@ def error_rate(
     uncertainty: np.ndarray,
     wrong: np.ndarray,
     *,
-    confidence: float = 0.95,
-    simultaneous: bool = True,
+    confidence: float = CONFIDENCE,
 ) -> Abstention:
     """Bounds on the share of wrong predictions, of the held-out rows' [n] uncertainty and faults.
 
@@ -75,9 +69,9 @@ def error_rate(
     def bound(wrong: np.ndarray, doubt: float) -> float:
         return binomial_bound(int(wrong.sum()), len(wrong), doubt)
 
-    doubt = _doubt(confidence, simultaneous)
-    levels = _levels(uncertainty, np.asarray(wrong, dtype=np.float64), bound, doubt)
-    return Abstention("error rate", confidence, simultaneous, len(uncertainty), levels)
+    loss = np.asarray(wrong, dtype=np.float64)
+    levels = _levels(uncertainty, loss, bound, _doubt(confidence))
+    return Abstention("error rate", confidence, len(uncertainty), levels)
 
 
 def root_mean_square(
@@ -85,8 +79,7 @@ def root_mean_square(
     error: np.ndarray,
     *,
     largest: float,
-    confidence: float = 0.95,
-    simultaneous: bool = True,
+    confidence: float = CONFIDENCE,
 ) -> Abstention:
     """Bounds on the RMSE, of the held-out rows' [n] uncertainty and errors.
 
@@ -106,9 +99,9 @@ def root_mean_square(
             float(largest * level.risk**0.5),
             float(largest * level.bound**0.5),
         )
-        for level in _levels(uncertainty, loss, mean_bound, _doubt(confidence, simultaneous))
+        for level in _levels(uncertainty, loss, mean_bound, _doubt(confidence))
     )
-    return Abstention("RMSE", confidence, simultaneous, len(uncertainty), levels, largest)
+    return Abstention("RMSE", confidence, len(uncertainty), levels, largest)
 
 
 def choose(abstention: Abstention, risk: float) -> Level:
@@ -116,10 +109,9 @@ def choose(abstention: Abstention, risk: float) -> Level:
 
     Raises CalibrationError naming the smallest risk that is certified, where that is larger.
     """
-    level = _certified(abstention, risk)
+    level = next((level for level in reversed(abstention.levels) if level.bound <= risk), None)
     if level is None:
-        bounds = [level.bound for level in abstention.levels]
-        smallest = min(bounds) if abstention.simultaneous else bounds[0]
+        smallest = min(level.bound for level in abstention.levels)
         raise CalibrationError(
             f"{abstention.rows} held-out rows do not certify an {abstention.risk} of {risk!r} "
             f"with a confidence of {abstention.confidence:.4g}, however few rows are accepted; "
@@ -169,20 +161,11 @@ def _smallest(refuted: Callable[[float], bool]) -> float:
     return high
 
 
-def _certified(abstention: Abstention, risk: float) -> Level | None:
-    """The last level that passes; in a fixed sequence, before any that fails."""
-    levels = abstention.levels
-    if abstention.simultaneous:
-        return next((level for level in reversed(levels) if level.bound <= risk), None)
-    passed = list(takewhile(lambda level: level.bound <= risk, levels))
-    return passed[-1] if passed else None
-
-
-def _doubt(confidence: float, simultaneous: bool) -> float:
+def _doubt(confidence: float) -> float:
     """The probability with which one level's bound may be too small."""
     if not 0 < confidence < 1:
         raise CalibrationError(f"a confidence lies between 0 and 1, not {confidence!r}")
-    return (1 - confidence) / (len(LEVELS) if simultaneous else 1)
+    return (1 - confidence) / len(LEVELS)
 
 
 def _levels(

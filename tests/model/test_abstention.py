@@ -20,8 +20,6 @@ from model.abstention import (
 )
 from model.errors import CalibrationError
 
-MODES = [True, False]  # simultaneous, fixed sequence
-
 
 def at_most(count: int, rows: int, p: float) -> float:
     """P(Binomial(rows, p) <= count), exactly."""
@@ -101,11 +99,8 @@ def certified(abstention: Abstention, risk: float) -> float | None:
         return None
 
 
-@pytest.mark.parametrize("simultaneous", MODES)
 @pytest.mark.parametrize("rows", [100, 400])
-def test_the_error_rate_of_accepted_fresh_rows_is_within_the_request(
-    rows: int, simultaneous: bool
-) -> None:
+def test_the_error_rate_of_accepted_fresh_rows_is_within_the_request(rows: int) -> None:
     """Uncertainty u is uniform, errors come at a rate of 0.3 u^3: accepting u < t has 0.075 t^3.
 
     400 draws of held-out rows at 95 %: more than 35 failures would come once in 1,000.
@@ -113,7 +108,7 @@ def test_the_error_rate_of_accepted_fresh_rows_is_within_the_request(
     random, failures, taken = np.random.default_rng(0), 0, 0
     for _ in range(400):
         u = random.random(rows)
-        abstention = error_rate(u, random.random(rows) < 0.3 * u**3, simultaneous=simultaneous)
+        abstention = error_rate(u, random.random(rows) < 0.3 * u**3)
         threshold = certified(abstention, 0.06)
         failures += threshold is not None and 0.075 * min(threshold, 1) ** 3 > 0.06
         taken += threshold is not None
@@ -121,7 +116,7 @@ def test_the_error_rate_of_accepted_fresh_rows_is_within_the_request(
     assert taken > (300 if rows == 400 else 15)
 
 
-def test_a_risk_chosen_after_looking_is_still_within_the_simultaneous_bounds() -> None:
+def test_a_risk_chosen_after_looking_is_still_within_its_bound() -> None:
     """The flattest case, an uncertainty that ranks nothing: each request is the smallest bound."""
     random, failures = np.random.default_rng(1), 0
     for _ in range(400):
@@ -131,14 +126,13 @@ def test_a_risk_chosen_after_looking_is_still_within_the_simultaneous_bounds() -
     assert failures <= 35
 
 
-@pytest.mark.parametrize("simultaneous", MODES)
-def test_the_rmse_of_accepted_fresh_rows_is_within_the_request(simultaneous: bool) -> None:
+def test_the_rmse_of_accepted_fresh_rows_is_within_the_request() -> None:
     """Errors are u times a uniform one in [-2, 2]: accepting u < t has an RMSE of 2 t / 3."""
     random, failures, taken = np.random.default_rng(2), 0, 0
     for _ in range(400):
         u = random.random(300)
         error = u * random.uniform(-2, 2, 300)
-        abstention = root_mean_square(u, error, largest=2.0, simultaneous=simultaneous)
+        abstention = root_mean_square(u, error, largest=2.0)
         threshold = certified(abstention, 0.55)
         failures += threshold is not None and 2 / 3 * min(threshold, 1) > 0.55
         taken += threshold is not None
@@ -146,8 +140,7 @@ def test_the_rmse_of_accepted_fresh_rows_is_within_the_request(simultaneous: boo
     assert taken > 100
 
 
-@pytest.mark.parametrize("simultaneous", MODES)
-def test_the_bound_holds_on_real_rows_never_seen(simultaneous: bool) -> None:
+def test_the_bound_holds_on_real_rows_never_seen() -> None:
     """scikit-learn's breast cancer, a nearest-mean classifier: held-out rows drawn from half of it.
 
     The half is the population, drawn from with replacement, so that its true risk is known.
@@ -166,7 +159,7 @@ def test_the_bound_holds_on_real_rows_never_seen(simultaneous: bool) -> None:
     failures, taken = 0, 0
     for _ in range(400):
         held_out = random.integers(0, len(rest), 300)
-        abstention = error_rate(uncertainty[held_out], wrong[held_out], simultaneous=simultaneous)
+        abstention = error_rate(uncertainty[held_out], wrong[held_out])
         threshold = certified(abstention, 0.045)
         if threshold is not None:
             taken += 1
@@ -175,15 +168,12 @@ def test_the_bound_holds_on_real_rows_never_seen(simultaneous: bool) -> None:
     assert taken > 100
 
 
-@pytest.mark.parametrize("simultaneous", MODES)
 @given(seed=st.integers(0, 1000), risks=st.tuples(st.floats(0.01, 1), st.floats(0.01, 1)))
 @settings(deadline=None, max_examples=30)
-def test_who_stands_more_risk_gets_no_fewer_rows(
-    simultaneous: bool, seed: int, risks: tuple[float, float]
-) -> None:
+def test_who_stands_more_risk_gets_no_fewer_rows(seed: int, risks: tuple[float, float]) -> None:
     random = np.random.default_rng(seed)
     u = random.random(80)
-    abstention = error_rate(u, random.random(80) < u**2, simultaneous=simultaneous)
+    abstention = error_rate(u, random.random(80) < u**2)
     less, more = (certified(abstention, risk) for risk in sorted(risks))
     assert less is None or (more is not None and less <= more)
 
@@ -208,11 +198,10 @@ def test_rows_of_equal_uncertainty_are_accepted_together_or_not_at_all() -> None
     assert only.accepted == 1
 
 
-@pytest.mark.parametrize("simultaneous", MODES)
-def test_a_refusal_names_the_smallest_risk_that_is_certified(simultaneous: bool) -> None:
+def test_a_refusal_names_the_smallest_risk_that_is_certified() -> None:
     random = np.random.default_rng(0)
     u = random.random(114)
-    abstention = error_rate(u, random.random(114) < 0.3 * u**3, simultaneous=simultaneous)
+    abstention = error_rate(u, random.random(114) < 0.3 * u**3)
     with pytest.raises(
         CalibrationError, match="114 held-out rows do not certify an error"
     ) as error:

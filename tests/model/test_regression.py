@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.regression import Regression, RegressionPrediction
 from model.options import PredictOptions
+from model.regression import Regression, RegressionPrediction
 from model.similarity import UNKNOWN, Likeness
 from model.table import Target
 from model.tuning import Tuning
