@@ -85,6 +85,14 @@ class PredictRequest(_Schema):
         "`aps`: larger ones, whose coverage differs less between easy rows and hard ones.",
     )
 
+    largest_error: float | None = Field(
+        default=_DEFAULTS.largest_error,
+        description="Accept rows as long as their RMSE, in the target's unit, or a classifier's "
+        "error rate is certified to be at most this; every prediction then says `accept`. null "
+        "accepts and refuses nothing.",
+        json_schema_extra={"exclusiveMinimum": 0},
+    )
+
     def options(self) -> PredictOptions:
         """The options; raises model.InputError for a value out of its domain."""
         return PredictOptions(
@@ -96,6 +104,7 @@ class PredictRequest(_Schema):
             tolerance=self.tolerance,
             samples=self.samples,
             label_set=self.label_set,
+            largest_error=self.largest_error,
         )
 
 
@@ -144,6 +153,9 @@ class RegressionPrediction(_Schema):
     distance_p_value: float | None = Field(
         default=None,
         description="Share of rows like the calibration rows that are as far off, or farther.",
+    )
+    accept: bool | None = Field(
+        default=None, description="Whether to trust the row; only where `largest_error` was named."
     )
     passes: int = Field(description="Passes that this row took.")
     warnings: list[str] = Field(description="Codes such as `outside_training_range:bmi`.")
@@ -199,11 +211,29 @@ class ClassificationPrediction(_Schema):
         default=None,
         description="Share of rows like the calibration rows that are as far off, or farther.",
     )
+    accept: bool | None = Field(
+        default=None, description="Whether to trust the row; only where `largest_error` was named."
+    )
     passes: int = Field(description="Passes that this row took.")
     warnings: list[str] = Field(description="Codes such as `outside_training_range:bmi`.")
     samples: list[ByClass] | None = Field(
         default=None, description="Every pass's probabilities; only where asked for."
     )
+
+
+class Acceptance(_Schema):
+    """What is promised of fresh rows that are accepted, if they are like the held-out rows."""
+
+    largest_error: float = Field(description="As asked for.")
+    risk: Literal["error_rate", "rmse"] = Field(
+        description="What is bounded: share of wrong labels, or the RMSE in the target's unit, in "
+        "which an error beyond the largest of the validation rows counts as that."
+    )
+    bound: float = Field(description="The most that the risk of accepted rows is.")
+    confidence: float = Field(
+        description="Probability of that, over the draw of the held-out rows."
+    )
+    accepted: float = Field(description="Share of the held-out rows that was accepted.")
 
 
 class PredictResponse(_Schema):
@@ -222,6 +252,9 @@ class PredictResponse(_Schema):
         description="Why `estimator` is not the one asked for; only there where it is not.",
     )
     masks: MaskScope = Field(description="As asked for.")
+    acceptance: Acceptance | None = Field(
+        default=None, description="Only where `largest_error` was named."
+    )
     predictions: list[RegressionPrediction] | list[ClassificationPrediction] = Field(
         description="One per row, in their order."
     )

@@ -7,7 +7,7 @@ row where a native prediction has a number, and a row of numbers where that has 
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from operator import attrgetter
 from typing import Any
 
@@ -32,6 +32,7 @@ from model import (
 INPUT = "input"
 PLATFORM = "pytorch_mlp"
 BINARY = "binary_data_size"
+ACCEPT = "accept"  # an output that is there only where a largest error was named
 
 _OPTIONS = PredictRequest.model_fields.keys() - {"rows", "samples"}
 _INTERVAL = {"interval_lower": "interval.lower", "interval_upper": "interval.upper"}
@@ -63,7 +64,8 @@ def metadata(card: Card, versions: Sequence[str]) -> ModelMetadata:
         versions=list(versions),
         platform=PLATFORM,
         inputs=inputs,
-        outputs=list(_outputs(card).values()),
+        # Clients ask for all that is listed, and this one needs a parameter.
+        outputs=[tensor for name, tensor in _outputs(card).items() if name != ACCEPT],
     )
 
 
@@ -129,13 +131,16 @@ def wanted(request: InferRequest, card: Card) -> dict[str, bool]:
     known = _outputs(card)
     default = request.parameter("binary_data_output", bool) or False
     if not request.outputs:
-        return {name: default for name in known if name != "samples"}
+        left_out = {"samples"} if _abstains(request) else {"samples", ACCEPT}
+        return {name: default for name in known if name not in left_out}
     _check_unique([output.name for output in request.outputs], "outputs")
     asked = {}
     for number, output in enumerate(request.outputs):
         where = f"outputs.{number}"
         if output.name not in known:
             raise refusal(where, f"there is no {output.name[:80]!r}; there are {', '.join(known)}")
+        if output.name == ACCEPT and not _abstains(request):
+            raise refusal(where, f"{ACCEPT!r} needs the parameter largest_error")
         for name in _UNSUPPORTED:
             if name in (output.parameters or {}):
                 raise refusal(where, f"the parameter {name} is not supported")
@@ -211,12 +216,15 @@ def _outputs(card: Card) -> dict[str, Tensor]:
     found = {}
     unknown = {"mutual_information_error"} if count > COVARIANCE_CLASSES else set()
     unknown |= set() if card.similarity else {"distance", "distance_p_value"}
+    unknown |= set() if card.calibration and card.calibration.abstention else {ACCEPT}
     for field in fields(ClassificationPrediction if target.classes else RegressionPrediction):
         datatype, shape = "FP64", [-1, *values]
         if field.name in unknown:
             continue
         if field.name in _TEXTS:
             datatype, shape = BYTES, [-1]
+        elif field.name == ACCEPT:
+            datatype, shape = "BOOL", [-1]
         elif field.name == "passes":
             datatype, shape = "INT64", [-1]
         elif field.name in _PER_ROW:
@@ -236,6 +244,8 @@ def _array(predictions: Sequence[Any], name: str) -> np.ndarray:
     if name in _TEXTS:
         lists = [getattr(value, "labels", value) for value in column]
         return np.array([orjson.dumps(each).decode() for each in lists], dtype=object)
+    if name == ACCEPT:
+        return np.array(column, dtype=bool)
     if name == "passes":
         return np.array(column, dtype=np.int64)
     array = np.array([_numbers(value) for value in column], dtype=np.float64)
@@ -255,10 +265,17 @@ def _numbers(value: Any) -> Any:
     return value
 
 
+def _abstains(request: InferRequest) -> bool:
+    return (request.parameters or {}).get("largest_error") is not None
+
+
 def _reproduction(answer: Answer) -> dict[str, Any]:
     predictions = answer.predictions
     names = ("task", "passes", "stopped", "seed", "estimator", "masks", "note")
     values = {name: getattr(predictions, name) for name in names}
+    if predictions.acceptance is not None:
+        promised = asdict(predictions.acceptance).items()
+        values |= {f"acceptance_{name}": value for name, value in promised}
     return {name: value for name, value in values.items() if value is not None}
 
 

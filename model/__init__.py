@@ -4,6 +4,7 @@ Shape glossary, used in every module: P passes, B rows, D inputs (encoded featur
 O network outputs, K classes, V values of one pass. The pass axis comes first.
 """
 
+from model.abstention import Acceptance
 from model.card import Card
 from model.classification import ClassificationPrediction, LabelSet
 from model.errors import (
@@ -32,6 +33,7 @@ from model.uncertainty import COVARIANCE_CLASSES
 
 __all__ = [
     "COVARIANCE_CLASSES",
+    "Acceptance",
     "ArtifactError",
     "CalibrationError",
     "Card",

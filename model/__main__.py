@@ -158,6 +158,12 @@ def _add_evaluate(commands: Any) -> None:
     add("--passes", type=int, default=defaults.passes, help=f"default: {defaults.passes}")
     add("--seed", type=int, default=0, help="default: 0")
     add("--coverage", type=float, default=defaults.coverage, help=f"default: {defaults.coverage}")
+    add(
+        "--largest-error",
+        type=float,
+        metavar="R",
+        help="accept rows as a request does that names this RMSE or error rate",
+    )
     add("--drop", type=_names, default=(), metavar="COL", help="columns to leave unread: a,b")
 
 
@@ -240,7 +246,10 @@ def _table_for(card: Card, arguments: argparse.Namespace) -> Table:
 
 def _evaluate(arguments: argparse.Namespace) -> None:
     options = PredictOptions(
-        passes=arguments.passes, seed=arguments.seed, coverage=arguments.coverage
+        passes=arguments.passes,
+        seed=arguments.seed,
+        coverage=arguments.coverage,
+        largest_error=arguments.largest_error,
     )
     predictor = load(arguments.folder)
     evaluation = evaluate(predictor, _table_for(predictor.card, arguments), options)

@@ -15,14 +15,14 @@ The risk-coverage curve and the area under it are in `model.scores`.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import ceil, inf, log
+from math import ceil, floor, inf, log, log10
 from typing import Literal
 
 import numpy as np
 
 from model.errors import CalibrationError
 
-Risk = Literal["error rate", "RMSE"]
+Risk = Literal["error_rate", "rmse"]
 
 LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)  # shares to accept; of fewer rows little is known
 CONFIDENCE = 0.95  # over the draw of the held-out rows
@@ -54,6 +54,22 @@ class Abstention:
     largest: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """What an answer promises of the rows that it accepts.
+
+    Of fresh rows like the held-out ones, those accepted have a `risk` of `bound` at most, which is
+    within the `largest_error` asked for; with probability `confidence` over the draw of the
+    held-out rows, of which `accepted` is the share that was accepted.
+    """
+
+    largest_error: float
+    risk: Risk
+    bound: float
+    confidence: float
+    accepted: float
+
+
 def error_rate(
     uncertainty: np.ndarray,
     wrong: np.ndarray,
@@ -71,7 +87,7 @@ def error_rate(
 
     loss = np.asarray(wrong, dtype=np.float64)
     levels = _levels(uncertainty, loss, bound, _doubt(confidence))
-    return Abstention("error rate", confidence, len(uncertainty), levels)
+    return Abstention("error_rate", confidence, len(uncertainty), levels)
 
 
 def root_mean_square(
@@ -101,7 +117,7 @@ def root_mean_square(
         )
         for level in _levels(uncertainty, loss, mean_bound, _doubt(confidence))
     )
-    return Abstention("RMSE", confidence, len(uncertainty), levels, largest)
+    return Abstention("rmse", confidence, len(uncertainty), levels, largest)
 
 
 def choose(abstention: Abstention, risk: float) -> Level:
@@ -112,12 +128,25 @@ def choose(abstention: Abstention, risk: float) -> Level:
     level = next((level for level in reversed(abstention.levels) if level.bound <= risk), None)
     if level is None:
         smallest = min(level.bound for level in abstention.levels)
+        words = "error rate" if abstention.risk == "error_rate" else "RMSE"
         raise CalibrationError(
-            f"{abstention.rows} held-out rows do not certify an {abstention.risk} of {risk!r} "
+            f"{abstention.rows} held-out rows do not certify an {words} of {risk!r} "
             f"with a confidence of {abstention.confidence:.4g}, however few rows are accepted; "
-            f"the smallest that they do is {ceil(smallest * 1e4) / 1e4:.4f}"
+            f"the smallest that they do is {_rounded_up(smallest)}"
         )
     return level
+
+
+def acceptance(abstention: Abstention, risk: float) -> Acceptance:
+    """What is promised of the rows accepted for a requested risk; raises CalibrationError."""
+    level = choose(abstention, risk)
+    kind, confidence = abstention.risk, abstention.confidence
+    return Acceptance(risk, kind, level.bound, confidence, level.accepted)
+
+
+def accepted(abstention: Abstention, risk: float, uncertainty: np.ndarray) -> np.ndarray:
+    """Which rows to accept for a requested risk, bool [B]; raises CalibrationError."""
+    return np.asarray(uncertainty < choose(abstention, risk).threshold)
 
 
 def binomial_bound(count: int, rows: int, doubt: float) -> float:
@@ -159,6 +188,12 @@ def _smallest(refuted: Callable[[float], bool]) -> float:
         middle = (low + high) / 2
         low, high = (low, middle) if refuted(middle) else (middle, high)
     return high
+
+
+def _rounded_up(number: float) -> str:
+    """A number to four digits, never below it."""
+    unit = 10.0 ** (floor(log10(number)) - 3) if number > 0 else 1.0
+    return f"{ceil(number / unit) * unit:.4g}"
 
 
 def _doubt(confidence: float) -> float:

@@ -2,12 +2,15 @@
 
 import hashlib
 import json
+from dataclasses import asdict
 from itertools import pairwise
+from math import inf, isfinite
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from model.abstention import Abstention, Level, Risk
 from model.calibration import Calibration
 from model.network import ActivationName, MLPConfig, Norm, NormKind
 from model.options import Estimator
@@ -126,7 +129,27 @@ class TuningEntry(_Part):
 
     noise: NoiseKind = "homoscedastic"
     noise_scales: tuple[Annotated[float, Field(gt=0)], ...] = ()
+    largest_errors: tuple[Annotated[float, Field(ge=0)], ...] = ()
     temperature: Annotated[float, Field(gt=0)] = 1.0
+
+
+class LevelEntry(_Part):
+    """One threshold of the uncertainty; none where all rows are accepted."""
+
+    threshold: float | None
+    accepted: Annotated[float, Field(gt=0, le=1)]
+    risk: Annotated[float, Field(ge=0)]
+    bound: Annotated[float, Field(ge=0)]
+
+
+class AbstentionEntry(_Part):
+    """What calibration rows promise of accepted rows; see `model.abstention`."""
+
+    risk: Risk
+    confidence: Annotated[float, Field(gt=0, lt=1)]
+    rows: Annotated[int, Field(ge=1)]
+    levels: Annotated[tuple[LevelEntry, ...], Field(min_length=1)]
+    largest: float | None = None
 
 
 class CalibrationEntry(_Part):
@@ -138,6 +161,7 @@ class CalibrationEntry(_Part):
     estimator: Estimator
     rows: Annotated[int, Field(ge=1)]
     scores: dict[str, tuple[Annotated[float, Field(ge=0)], ...]]
+    abstention: AbstentionEntry | None = None
 
     @model_validator(mode="after")
     def _sorted(self) -> Self:
@@ -206,7 +230,7 @@ class Card(_Part):
         if entry is None:
             return tuning, None
         scores = {name: np.array(values) for name, values in entry.scores.items()}
-        return tuning, Calibration(entry.passes, entry.estimator, scores)
+        return tuning, Calibration(entry.passes, entry.estimator, scores, _abstention(entry))
 
     @property
     def config(self) -> MLPConfig:
@@ -275,11 +299,40 @@ def calibration_entry(calibration: Calibration, data: Table) -> CalibrationEntry
         estimator=calibration.estimator,
         rows=rows,
         scores=scores,
+        abstention=_abstention_entry(calibration.abstention),
     )
 
 
 def _norms(entries: tuple[NormEntry | None, ...]) -> tuple[Norm | None, ...]:
     return tuple(None if entry is None else Norm(entry.kind, entry.eps) for entry in entries)
+
+
+def _abstention_entry(abstention: Abstention | None) -> AbstentionEntry | None:
+    if abstention is None:
+        return None
+    content = asdict(abstention)
+    for level in content["levels"]:
+        level["threshold"] = level["threshold"] if isfinite(level["threshold"]) else None
+    return AbstentionEntry.model_validate(content)
+
+
+def _abstention(entry: CalibrationEntry) -> Abstention | None:
+    found = entry.abstention
+    if found is None:
+        return None
+    levels = (level.model_dump() for level in found.levels)
+    return Abstention(
+        risk=found.risk,
+        confidence=found.confidence,
+        rows=found.rows,
+        levels=tuple(
+            Level(
+                **level | {"threshold": inf if level["threshold"] is None else level["threshold"]}
+            )
+            for level in levels
+        ),
+        largest=found.largest,
+    )
 
 
 def _feature(entry: NumericEntry | CategoricalEntry) -> Feature:

@@ -10,13 +10,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from model import conformal
+from model.abstention import Abstention, error_rate
 from model.agreement import (
     mutual_information,
     mutual_information_error,
     predictive_entropy,
     variation_ratio,
 )
-from model.calibration import Calibration
+from model.calibration import Calibration, accepts
 from model.options import LabelSetMethod, PredictOptions
 from model.table import Target
 from model.tuning import Tuning, tuned_temperature
@@ -62,6 +63,7 @@ class ClassificationPrediction:
     label_set: LabelSet | None  # None without calibration rows
     distance: float | None  # to the nearest of the training rows kept, in whitened units
     distance_p_value: float | None  # share of rows like the data that are as far off, or farther
+    accept: bool | None  # None where no largest error was named
     passes: int
     warnings: tuple[str, ...]
     samples: tuple[ByClass, ...] | None
@@ -122,6 +124,13 @@ class Classification:
             for method, score in SCORES.items()
         }
 
+    def abstention(
+        self, predictions: Sequence[ClassificationPrediction], actual: np.ndarray
+    ) -> Abstention | None:
+        """Of rows accepted by the probability of their label: bounds on the error rate."""
+        mean = _array([p.mean for p in predictions])  # [B, K]
+        return error_rate(_doubt(mean), mean.argmax(-1) != actual)
+
     def summarise(
         self, passes: Passes, options: PredictOptions
     ) -> Sequence[ClassificationPrediction]:
@@ -151,6 +160,7 @@ class Classification:
             self._label_sets(mean, options.coverage, options.label_set),
             [like.distance for like in passes.likeness],
             [like.p_value for like in passes.likeness],
+            accepts(self.calibration, options, _doubt(mean)),
             passes.counts,
             passes.warnings,
             self._samples(passes),
@@ -205,6 +215,11 @@ class Classification:
         by_row = (row[:, :-1].tolist() for row in passes.samples)  # [P, K]
         classes = self.target.classes
         return [tuple(dict(zip(classes, p, strict=True)) for p in row) for row in by_row]
+
+
+def _doubt(mean: np.ndarray) -> np.ndarray:
+    """What is left to the other classes, [B]: who abstains by it errs least (Chow 1970)."""
+    return np.asarray(1 - mean.max(-1))
 
 
 def _array(probabilities: Sequence[ByClass]) -> np.ndarray:

@@ -51,6 +51,7 @@ class Evaluation:
                 "passes": options.passes,
                 "seed": options.seed,
                 "coverage": options.coverage,
+                "largest_error": options.largest_error,
             },
             "notes": list(self.notes),
             "targets": {
@@ -141,7 +142,14 @@ def _classification(
         mutual_information=np.array([row.mutual_information for row in rows]),
         label_sets=_label_sets(rows, target.classes),
         outside=outside,
+        accept=_accept(rows),
     )
+
+
+def _accept(rows: Sequence[Prediction]) -> np.ndarray | None:
+    """Whether each row is accepted, bool [B]; None where no largest error was named."""
+    found = [row.accept for row in rows if row.accept is not None]
+    return np.array(found) if found else None
 
 
 def _label_sets(
@@ -180,6 +188,7 @@ def _regression(
         method=rows[0].interval.method,
         deterministic=numbers(row.deterministic for row in rows),
         outside=outside,
+        accept=_accept(rows),
     )
 
 

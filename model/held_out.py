@@ -55,7 +55,10 @@ def calibrated(card: Card, network: MLP, table: Table, x: np.ndarray, y: np.ndar
     predictor = Predictor(card.model_copy(update={"calibration": None}), network)
     predictions = predictor.predict_encoded(x, PredictOptions(passes=PASSES, seed=SEED))
     task = TASKS[card.task](card.target_of_rows, *card.fitted)
-    calibration = Calibration(PASSES, predictions.estimator, task.scores(predictions.rows, y))
+    rows = predictions.rows
+    calibration = Calibration(
+        PASSES, predictions.estimator, task.scores(rows, y), task.abstention(rows, y)
+    )
     return card.model_copy(update={"calibration": calibration_entry(calibration, table)})
 
 

@@ -23,7 +23,8 @@ class PredictOptions:
     error. `masks`: `shared` draws one thinned network per pass for all rows, `per_row` fresh masks
     for every row. `tolerance`: above 0; a row stops once the relative Monte-Carlo standard error of
     its std is at most this, and `passes` is the ceiling. `samples`: also return every pass's
-    output. Raises InputError naming the option.
+    output. `largest_error`: the RMSE, or a classifier's error rate, that rows may have and still be
+    accepted, above 0. Raises InputError naming the option.
     """
 
     passes: int = 100
@@ -34,6 +35,7 @@ class PredictOptions:
     tolerance: float | None = None
     samples: bool = False
     label_set: LabelSetMethod = "lac"
+    largest_error: float | None = None
 
     def __post_init__(self) -> None:
         for field, value, domain, ok in (
@@ -47,12 +49,18 @@ class PredictOptions:
                 self.estimator in get_args(Estimator),
             ),
             ("masks", self.masks, _choices(MaskScope), self.masks in get_args(MaskScope)),
-            ("tolerance", self.tolerance, "a number above 0", _tolerance(self.tolerance)),
+            ("tolerance", self.tolerance, "a number above 0", _positive(self.tolerance)),
             (
                 "label_set",
                 self.label_set,
                 _choices(LabelSetMethod),
                 self.label_set in get_args(LabelSetMethod),
+            ),
+            (
+                "largest_error",
+                self.largest_error,
+                "a number above 0",
+                _positive(self.largest_error),
             ),
             ("samples", self.samples, "true or false", isinstance(self.samples, bool)),
         ):
@@ -73,7 +81,7 @@ def _seed(value: object) -> bool:
     return value is None or (_whole(value, 0) and value in range(SEED_LIMIT))
 
 
-def _tolerance(value: object) -> bool:
+def _positive(value: object) -> bool:
     return value is None or _between(value, math.inf)
 
 

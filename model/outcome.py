@@ -33,6 +33,7 @@ class RegressionOutcome:
     method: str
     deterministic: np.ndarray
     outside: np.ndarray  # whether a feature lies outside its training range, bool
+    accept: np.ndarray | None = None  # whether the row is accepted, bool; None where not asked
 
     @property
     def uncertainty(self) -> np.ndarray:
@@ -62,7 +63,7 @@ class RegressionOutcome:
             std_error_correlation=scores.rank_correlation(std, self.loss),
             epistemic_error_correlation=scores.rank_correlation(self.epistemic_std, self.loss),
             aurc=scores.aurc(std, self.loss),
-        )
+        ) | _accepted("accepted_rmse", self.accept, self.loss**2, root=True)
 
     def deterministic_metrics(self) -> Metrics:
         """Of the pass with dropout off, which has no uncertainty."""
@@ -96,6 +97,7 @@ class ClassificationOutcome:
     mutual_information: np.ndarray  # nats [B]
     label_sets: np.ndarray | None  # which classes each row's set holds, bool [B, K]
     outside: np.ndarray  # whether a feature lies outside its training range, bool [B]
+    accept: np.ndarray | None = None  # whether the row is accepted, bool [B]; None where not asked
 
     @property
     def uncertainty(self) -> np.ndarray:
@@ -120,13 +122,17 @@ class ClassificationOutcome:
     def metrics(self) -> Metrics:
         """Of the mean over the passes."""
         information, sets = self.mutual_information, self.label_sets
-        return self._metrics(self.probabilities, self.predictive_entropy) | _defined(
-            error_auroc_mutual_information=scores.auroc(information, ~self.correct),
-            aurc_mutual_information=scores.aurc(information, self.loss),
-            mean_entropy=float(np.mean(self.predictive_entropy)),
-            mean_mutual_information=float(np.mean(information)),
-            set_coverage=math.nan if sets is None else scores.set_coverage(sets, self.actual),
-            set_size=math.nan if sets is None else scores.set_size(sets),
+        return (
+            self._metrics(self.probabilities, self.predictive_entropy)
+            | _defined(
+                error_auroc_mutual_information=scores.auroc(information, ~self.correct),
+                aurc_mutual_information=scores.aurc(information, self.loss),
+                mean_entropy=float(np.mean(self.predictive_entropy)),
+                mean_mutual_information=float(np.mean(information)),
+                set_coverage=math.nan if sets is None else scores.set_coverage(sets, self.actual),
+                set_size=math.nan if sets is None else scores.set_size(sets),
+            )
+            | _accepted("accepted_error_rate", self.accept, self.loss)
         )
 
     def deterministic_metrics(self) -> Metrics:
@@ -159,6 +165,16 @@ class ClassificationOutcome:
             error_auroc=scores.auroc(entropy, ~correct),
             aurc=scores.aurc(entropy, (~correct).astype(np.float64)),
         )
+
+
+def _accepted(
+    name: str, accept: np.ndarray | None, loss: np.ndarray, *, root: bool = False
+) -> Metrics:
+    """The share of accepted rows, and their mean loss or its root; nothing where not asked for."""
+    if accept is None:
+        return {}
+    risk = float(np.mean(loss[accept])) if accept.any() else math.nan
+    return _defined(**{"accepted": float(np.mean(accept)), name: risk**0.5 if root else risk})
 
 
 Outcome = RegressionOutcome | ClassificationOutcome

@@ -11,7 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from model.abstention import Acceptance
 from model.artifact import read
+from model.calibration import promise
 from model.card import Card
 from model.errors import Detail, InputError
 from model.estimation import Batch, PlainSampler, ReducedSampler, Sampler, sample, sample_until
@@ -47,6 +49,7 @@ class Predictions:
     estimator: Estimator
     masks: MaskScope
     rows: tuple[Prediction, ...]
+    acceptance: Acceptance | None = None  # where a largest error was named
     note: str | None = None
 
 
@@ -88,6 +91,7 @@ class Predictor:
         they tell `per_row` masks apart. `before_chunk` is called every few milliseconds; what it
         raises ends the work. Raises InputError naming a row on which the network overflows.
         """
+        acceptance = promise(self._task.calibration, options)  # or why not, before any work
         seed = secrets.randbelow(FRESH_SEEDS) if options.seed is None else options.seed
         numbers = np.arange(len(x)) if numbers is None else numbers
         with torch.inference_mode():
@@ -107,6 +111,7 @@ class Predictor:
             estimator=estimator,
             masks=options.masks,
             rows=tuple(rows),
+            acceptance=acceptance,
             note=None if estimator == options.estimator else self._plain_because,
         )
 

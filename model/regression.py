@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from model import conformal
-from model.calibration import Calibration
+from model.abstention import Abstention, root_mean_square
+from model.calibration import Calibration, accepts
 from model.options import PredictOptions
 from model.similarity import Likeness
 from model.table import Target
@@ -52,6 +53,7 @@ class RegressionPrediction:
     interval: Interval
     distance: float | None  # to the nearest of the training rows kept, in whitened units
     distance_p_value: float | None  # share of rows like the data that are as far off, or farther
+    accept: bool | None  # None where no largest error was named
     passes: int
     warnings: tuple[str, ...]
     samples: tuple[Value, ...] | None
@@ -127,6 +129,17 @@ class Regression:
             for name, column in zip(self.target.names, scores.T, strict=True)
         }
 
+    def abstention(
+        self, predictions: Sequence[RegressionPrediction], actual: np.ndarray
+    ) -> Abstention | None:
+        """Of rows accepted by their total std: bounds on the RMSE, in the target's unit."""
+        if self.linear > 1 or not any(self.tuning.largest_errors):
+            return None
+        error = (self._standardised([p.mean for p in predictions]) - actual)[:, 0] * self._scale
+        std = np.sqrt(_array([p.total_variance for p in predictions]))[:, 0]
+        largest = self.tuning.largest_errors[0] * self._scale[0]
+        return root_mean_square(std, error, largest=float(largest))
+
     def summarise(self, passes: Passes, options: PredictOptions) -> Sequence[RegressionPrediction]:
         """One prediction per row; means scale with the target's std, variances with its square."""
         estimate, count, coverage = passes.estimate, self.linear, options.coverage
@@ -157,12 +170,15 @@ class Regression:
         rows = zip(
             zip(*(self._values(column) for column in columns), strict=True),
             passes.likeness,
+            accepts(self.calibration, options, np.sqrt(total)[:, 0]),
             zip(passes.counts, passes.warnings, self._samples(passes), strict=True),
             strict=True,
         )
         return [
-            _prediction(tuple(numbers), Interval(coverage, lower, upper, method), like, *rest)
-            for (*numbers, lower, upper), like, rest in rows
+            _prediction(
+                tuple(numbers), Interval(coverage, lower, upper, method), like, accept, *rest
+            )
+            for (*numbers, lower, upper), like, accept, rest in rows
         ]
 
     def metrics(
@@ -233,6 +249,7 @@ def _prediction(
     numbers: tuple[Value, ...],
     interval: Interval,
     like: Likeness,
+    accept: bool | None,
     passes: int,
     warnings: tuple[str, ...],
     samples: tuple[Value, ...] | None,
@@ -250,6 +267,7 @@ def _prediction(
         interval=interval,
         distance=like.distance,
         distance_p_value=like.p_value,
+        accept=accept,
         passes=passes,
         warnings=warnings,
         samples=samples,

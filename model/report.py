@@ -19,7 +19,7 @@ class Measure:
     meaning: str
 
 
-LOW, HIGH, CLAIMED = "lower", "higher", "as claimed"
+LOW, HIGH, CLAIMED, BOUNDED = "lower", "higher", "as claimed", "as bounded"
 MEASURES = {
     "rmse": Measure("RMSE", LOW, "root of the mean squared error, in the target's unit"),
     "mae": Measure("MAE", LOW, "mean absolute error, in the target's unit"),
@@ -70,6 +70,11 @@ MEASURES = {
         "label set coverage", CLAIMED, "share of the rows whose label set holds the right class"
     ),
     "set_size": Measure("label set size", LOW, "mean number of labels in a set"),
+    "accepted": Measure("accepted", HIGH, "share of the rows accepted for the error named"),
+    "accepted_rmse": Measure("RMSE of accepted", BOUNDED, "root mean squared error of those"),
+    "accepted_error_rate": Measure(
+        "errors of accepted", BOUNDED, "share of wrong classes of those"
+    ),
 }
 TILES = (
     *("rmse", "interval_coverage", "std_error_correlation", "crps"),

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal, Protocol, TypeVar
 import numpy as np
 from torch import Tensor
 
+from model.abstention import Abstention
 from model.calibration import Calibration
 from model.classification import Classification, ClassificationPrediction
 from model.options import PredictOptions
@@ -30,6 +31,11 @@ class Task(Protocol[P]):
 
     least_steps: ClassVar[int]
     """Mini-batches that training takes at least, by default; 0 where it has no such need."""
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What calibration rows left; None where there were none."""
+        ...
 
     @property
     def outputs(self) -> int:
@@ -59,6 +65,10 @@ class Task(Protocol[P]):
 
     def scores(self, predictions: Sequence[P], actual: np.ndarray) -> dict[str, np.ndarray]:
         """The sorted conformal scores of calibration rows, by name."""
+        ...
+
+    def abstention(self, predictions: Sequence[P], actual: np.ndarray) -> Abstention | None:
+        """What calibration rows promise of rows accepted; None where there are several targets."""
         ...
 
     def summarise(self, passes: Passes, options: PredictOptions) -> Sequence[P]:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from model.card import Card
+from model.card import CalibrationEntry, Card
 from model.training import Epoch
 
 
@@ -25,10 +25,21 @@ def describe(card: Card) -> str:
     ]
     if card.calibration:
         lines.append(f"  calibrated on {card.calibration.rows} rows of {card.calibration.data}")
+        lines += _certified(card.calibration)
     if card.target.classes:
         lines.insert(2, f"  classes    {', '.join(card.target.classes)}")
     lines += [f"  note       {notice}" for notice in record.notices]
     return "\n".join(lines)
+
+
+def _certified(calibration: CalibrationEntry) -> list[str]:
+    """What a request may name as its largest error, and the share of rows that it then accepts."""
+    found = calibration.abstention
+    if found is None:
+        return []
+    risk = "RMSE" if found.risk == "rmse" else "error rate"
+    levels = ", ".join(f"{level.accepted:.0%} {level.bound:.4g}" for level in found.levels)
+    return [f"  accepts    for an {risk} certified with {found.confidence:.0%}: {levels}"]
 
 
 class ProgressBar(AbstractContextManager["ProgressBar"]):

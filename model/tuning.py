@@ -24,11 +24,14 @@ class Tuning:
     """`noise_scales` [T]: homoscedastic noise variances 1/tau of the standardised targets; with a
     heteroscedastic network, factors on the variances that it gives. Empty: the noise is unknown.
 
+    `largest_errors` [T]: the largest |error| of the mean over those rows, in units of the target's
+    std, which caps the errors that `model.abstention` counts.
     `temperature` divides a classifier's logits before the softmax.
     """
 
     noise: NoiseKind = "homoscedastic"
     noise_scales: tuple[float, ...] = ()
+    largest_errors: tuple[float, ...] = ()
     temperature: float = 1.0
 
 
@@ -45,7 +48,8 @@ def tuned_noise(noise: NoiseKind, outputs: np.ndarray, actual: np.ndarray) -> Tu
     scales = tuple(
         _best_scale(outputs[..., t], variances[..., t], actual[:, t]) for t in range(targets)
     )
-    return Tuning(noise=noise, noise_scales=scales)
+    largest = np.abs(outputs[..., :targets].mean(0) - actual).max(0)
+    return Tuning(noise=noise, noise_scales=scales, largest_errors=tuple(largest.tolist()))
 
 
 def tuned_temperature(logits: np.ndarray, labels: np.ndarray) -> Tuning:

@@ -83,6 +83,7 @@ def encode(answer: Answer) -> bytes:
     """The answer as JSON; raises OutputNotFinite, for JSON has no word for NaN."""
     predictions = answer.predictions
     note = {} if predictions.note is None else {"note": predictions.note}
+    promised = predictions.acceptance
     content = orjson.dumps(
         {
             "model": {"name": answer.card.name, "version": answer.card.version},
@@ -93,6 +94,7 @@ def encode(answer: Answer) -> bytes:
             "estimator": predictions.estimator,
             **note,
             "masks": predictions.masks,
+            **({} if promised is None else {"acceptance": promised}),
             "predictions": _public(predictions.rows),
         }
     )

@@ -16,7 +16,7 @@ NUMBERS = "/v2/models/diabetes/infer"  # 10 features
 HOUSE = "/v2/models/regression/infer"
 HEADER = "inference-header-content-length"
 HOUSES = [[54.0, 2.0, "east"], [300.0, 5.0, "north"], [120.5, 3.0, "south"]]
-DTYPES = {"FP64": "<f8", "INT64": "<i8"}
+DTYPES = {"FP64": "<f8", "INT64": "<i8", "BOOL": "?"}
 
 
 def predictor(name: str, artifacts: dict[str, Path]) -> model.Predictor:

@@ -161,7 +161,12 @@ def test_the_outcome_of_a_classification_is_what_predict_answers(
 def test_the_document_is_json_with_the_same_keys_for_every_target(evaluation: Evaluation) -> None:
     document = json.loads(json.dumps(evaluation.document(), allow_nan=False))
     assert list(document) == ["model", "data", "options", "notes", "targets"]
-    assert document["options"] == {"passes": 20, "seed": 3, "coverage": 0.8}
+    assert document["options"] == {
+        "passes": 20,
+        "seed": 3,
+        "coverage": 0.8,
+        "largest_error": None,
+    }
     assert document["data"] == {"name": "sold.csv", "sha256": "1" * 64, "part": "all", "rows": 200}
     assert list(document["targets"]) == [outcome.target for outcome in evaluation.outcomes]
     for found in document["targets"].values():
@@ -169,6 +174,30 @@ def test_the_document_is_json_with_the_same_keys_for_every_target(evaluation: Ev
         assert set(found["deterministic"]) < set(found["metrics"]) <= set(MEASURES)
         *_, last = found["curves"]["risk_coverage"]
         assert last["coverage"] == 1
+
+
+def test_accepted_rows_have_the_error_that_they_have(
+    regression_artifact: Path,
+    binary_artifact: Path,
+    flats: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for folder, name in (
+        (regression_artifact, "accepted_rmse"),
+        (binary_artifact, "accepted_error_rate"),
+    ):
+        abstention = load(folder).card.calibration.abstention  # type: ignore[union-attr]
+        assert abstention is not None
+        named = str(min(level.bound for level in abstention.levels) * 1.001)
+        said = run(capsys, str(folder), str(flats), "--json", "--largest-error", named)
+        (found,) = json.loads(said)["targets"].values()
+        assert 0 < found["metrics"]["accepted"] < 1
+        assert found["metrics"][name] >= 0
+        every = run(capsys, str(folder), str(flats), "--json", "--largest-error", "1e9")
+        (found,) = json.loads(every)["targets"].values()
+        assert found["metrics"]["accepted"] == 1
+        overall = found["metrics"].get("rmse") or 1 - found["metrics"]["accuracy"]
+        assert found["metrics"][name] == pytest.approx(overall)
 
 
 def test_the_whole_tables_risk_is_the_mean_error(
@@ -292,7 +321,12 @@ def test_the_command_answers_machines_in_json(
     first, second = (run(capsys, str(regression_artifact), str(flats), *options) for _ in range(2))
     assert first == second
     document = json.loads(first)
-    assert document["options"] == {"passes": 11, "seed": 7, "coverage": 0.5}
+    assert document["options"] == {
+        "passes": 11,
+        "seed": 7,
+        "coverage": 0.5,
+        "largest_error": None,
+    }
     other = run(capsys, str(regression_artifact), str(flats), "--json")
     assert (
         json.loads(other)["targets"]["price"]["metrics"]
