@@ -85,7 +85,7 @@ class Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                self._complete(message["headers"], request_id)
+                message["headers"] = self._completed(message["headers"], request_id)
             await send(message)
 
         try:
@@ -101,16 +101,22 @@ class Edge:
         finally:
             _log(scope, status, perf_counter() - started)
 
-    def _complete(self, headers: list[tuple[bytes, bytes]], request_id: str) -> None:
-        """Every header costs 3 us, so JSON, of which no browser makes a page, has but one."""
-        headers += ((b"x-request-id", request_id.encode()), _SNIFF)
+    def _completed(
+        self, headers: list[tuple[bytes, bytes]], request_id: str
+    ) -> list[tuple[bytes, bytes]]:
+        """A list of its own: a response that is sent twice must not gather the headers of both.
+
+        Every header costs 3 us, so JSON, of which no browser makes a page, has but one.
+        """
         known = dict(headers)
+        more: tuple[tuple[bytes, bytes], ...] = ((b"x-request-id", request_id.encode()), _SNIFF)
         if known.get(b"content-type") != b"application/json":
-            headers += _OF_PAGES
+            more += _OF_PAGES
             if _POLICY not in known:
-                headers.append((_POLICY, _NOTHING))
+                more += ((_POLICY, _NOTHING),)
         if self._knows.draining():
-            headers.append(_CLOSE)
+            more += (_CLOSE,)
+        return [*headers, *more]
 
 
 def _report(request_id: str, error: Exception) -> None:

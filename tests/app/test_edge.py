@@ -46,6 +46,16 @@ async def test_every_answer_has_the_security_headers(client: httpx.AsyncClient, 
     assert "http" not in policy
 
 
+@pytest.mark.parametrize("path", PATHS)
+async def test_a_header_is_there_once_however_often_one_asks(
+    client: httpx.AsyncClient, path: str
+) -> None:
+    names = [name for name, _ in (await client.get(path)).headers.multi_items()]
+    again = [name for name, _ in (await client.get(path)).headers.multi_items()]
+    assert again == names
+    assert len(set(names)) == len(names)
+
+
 async def test_other_origins_are_not_let_in_by_default(client: httpx.AsyncClient) -> None:
     sent = {"origin": "https://example.org", "access-control-request-method": "POST"}
     response = await client.options("/predict", headers=sent)
