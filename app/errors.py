@@ -1,6 +1,8 @@
 """Every failure that a client may see: the tree, the table of status codes, the one body.
 
 ServiceError
+|-- NotHttp         what came is no HTTP request
+|-- TooSlow         the request did not arrive in time
 |-- BodyError       the request's body cannot be read
 |   |-- NotJson            it is not one JSON document in UTF-8
 |   |-- NotFinite          it holds NaN, Infinity or a number too large for a double
@@ -39,6 +41,14 @@ class ServiceError(Exception):
     def __init__(self, message: str, details: Sequence[Detail] = ()) -> None:
         super().__init__(message)
         self.details = tuple(details)
+
+
+class NotHttp(ServiceError):
+    """What came is no HTTP request."""
+
+
+class TooSlow(ServiceError):
+    """The request did not arrive in time."""
 
 
 class BodyError(ServiceError):
@@ -110,11 +120,13 @@ class NotReady(ServiceError):
 
 
 STATUS_OF: dict[type[Exception], tuple[int, str]] = {
+    NotHttp: (400, "not_http"),
     NotJson: (400, "not_json"),
     NotFinite: (400, "not_finite"),
     DuplicateKey: (400, "duplicate_key"),
     Unauthorized: (401, "unauthorized"),
     UnknownModel: (404, "unknown_model"),
+    TooSlow: (408, "request_timeout"),
     BodyTooLarge: (413, "body_too_large"),
     WrongContentType: (415, "unsupported_media_type"),
     InvalidRequest: (422, "invalid_request"),

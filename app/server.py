@@ -24,6 +24,7 @@ from app.main import create_app
 from app.metrics import Metrics
 from app.service import Service
 from app.settings import Settings, shared_metrics_folder
+from app.wire import protocol
 
 LINGER_SECONDS = 0.5
 LAST_WORDS_SECONDS = 0.2  # for requests on connections that were accepted, but not yet read
@@ -121,6 +122,7 @@ def _orphaned() -> bool:
 def _options(settings: Settings) -> dict[str, Any]:
     return {
         "root_path": settings.root_path,
+        "http": protocol(settings.request_timeout_seconds),
         "log_config": None,
         "log_level": settings.log_level,
         "access_log": False,

@@ -65,7 +65,9 @@ def describe(document: dict[str, Any], service: Service, settings: Settings) -> 
     schema["properties"]["rows"]["maxItems"] = settings.max_rows
     schema["properties"]["passes"]["maximum"] = settings.max_passes
     document = copy.deepcopy(document)
-    document["components"]["schemas"]["PredictRequest"] = schema
+    schemas = document["components"]["schemas"]
+    schemas["PredictRequest"] = schema
+    _leave_out(schemas["CalibrationEntry"], "scores")  # as `Card.public` does
     requests, answers = {}, {}
     for name, example in service.examples.items():
         requests[name] = {"value": {"rows": [example.row], "seed": WARM_UP.seed}}
@@ -77,6 +79,11 @@ def describe(document: dict[str, Any], service: Service, settings: Settings) -> 
         answer = operation["responses"]["200"]["content"]["application/json"]
         answer["examples"] = {name: answers[name] for name in names}
     return document
+
+
+def _leave_out(schema: dict[str, Any], name: str) -> None:
+    del schema["properties"][name]
+    schema["required"].remove(name)
 
 
 def encode(answer: Answer) -> bytes:

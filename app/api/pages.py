@@ -7,6 +7,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
@@ -14,9 +15,9 @@ from typing import Any, Literal
 import orjson
 from fastapi import APIRouter, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import FileResponse
 
 Asset = Literal["swagger-ui-bundle.js", "swagger-ui.css", "favicon.png"]
+_TYPES = {"js": "text/javascript", "css": "text/css", "png": "image/png"}
 
 
 def router(title: str, document: Callable[[], dict[str, Any]]) -> APIRouter:
@@ -45,9 +46,15 @@ def router(title: str, document: Callable[[], dict[str, Any]]) -> APIRouter:
 
     @routes.get("/docs/{asset}")
     async def asset_of_docs(asset: Asset) -> Response:
-        return FileResponse(assets / asset)
+        # Whole: a FileResponse would answer to a range that it cannot read in a shape of its own.
+        return Response(_content(assets / asset), media_type=_TYPES[asset.rpartition(".")[2]])
 
     return routes
+
+
+@cache
+def _content(path: Path) -> bytes:
+    return path.read_bytes()
 
 
 def _policy(page: bytes) -> str:

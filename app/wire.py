@@ -1,0 +1,110 @@
+"""A connection as long as it has brought no whole request: what is no HTTP, and what never ends.
+
+Both are refused here, for no application sees them: in the one error shape, and closed.
+"""
+
+import asyncio
+import logging
+from http import HTTPStatus
+from random import getrandbits
+from typing import TYPE_CHECKING, Any
+
+from app.edge import refusal
+from app.errors import NotHttp, ServiceError, TooSlow
+
+if TYPE_CHECKING:
+    from uvicorn.protocols.http.h11_impl import H11Protocol as HttpProtocol
+else:  # the one with httptools, where that is installed
+    from uvicorn.protocols.http.auto import AutoHTTPProtocol as HttpProtocol
+
+LOOKS = 4  # at a connection, in the time that a request has to arrive
+
+_logger = logging.getLogger("app")
+
+
+def protocol(arrival_seconds: float) -> type[asyncio.Protocol]:
+    """uvicorn's protocol, with a time in which a request that has begun must be there."""
+    return type("Connection", (Connection,), {"arrival_seconds": arrival_seconds})
+
+
+class Connection(HttpProtocol):
+    """uvicorn's, with its own words for what is no request."""
+
+    arrival_seconds = 60.0
+    _awaited: object = None
+    _since = 0.0
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Look after the connection from now on."""
+        super().connection_made(transport)
+        self._since = self.loop.time()
+        self._look()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing is awaited any more."""
+        if self._timer:
+            self._timer.cancel()
+        super().connection_lost(exc)
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002
+        """Answer to what uvicorn could not parse."""
+        self._refuse(NotHttp("this is no HTTP/1.1 request, or its headers are too large"))
+
+    def _look(self) -> None:
+        """Once in a while, which costs a request nothing, see whether something takes too long."""
+        awaited, now = self._missing(), self.loop.time()
+        if awaited is None or awaited != self._awaited:
+            self._awaited, self._since = awaited, now
+        if now - self._since < self.arrival_seconds:
+            self._timer = self.loop.call_later(self.arrival_seconds / LOOKS, self._look)
+        else:
+            self._give_up()
+
+    def _missing(self) -> object:
+        """What the client owes, the same as long as it owes the same; None while we compute.
+
+        Where a next request has not even begun, uvicorn closes the connection much sooner.
+        """
+        cycle: Any = self.cycle
+        if self._unread():
+            return ("reading", self.transport.get_write_buffer_size())
+        if cycle is None or cycle.response_complete:
+            return ("headers", id(cycle))
+        return ("body", id(cycle)) if cycle.more_body and not cycle.response_started else None
+
+    def _unread(self) -> bool:
+        """Whether the client has not read what it was answered."""
+        return self.transport.is_closing() or self.flow.write_paused
+
+    def _give_up(self) -> None:
+        if self._unread():
+            self.transport.abort()
+        else:
+            seconds = f"{self.arrival_seconds:g} seconds (MCD_REQUEST_TIMEOUT_SECONDS)"
+            self._refuse(TooSlow(f"the request was not there after {seconds}"))
+
+    def _refuse(self, error: ServiceError) -> None:
+        cycle: Any = self.cycle
+        running = cycle is not None and not cycle.response_complete
+        if not (running and cycle.response_started):
+            self.transport.write(_answer(error))
+        if running:
+            cycle.disconnected = True
+            cycle.message_event.set()
+        self.transport.close()
+
+
+def _answer(error: ServiceError) -> bytes:
+    """The whole response, with an id as every error has one."""
+    response, request_id = refusal(error), f"{getrandbits(128):032x}"
+    _logger.info("request %s is none: %s", request_id, error, extra={"request_id": request_id})
+    headers = [
+        *response.raw_headers,
+        (b"x-request-id", request_id.encode()),
+        (b"x-content-type-options", b"nosniff"),
+        (b"connection", b"close"),
+    ]
+    lines = b"".join(b"%b: %b\r\n" % header for header in headers)
+    status = f"HTTP/1.1 {response.status_code} {HTTPStatus(response.status_code).phrase}\r\n"
+    return status.encode() + lines + b"\r\n" + bytes(response.body)

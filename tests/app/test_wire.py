@@ -1,0 +1,126 @@
+"""Connections that bring no whole request."""
+
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from app.errors import ErrorBody
+from tests.fuzzing import faults
+from tests.journeys.serving import served
+
+ARRIVAL_SECONDS = 1.0
+HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\n"
+BODY = b'{"rows": [[54, 2, "east"]], "passes": 5}'
+
+
+@pytest.fixture(scope="module")
+def url(artifacts: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server that waits for a request no longer than a second."""
+    folder, seconds = tmp_path_factory.mktemp("wire"), str(ARRIVAL_SECONDS)
+    model = ("--model", artifacts["regression"])
+    with served(folder, *model, MCD_REQUEST_TIMEOUT_SECONDS=seconds) as server:
+        yield server.url
+
+
+@pytest.fixture
+def connection(url: str) -> Iterator[socket.socket]:
+    address = urlsplit(url)
+    with socket.create_connection((address.hostname, address.port), timeout=20) as connection:
+        yield connection
+
+
+def rest(connection: socket.socket) -> bytes:
+    """All that comes until the server closes."""
+    received = b""
+    while part := connection.recv(1 << 16):
+        received += part
+    return received
+
+
+def error(received: bytes) -> ErrorBody:
+    assert not faults(received)
+    return ErrorBody.model_validate_json(received.partition(b"\r\n\r\n")[2])
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+        b"GET /v2\r\n\r\n",
+        b"GET /v2 HTTP/1.1\r\n\r\n",
+        b"GET /v2 HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
+        b"GET /v2 HTTP/1.1\r\nHost: x\r\nA : b\r\n\r\n",
+        b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n",
+        HEAD + b"Content-Length: -1\r\n\r\n",
+        HEAD + b"Content-Length: 3\r\nContent-Length: 4\r\n\r\n",
+        HEAD + b"Transfer-Encoding: gzip\r\n\r\n",
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabcdef",
+        HEAD + b"X: " + b"a" * 100_000,
+    ],
+    ids=lambda sent: repr(sent[-30:]),
+)
+def test_what_is_no_http_is_told_so_in_the_one_shape(
+    connection: socket.socket, sent: bytes
+) -> None:
+    connection.sendall(sent)
+    received = connection.recv(1 << 16)
+    assert received.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert b"\r\nconnection: close\r\n" in received
+    assert error(received).code == "not_http"
+
+
+@pytest.mark.parametrize(
+    "sent", [b"GET /v2 HTTP/1.1\r\nHost: ", HEAD + b"Content-Length: 99\r\n\r\n[", b""]
+)
+def test_a_request_that_does_not_arrive_is_given_up_however_slowly_it_drips(
+    connection: socket.socket, sent: bytes
+) -> None:
+    connection.settimeout(0.1)
+    connection.sendall(sent)
+    started, received = time.monotonic(), b""
+    while not received:
+        try:
+            received = connection.recv(1 << 16)
+        except TimeoutError:
+            connection.sendall(b"x" if sent else b"")
+        assert time.monotonic() - started < 10 * ARRIVAL_SECONDS
+    assert time.monotonic() - started >= ARRIVAL_SECONDS
+    assert received.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+    assert error(received).code == "request_timeout"
+
+
+def test_a_request_in_pieces_that_arrives_in_time_is_answered_and_the_next_one_too(
+    connection: socket.socket,
+) -> None:
+    for _ in range(3):
+        sent = HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
+        for at in range(0, len(sent), 30):
+            connection.sendall(sent[at : at + 30])
+            time.sleep(0.1)
+        assert connection.recv(1 << 16).startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+def test_damage_behind_a_good_request_takes_nothing_from_its_answer(
+    connection: socket.socket,
+) -> None:
+    connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY + b"\0\r\n\r\n")
+    received = rest(connection)
+    assert received.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"HTTP/1.1 400 Bad Request\r\n" in received
+    assert not faults(received)
+
+
+def test_a_client_that_does_not_read_its_answers_is_let_go(connection: socket.socket) -> None:
+    body = b'{"rows": [[54, 2, "east"]], "passes": 10000, "samples": true}'
+    request = HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.settimeout(10 * ARRIVAL_SECONDS)
+    with pytest.raises(ConnectionResetError):  # noqa: PT012
+        while True:
+            connection.sendall(request)
+            time.sleep(0.05)
