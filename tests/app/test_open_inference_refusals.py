@@ -7,13 +7,13 @@ from typing import Any
 import httpx
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 from starlette.types import Message
 
 from app.errors import ErrorBody
 from app.main import create_app
 from app.settings import Settings
 from app.v2_schemas import InferResponse
+from tests.app.bodies import v2_messages
 from tests.app.inference import HEADER, HOUSE, NUMBERS, house, refused, request
 
 pytestmark = pytest.mark.anyio
@@ -187,58 +187,12 @@ async def test_a_wrong_method_is_a_405(client: httpx.AsyncClient, path: str) -> 
         assert (response.status_code, error.code) == (405, "method_not_allowed")
 
 
-cells = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4)
-
-
-values = st.recursive(cells, lambda each: st.lists(each, max_size=4), max_leaves=12)
-
-
-dimensions = st.integers(-1, 4) | st.sampled_from([10, 2**31, 2**62, 2**63, 2**64]) | cells
-
-
-tensors = st.fixed_dictionaries(
-    {
-        "name": st.sampled_from(["input", "area", "rooms", "quarter"]) | cells,
-        "shape": st.lists(dimensions, max_size=4) | st.just([1]) | values,
-        "datatype": st.sampled_from(["FP64", "FP32", "FP16", "INT8", "UINT64", "BYTES", "X"]),
-    },
-    optional={
-        "data": values | st.lists(st.floats(0, 9), min_size=1, max_size=4) | st.just(["east"]),
-        "parameters": st.dictionaries(st.just("binary_data_size"), st.integers(-1, 90) | cells),
-    },
-)
-
-
-bodies = st.fixed_dictionaries(
-    {"inputs": st.lists(tensors, max_size=4) | st.builds(house, area=tensors) | values},
-    optional={
-        "id": cells,
-        "outputs": st.lists(
-            st.fixed_dictionaries({"name": st.sampled_from(["mean", "samples", "x"]) | cells}),
-            max_size=3,
-        )
-        | values,
-        "parameters": st.dictionaries(
-            st.sampled_from(["passes", "seed", "masks", "timeout", "binary_data_output"]), values
-        )
-        | values,
-        "more": values,
-    },
-)
-
-
-headers = st.none() | st.integers(-3, 3) | st.text("0123456789-+.eE²", max_size=6)
-
-
 @settings(derandomize=True, deadline=None, max_examples=500)
-@given(bodies, st.binary(max_size=90), headers, st.integers(0, 3))
+@given(v2_messages())
 async def test_any_body_has_an_answer_or_an_error_in_the_one_shape(
-    client: httpx.AsyncClient, body: Any, data: bytes, header: Any, damage: int
+    client: httpx.AsyncClient, message: tuple[bytes, dict[bytes, bytes]]
 ) -> None:
-    sent = json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass")
-    content = (sent[: len(sent) // 2] + data[:damage] + sent[len(sent) // 2 :]) + data
-    length = str(len(sent) + damage + header) if isinstance(header, int) else header
-    named = {} if length is None else {HEADER.encode(): length.encode()}
+    content, named = message
     for path in (HOUSE, NUMBERS):
         response = await client.post(path, content=content, headers=named)
         if response.status_code == 200:

@@ -7,10 +7,10 @@ from typing import Any
 import httpx
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from app.errors import ErrorBody
 from app.schemas import PredictResponse
+from tests.app.bodies import native_bodies
 
 pytestmark = pytest.mark.anyio
 
@@ -285,51 +285,8 @@ async def test_an_unknown_model_is_a_404_that_names_the_known_ones(
     )
 
 
-cells = (
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.sampled_from(["east", "north", "area", "null", "\ud800", "1e999"])
-    | st.text(max_size=5)
-)
-fields = st.sampled_from(["area", "rooms", "quarter"]) | st.text(max_size=3)
-nested = st.recursive(
-    cells, lambda x: st.lists(x, max_size=3) | st.dictionaries(fields, x, max_size=3), max_leaves=8
-)
-some_rows = st.lists(
-    st.fixed_dictionaries({"area": cells, "rooms": cells, "quarter": st.sampled_from(["east", 5])})
-    | st.dictionaries(fields, nested, max_size=4)
-    | st.lists(nested, max_size=4)
-    | nested,
-    max_size=4,
-)
-options = st.fixed_dictionaries(
-    {},
-    optional={
-        "passes": st.integers(0, 9) | nested,
-        "seed": st.integers(0, 2**64) | nested,
-        "coverage": st.floats(0, 1) | nested,
-        "estimator": st.sampled_from(["plain", "reduced"]) | nested,
-        "masks": st.sampled_from(["shared", "per_row"]) | nested,
-        "tolerance": nested,
-        "samples": nested,
-        "more": nested,
-    },
-)
-requests = st.builds(lambda rows, rest: {"rows": rows, **rest}, some_rows, options) | nested
-texts = requests.map(lambda x: json.dumps(x, ensure_ascii=False).encode("utf-8", "surrogatepass"))
-
-
-@st.composite
-def damaged(draw: st.DrawFn) -> bytes:
-    body = draw(texts)
-    at = draw(st.integers(0, len(body)))
-    return body[:at] + draw(st.binary(max_size=3)) + body[at + draw(st.integers(0, 3)) :]
-
-
 @settings(derandomize=True, deadline=None, max_examples=400)
-@given(texts | damaged() | st.binary(max_size=30))
+@given(native_bodies)
 async def test_any_body_has_a_finite_answer_or_an_error_in_the_one_shape(
     client: httpx.AsyncClient, body: bytes
 ) -> None:
