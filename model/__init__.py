@@ -17,6 +17,7 @@ from model.errors import (
 )
 from model.evaluation import Evaluation, evaluate
 from model.held_out import calibrate
+from model.importing import import_model
 from model.options import Estimator, LabelSetMethod, MaskScope, PredictOptions
 from model.predictor import Predictions, Predictor, load, use_threads
 from model.preparation import Split
@@ -60,6 +61,7 @@ __all__ = [
     "TrainOptions",
     "calibrate",
     "evaluate",
+    "import_model",
     "load",
     "read_table",
     "report_page",

@@ -1,4 +1,4 @@
-"""`python -m model train|evaluate|show`: the command line of the science."""
+"""`python -m model train|import|calibrate|evaluate|show`: the command line of the science."""
 
 import argparse
 import json
@@ -17,6 +17,7 @@ from model import (
     TrainOptions,
     calibrate,
     evaluate,
+    import_model,
     load,
     read_table,
     report_page,
@@ -30,6 +31,10 @@ _TRAIN_EXAMPLES = """examples:
   python -m model train houses.csv --target price --out houses --hidden 64,64 --dropout 0.05
   python -m model train wells.parquet --target yield,purity --out wells --missing impute
   python -m model train churn.csv --target churned --task binary --drop customer_id --out churn
+"""
+_IMPORT_EXAMPLES = """examples:
+  python -m model import --architecture net.json --weights net.pt --out net
+  python -m model import --architecture net.json --weights net.safetensors --out net --name wells
 """
 _EVALUATE_EXAMPLES = """examples:
   python -m model evaluate houses houses.csv
@@ -58,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_train(commands)
+    _add_import(commands)
     _add_evaluate(commands)
     _add_calibrate(commands)
     _add_show(commands)
@@ -146,6 +152,22 @@ def _add_fitting(parser: argparse.ArgumentParser, defaults: TrainOptions) -> Non
     )
 
 
+def _add_import(commands: Any) -> None:
+    summary = "bring in a network that was trained elsewhere"
+    parser = _command(commands, "import", _import, summary, _IMPORT_EXAMPLES)
+    add = parser.add_argument
+    add("--architecture", required=True, type=Path, metavar="FILE.json", help="see README")
+    add(
+        "--weights",
+        required=True,
+        type=Path,
+        metavar="FILE",
+        help="its state dict: .safetensors, or what torch.save wrote",
+    )
+    add("--out", required=True, type=Path, metavar="DIR", help="artifact folder to write")
+    add("--name", help="the model's name (default: the specification's, or the folder's)")
+
+
 def _add_evaluate(commands: Any) -> None:
     defaults = PredictOptions()
     summary = "measure a model on a table that has the target too"
@@ -230,6 +252,16 @@ def _train(arguments: argparse.Namespace) -> None:
         )
     print(describe(card))
     print(f"\nsaved to {arguments.out}; serve it: python -m app --model {arguments.out}")
+
+
+def _import(arguments: argparse.Namespace) -> None:
+    card = import_model(
+        arguments.architecture, arguments.weights, arguments.out, name=arguments.name
+    )
+    print(describe(card))
+    print(
+        f"\nsaved to {arguments.out}; calibrate it: python -m model calibrate {arguments.out} DATA"
+    )
 
 
 def _calibrate(arguments: argparse.Namespace) -> None:

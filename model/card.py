@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from dataclasses import asdict
 from itertools import pairwise
 from math import inf, isfinite
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from model.abstention import Abstention, Level, Risk
 from model.calibration import Calibration
+from model.errors import Detail, InputError
 from model.network import ActivationName, MLPConfig, Norm, NormKind
 from model.options import Estimator
 from model.similarity import Similarity
@@ -32,18 +34,21 @@ class _Part(BaseModel):
 
 
 class NumericEntry(_Part):
-    """A numeric feature; `range` is what the training rows held, in the feature's own unit."""
+    """A numeric feature; `range` is what the training rows held, in the feature's own unit.
+
+    It is None where nobody has told it, of a model that was trained elsewhere.
+    """
 
     name: str
     kind: Literal["numeric"] = "numeric"
-    range: tuple[float, float]
+    range: tuple[float, float] | None = None
     mean: float
     scale: Annotated[float, Field(gt=0)]
     fill: float | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.range[0] > self.range[1]:
+        if self.range and self.range[0] > self.range[1]:
             raise ValueError("range must not end below its start")
         return self
 
@@ -108,29 +113,44 @@ class Architecture(_Part):
     after: tuple[NormEntry | None, ...] = ()
 
 
-class TrainingRecord(_Part):
-    """Where the weights come from; with the rest of the card, enough to train them again."""
+class Provenance(_Part):
+    """Where the weights come from: a `TrainingRecord`, or an `ImportRecord`."""
 
-    data: str
-    data_sha256: str
-    seed: int
-    settings: dict[str, bool | int | float | str]
-    rows: dict[str, int]  # by part of the split
-    split: Literal["seed", "given"] = "seed"  # who chose the parts: the seed, or the caller
-    epochs: int
-    best_epoch: int
-    refitted: bool = False  # the weights have learned from the validation rows too
+    data: str = ""  # that trained them; empty where it is not known
+    data_sha256: str = ""
+    rows: dict[str, int] = {}  # by part of the split
     notices: tuple[str, ...] = ()
     versions: dict[str, str]
 
 
+class TrainingRecord(Provenance):
+    """Weights that were trained here; with the rest of the card, enough to train them again."""
+
+    seed: int
+    settings: dict[str, bool | int | float | str]
+    split: Literal["seed", "given"] = "seed"  # who chose the parts: the seed, or the caller
+    epochs: int
+    best_epoch: int
+    refitted: bool = False  # the weights have learned from the validation rows too
+
+
+class ImportRecord(Provenance):
+    """Weights that were trained elsewhere: the names and hashes of the files they came in."""
+
+    weights: str
+    weights_sha256: str
+    specification: str
+    specification_sha256: str
+
+
 class TuningEntry(_Part):
-    """What validation rows fitted; see `model.tuning`."""
+    """What validation rows fitted; see `model.tuning`. `fitted`: false before any have."""
 
     noise: NoiseKind = "homoscedastic"
     noise_scales: tuple[Annotated[float, Field(gt=0)], ...] = ()
     largest_errors: tuple[Annotated[float, Field(ge=0)], ...] = ()
     temperature: Annotated[float, Field(gt=0)] = 1.0
+    fitted: bool = True
 
 
 class LevelEntry(_Part):
@@ -153,13 +173,17 @@ class AbstentionEntry(_Part):
 
 
 class CalibrationEntry(_Part):
-    """Sorted conformal scores by name, the rows, the passes and the estimator behind them."""
+    """Sorted conformal scores by name, the rows, the passes and the estimator behind them.
+
+    `tuning_rows` others of the same data have fitted the noise or the temperature.
+    """
 
     data: str
     data_sha256: str
     passes: Annotated[int, Field(ge=2)]
     estimator: Estimator
     rows: Annotated[int, Field(ge=1)]
+    tuning_rows: Annotated[int, Field(ge=0)] = 0
     scores: dict[str, tuple[Annotated[float, Field(ge=0)], ...]]
     abstention: AbstentionEntry | None = None
 
@@ -192,7 +216,7 @@ class Card(_Part):
     tuning: TuningEntry = TuningEntry()
     calibration: CalibrationEntry | None = None
     similarity: SimilarityEntry | None = None
-    training: TrainingRecord
+    training: TrainingRecord | ImportRecord
     metrics: dict[str, float]
 
     @model_validator(mode="after")
@@ -226,7 +250,7 @@ class Card(_Part):
     @property
     def fitted(self) -> tuple[Tuning, Calibration | None]:
         """What validation and calibration rows fitted."""
-        tuning, entry = Tuning(**self.tuning.model_dump()), self.calibration
+        tuning, entry = Tuning(**self.tuning.model_dump(exclude={"fitted"})), self.calibration
         if entry is None:
             return tuning, None
         scores = {name: np.array(values) for name, values in entry.scores.items()}
@@ -260,10 +284,18 @@ class Card(_Part):
         return self.model_dump(mode="json", exclude={"calibration": {"scores"}})
 
 
+def checked_name(name: str) -> str:
+    """The name of a model, if a URL and a file can bear it; raises InputError."""
+    if not re.fullmatch(NAME_PATTERN, name):
+        message = f"{name!r} does not fit into a URL; use letters, digits, '.', '_' and '-'"
+        raise InputError(f"name: {message}", [Detail("name", message)])
+    return name
+
+
 def feature_entries(schema: Schema) -> tuple[NumericEntry | CategoricalEntry, ...]:
     """The card's entries of a schema's features."""
     return tuple(
-        NumericEntry(name=f.name, range=(f.low, f.high), mean=f.mean, scale=f.scale, fill=f.fill)
+        NumericEntry(name=f.name, range=f.range, mean=f.mean, scale=f.scale, fill=f.fill)
         if isinstance(f, NumericFeature)
         else CategoricalEntry(name=f.name, categories=f.categories, fill=f.fill)
         for f in schema.features
@@ -338,5 +370,5 @@ def _abstention(entry: CalibrationEntry) -> Abstention | None:
 def _feature(entry: NumericEntry | CategoricalEntry) -> Feature:
     if isinstance(entry, CategoricalEntry):
         return CategoricalFeature(entry.name, entry.categories, entry.fill)
-    low, high = entry.range
+    low, high = entry.range or (-inf, inf)
     return NumericFeature(entry.name, entry.mean, entry.scale, low, high, entry.fill)

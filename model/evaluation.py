@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from model.card import Card
+from model.card import Card, TrainingRecord
 from model.classification import ClassificationPrediction
 from model.errors import DataError, InputError
 from model.options import PredictOptions
@@ -94,10 +94,11 @@ def evaluate(predictor: Predictor, table: Table, options: PredictOptions = DEFAU
 
 def _rows_of(card: Card, table: Table, y: np.ndarray) -> tuple[Part, np.ndarray]:
     """The rows to judge the model by: all, where training has not seen the table."""
-    if table.sha256 == card.training.data_sha256 and card.training.split == "seed":
+    record, seen = card.training, table.sha256 == card.training.data_sha256
+    if seen and isinstance(record, TrainingRecord) and record.split == "seed":
         strata = y if card.target.classes else None
-        test = split_rows(table.rows, card.training.seed, strata=strata).test
-        if len(test) == card.training.rows.get("test"):
+        test = split_rows(table.rows, record.seed, strata=strata).test
+        if len(test) == record.rows.get("test"):
             return "test", test
     return "all", np.arange(table.rows)
 

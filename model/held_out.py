@@ -19,27 +19,37 @@ from model.options import PredictOptions
 from model.predictor import Predictor
 from model.preparation import encode_table, encode_target
 from model.similarity import MOST_INPUTS, Similarity
-from model.table import Table
+from model.table import Table, listed
 from model.task import TASKS
 
 PASSES, SEED = 100, 0  # behind everything that held-out rows fit or measure
+TUNING_ROWS = 10, 2_000  # least and most: one number is fitted, on a quarter of the rows
 
 
 def calibrate(folder: str | Path, table: Table, *, out: str | Path | None = None) -> Card:
-    """The card of a model calibrated anew on all rows of a table, weights as they are.
+    """The card of a model calibrated anew on the rows of a table, weights as they are.
 
     Saved in its folder, or in `out`. The rows must be like those to come, and none that the model
-    was trained on. Raises DataError, ArtifactError, and CalibrationError for too few rows.
+    was trained on. Where no rows have fitted the noise or the temperature yet, of a model that was
+    imported, a quarter of them does first, and those are no calibration rows; training ranges that
+    are not known become the ranges of the rows. Raises DataError, ArtifactError, and
+    CalibrationError for too few rows.
     """
     card, network, known = read(folder)
     if table.sha256 == card.training.data_sha256:
         raise DataError(f"{table.name} has trained {card.name}; rows to calibrate on are others")
-    needed = rows_needed(PredictOptions().coverage)
+    needed = rows_needed(PredictOptions().coverage) + (0 if card.tuning.fitted else TUNING_ROWS[0])
     if table.rows < needed:
         raise CalibrationError(f"{table.name} has {table.rows} rows; at least {needed} are needed")
     x = encode_table(table, card.schema_of_rows)
     y = encode_target(table, card.target_of_rows)
-    card = calibrated(card, network, table, x, y)
+    card, first, rows = _with_ranges(card, table), np.arange(0), np.arange(table.rows)
+    if not card.tuning.fitted:
+        first, rows = _parted(table.rows)
+        card = tuned(card, network, x[first], y[first])
+    card = calibrated(card, network, table, x[rows], y[rows])
+    entry = card.calibration and card.calibration.model_copy(update={"tuning_rows": len(first)})
+    card = card.model_copy(update={"calibration": entry})
     return save(out or folder, Artifact(card, network, _compared_anew(known, x)))
 
 
@@ -70,6 +80,36 @@ def compared(training: np.ndarray, calibration: np.ndarray, *, seed: int) -> Sim
     if not len(calibration) or training.shape[1] > MOST_INPUTS:
         return None
     return similarity.fit(training, calibration, seed=seed)
+
+
+def _parted(rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """The numbers of the rows that tune, and of those that calibrate: drawn at random, disjoint."""
+    order = np.random.default_rng(SEED).permutation(rows)
+    least, most = TUNING_ROWS
+    first = min(max(rows // 4, least), most)
+    return np.sort(order[:first]), np.sort(order[first:])
+
+
+def _with_ranges(card: Card, table: Table) -> Card:
+    """The card with the ranges of the table's rows where no training range is known."""
+    unknown = [f for f in card.features if f.kind == "numeric" and f.range is None]
+    if not unknown:
+        return card
+    ranges = {f.name: _range(table.column(f.name)) for f in unknown}
+    features = tuple(
+        f.model_copy(update={"range": ranges[f.name]}) if f.name in ranges else f
+        for f in card.features
+    )
+    notice = f"the ranges of {listed(list(ranges))} are those of {table.name}"
+    notices = (*card.training.notices, notice)
+    record = card.training.model_copy(update={"notices": notices})
+    return card.model_copy(update={"features": features, "training": record})
+
+
+def _range(column: np.ndarray) -> tuple[float, float] | None:
+    """The least and the largest of the numbers that are there."""
+    present = column[~np.isnan(column)]
+    return (float(present.min()), float(present.max())) if len(present) else None
 
 
 def measured(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> dict[str, float]:

@@ -64,6 +64,7 @@ class Predictor:
         self._reduction = Reduction(network, self._task.linear)
         keep_freed_memory()
         self._schema = card.schema_of_rows
+        self._ranges_known = all(feature.range for feature in self._schema.numeric()[0])
         self._device = next(network.parameters()).device
 
     def predict(self, rows: Sequence[Row], options: PredictOptions | None = None) -> Predictions:
@@ -170,6 +171,8 @@ class Predictor:
         """What a row's numbers do not say, because of the model or of how it was asked."""
         if not self._network.config.stochastic:
             yield "no_dropout"
+        if not self._ranges_known:
+            yield "no_training_range"
         made = self.card.calibration
         if made is None:
             yield "no_calibration"

@@ -1,6 +1,5 @@
 """From a table to an artifact: split, fit, measure on held-out rows, save."""
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from importlib.metadata import version
@@ -12,16 +11,16 @@ import torch
 
 from model.artifact import Artifact, check_destination, save
 from model.card import (
-    NAME_PATTERN,
     Architecture,
     Card,
     TrainingRecord,
     TuningEntry,
+    checked_name,
     feature_entries,
     target_entry,
 )
 from model.conformal import rows_needed
-from model.errors import DataError, Detail, InputError
+from model.errors import DataError
 from model.held_out import calibrated, compared, measured, tuned
 from model.options import PredictOptions
 from model.preparation import (
@@ -62,7 +61,7 @@ def train(
     """
     options = options or TrainOptions()
     folder = Path(folder).absolute()
-    name = _checked_name(name or folder.name)
+    name = checked_name(name or folder.name)
     check_destination(folder)
     targets = [targets] if isinstance(targets, str) else targets
     data = _prepare(
@@ -137,13 +136,6 @@ def _random_split(table: Table, targets: Sequence[str], task: TaskName, seed: in
     everything = fit_target(table, targets, task, np.arange(table.rows))
     strata = encode_target(table, everything) if everything.classes else None
     return split_rows(table.rows, seed, strata=strata)
-
-
-def _checked_name(name: str) -> str:
-    if not re.fullmatch(NAME_PATTERN, name):
-        message = f"{name!r} does not fit into a URL; use letters, digits, '.', '_' and '-'"
-        raise InputError(f"name: {message}", [Detail("name", message)])
-    return name
 
 
 def _fit(data: _Data, options: TrainOptions, progress: Callable[[Epoch], None]) -> Fit:

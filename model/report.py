@@ -136,7 +136,9 @@ def _header(evaluation: Evaluation) -> str:
         "judged on": _rows(evaluation),
         "passes": f"{options.passes}, seed {options.seed}, coverage {options.coverage:g}",
         "network": f"{'-'.join(map(str, shape.hidden))} {shape.activation}, dropout {rates}",
-        "trained on": f"{record.rows.get('train', 0)} rows of {record.data}",
+        "trained on": f"{record.rows['train']} rows of {record.data}"
+        if "train" in record.rows
+        else "data that is not known here",
         "version": card.version,
         "features": f"{len(card.features)}: {', '.join(f.name for f in card.features)}",
     }

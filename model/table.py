@@ -58,8 +58,8 @@ class Table:
 class NumericFeature:
     """A number, encoded as (value - mean) / scale.
 
-    `low` and `high` are the training range; `fill` stands in for a missing value, and None makes a
-    missing value an error.
+    `low` and `high` are the training range, infinite where it is not known; `fill` stands in for a
+    missing value, and None makes a missing value an error.
     """
 
     name: str
@@ -73,6 +73,11 @@ class NumericFeature:
     def width(self) -> int:
         """Encoded columns."""
         return 1
+
+    @property
+    def range(self) -> tuple[float, float] | None:
+        """The training range, where it is known."""
+        return (self.low, self.high) if math.isfinite(self.low) else None
 
     def column(self, cells: list[object]) -> Sequence[float]:
         """The cells as numbers; raises TypeError at once, without a word, if any cell is odd."""
@@ -99,6 +104,8 @@ class NumericFeature:
         z = (value - self.mean) / self.scale
         if abs(z) <= FLOAT32_MAX:
             return None
+        if self.range is None:
+            return f"is {shown(cell)}, which is too large beside the scale, {self.scale:g}"
         training = f"{self.low:g} to {self.high:g}"
         return f"is {shown(cell)}, which lies too far from the training range, {training}"
 

@@ -4,32 +4,45 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from model.card import CalibrationEntry, Card
+from model.card import CalibrationEntry, Card, ImportRecord
 from model.training import Epoch
 
 
 def describe(card: Card) -> str:
     """The card in words, for a terminal."""
-    record, shape = card.training, card.architecture
+    shape = card.architecture
     names = ", ".join(card.target.names)
     lines = [
         f"{card.name} (version {card.version}): {card.task} of {names}",
         f"  features   {', '.join(feature.name for feature in card.features)}",
         f"  network    {'-'.join(map(str, shape.hidden))} {shape.activation}, dropout "
         f"{', '.join(f'{rate:g}' for rate in shape.dropout)} (input first)"
-        + (f", input noise {shape.input_noise:g}" if shape.input_noise else ""),
+        + (f", input noise {shape.input_noise:g}" if shape.input_noise else "")
+        + (", norms beside the activations" if shape.before or shape.after else ""),
+        *_origin(card),
+    ]
+    if card.calibration:
+        made = card.calibration
+        tuned = f", tuned on {made.tuning_rows} others" if made.tuning_rows else ""
+        lines.append(f"  calibrated on {made.rows} rows of {made.data}{tuned}")
+        lines += _certified(made)
+    if card.target.classes:
+        lines.insert(2, f"  classes    {', '.join(card.target.classes)}")
+    lines += [f"  note       {notice}" for notice in card.training.notices]
+    return "\n".join(lines)
+
+
+def _origin(card: Card) -> list[str]:
+    """Where the weights come from, and what is known of how good they are."""
+    record = card.training
+    if isinstance(record, ImportRecord):
+        return [f"  imported   from {record.weights}, described by {record.specification}"]
+    return [
         f"  trained    on {record.data}, seed {record.seed}, best epoch {record.best_epoch} of "
         f"{record.epochs}" + (", then again with the validation rows" if record.refitted else ""),
         "  rows       " + ", ".join(f"{part} {count}" for part, count in record.rows.items()),
         "  held out   " + ", ".join(f"{name} {value:.4g}" for name, value in card.metrics.items()),
     ]
-    if card.calibration:
-        lines.append(f"  calibrated on {card.calibration.rows} rows of {card.calibration.data}")
-        lines += _certified(card.calibration)
-    if card.target.classes:
-        lines.insert(2, f"  classes    {', '.join(card.target.classes)}")
-    lines += [f"  note       {notice}" for notice in record.notices]
-    return "\n".join(lines)
 
 
 def _certified(calibration: CalibrationEntry) -> list[str]:

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import io
 import json
+import math
 import re
 import shlex
 import tomllib
@@ -14,6 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
+import torch
 
 import model
 from app.errors import STATUS_OF
@@ -117,6 +119,27 @@ def test_a_table_of_ones_own_is_trained_on_and_served_as_shown(
     with serving(*serve[3:], folder=tmp_path) as url:
         answer = ask(url, command)
     assert (answer["model"]["name"], answer["task"]) == ("houses", "regression")
+
+
+def test_a_network_trained_elsewhere_is_brought_in_calibrated_and_served_as_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = section("Bring your own model")
+    (code,), (spec,) = blocks(text, "python"), blocks(text, "json")
+    monkeypatch.chdir(tmp_path)
+    with torch.random.fork_rng():
+        exec(code, scope := {})
+    (tmp_path / "wear.json").write_text(spec)
+    for command in commands(text, "python -m model"):
+        assert main(command[3:]) == 0
+    (serve,), (command,) = commands(text, "python -m app"), commands(text, "curl")
+    with serving(*serve[3:], folder=tmp_path) as url:
+        answer = ask(url, command)
+    ((row,), net) = answer["predictions"], scope["net"].eval()
+    assert answer["estimator"] == "reduced"
+    assert row["deterministic"] == pytest.approx(net(torch.tensor([[2.5, 1.0]])).item(), rel=1e-5)
+    assert row["warnings"] == []
+    assert row["interval"]["lower"] < math.sin(2.5) + 0.5 < row["interval"]["upper"]
 
 
 def test_the_evaluation_prints_what_is_shown(
