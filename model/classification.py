@@ -124,6 +124,11 @@ class Classification:
             for method, score in SCORES.items()
         }
 
+    def log_density(self, values: np.ndarray, actual: np.ndarray) -> np.ndarray:
+        """Log of the mean probability of the actual classes [B], [B, 1]."""
+        mean = values[..., :-1].mean(0)  # [B, K]
+        return np.asarray(np.log(np.maximum(np.take_along_axis(mean, actual[:, None], -1), TINY)))
+
     def abstention(
         self, predictions: Sequence[ClassificationPrediction], actual: np.ndarray
     ) -> Abstention | None:

@@ -1,5 +1,6 @@
 """How good a model is on a table that has the target too."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -79,7 +80,12 @@ def evaluate(predictor: Predictor, table: Table, options: PredictOptions = DEFAU
         predictions = predictor.predict_encoded(x[index], options)
     except InputError as error:
         raise _placed(error, table, index) from error
-    outcomes = _outcomes(predictions.rows, y[index], target)
+    densities = None
+    if not target.classes:
+        densities = predictor.log_density(
+            x[index], y[index], passes=options.passes, seed=predictions.seed
+        )
+    outcomes = _outcomes(predictions.rows, y[index], target, densities)
     return Evaluation(
         card=card,
         data=table.name,
@@ -112,9 +118,12 @@ def _placed(error: InputError, table: Table, index: np.ndarray) -> DataError:
 
 
 def _outcomes(
-    rows: Sequence[Prediction], actual: np.ndarray, target: Target
+    rows: Sequence[Prediction],
+    actual: np.ndarray,
+    target: Target,
+    densities: np.ndarray | None,
 ) -> tuple[Outcome, ...]:
-    """One for each target."""
+    """One for each target; a regression's with its log densities [B, V]."""
     outside = np.array([any(code.startswith(OUTSIDE) for code in row.warnings) for row in rows])
     if target.classes:
         classified = [row for row in rows if isinstance(row, ClassificationPrediction)]
@@ -122,7 +131,15 @@ def _outcomes(
     regressed = [row for row in rows if isinstance(row, RegressionPrediction)]
     truth = actual * target.scales + np.array(target.means)  # [B, V]
     return tuple(
-        _regression(regressed, truth[:, at], target, at, outside) for at in range(len(target.names))
+        _regression(
+            regressed,
+            truth[:, at],
+            target,
+            at,
+            outside,
+            math.nan if densities is None else float(np.mean(densities[:, at])),
+        )
+        for at in range(len(target.names))
     )
 
 
@@ -169,6 +186,7 @@ def _regression(
     target: Target,
     at: int,
     outside: np.ndarray,
+    log_likelihood: float,
 ) -> RegressionOutcome:
     """The outcome of target number `at`, which `actual` [B] are the values of."""
     name = target.names[at]
@@ -187,6 +205,7 @@ def _regression(
         upper=numbers(row.interval.upper for row in rows),
         coverage=rows[0].interval.coverage,
         method=rows[0].interval.method,
+        log_likelihood=log_likelihood,
         deterministic=numbers(row.deterministic for row in rows),
         outside=outside,
         accept=_accept(rows),

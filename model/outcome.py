@@ -31,6 +31,7 @@ class RegressionOutcome:
     upper: np.ndarray
     coverage: float  # that `lower` and `upper` claim
     method: str
+    log_likelihood: float  # mean log density of the passes' mixture, nats
     deterministic: np.ndarray
     outside: np.ndarray  # whether a feature lies outside its training range, bool
     accept: np.ndarray | None = None  # whether the row is accepted, bool; None where not asked
@@ -53,7 +54,7 @@ class RegressionOutcome:
         return _defined(
             rmse=scores.rmse(mean, actual),
             mae=scores.mae(mean, actual),
-            log_likelihood=scores.gaussian_log_likelihood(mean, std, actual),
+            log_likelihood=self.log_likelihood,
             crps=scores.gaussian_crps(mean, std, actual),
             interval_coverage=scores.interval_coverage(*bounds, actual),
             interval_width=scores.interval_width(*bounds),

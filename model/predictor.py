@@ -220,6 +220,21 @@ class Predictor:
             rows = self._samples(batch, passes, [passes] * len(x))
             return torch.stack(rows, dim=1).double().cpu().numpy()
 
+    def log_density(
+        self, x: np.ndarray, actual: np.ndarray, *, passes: int, seed: int
+    ) -> np.ndarray:
+        """Log density [B, T] of the actual targets under what the passes say together, in nats.
+
+        Of a classifier the log probability, [B, 1]. `x` [B, D] and `actual` are encoded; densities
+        are per unit of the target. NaN where nothing is known of the noise.
+        """
+        parts = [
+            self._task.log_density(self.values(x[block], passes=passes, seed=seed), actual[block])
+            for start in range(0, len(x), ROWS_AT_ONCE)
+            for block in (slice(start, start + ROWS_AT_ONCE),)
+        ]
+        return np.concatenate(parts)
+
     def _samples(self, batch: Batch, passes: int, counts: Sequence[int]) -> list[Tensor]:
         """Each row's values [P, V], of the passes that it took; of all where it needed none."""
         chunks = run(self._network, batch.x, batch.seed, passes=range(passes), rows=batch.numbers)

@@ -14,6 +14,7 @@ from model import conformal
 from model.abstention import Abstention, root_mean_square
 from model.calibration import Calibration, accepts
 from model.options import PredictOptions
+from model.scores import mixture_log_density
 from model.similarity import Likeness
 from model.table import Target
 from model.tuning import Tuning, tuned_noise
@@ -139,6 +140,20 @@ class Regression:
         std = np.sqrt(_array([p.total_variance for p in predictions]))[:, 0]
         largest = self.tuning.largest_errors[0] * self._scale[0]
         return root_mean_square(std, error, largest=float(largest))
+
+    def log_density(self, values: np.ndarray, actual: np.ndarray) -> np.ndarray:
+        """Log density [B, T] of the passes' mixture of normals at the standardised actual [B, T].
+
+        In nats, of targets in their own unit; of the passes' values [P, B, V]. NaN where nothing is
+        known of the noise.
+        """
+        count = self.linear
+        if not self.tuning.noise_scales:
+            return np.full(actual.shape, np.nan)
+        noise = values[..., count:] if self._heteroscedastic else np.ones_like(values)
+        std = np.sqrt(noise * np.array(self.tuning.noise_scales))  # [P, B, T]
+        density = mixture_log_density(values[..., :count], std, actual)
+        return np.asarray(density - np.log(self._scale))
 
     def summarise(self, passes: Passes, options: PredictOptions) -> Sequence[RegressionPrediction]:
         """One prediction per row; means scale with the target's std, variances with its square."""

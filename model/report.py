@@ -26,10 +26,10 @@ MEASURES = {
     "log_likelihood": Measure(
         "log-likelihood",
         HIGH,
-        "mean log density at the target, of a Gaussian of mean and std; nats",
+        "mean log density at the target, of the mixture that the passes are with the noise; nats",
     ),
     "crps": Measure(
-        "CRPS", LOW, "the same Gaussian, as an error in the target's unit; the MAE where std is 0"
+        "CRPS", LOW, "of a Gaussian of mean and std, in the target's unit; the MAE where std is 0"
     ),
     "interval_coverage": Measure(
         "interval coverage", CLAIMED, "share of the targets inside their intervals"

@@ -25,25 +25,24 @@ def mae(mean: np.ndarray, actual: np.ndarray) -> float:
     return float(np.mean(np.abs(mean - actual)))
 
 
-def gaussian_log_likelihood(mean: np.ndarray, std: np.ndarray, actual: np.ndarray) -> float:
-    """Mean log density of N(mean, std^2) at the actual values, in nats; higher is better.
-
-    Not finite where a std is 0.
-    """
-    return float(np.mean(_log_density(mean, std, actual)))
-
-
 def mixture_log_likelihood(
     samples: np.ndarray, noise_std: np.ndarray | float, actual: np.ndarray
 ) -> float:
-    """Mean log density of the passes' mixture at the actual values, in nats; higher is better.
+    """Mean log density of the passes' mixture at the actual values, in nats; higher is better."""
+    return float(np.mean(mixture_log_density(samples, noise_std, actual)))
+
+
+def mixture_log_density(
+    samples: np.ndarray, noise_std: np.ndarray | float, actual: np.ndarray
+) -> np.ndarray:
+    """Log density of the passes' mixture at the actual values [B], in nats.
 
     logsumexp_t log N(actual; samples_t, noise_std^2) - log P, for samples [P, B] and a noise of one
     number, [B] or [P, B] (Gal & Ghahramani 2016, appendix 4.4).
     """
     densities = _log_density(samples, np.asarray(noise_std), actual)  # [P, B]
     top = densities.max(axis=0)  # [B]
-    return float(np.mean(top + np.log(np.mean(np.exp(densities - top), axis=0))))
+    return np.asarray(top + np.log(np.mean(np.exp(densities - top), axis=0)))
 
 
 def gaussian_crps(mean: np.ndarray, std: np.ndarray, actual: np.ndarray) -> float:

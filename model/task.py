@@ -67,6 +67,10 @@ class Task(Protocol[P]):
         """The sorted conformal scores of calibration rows, by name."""
         ...
 
+    def log_density(self, values: np.ndarray, actual: np.ndarray) -> np.ndarray:
+        """Log density [B, T] of what came true, or its log probability, by values [P, B, V]."""
+        ...
+
     def abstention(self, predictions: Sequence[P], actual: np.ndarray) -> Abstention | None:
         """What calibration rows promise of rows accepted; None where there are several targets."""
         ...

@@ -14,6 +14,7 @@ import numpy as np
 
 from model.agreement import fit_temperature, least
 from model.errors import CalibrationError
+from model.scores import mixture_log_likelihood
 
 NoiseKind = Literal["homoscedastic", "heteroscedastic"]
 LOG_SCALES = (-20.0, 10.0)  # of the noise variance, in units of the target's variance
@@ -57,18 +58,8 @@ def tuned_temperature(logits: np.ndarray, labels: np.ndarray) -> Tuning:
     return Tuning(temperature=fit_temperature(logits, labels))
 
 
-def log_likelihood(means: np.ndarray, variances: np.ndarray, actual: np.ndarray) -> float:
-    """Mean log density [nats] of actual [B] under the mixture of the passes' normals, [P, B].
-
-    logsumexp_t log N(y; mean_t, variance_t) - log P (Gal and Ghahramani 2016).
-    """
-    density = -0.5 * (np.log(2 * np.pi * variances) + (actual - means) ** 2 / variances)
-    top = density.max(0)
-    return float(np.mean(top + np.log(np.mean(np.exp(density - top), axis=0))))
-
-
 def _best_scale(means: np.ndarray, variances: np.ndarray, actual: np.ndarray) -> float:
     def loss(log_scale: float) -> float:
-        return -log_likelihood(means, variances * np.exp(log_scale), actual)
+        return -mixture_log_likelihood(means, np.sqrt(variances * np.exp(log_scale)), actual)
 
     return float(np.exp(least(loss, *LOG_SCALES)))

@@ -127,3 +127,11 @@ def test_metrics_are_of_the_mean_and_of_the_deterministic_pass() -> None:
     likelihood = math.exp(2) / (math.exp(2) + 2)
     expected = -(math.log(likelihood) + math.log(1e-12)) / 2
     assert metrics["log_loss"] == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_log_probability_is_of_the_averaged_probabilities() -> None:
+    logits = torch.tensor([[[2.0, 0.0, 0.0]], [[0.0, 500.0, 0.0]]])  # [P, 1, K]
+    values = Classification(TARGET).values(logits).numpy()
+    likelihood = math.exp(2) / (math.exp(2) + 2) / 2
+    found = Classification(TARGET).log_density(values, np.array([0]))
+    assert found.tolist() == [[pytest.approx(math.log(likelihood), rel=1e-6)]]

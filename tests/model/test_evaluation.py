@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from statistics import NormalDist
@@ -13,6 +14,7 @@ from model import (
     DataError,
     PredictOptions,
     Predictor,
+    RegressionPrediction,
     Table,
     evaluate,
     load,
@@ -261,6 +263,24 @@ def test_rows_beyond_the_training_range_are_counted(
     assert any(note.startswith(f"{count} of 200 rows") for note in found.notes)
 
 
+def test_the_log_likelihood_is_of_the_mixture_of_the_passes_in_the_targets_unit(
+    regression_artifact: Path, houses: Table
+) -> None:
+    predictor, table = load(regression_artifact), fresh(houses)
+    (outcome,) = evaluate(predictor, table, OPTIONS).outcomes
+    assert isinstance(outcome, RegressionOutcome)
+    rows = cells(table, predictor)
+    found = predictor.predict(rows, replace(OPTIONS, samples=True)).rows
+    expected = []
+    for row, price in zip(found, table.columns["price"], strict=True):
+        assert isinstance(row, RegressionPrediction)
+        assert isinstance(row.noise_variance, float)
+        assert row.samples is not None
+        densities = [NormalDist(s, row.noise_variance**0.5).pdf(price) for s in row.samples]  # type: ignore[arg-type]
+        expected.append(math.log(sum(densities) / len(densities)))
+    assert outcome.metrics()["log_likelihood"] == pytest.approx(np.mean(expected), rel=1e-4)
+
+
 def test_what_is_not_defined_is_null_not_nan(regression_artifact: Path, houses: Table) -> None:
     one = {name: column[:1] for name, column in houses.columns.items()}
     found = evaluate(load(regression_artifact), replace(fresh(houses), columns=one), OPTIONS)
@@ -269,7 +289,7 @@ def test_what_is_not_defined_is_null_not_nan(regression_artifact: Path, houses: 
     assert "rank correlation" in report_text(found)
     (outcome,) = found.outcomes
     assert isinstance(outcome, RegressionOutcome)
-    still = replace(outcome, std=np.zeros(1))
+    still = replace(outcome, log_likelihood=math.nan)
     assert still.metrics()["log_likelihood"] is None
     assert json.dumps(found.document(), allow_nan=False)
 

@@ -60,13 +60,6 @@ def test_errors_of_known_predictions() -> None:
     assert scores.mae(mean, actual) == pytest.approx(1.5)
 
 
-def test_the_gaussian_log_likelihood_is_that_of_the_density() -> None:
-    mean, std, actual = np.array([0.0, 3.0]), np.array([1.0, 0.5]), np.array([0.7, 2.0])
-    densities = [NormalDist(m, s).pdf(y) for m, s, y in zip(mean, std, actual, strict=True)]
-    expected = sum(map(math.log, densities)) / 2
-    assert scores.gaussian_log_likelihood(mean, std, actual) == pytest.approx(expected)
-
-
 def test_the_mixture_log_likelihood_averages_densities_not_logarithms() -> None:
     samples, actual = np.array([[0.0, 1.0], [2.0, 4.0], [5.0, 1.5]]), np.array([1.0, 2.0])
     for noise in (0.8, np.array([0.8, 2.0]), np.array([[0.3, 1.0], [1.0, 2.0], [4.0, 0.5]])):
@@ -90,7 +83,8 @@ def test_the_mixture_log_likelihood_survives_densities_too_small_for_a_float() -
 def test_the_mixture_of_equal_passes_is_one_gaussian() -> None:
     mean, actual = np.array([1.0, -2.0]), np.array([0.0, 1.0])
     mixture = scores.mixture_log_likelihood(np.tile(mean, (7, 1)), 1.3, actual)
-    assert mixture == pytest.approx(scores.gaussian_log_likelihood(mean, np.full(2, 1.3), actual))
+    densities = [NormalDist(m, 1.3).pdf(y) for m, y in zip(mean, actual, strict=True)]
+    assert mixture == pytest.approx(sum(map(math.log, densities)) / 2)
 
 
 @pytest.mark.parametrize(("std", "actual"), [(1.0, 0.0), (1.0, 2.5), (0.3, -1.0), (4.0, 1.0)])
@@ -166,9 +160,10 @@ def test_proper_scores_of_amounts_are_best_for_the_true_distribution(
         return scores.interval_score(mean - reach * std, mean + reach * std, actual, 0.8)
 
     assert scores.gaussian_crps(*truth, actual) < scores.gaussian_crps(*other, actual)
-    assert scores.gaussian_log_likelihood(*truth, actual) > scores.gaussian_log_likelihood(
-        *other, actual
+    one, two = (
+        scores.mixture_log_likelihood(mean[None], std, actual) for mean, std in (truth, other)
     )
+    assert one > two
     assert interval(*truth) < interval(*other)
 
 

@@ -8,20 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.errors import CalibrationError
-from model.tuning import log_likelihood, tuned_noise, tuned_temperature
-
-
-def test_the_log_likelihood_of_one_pass_is_the_normal_one() -> None:
-    expected = -0.5 * (math.log(2 * math.pi * 4.0) + (3.0 - 1.0) ** 2 / 4.0)
-    found = log_likelihood(np.array([[1.0]]), np.array([[4.0]]), np.array([3.0]))
-    assert found == pytest.approx(expected)
-
-
-def test_the_mixture_of_passes_is_averaged_as_densities() -> None:
-    means, variances = np.array([[0.0], [2.0]]), np.array([[1.0], [0.25]])
-    densities = [math.exp(-0.5) / math.sqrt(2 * math.pi), 2 * math.exp(-2) / math.sqrt(2 * math.pi)]
-    found = log_likelihood(means, variances, np.array([1.0]))
-    assert found == pytest.approx(math.log(sum(densities) / 2))
+from model.tuning import tuned_noise, tuned_temperature
 
 
 @settings(max_examples=20, deadline=None)
