@@ -82,7 +82,8 @@ class PredictRequest(_Schema):
     label_set: LabelSetMethod = Field(
         default=_DEFAULTS.label_set,
         description="How a classifier's `label_set` is made. `lac`: the smallest sets on average. "
-        "`aps`: larger ones, whose coverage differs less between easy rows and hard ones.",
+        "`aps`: larger ones, whose coverage differs less between easy rows and hard ones. `raps`: "
+        "the same without long tails of unlikely classes, where there are many.",
     )
 
     largest_error: float | None = Field(

@@ -29,6 +29,10 @@ class Calibration:
 
     def quantile(self, name: str, coverage: float) -> float:
         """The score that a region of this coverage reaches; raises CalibrationError."""
+        if name not in self.scores:
+            raise CalibrationError(
+                f"the calibration has no scores for {name}; run python -m model calibrate again"
+            )
         return quantile(self.scores[name], coverage)
 
 

@@ -150,6 +150,8 @@ class TuningEntry(_Part):
     noise_scales: tuple[Annotated[float, Field(gt=0)], ...] = ()
     largest_errors: tuple[Annotated[float, Field(ge=0)], ...] = ()
     temperature: Annotated[float, Field(gt=0)] = 1.0
+    rank_penalty: Annotated[float, Field(ge=0)] = 0.0
+    free_ranks: Annotated[int, Field(ge=1)] = 1
     fitted: bool = True
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -20,14 +21,10 @@ from model.agreement import (
 from model.calibration import Calibration, accepts
 from model.options import LabelSetMethod, PredictOptions
 from model.table import Target
-from model.tuning import Tuning, tuned_temperature
+from model.tuning import Tuning, tuned_classes
 from model.uncertainty import Estimate, Passes, entropy
 
 TINY = 1e-12  # a probability that a logarithm can take
-SCORES: dict[LabelSetMethod, Callable[[np.ndarray], np.ndarray]] = {
-    "lac": conformal.lac,
-    "aps": conformal.aps,
-}
 ByClass = dict[str, float]
 
 
@@ -36,7 +33,9 @@ class LabelSet:
     """`labels`, most probable first, hold the true class with probability `coverage` at least.
 
     Over fresh rows, as long as they are exchangeable with the calibration rows. `lac`: the smallest
-    sets on average; `aps`: larger ones that are more alike in coverage between easy and hard rows.
+    sets on average; `aps`: larger ones that are more alike in coverage between easy and hard rows;
+    `raps`: the same, but for a penalty on unlikely classes that keeps sets small where there are
+    many.
     """
 
     coverage: float
@@ -111,8 +110,11 @@ class Classification:
         return estimate.relative_error.gather(-1, most)[:, 0]
 
     def tuned(self, values: np.ndarray, actual: np.ndarray) -> Tuning:
-        """The temperature that fits the passes' values [P, B, K + 1] of held-out rows best."""
-        return tuned_temperature(np.log(np.maximum(values[..., :-1], TINY)), actual)
+        """The temperature that fits the passes' values [P, B, K + 1] of held-out rows best.
+
+        And the numbers of RAPS that make its label sets for them smallest.
+        """
+        return tuned_classes(np.log(np.maximum(values[..., :-1], TINY)), actual)
 
     def scores(
         self, predictions: Sequence[ClassificationPrediction], actual: np.ndarray
@@ -121,7 +123,7 @@ class Classification:
         mean = _array([p.mean for p in predictions])  # [B, K]
         return {
             method: conformal.sorted_scores(conformal.true_scores(score(mean), actual))
-            for method, score in SCORES.items()
+            for method, score in self._set_scores.items()
         }
 
     def log_density(self, values: np.ndarray, actual: np.ndarray) -> np.ndarray:
@@ -200,6 +202,13 @@ class Classification:
         errors: list[float | None] = error.tolist()
         return errors, ratio
 
+    @property
+    def _set_scores(self) -> dict[LabelSetMethod, Callable[[np.ndarray], np.ndarray]]:
+        """What scores the classes [B, K] of each kind of label set."""
+        tuning = self.tuning
+        raps = partial(conformal.raps, penalty=tuning.rank_penalty, free=tuning.free_ranks)
+        return {"lac": conformal.lac, "aps": conformal.aps, "raps": raps}
+
     def _label_sets(
         self, mean: np.ndarray, coverage: float, method: LabelSetMethod
     ) -> list[LabelSet | None]:
@@ -207,7 +216,7 @@ class Classification:
         if self.calibration is None:
             return [None] * len(mean)
         reach = self.calibration.quantile(method, coverage)
-        inside = conformal.label_sets(SCORES[method](mean), reach)  # [B, K]
+        inside = conformal.label_sets(self._set_scores[method](mean), reach)  # [B, K]
         order = np.argsort(-mean, axis=-1, kind="stable")
         return [
             LabelSet(coverage, tuple(self.target.classes[k] for k in ranked if row[k]), method)

@@ -8,7 +8,7 @@ from model.errors import Detail, InputError
 
 Estimator = Literal["plain", "reduced"]
 MaskScope = Literal["shared", "per_row"]
-LabelSetMethod = Literal["lac", "aps"]
+LabelSetMethod = Literal["lac", "aps", "raps"]
 SEED_LIMIT = 1 << 63
 
 

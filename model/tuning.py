@@ -13,10 +13,13 @@ from typing import Literal
 import numpy as np
 
 from model.agreement import fit_temperature, least
+from model.conformal import label_sets, quantile, raps, rows_needed, sorted_scores, true_scores
 from model.errors import CalibrationError
 from model.scores import mixture_log_likelihood
 
 NoiseKind = Literal["homoscedastic", "heteroscedastic"]
+SET_COVERAGE = 0.9  # of the label sets that RAPS makes smallest
+PENALTIES = (0.0, 0.001, 0.01, 0.1, 0.2, 0.5)
 LOG_SCALES = (-20.0, 10.0)  # of the noise variance, in units of the target's variance
 
 
@@ -27,13 +30,16 @@ class Tuning:
 
     `largest_errors` [T]: the largest |error| of the mean over those rows, in units of the target's
     std, which caps the errors that `model.abstention` counts.
-    `temperature` divides a classifier's logits before the softmax.
+    `temperature` divides a classifier's logits before the softmax. `rank_penalty` beyond the first
+    `free_ranks` classes makes its RAPS label sets small.
     """
 
     noise: NoiseKind = "homoscedastic"
     noise_scales: tuple[float, ...] = ()
     largest_errors: tuple[float, ...] = ()
     temperature: float = 1.0
+    rank_penalty: float = 0.0
+    free_ranks: int = 1
 
 
 def tuned_noise(noise: NoiseKind, outputs: np.ndarray, actual: np.ndarray) -> Tuning:
@@ -53,9 +59,39 @@ def tuned_noise(noise: NoiseKind, outputs: np.ndarray, actual: np.ndarray) -> Tu
     return Tuning(noise=noise, noise_scales=scales, largest_errors=tuple(largest.tolist()))
 
 
-def tuned_temperature(logits: np.ndarray, labels: np.ndarray) -> Tuning:
-    """The temperature of the least log loss of the passes' average; logits [P, B, K]."""
-    return Tuning(temperature=fit_temperature(logits, labels))
+def tuned_classes(logits: np.ndarray, labels: np.ndarray) -> Tuning:
+    """The temperature of the least log loss of the passes' average, and RAPS's two numbers for it.
+
+    Logits [P, B, K] and class indices [B] of the same held-out rows.
+    """
+    temperature = fit_temperature(logits, labels)
+    penalty, free = _smallest_sets(_averaged(logits / temperature), labels)
+    return Tuning(temperature=temperature, rank_penalty=penalty, free_ranks=free)
+
+
+def _averaged(logits: np.ndarray) -> np.ndarray:
+    """The mean over the passes of the softmax of logits [P, B, K], [B, K]."""
+    odds = np.exp(logits - logits.max(-1, keepdims=True))
+    return np.asarray((odds / odds.sum(-1, keepdims=True)).mean(0))
+
+
+def _smallest_sets(probabilities: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
+    """The rank penalty and the free ranks of the smallest label sets (Angelopoulos et al. 2021).
+
+    As many ranks are free as the true classes need at SET_COVERAGE; of PENALTIES, the first with
+    the least mean size of sets on the same rows. No penalty where the rows are too few to tell.
+    """
+    if len(labels) < rows_needed(SET_COVERAGE):
+        return 0.0, 1
+    place = np.argsort(np.argsort(-probabilities, axis=-1, kind="stable"), axis=-1) + 1  # [B, K]
+    free = int(quantile(sorted_scores(true_scores(place, labels)), SET_COVERAGE))
+
+    def size(penalty: float) -> float:
+        scores = raps(probabilities, penalty=penalty, free=free)
+        reach = quantile(sorted_scores(true_scores(scores, labels)), SET_COVERAGE)
+        return float(label_sets(scores, reach).sum(-1).mean())
+
+    return min(PENALTIES, key=size), free
 
 
 def _best_scale(means: np.ndarray, variances: np.ndarray, actual: np.ndarray) -> float:

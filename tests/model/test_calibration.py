@@ -10,6 +10,7 @@ import torch
 from model import (
     CalibrationError,
     DataError,
+    LabelSetMethod,
     PredictOptions,
     Predictor,
     TrainOptions,
@@ -19,6 +20,7 @@ from model import (
 )
 from model.artifact import read
 from model.table import Table
+from model.training import initialised
 
 FAST = TrainOptions(hidden=(24, 24), epochs=40, patience=40, batch=64)
 COVERAGES = (0.5, 0.8, 0.9)
@@ -141,3 +143,52 @@ def test_rows_that_trained_the_model_and_too_few_rows_are_refused(tmp_path: Path
         calibrate(tmp_path / "model", table)
     with pytest.raises(CalibrationError, match="has 5 rows; at least 9 are needed"):
         calibrate(tmp_path / "model", Table("few", noisy(5, 3), "3" * 64))
+
+
+def classes(rows: int, seed: int) -> dict[str, np.ndarray]:
+    """Twelve classes around a circle, that overlap with their neighbours."""
+    random = np.random.default_rng(seed)
+    number = random.integers(0, 12, rows)
+    angle = number * math.pi / 6
+    x = np.cos(angle) + 0.3 * random.normal(size=rows)
+    z = np.sin(angle) + 0.3 * random.normal(size=rows)
+    return {"x": x, "z": z, "y": np.array([f"c{n}" for n in number], dtype=object)}
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
+    folder = tmp_path_factory.mktemp("circle") / "circle"
+    train(Table("circle", classes(1_500, 0), "0" * 64), "y", folder, options=FAST)
+    return load(folder)
+
+
+@pytest.mark.parametrize("method", ["lac", "aps", "raps"])
+def test_label_sets_hold_fresh_classes_as_often_as_they_say(
+    classifier: Predictor, method: LabelSetMethod
+) -> None:
+    fresh = classes(2_000, 1)
+    answer = classifier.predict(rows_of(fresh), PredictOptions(label_set=method, seed=0))
+    held, (first, *_) = [], answer.rows
+    for row, y in zip(answer.rows, fresh["y"], strict=True):
+        assert row.label_set.method == method
+        assert row.label_set.labels == tuple(
+            sorted(row.label_set.labels, key=row.mean.__getitem__, reverse=True)
+        )
+        held.append(y in row.label_set.labels)
+    assert classifier.card.calibration is not None
+    n = classifier.card.calibration.rows
+    assert np.mean(held) > 0.9 - 3.5 * math.sqrt(0.09 * (1 / (n + 2) + 1 / 2_000))
+    assert len(first.label_set.labels) < 12
+
+
+def test_a_kind_of_label_set_that_was_not_calibrated_is_refused(classifier: Predictor) -> None:
+    made = classifier.card.calibration
+    assert made is not None
+    scores = {name: scores for name, scores in made.scores.items() if name != "raps"}
+    older = classifier.card.model_copy(
+        update={"calibration": made.model_copy(update={"scores": scores})}
+    )
+    network = initialised(older.config, torch.Generator().manual_seed(0))
+    predictor = Predictor(older, network.requires_grad_(False))
+    with pytest.raises(CalibrationError, match="no scores for raps; run python -m model calibrate"):
+        predictor.predict([[0.0, 0.0]], PredictOptions(label_set="raps"))
