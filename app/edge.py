@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from random import getrandbits
 from time import perf_counter
 
+from opentelemetry.trace import get_current_span
 from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -80,6 +81,7 @@ class Edge:
         scope[REQUEST_ID] = request_id = (
             sent if _SAFE_ID.fullmatch(sent) else f"{getrandbits(128):032x}"
         )
+        _trace(request_id, scope)
 
         async def send_more(message: Message) -> None:
             nonlocal status
@@ -117,6 +119,15 @@ class Edge:
         if self._knows.draining():
             more += (_CLOSE,)
         return [*headers, *more]
+
+
+def _trace(request_id: str, scope: Scope) -> None:
+    """Let a trace have the id, and not the query, of which no route takes one."""
+    span = get_current_span()
+    if span.is_recording():
+        span.set_attribute("request_id", request_id)
+        if scope["query_string"]:
+            span.set_attribute("url.query", "REDACTED")
 
 
 def _report(request_id: str, error: Exception) -> None:

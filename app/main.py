@@ -7,10 +7,11 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
+from fastapi.telemetry import TelemetryConfig
 
 from app import __version__
 from app.api import failures, native, open_inference, operations, pages
-from app.auth import Guard
+from app.auth import PUBLIC_PATHS, Guard
 from app.deadline import HEADER
 from app.edge import REQUEST_ID, Edge, Knowledge
 from app.metrics import Metrics
@@ -19,9 +20,19 @@ from app.service import Service
 from app.settings import Settings, read_settings, shared_metrics_folder
 
 TITLE = "MC dropout"
+UNOBSERVED_PATHS = (*PUBLIC_PATHS, "/metrics")  # asked every few seconds, by machines
 DESCRIPTION = """\
 Predictions of trained networks with dropout left active: mean, variance across the passes, and the
 Monte-Carlo error of both. Every error, on every route, has the same body."""
+
+# Traces and metrics of requests, where the environment names a collector (OTEL_EXPORTER_OTLP_...).
+# No log records: those have the messages of exceptions, and they may quote a request.
+_TELEMETRY: TelemetryConfig = {
+    "auto_configure": True,
+    "logs": False,
+    "operation_spans": False,
+    "exclude": lambda scope: scope["path"].endswith(UNOBSERVED_PATHS),
+}
 
 
 def create_app(settings: Settings | None = None, service: Service | None = None) -> FastAPI:
@@ -39,6 +50,7 @@ def create_app(settings: Settings | None = None, service: Service | None = None)
         openapi_url=None,  # served by api/pages.py, with examples and relative URLs
         generate_unique_id_function=lambda route: route.name,
         redirect_slashes=False,  # a redirect would name this host, not the proxy in front
+        telemetry=_TELEMETRY,
     )
     failures.install(app, service.metrics)
     _surround(app, settings, service)

@@ -23,7 +23,7 @@ from app.logs import configure
 from app.main import create_app
 from app.metrics import Metrics
 from app.service import Service
-from app.settings import Settings, shared_metrics_folder
+from app.settings import Settings, hurry_exporters, shared_metrics_folder
 from app.wire import protocol
 
 LINGER_SECONDS = 0.5
@@ -39,6 +39,7 @@ _logger = logging.getLogger("app")
 def serve(settings: Settings, listener: socket.socket, service: Service | None = None) -> int:
     """Serve until a signal ends it; the exit code."""
     configure(settings)
+    hurry_exporters()
     service = service or Service(settings, Metrics(shared_metrics_folder()))
     server = Server(settings, service)
     server.run(sockets=[listener])

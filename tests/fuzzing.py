@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from app.errors import ErrorBody
 
+CONNECT_SECONDS = 10.0
 QUIET_SECONDS = 0.15  # without a byte, and the server is taken to wait for more
 ROW = {"area": 54.0, "rooms": 2.0, "quarter": "east"}
 TENSORS = [
@@ -115,7 +116,8 @@ def message(random: Random) -> Message:
 def answer_to(address: tuple[str, int], sent: Message) -> bytes:
     """All that the server says to a message until it closes or is quiet."""
     received = bytearray()
-    with socket.create_connection(address, timeout=QUIET_SECONDS) as connection:
+    with socket.create_connection(address, timeout=CONNECT_SECONDS) as connection:
+        connection.settimeout(QUIET_SECONDS)
         with suppress(OSError):  # a server that has refused reads no more
             for number, piece in enumerate(sent.pieces):
                 sleep(0.01 if number else 0)
@@ -234,7 +236,7 @@ def _noise(random: Random, data: bytes) -> bytes:
 
 
 def _flip(random: Random, data: bytes) -> bytes:
-    damaged = bytearray(data)
+    damaged = bytearray(data or b"?")
     for _ in range(random.randint(1, 5)):
         damaged[random.randrange(len(damaged))] ^= 1 << random.randrange(8)
     return bytes(damaged)
