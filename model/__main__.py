@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from model import (
     Card,
@@ -29,6 +29,7 @@ from model.terminal import ProgressBar, describe
 _TRAIN_EXAMPLES = """examples:
   python -m model train example:diabetes --target progression --out diabetes
   python -m model train houses.csv --target price --out houses --hidden 64,64 --dropout 0.05
+  python -m model train houses.csv --target price --out houses --dropout learn
   python -m model train wells.parquet --target yield,purity --out wells --missing impute
   python -m model train churn.csv --target churned --task binary --drop customer_id --out churn
 """
@@ -112,7 +113,8 @@ def _add_network(parser: argparse.ArgumentParser, defaults: TrainOptions) -> Non
         type=_rates,
         default=defaults.dropout,
         metavar="P",
-        help="one rate for all hidden layers or one each: 0.1,0.2 (default: 0.1)",
+        help="one rate for all hidden layers or one each: 0.1,0.2 (default: 0.1); learn: one each,"
+        " found by concrete dropout in a first training",
     )
     add("--input-dropout", type=float, default=defaults.input_dropout, metavar="P")
     add(
@@ -315,11 +317,14 @@ def _widths(text: str) -> tuple[int, ...]:
         raise argparse.ArgumentTypeError(f"{text!r} is no list of widths like 64,64") from None
 
 
-def _rates(text: str) -> tuple[float, ...]:
+def _rates(text: str) -> tuple[float, ...] | Literal["learn"]:
+    if text == "learn":
+        return "learn"
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no list of rates like 0.1,0.2") from None
+        message = f"{text!r} is neither a list of rates like 0.1,0.2 nor 'learn'"
+        raise argparse.ArgumentTypeError(message) from None
 
 
 if __name__ == "__main__":

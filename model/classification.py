@@ -96,6 +96,10 @@ class Classification:
         """Cross-entropy in nats of logits [B, K] against class indices [B]."""
         return F.cross_entropy(outputs, targets)
 
+    def nats_per_loss(self, loss: float) -> float:  # noqa: ARG002  a regression's
+        """The loss is the log-likelihood itself."""
+        return 1.0
+
     def values(self, outputs: Tensor) -> Tensor:
         """Each pass's class probabilities and, as the last value, their entropy: [..., K + 1].
 

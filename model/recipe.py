@@ -19,6 +19,7 @@ from model.card import (
     feature_entries,
     target_entry,
 )
+from model.concrete import learn_rates
 from model.conformal import rows_needed
 from model.errors import DataError
 from model.held_out import calibrated, compared, measured, tuned
@@ -34,7 +35,7 @@ from model.preparation import (
 )
 from model.table import Schema, Table, Target
 from model.task import TASKS, TaskName
-from model.training import Epoch, Fit, Rows, TrainOptions, fit, refit
+from model.training import LEARN, Epoch, Fit, Rows, TrainOptions, fit, refit
 from model.tuning import Tuning
 
 
@@ -140,14 +141,11 @@ def _random_split(table: Table, targets: Sequence[str], task: TaskName, seed: in
 
 def _fit(data: _Data, options: TrainOptions, progress: Callable[[Epoch], None]) -> Fit:
     task = TASKS[data.task](data.target, Tuning(noise=options.noise), None)
-    return fit(
-        task,
-        data.rows(data.split.train),
-        data.rows(data.split.validation),
-        options.config(inputs=data.schema.width, outputs=task.outputs),
-        options,
-        progress,
-    )
+    training, validation = data.rows(data.split.train), data.rows(data.split.validation)
+    config = options.config(inputs=data.schema.width, outputs=task.outputs)
+    if options.dropout == LEARN:
+        config = learn_rates(task, training, validation, config, options, progress)
+    return fit(task, training, validation, config, options, progress)
 
 
 def _refitted(
@@ -224,7 +222,8 @@ def _settings(data: _Data, options: TrainOptions) -> dict[str, bool | int | floa
     epochs, patience = options.schedule(len(data.split.train), least_steps)
     names = ("batch", "learning_rate", "weight_decay", "refit")
     others = {name: getattr(options, name) for name in names}
-    return {"epochs": epochs, "patience": patience, **others}
+    learned = {"dropout": options.dropout} if options.dropout == LEARN else {}
+    return {"epochs": epochs, "patience": patience, **others, **learned}
 
 
 def _calibrated(data: _Data, fitted: Fit, card: Card) -> Card:

@@ -21,6 +21,7 @@ from model.tuning import Tuning, tuned_noise
 from model.uncertainty import Estimate, Passes
 
 LOG_VARIANCES = (-12.0, 6.0)  # of standardised targets; beyond, no gradient in the loss
+TINY = 1e-9  # a squared error that may be divided by; of standardised targets
 Value = float | dict[str, float]  # a number, or one number per target where there are several
 
 
@@ -102,6 +103,11 @@ class Regression:
         mean, log_variance = outputs.chunk(2, dim=-1)  # [B, T]
         log_variance = log_variance.clamp(*LOG_VARIANCES)
         return 0.5 * (log_variance + (targets - mean).square() / log_variance.exp()).mean()
+
+    def nats_per_loss(self, loss: float) -> float:
+        """One per target; of a squared error 1 / (2 variance), the noise taken for all of it."""
+        per_target = 1.0 if self._heteroscedastic else 0.5 / max(loss, TINY)
+        return self.linear * per_target
 
     def values(self, outputs: Tensor) -> Tensor:
         """The standardised targets [..., T], then their noise variances, if there are any."""

@@ -75,6 +75,21 @@ def chunks(passes: range, size: int) -> Iterator[range]:
         yield passes[len(passes) * piece // pieces : len(passes) * (piece + 1) // pieces]
 
 
+def draw_uniforms(
+    config: MLPConfig, seed: int, passes: range, rows: Tensor | None = None
+) -> tuple[Tensor | None, ...]:
+    """The numbers in (0, 1), [P, B or 1, H] of each site, that `draw_noise` compares with its rate.
+
+    A unit is dropped where its number lies below the rate: multiples of 2^-16, and half of one.
+    None at a site that drops nothing.
+    """
+    keys = _keys(seed, passes, rows, None)
+    layout = _layout(config, keys.device, None)
+    integers = _integers(keys, layout).to(torch.float32)
+    uniforms = integers.add_(LEVELS / 2 + 0.5).mul_(1 / LEVELS)
+    return tuple(None if at is None else uniforms[..., at] for at in layout.sites)
+
+
 @dataclass(frozen=True, slots=True)
 class _Layout:
     """Where each site's units stand in one vector of U integers: all are drawn at once."""
@@ -115,8 +130,13 @@ def _keys(seed: int, passes: range, rows: Tensor | None, device: torch.device | 
 
 def _masks(keys: Tensor, layout: _Layout) -> Tensor:
     """Inverted-dropout masks of all sites' units, [P, B | 1, U]."""
-    integers = _hash(keys + layout.steps).view(torch.int16)
-    return integers.ge_(layout.levels).to(torch.float32).mul_(layout.scales)
+    kept = _integers(keys, layout).ge_(layout.levels)
+    return kept.to(torch.float32).mul_(layout.scales)
+
+
+def _integers(keys: Tensor, layout: _Layout) -> Tensor:
+    """A uniform int16 for each unit of all sites, [P, B | 1, U]."""
+    return _hash(keys + layout.steps).view(torch.int16)
 
 
 def _normal(keys: Tensor, width: int) -> Tensor:

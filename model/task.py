@@ -51,6 +51,10 @@ class Task(Protocol[P]):
         """The training loss, a scalar, of outputs [B, O] against encoded targets [B, ...]."""
         ...
 
+    def nats_per_loss(self, loss: float) -> float:
+        """What a unit of the training loss, near this value, is of a row's log-likelihood."""
+        ...
+
     def values(self, outputs: Tensor) -> Tensor:
         """What is averaged over the passes, [..., V], of outputs [..., O]."""
         ...

@@ -10,7 +10,7 @@ Shapes: B rows, D inputs, O outputs.
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -23,11 +23,14 @@ from model.task import Task
 from model.tuning import NoiseKind
 
 EPOCHS, PATIENCE = 400, 60
+LEARN: Literal["learn"] = "learn"
+FIRST_RATE = 0.1  # where rates that are learned begin
 
 
 @dataclass(frozen=True, slots=True)
 class TrainOptions:
-    """How to train. `dropout`: one rate for all hidden layers, or one per hidden layer.
+    """How to train. `dropout`: one rate for all hidden layers, or one per hidden layer; "learn" has
+    `model.concrete` find one for each.
 
     `noise`, of a regression: homoscedastic, the same for every row; heteroscedastic, a variance for
     every row that the network learns as well.
@@ -40,7 +43,7 @@ class TrainOptions:
     """
 
     hidden: tuple[int, ...] = (50, 50)
-    dropout: tuple[float, ...] = (0.1,)
+    dropout: tuple[float, ...] | Literal["learn"] = (0.1,)
     input_dropout: float = 0.0
     input_noise: float = 0.0
     activation: ActivationName = "relu"
@@ -56,7 +59,12 @@ class TrainOptions:
     def __post_init__(self) -> None:
         for ok, field, message in (
             (
-                len(self.dropout) in (1, len(self.hidden)),
+                self.dropout == LEARN or not isinstance(self.dropout, str),
+                "dropout",
+                f"rates, or {LEARN!r}, not {self.dropout!r}",
+            ),
+            (
+                self.dropout == LEARN or len(self.dropout) in (1, len(self.hidden)),
                 "dropout",
                 f"one rate, or one per hidden layer ({len(self.hidden)}), not {len(self.dropout)}",
             ),
@@ -86,8 +94,9 @@ class TrainOptions:
         return epochs, self.patience or max(PATIENCE, epochs // 6)
 
     def config(self, inputs: int, outputs: int) -> MLPConfig:
-        """The network that these options describe."""
-        rates = self.dropout * len(self.hidden) if len(self.dropout) == 1 else self.dropout
+        """The network that these options describe; where rates are to be learned, their first."""
+        rates = (FIRST_RATE,) if isinstance(self.dropout, str) else self.dropout
+        rates = rates * len(self.hidden) if len(rates) == 1 else rates
         return MLPConfig(
             inputs=inputs,
             hidden=self.hidden,

@@ -29,7 +29,7 @@ ORDER = (
     ("task", "sampling", "moments", "card"),
     ("artifact", "estimation", "spec", "weights"),
     ("predictor", "training", "folding"),
-    ("held_out", "importing"),
+    ("held_out", "concrete", "importing"),
     ("recipe", "evaluation", "figures", "terminal"),
     ("report",),
 )
