@@ -124,7 +124,8 @@ class Interval(_Schema):
     upper: Value = Field(description="Upper end, in the target's unit.")
     method: str = Field(
         description="`conformal`: mean +- q total std, q from calibration rows, holds a fresh "
-        "row's target with that probability at least. `normal`, without them: mean +- z total std."
+        "row's target with that probability at least; `conformal:FEATURE`: q from those of the "
+        "same category. `normal`, without them: mean +- z total std."
     )
 
 
@@ -170,7 +171,10 @@ class LabelSet(_Schema):
 
     coverage: float = Field(description="As asked for.")
     labels: list[str] = Field(description="Most probable first; never none.")
-    method: LabelSetMethod = Field(description="As asked for.")
+    method: str = Field(
+        description="As asked for; `lac:FEATURE` where each category of that feature was "
+        "calibrated by itself."
+    )
 
 
 class ClassificationPrediction(_Schema):

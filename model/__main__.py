@@ -42,7 +42,10 @@ _EVALUATE_EXAMPLES = """examples:
   python -m model evaluate houses sold-since.parquet --report houses.html
   python -m model evaluate diabetes example:diabetes --passes 1000 --json
 """
-_CALIBRATE_EXAMPLES = "examples:\n  python -m model calibrate houses sold-in-may.csv\n"
+_CALIBRATE_EXAMPLES = """examples:
+  python -m model calibrate houses sold-in-may.csv
+  python -m model calibrate houses sold-in-may.csv --by district --out houses-by-district
+"""
 _SHOW_EXAMPLES = "examples:\n  python -m model show houses\n"
 
 
@@ -101,8 +104,14 @@ def _add_train(commands: Any) -> None:
         choices=("error", "impute"),
         help="missing cells: refuse them, or fill in the median or the most frequent category",
     )
+    _add_by(parser, "--calibrate-by")
     _add_network(parser, defaults)
     _add_fitting(parser, defaults)
+
+
+def _add_by(parser: argparse.ArgumentParser, flag: str) -> None:
+    said = "calibrate the regions of each category of this feature by themselves"
+    parser.add_argument(flag, metavar="FEATURE", help=said)
 
 
 def _add_network(parser: argparse.ArgumentParser, defaults: TrainOptions) -> None:
@@ -198,6 +207,7 @@ def _add_calibrate(commands: Any) -> None:
     add("folder", metavar="DIR", type=Path)
     add("data", metavar="DATA", help="rows with the target, none of which trained the model")
     add("--out", type=Path, metavar="DIR", help="artifact folder to write (default: the same)")
+    _add_by(parser, "--by")
     add("--drop", type=_names, default=(), metavar="COL", help="columns to leave unread: a,b")
 
 
@@ -250,6 +260,7 @@ def _train(arguments: argparse.Namespace) -> None:
             task=arguments.task,
             missing=arguments.missing,
             options=options,
+            calibrate_by=arguments.calibrate_by,
             progress=bar.show,
         )
     print(describe(card))
@@ -268,7 +279,7 @@ def _import(arguments: argparse.Namespace) -> None:
 
 def _calibrate(arguments: argparse.Namespace) -> None:
     table = _table_for(load(arguments.folder).card, arguments)
-    card = calibrate(arguments.folder, table, out=arguments.out)
+    card = calibrate(arguments.folder, table, out=arguments.out, by=arguments.by)
     print(describe(card))
 
 

@@ -4,12 +4,12 @@ Shapes: B rows, n calibration rows.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from model.abstention import Abstention, Acceptance, acceptance, accepted
-from model.conformal import quantile
+from model.conformal import group_quantiles, quantile
 from model.errors import CalibrationError
 from model.options import Estimator, PredictOptions
 
@@ -18,6 +18,8 @@ from model.options import Estimator, PredictOptions
 class Calibration:
     """Sorted conformal scores [n] by name: of each target, or of each kind of label set.
 
+    `groups` has those of each group of rows, by name and group, where every group is calibrated by
+    itself (Mondrian, Vovk et al. 2005); `by` is the feature whose categories the groups are.
     `abstention`: what those rows say of the errors of rows that are accepted; of one target only.
     They belong to the weights and to the `passes` and `estimator` that they were made with.
     """
@@ -26,14 +28,30 @@ class Calibration:
     estimator: Estimator
     scores: Mapping[str, np.ndarray]
     abstention: Abstention | None = None
+    by: str | None = None
+    groups: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
 
-    def quantile(self, name: str, coverage: float) -> float:
-        """The score that a region of this coverage reaches; raises CalibrationError."""
+    def quantile(
+        self, name: str, coverage: float, groups: Sequence[str] = ()
+    ) -> float | np.ndarray:
+        """The score that a region of this coverage reaches; raises CalibrationError.
+
+        Where groups are calibrated by themselves, that of each row's own one, [B].
+        """
         if name not in self.scores:
             raise CalibrationError(
                 f"the calibration has no scores for {name}; run python -m model calibrate again"
             )
-        return quantile(self.scores[name], coverage)
+        if self.by is None:
+            return quantile(self.scores[name], coverage)
+        try:
+            return group_quantiles(self.groups[name], groups, coverage)
+        except CalibrationError as error:
+            raise CalibrationError(f"{self.by}: {error}") from error
+
+    def method(self, name: str) -> str:
+        """The name of the method, with the feature by whose groups it was calibrated, if it was."""
+        return name if self.by is None else f"{name}:{self.by}"
 
 
 def promise(calibration: Calibration | None, options: PredictOptions) -> Acceptance | None:

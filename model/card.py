@@ -3,22 +3,18 @@
 import hashlib
 import json
 import re
-from dataclasses import asdict
-from itertools import pairwise
-from math import inf, isfinite
+from math import inf
 from typing import Annotated, Any, Literal, Self
 
-import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from model.abstention import Abstention, Level, Risk
 from model.calibration import Calibration
+from model.entries import CalibrationEntry, Part, TuningEntry
 from model.errors import Detail, InputError
 from model.network import ActivationName, MLPConfig, Norm, NormKind
-from model.options import Estimator
 from model.similarity import Similarity
-from model.table import CategoricalFeature, Feature, NumericFeature, Schema, Table, Target
-from model.tuning import NoiseKind, Tuning
+from model.table import CategoricalFeature, Feature, NumericFeature, Schema, Target
+from model.tuning import Tuning
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"  # safe in a URL and in a file name
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
@@ -27,13 +23,7 @@ Rate = Annotated[float, Field(ge=0, lt=1)]
 TargetScale = Annotated[float, Field(ge=1e-100, le=1e100)]  # so that its square is a number too
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=()
-    )
-
-
-class NumericEntry(_Part):
+class NumericEntry(Part):
     """A numeric feature; `range` is what the training rows held, in the feature's own unit.
 
     It is None where nobody has told it, of a model that was trained elsewhere.
@@ -53,7 +43,7 @@ class NumericEntry(_Part):
         return self
 
 
-class CategoricalEntry(_Part):
+class CategoricalEntry(Part):
     """A categorical feature, one-hot encoded in the order of `categories`."""
 
     name: str
@@ -73,7 +63,7 @@ class CategoricalEntry(_Part):
 Entry = Annotated[NumericEntry | CategoricalEntry, Field(discriminator="kind")]
 
 
-class TargetEntry(_Part):
+class TargetEntry(Part):
     """What is predicted: several numbers with their standardisation, or one of several classes."""
 
     names: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -92,14 +82,14 @@ class TargetEntry(_Part):
         return self
 
 
-class NormEntry(_Part):
+class NormEntry(Part):
     """What stands on one side of a hidden layer's activation; see `model.network.Norm`."""
 
     kind: NormKind
     eps: Annotated[float, Field(ge=0)] = 1e-5
 
 
-class Architecture(_Part):
+class Architecture(Part):
     """The hidden layers; `dropout` has the input's rate first, then one per hidden layer.
 
     `before` and `after` the activation are norms, one or null per hidden layer, if any has one.
@@ -113,12 +103,12 @@ class Architecture(_Part):
     after: tuple[NormEntry | None, ...] = ()
 
 
-class Provenance(_Part):
+class Provenance(Part):
     """Where the weights come from: a `TrainingRecord`, or an `ImportRecord`."""
 
     data: str = ""  # that trained them; empty where it is not known
     data_sha256: str = ""
-    rows: dict[str, int] = {}  # by part of the split
+    rows: dict[str, int] = Field(default={})  # by part of the split
     notices: tuple[str, ...] = ()
     versions: dict[str, str]
 
@@ -143,68 +133,14 @@ class ImportRecord(Provenance):
     specification_sha256: str
 
 
-class TuningEntry(_Part):
-    """What validation rows fitted; see `model.tuning`. `fitted`: false before any have."""
-
-    noise: NoiseKind = "homoscedastic"
-    noise_scales: tuple[Annotated[float, Field(gt=0)], ...] = ()
-    largest_errors: tuple[Annotated[float, Field(ge=0)], ...] = ()
-    temperature: Annotated[float, Field(gt=0)] = 1.0
-    rank_penalty: Annotated[float, Field(ge=0)] = 0.0
-    free_ranks: Annotated[int, Field(ge=1)] = 1
-    fitted: bool = True
-
-
-class LevelEntry(_Part):
-    """One threshold of the uncertainty; none where all rows are accepted."""
-
-    threshold: float | None
-    accepted: Annotated[float, Field(gt=0, le=1)]
-    risk: Annotated[float, Field(ge=0)]
-    bound: Annotated[float, Field(ge=0)]
-
-
-class AbstentionEntry(_Part):
-    """What calibration rows promise of accepted rows; see `model.abstention`."""
-
-    risk: Risk
-    confidence: Annotated[float, Field(gt=0, lt=1)]
-    rows: Annotated[int, Field(ge=1)]
-    levels: Annotated[tuple[LevelEntry, ...], Field(min_length=1)]
-    largest: float | None = None
-
-
-class CalibrationEntry(_Part):
-    """Sorted conformal scores by name, the rows, the passes and the estimator behind them.
-
-    `tuning_rows` others of the same data have fitted the noise or the temperature.
-    """
-
-    data: str
-    data_sha256: str
-    passes: Annotated[int, Field(ge=2)]
-    estimator: Estimator
-    rows: Annotated[int, Field(ge=1)]
-    tuning_rows: Annotated[int, Field(ge=0)] = 0
-    scores: dict[str, tuple[Annotated[float, Field(ge=0)], ...]]
-    abstention: AbstentionEntry | None = None
-
-    @model_validator(mode="after")
-    def _sorted(self) -> Self:
-        for name, scores in self.scores.items():
-            if len(scores) != self.rows or any(a > b for a, b in pairwise(scores)):
-                raise ValueError(f"scores of {name!r} must be {self.rows} ascending numbers")
-        return self
-
-
-class SimilarityEntry(_Part):
+class SimilarityEntry(Part):
     """The size of the distance score, whose arrays stand beside the weights."""
 
     reference_rows: Annotated[int, Field(ge=1)]
     calibration_rows: Annotated[int, Field(ge=1)]
 
 
-class Card(_Part):
+class Card(Part):
     """A model's card. `version` is a hash of everything else on it, the weights' hash included."""
 
     format: Literal[1] = 1
@@ -234,6 +170,9 @@ class Card(_Part):
                 raise ValueError("a regression has a mean and a scale per target, and no classes")
         elif len(target.names) != 1 or classes < 2 or (self.task == "binary" and classes > 2):
             raise ValueError("a classifier has one target of two classes, multiclass of any number")
+        texts = {feature.name for feature in self.features if feature.kind == "categorical"}
+        if self.calibration and self.calibration.by not in {None, *texts}:
+            raise ValueError("calibration.by must be a categorical feature, whose groups these are")
         if len(self.tuning.noise_scales) not in (0, len(target.names)):
             raise ValueError("tuning.noise_scales needs one number per target")
         return self
@@ -253,10 +192,7 @@ class Card(_Part):
     def fitted(self) -> tuple[Tuning, Calibration | None]:
         """What validation and calibration rows fitted."""
         tuning, entry = Tuning(**self.tuning.model_dump(exclude={"fitted"})), self.calibration
-        if entry is None:
-            return tuning, None
-        scores = {name: np.array(values) for name, values in entry.scores.items()}
-        return tuning, Calibration(entry.passes, entry.estimator, scores, _abstention(entry))
+        return tuning, None if entry is None else entry.calibration
 
     @property
     def config(self) -> MLPConfig:
@@ -283,7 +219,7 @@ class Card(_Part):
 
     def public(self) -> dict[str, Any]:
         """The card for the outside, JSON-ready: all of it that is not bulk."""
-        return self.model_dump(mode="json", exclude={"calibration": {"scores"}})
+        return self.model_dump(mode="json", exclude={"calibration": {"scores", "groups"}})
 
 
 def checked_name(name: str) -> str:
@@ -322,51 +258,8 @@ def similarity_entry(similarity: Similarity) -> SimilarityEntry:
     )
 
 
-def calibration_entry(calibration: Calibration, data: Table) -> CalibrationEntry:
-    """The card's entry of a calibration on rows of a table."""
-    scores = {name: tuple(values.tolist()) for name, values in calibration.scores.items()}
-    rows = len(next(iter(scores.values())))
-    return CalibrationEntry(
-        data=data.name,
-        data_sha256=data.sha256,
-        passes=calibration.passes,
-        estimator=calibration.estimator,
-        rows=rows,
-        scores=scores,
-        abstention=_abstention_entry(calibration.abstention),
-    )
-
-
 def _norms(entries: tuple[NormEntry | None, ...]) -> tuple[Norm | None, ...]:
     return tuple(None if entry is None else Norm(entry.kind, entry.eps) for entry in entries)
-
-
-def _abstention_entry(abstention: Abstention | None) -> AbstentionEntry | None:
-    if abstention is None:
-        return None
-    content = asdict(abstention)
-    for level in content["levels"]:
-        level["threshold"] = level["threshold"] if isfinite(level["threshold"]) else None
-    return AbstentionEntry.model_validate(content)
-
-
-def _abstention(entry: CalibrationEntry) -> Abstention | None:
-    found = entry.abstention
-    if found is None:
-        return None
-    levels = (level.model_dump() for level in found.levels)
-    return Abstention(
-        risk=found.risk,
-        confidence=found.confidence,
-        rows=found.rows,
-        levels=tuple(
-            Level(
-                **level | {"threshold": inf if level["threshold"] is None else level["threshold"]}
-            )
-            for level in levels
-        ),
-        largest=found.largest,
-    )
 
 
 def _feature(entry: NumericEntry | CategoricalEntry) -> Feature:

@@ -35,12 +35,12 @@ class LabelSet:
     Over fresh rows, as long as they are exchangeable with the calibration rows. `lac`: the smallest
     sets on average; `aps`: larger ones that are more alike in coverage between easy and hard rows;
     `raps`: the same, but for a penalty on unlikely classes that keeps sets small where there are
-    many.
+    many. `lac:FEATURE` and so on: so calibrated for each category of that feature by itself.
     """
 
     coverage: float
     labels: tuple[str, ...]
-    method: LabelSetMethod
+    method: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +123,10 @@ class Classification:
     def scores(
         self, predictions: Sequence[ClassificationPrediction], actual: np.ndarray
     ) -> dict[str, np.ndarray]:
-        """The scores of the true classes of calibration rows, sorted, by kind of label set."""
+        """The scores of the true classes of calibration rows, [B], by kind of label set."""
         mean = _array([p.mean for p in predictions])  # [B, K]
         return {
-            method: conformal.sorted_scores(conformal.true_scores(score(mean), actual))
+            method: conformal.true_scores(score(mean), actual)
             for method, score in self._set_scores.items()
         }
 
@@ -168,7 +168,7 @@ class Classification:
             expected.tolist(),
             mutual_information(mean, variance, expected, counts[:, None]).tolist(),
             *self._agreement(mean, estimate, counts),
-            self._label_sets(mean, options.coverage, options.label_set),
+            self._label_sets(mean, options.coverage, options.label_set, passes.groups),
             [like.distance for like in passes.likeness],
             [like.p_value for like in passes.likeness],
             accepts(self.calibration, options, _doubt(mean)),
@@ -214,16 +214,17 @@ class Classification:
         return {"lac": conformal.lac, "aps": conformal.aps, "raps": raps}
 
     def _label_sets(
-        self, mean: np.ndarray, coverage: float, method: LabelSetMethod
+        self, mean: np.ndarray, coverage: float, method: LabelSetMethod, groups: Sequence[str]
     ) -> list[LabelSet | None]:
         """The classes within the quantile, most probable first; raises CalibrationError."""
         if self.calibration is None:
             return [None] * len(mean)
-        reach = self.calibration.quantile(method, coverage)
+        reach = self.calibration.quantile(method, coverage, groups)
+        said = self.calibration.method(method)
         inside = conformal.label_sets(self._set_scores[method](mean), reach)  # [B, K]
         order = np.argsort(-mean, axis=-1, kind="stable")
         return [
-            LabelSet(coverage, tuple(self.target.classes[k] for k in ranked if row[k]), method)
+            LabelSet(coverage, tuple(self.target.classes[k] for k in ranked if row[k]), said)
             for ranked, row in zip(order.tolist(), inside, strict=True)
         ]
 

@@ -3,6 +3,7 @@
 Shapes: B rows, D inputs, O targets.
 """
 
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import numpy as np
 from model import similarity
 from model.artifact import Artifact, read, save
 from model.calibration import Calibration
-from model.card import Card, TuningEntry, calibration_entry
-from model.conformal import rows_needed
+from model.card import Card
+from model.conformal import by_group, rows_needed, sorted_scores
+from model.entries import TuningEntry, calibration_entry
 from model.errors import CalibrationError, DataError
 from model.network import MLP
 from model.options import PredictOptions
@@ -26,14 +28,17 @@ PASSES, SEED = 100, 0  # behind everything that held-out rows fit or measure
 TUNING_ROWS = 10, 2_000  # least and most: one number is fitted, on a quarter of the rows
 
 
-def calibrate(folder: str | Path, table: Table, *, out: str | Path | None = None) -> Card:
+def calibrate(
+    folder: str | Path, table: Table, *, out: str | Path | None = None, by: str | None = None
+) -> Card:
     """The card of a model calibrated anew on the rows of a table, weights as they are.
 
     Saved in its folder, or in `out`. The rows must be like those to come, and none that the model
     was trained on. Where no rows have fitted the noise or the temperature yet, of a model that was
     imported, a quarter of them does first, and those are no calibration rows; training ranges that
-    are not known become the ranges of the rows. Raises DataError, ArtifactError, and
-    CalibrationError for too few rows.
+    are not known become the ranges of the rows. `by`: calibrate the rows of each category of that
+    feature by themselves. Raises DataError, InputError for a `by` that is no such feature,
+    ArtifactError, and CalibrationError for too few rows.
     """
     card, network, known = read(folder)
     if table.sha256 == card.training.data_sha256:
@@ -47,7 +52,7 @@ def calibrate(folder: str | Path, table: Table, *, out: str | Path | None = None
     if not card.tuning.fitted:
         first, rows = _parted(table.rows)
         card = tuned(card, network, x[first], y[first])
-    card = calibrated(card, network, table, x[rows], y[rows])
+    card = calibrated(card, network, table, x[rows], y[rows], by=by)
     entry = card.calibration and card.calibration.model_copy(update={"tuning_rows": len(first)})
     card = card.model_copy(update={"calibration": entry})
     return save(out or folder, Artifact(card, network, _compared_anew(known, x)))
@@ -60,16 +65,47 @@ def tuned(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> Card:
     return card.model_copy(update={"tuning": TuningEntry(**asdict(task.tuned(values, y)))})
 
 
-def calibrated(card: Card, network: MLP, table: Table, x: np.ndarray, y: np.ndarray) -> Card:
-    """The card with the scores of encoded rows x [B, D] of the table, and their targets y."""
+def calibrated(
+    card: Card,
+    network: MLP,
+    table: Table,
+    x: np.ndarray,
+    y: np.ndarray,
+    *,
+    by: str | None = None,
+) -> Card:
+    """The card with the scores of encoded rows x [B, D] of the table, and their targets y.
+
+    With `by` those of each category of that feature too. Raises CalibrationError naming one with
+    too few rows for a region that nobody has asked to be smaller.
+    """
+    groups = _groups(card, x, by) if by else []
     predictor = Predictor(card.model_copy(update={"calibration": None}), network)
     predictions = predictor.predict_encoded(x, PredictOptions(passes=PASSES, seed=SEED))
     task = TASKS[card.task](card.target_of_rows, *card.fitted)
     rows = predictions.rows
+    scores = task.scores(rows, y)
     calibration = Calibration(
-        PASSES, predictions.estimator, task.scores(rows, y), task.abstention(rows, y)
+        PASSES,
+        predictions.estimator,
+        {name: sorted_scores(column) for name, column in scores.items()},
+        task.abstention(rows, y),
+        by,
+        {name: by_group(column, groups) for name, column in scores.items()} if by else {},
     )
     return card.model_copy(update={"calibration": calibration_entry(calibration, table)})
+
+
+def _groups(card: Card, x: np.ndarray, by: str) -> list[str]:
+    """The category of each row; raises CalibrationError naming one with too few rows."""
+    schema, needed = card.schema_of_rows, rows_needed(PredictOptions().coverage)
+    groups = schema.categories(by, x)
+    counts = Counter(groups)
+    for category in schema.categorical(by)[0].categories:
+        if counts[category] < needed:
+            message = f"there are {counts[category]} calibration rows; at least {needed} are needed"
+            raise CalibrationError(f"{by} {category!r}: {message}")
+    return groups
 
 
 def compared(training: np.ndarray, calibration: np.ndarray, *, seed: int) -> Similarity | None:

@@ -16,9 +16,9 @@ from model.card import (
     ImportRecord,
     NormEntry,
     TargetEntry,
-    TuningEntry,
     checked_name,
 )
+from model.entries import TuningEntry
 from model.errors import ArtifactError, Detail, InputError
 from model.folding import Assembly, Block, Scaling
 from model.network import MLP, ActivationName

@@ -145,7 +145,7 @@ class Predictor:
         estimate, counts, settled = self._estimate(batch, options)
         deterministic = self._task.values(self._network(batch.x)).double()  # [B, V]
         _check_finite(start, estimate, deterministic)
-        x = batch.x.cpu().numpy()
+        x, by = batch.x.cpu().numpy(), self.card.calibration and self.card.calibration.by
         likeness = self._likeness(x)
         outside = self._schema.outside(x)
         return Passes(
@@ -159,6 +159,7 @@ class Predictor:
             ],
             likeness=likeness,
             samples=self._samples(batch, options.passes, counts) if options.samples else None,
+            groups=self._schema.categories(by, x) if by else (),
         )
 
     def _likeness(self, x: np.ndarray) -> Sequence[Likeness]:

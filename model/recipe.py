@@ -14,14 +14,14 @@ from model.card import (
     Architecture,
     Card,
     TrainingRecord,
-    TuningEntry,
     checked_name,
     feature_entries,
     target_entry,
 )
 from model.concrete import learn_rates
 from model.conformal import rows_needed
-from model.errors import DataError
+from model.entries import TuningEntry
+from model.errors import CalibrationError, DataError
 from model.held_out import calibrated, compared, measured, tuned
 from model.options import PredictOptions
 from model.preparation import (
@@ -50,6 +50,7 @@ def train(
     drop: Sequence[str] = (),
     options: TrainOptions | None = None,
     split: Split | None = None,
+    calibrate_by: str | None = None,
     progress: Callable[[Epoch], None] = lambda _: None,
 ) -> Card:
     """The card of a model trained on a table and saved in `folder`, with its held-out metrics.
@@ -57,8 +58,10 @@ def train(
     Rows are split by the seed, or as `split` says, into disjoint training, validation, calibration
     and test parts. Validation rows say when to stop and how large the noise is, or the temperature;
     then, with `options.refit`, the weights learn from them too. Calibration and test rows serve
-    their one purpose. Raises DataError for a table or a split that cannot be used, InputError for
-    an option out of its domain, ArtifactError for a folder that holds something else.
+    their one purpose. With `calibrate_by` the regions of each category of that feature are
+    calibrated by themselves, where all have rows enough. Raises DataError for a table or a split
+    that cannot be used, InputError for an option out of its domain, ArtifactError for a folder that
+    holds something else.
     """
     options = options or TrainOptions()
     folder = Path(folder).absolute()
@@ -68,11 +71,13 @@ def train(
     data = _prepare(
         table, targets, task=task, missing=missing, drop=drop, options=options, split=split
     )
+    if calibrate_by is not None:
+        data.schema.categorical(calibrate_by)  # raises InputError for what is no such feature
     fitted = _fit(data, options, progress)
     card, rows = _card(data, fitted, options, name), data.split.validation
     card = tuned(card, fitted.network, data.x[rows], data.y[rows])
     fitted, card = _refitted(data, fitted, card, options, progress)
-    card, rows = _calibrated(data, fitted, card), data.split.test
+    card, rows = _calibrated(data, fitted, card, calibrate_by), data.split.test
     network = fitted.network
     metrics = measured(card, network, data.x[rows], data.y[rows]) if len(rows) else {}
     seen, kept = data.split.seen(refit=options.refit), data.split.calibration
@@ -226,13 +231,27 @@ def _settings(data: _Data, options: TrainOptions) -> dict[str, bool | int | floa
     return {"epochs": epochs, "patience": patience, **others, **learned}
 
 
-def _calibrated(data: _Data, fitted: Fit, card: Card) -> Card:
-    """The card with the scores of the calibration rows; without any where they are too few."""
+def _calibrated(data: _Data, fitted: Fit, card: Card, by: str | None) -> Card:
+    """The card with the scores of the calibration rows; without any where they are too few.
+
+    Where a group of them is, all are calibrated together.
+    """
     rows = data.split.calibration
+    x, y = data.x[rows], data.y[rows]
     if len(rows) < rows_needed(PredictOptions().coverage):
-        notice = f"{len(rows)} calibration rows are too few: regions promise no coverage"
-        notices = (*card.training.notices, notice)
-        return card.model_copy(
-            update={"training": card.training.model_copy(update={"notices": notices})}
+        return _noted(
+            card, f"{len(rows)} calibration rows are too few: regions promise no coverage"
         )
-    return calibrated(card, fitted.network, data.table, data.x[rows], data.y[rows])
+    try:
+        return calibrated(card, fitted.network, data.table, x, y, by=by)
+    except CalibrationError as error:
+        if by is None:
+            raise
+        card = _noted(card, f"not calibrated by {by}, but over all rows: {error}")
+        return calibrated(card, fitted.network, data.table, x, y)
+
+
+def _noted(card: Card, notice: str) -> Card:
+    notices = (*card.training.notices, notice)
+    record = card.training.model_copy(update={"notices": notices})
+    return card.model_copy(update={"training": record})

@@ -31,6 +31,7 @@ class Interval:
 
     `conformal`: mean +- q total std, q from calibration rows; holds a fresh row's target with that
     probability at least, whatever the network and the data, as long as rows are exchangeable.
+    `conformal:FEATURE`: the same for the rows of each category of that feature by itself.
     `normal`, without calibration rows: mean +- z total std, which promises nothing.
     """
 
@@ -127,14 +128,11 @@ class Regression:
     def scores(
         self, predictions: Sequence[RegressionPrediction], actual: np.ndarray
     ) -> dict[str, np.ndarray]:
-        """|actual - mean| over the total std of calibration rows, sorted, by target."""
+        """|actual - mean| over the total std of calibration rows, [B], by target."""
         mean = self._standardised([p.mean for p in predictions])  # [B, T]
         variance = _array([p.total_variance for p in predictions]) / self._scale**2
         scores = conformal.regression_scores(actual, mean, np.sqrt(variance))
-        return {
-            name: conformal.sorted_scores(column)
-            for name, column in zip(self.target.names, scores.T, strict=True)
-        }
+        return dict(zip(self.target.names, scores.T, strict=True))
 
     def abstention(
         self, predictions: Sequence[RegressionPrediction], actual: np.ndarray
@@ -174,7 +172,7 @@ class Regression:
         )
         noise = self._noise_variance(estimate)
         total = variance + noise
-        lower, upper = self._interval(mean, np.sqrt(total), coverage)
+        lower, upper = self._interval(mean, np.sqrt(total), coverage, passes.groups)
         columns = (
             mean,
             variance,
@@ -187,7 +185,7 @@ class Regression:
             lower,
             upper,
         )
-        method = "normal" if self.calibration is None else "conformal"
+        method = self.calibration.method("conformal") if self.calibration else "normal"
         rows = zip(
             zip(*(self._values(column) for column in columns), strict=True),
             passes.likeness,
@@ -237,14 +235,14 @@ class Regression:
         return np.broadcast_to(noise, shape)
 
     def _interval(
-        self, mean: np.ndarray, std: np.ndarray, coverage: float
+        self, mean: np.ndarray, std: np.ndarray, coverage: float, groups: Sequence[str]
     ) -> tuple[np.ndarray, np.ndarray]:
         """Lower and upper bounds [B, T], from the total std; raises CalibrationError."""
         if self.calibration is None:
             reach = -NormalDist().inv_cdf((1 - coverage) / 2)  # finite for coverage next to 1
             return conformal.interval(mean, reach, std)
-        reaches = [self.calibration.quantile(name, coverage) for name in self.target.names]
-        return conformal.interval(mean, np.array(reaches), std)
+        reaches = [self.calibration.quantile(name, coverage, groups) for name in self.target.names]
+        return conformal.interval(mean, np.stack(reaches, axis=-1), std)  # [T] or [B, T]
 
     def _samples(self, passes: Passes) -> Sequence[tuple[Value, ...] | None]:
         if passes.samples is None:

@@ -224,6 +224,24 @@ class Schema:
             codes[row] = tuple(f"outside_training_range:{numeric[i].name}" for i in at)
         return codes
 
+    def categorical(self, name: str) -> tuple[CategoricalFeature, int]:
+        """The categorical feature of that name and its first encoded column; raises InputError."""
+        at = 0
+        for feature in self.features:
+            if feature.name == name and isinstance(feature, CategoricalFeature):
+                return feature, at
+            at += feature.width
+        texts = [f.name for f in self.features if isinstance(f, CategoricalFeature)]
+        known = f"those are {listed(texts)}" if texts else "there is none"
+        message = f"{name!r} is no categorical feature; {known}"
+        raise InputError(f"by: {message}", [Detail("by", message)])
+
+    def categories(self, name: str, x: np.ndarray) -> list[str]:
+        """The category that each encoded row of x [B, D] has in the feature of that name."""
+        feature, at = self.categorical(name)
+        index = x[:, at : at + feature.width].argmax(-1)
+        return [feature.categories[number] for number in index.tolist()]
+
     def numeric(self) -> tuple[list[NumericFeature], list[int]]:
         """The numeric features, and the encoded column of each."""
         found, at = [], 0

@@ -68,7 +68,7 @@ class Task(Protocol[P]):
         ...
 
     def scores(self, predictions: Sequence[P], actual: np.ndarray) -> dict[str, np.ndarray]:
-        """The sorted conformal scores of calibration rows, by name."""
+        """The conformal scores [B] of calibration rows, by name."""
         ...
 
     def log_density(self, values: np.ndarray, actual: np.ndarray) -> np.ndarray:

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from model.card import CalibrationEntry, Card, ImportRecord
+from model.card import Card, ImportRecord
+from model.entries import CalibrationEntry
 from model.training import Epoch
 
 
@@ -24,7 +25,8 @@ def describe(card: Card) -> str:
     if card.calibration:
         made = card.calibration
         tuned = f", tuned on {made.tuning_rows} others" if made.tuning_rows else ""
-        lines.append(f"  calibrated on {made.rows} rows of {made.data}{tuned}")
+        each = f", each {made.by} by itself" if made.by else ""
+        lines.append(f"  calibrated on {made.rows} rows of {made.data}{tuned}{each}")
         lines += _certified(made)
     if card.target.classes:
         lines.insert(2, f"  classes    {', '.join(card.target.classes)}")

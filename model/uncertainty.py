@@ -90,6 +90,7 @@ class Passes:
     warnings: Sequence[tuple[str, ...]]  # of each row
     likeness: Sequence[Likeness]  # of each row to the training rows
     samples: Sequence[Tensor] | None = None  # of each row [P, V], where asked for
+    groups: Sequence[str] = ()  # of each row, where groups are calibrated each by itself
 
 
 def entropy(probabilities: Tensor) -> Tensor:

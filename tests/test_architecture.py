@@ -26,7 +26,8 @@ ORDER = (
     ("calibration", "tuning"),
     ("examples", "preparation", "uncertainty", "smoothing", "thinning"),
     ("reading", "regression", "classification", "reduced"),
-    ("task", "sampling", "moments", "card"),
+    ("task", "sampling", "moments", "entries"),
+    ("card",),
     ("artifact", "estimation", "spec", "weights"),
     ("predictor", "training", "folding"),
     ("held_out", "concrete", "importing"),
@@ -38,7 +39,9 @@ OPTIONAL = {  # packages of the extra `train`, and who may import them: inside a
     "sklearn": {"model.examples"},
     "tqdm": {"model.terminal"},
 }
-AT_THE_EDGES = ("model.card", "model.artifact", "model.spec", "model.importing")  # take pydantic
+AT_THE_EDGES = {  # modules of `model` that take pydantic
+    f"model.{name}" for name in ("card", "entries", "artifact", "spec", "importing")
+}
 FRAMEWORK_FREE = ("app.service", "app.batching", "app.metrics", "app.settings")
 
 

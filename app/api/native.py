@@ -67,7 +67,7 @@ def describe(document: dict[str, Any], service: Service, settings: Settings) -> 
     document = copy.deepcopy(document)
     schemas = document["components"]["schemas"]
     schemas["PredictRequest"] = schema
-    _leave_out(schemas["CalibrationEntry"], "scores")  # as `Card.public` does
+    _leave_out(schemas["CalibrationEntry"], "scores", "groups")  # as `Card.public` does
     requests, answers = {}, {}
     for name, example in service.examples.items():
         requests[name] = {"value": {"rows": [example.row], "seed": WARM_UP.seed}}
@@ -81,9 +81,10 @@ def describe(document: dict[str, Any], service: Service, settings: Settings) -> 
     return document
 
 
-def _leave_out(schema: dict[str, Any], name: str) -> None:
-    del schema["properties"][name]
-    schema["required"].remove(name)
+def _leave_out(schema: dict[str, Any], *names: str) -> None:
+    for name in names:
+        del schema["properties"][name]
+    schema["required"] = [name for name in schema["required"] if name not in names]
 
 
 def encode(answer: Answer) -> bytes:

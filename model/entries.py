@@ -1,0 +1,156 @@
+"""What rows have fitted, as a card has it: noise or temperature, regions, and what to accept."""
+
+from dataclasses import asdict
+from itertools import pairwise
+from math import inf, isfinite
+from typing import Annotated, Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from model.abstention import Abstention, Level, Risk
+from model.calibration import Calibration
+from model.options import Estimator
+from model.table import Table
+from model.tuning import NoiseKind
+
+Scores = tuple[Annotated[float, Field(ge=0)], ...]
+
+
+class Part(BaseModel):
+    """A checked part of a card: nothing unknown, nothing of another type, nothing infinite."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=()
+    )
+
+
+class TuningEntry(Part):
+    """What validation rows fitted; see `model.tuning`. `fitted`: false before any have."""
+
+    noise: NoiseKind = "homoscedastic"
+    noise_scales: tuple[Annotated[float, Field(gt=0)], ...] = ()
+    largest_errors: tuple[Annotated[float, Field(ge=0)], ...] = ()
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+    rank_penalty: Annotated[float, Field(ge=0)] = 0.0
+    free_ranks: Annotated[int, Field(ge=1)] = 1
+    fitted: bool = True
+
+
+class LevelEntry(Part):
+    """One threshold of the uncertainty; none where all rows are accepted."""
+
+    threshold: float | None
+    accepted: Annotated[float, Field(gt=0, le=1)]
+    risk: Annotated[float, Field(ge=0)]
+    bound: Annotated[float, Field(ge=0)]
+
+
+class AbstentionEntry(Part):
+    """What calibration rows promise of accepted rows; see `model.abstention`."""
+
+    risk: Risk
+    confidence: Annotated[float, Field(gt=0, lt=1)]
+    rows: Annotated[int, Field(ge=1)]
+    levels: Annotated[tuple[LevelEntry, ...], Field(min_length=1)]
+    largest: float | None = None
+
+
+class CalibrationEntry(Part):
+    """Sorted conformal scores by name, the rows, the passes and the estimator behind them.
+
+    `tuning_rows` others of the same data have fitted the noise or the temperature. `groups`: the
+    scores of each category of the feature `by`, where each was calibrated by itself.
+    """
+
+    data: str
+    data_sha256: str
+    passes: Annotated[int, Field(ge=2)]
+    estimator: Estimator
+    rows: Annotated[int, Field(ge=1)]
+    tuning_rows: Annotated[int, Field(ge=0)] = 0
+    scores: dict[str, Scores]
+    abstention: AbstentionEntry | None = None
+    by: str | None = None
+    groups: dict[str, dict[str, Scores]] = Field(default={})  # by name, as the scores, and group
+
+    @model_validator(mode="after")
+    def _sorted(self) -> Self:
+        if self.groups.keys() != (set() if self.by is None else self.scores.keys()):
+            raise ValueError("groups must have the same names as scores, where there is a feature")
+        for name, scores in self.scores.items():
+            if len(scores) != self.rows or not _ascending(scores):
+                raise ValueError(f"scores of {name!r} must be {self.rows} ascending numbers")
+            parts = self.groups.get(name, {}).values()
+            if self.by is not None and sum(map(len, parts)) != self.rows:
+                raise ValueError(f"groups of {name!r} must have {self.rows} scores in all")
+            if not all(map(_ascending, parts)):
+                raise ValueError(f"the scores of each group of {name!r} must be ascending")
+        return self
+
+    @property
+    def calibration(self) -> Calibration:
+        """The same, ready for use."""
+        return Calibration(
+            passes=self.passes,
+            estimator=self.estimator,
+            scores={name: np.array(scores) for name, scores in self.scores.items()},
+            abstention=_abstention(self),
+            by=self.by,
+            groups={
+                name: {group: np.array(scores) for group, scores in parts.items()}
+                for name, parts in self.groups.items()
+            },
+        )
+
+
+def calibration_entry(calibration: Calibration, data: Table) -> CalibrationEntry:
+    """The card's entry of a calibration on rows of a table."""
+    scores = {name: tuple(values.tolist()) for name, values in calibration.scores.items()}
+    rows = len(next(iter(scores.values())))
+    return CalibrationEntry(
+        data=data.name,
+        data_sha256=data.sha256,
+        passes=calibration.passes,
+        estimator=calibration.estimator,
+        rows=rows,
+        scores=scores,
+        abstention=_abstention_entry(calibration.abstention),
+        by=calibration.by,
+        groups={
+            name: {group: tuple(values.tolist()) for group, values in parts.items()}
+            for name, parts in calibration.groups.items()
+        },
+    )
+
+
+def _ascending(scores: Scores) -> bool:
+    return all(a <= b for a, b in pairwise(scores))
+
+
+def _abstention_entry(abstention: Abstention | None) -> AbstentionEntry | None:
+    if abstention is None:
+        return None
+    content = asdict(abstention)
+    for level in content["levels"]:
+        level["threshold"] = level["threshold"] if isfinite(level["threshold"]) else None
+    return AbstentionEntry.model_validate(content)
+
+
+def _abstention(entry: CalibrationEntry) -> Abstention | None:
+    found = entry.abstention
+    if found is None:
+        return None
+    levels = (level.model_dump() for level in found.levels)
+    return Abstention(
+        risk=found.risk,
+        confidence=found.confidence,
+        rows=found.rows,
+        levels=tuple(
+            Level(
+                **level | {"threshold": inf if level["threshold"] is None else level["threshold"]}
+            )
+            for level in levels
+        ),
+        largest=found.largest,
+    )
