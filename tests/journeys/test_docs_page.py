@@ -1,0 +1,78 @@
+"""The docs page in a real browser without the internet: drawn, usable, and held by its policy."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from selenium.webdriver import Chrome
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.expected_conditions import element_to_be_clickable
+from selenium.webdriver.support.wait import WebDriverWait
+
+from tests.browser import PATIENCE_SECONDS, browser, complaints
+from tests.journeys.serving import Served, served
+
+
+@pytest.fixture(scope="module")
+def server(regression_artifact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with served(tmp_path_factory.mktemp("docs"), "--model", regression_artifact) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+    with browser(tmp_path_factory.mktemp("profile")) as chrome:
+        yield chrome
+
+
+def click(chrome: Chrome, selector: str) -> None:
+    wait = WebDriverWait(chrome, PATIENCE_SECONDS)
+    wait.until(element_to_be_clickable((By.CSS_SELECTOR, selector))).click()
+
+
+def test_the_page_shows_every_operation_and_asks_nobody_but_its_server(
+    server: Served, chrome: Chrome
+) -> None:
+    document = httpx.get(f"{server.url}/openapi.json").json()
+    operations = sum(map(len, document["paths"].values()))
+    chrome.get(f"{server.url}/docs")
+    WebDriverWait(chrome, PATIENCE_SECONDS).until(
+        lambda page: len(page.find_elements(By.CSS_SELECTOR, ".opblock")) == operations
+    )
+    script = "return performance.getEntriesByType('resource').map(each => each.name)"
+    resources = chrome.execute_script(script)
+    assert len(resources) >= 4
+    assert all(name.startswith((server.url, "data:")) for name in resources), resources
+    assert not complaints(chrome)
+
+
+def test_the_example_on_the_page_can_be_tried_with_two_clicks(
+    server: Served, chrome: Chrome
+) -> None:
+    chrome.get(f"{server.url}/docs")
+    click(chrome, "#operations-predictions-predict .opblock-summary-control")
+    click(chrome, "#operations-predictions-predict .try-out__btn")
+    click(chrome, "#operations-predictions-predict .execute")
+    answer = WebDriverWait(chrome, PATIENCE_SECONDS).until(
+        lambda page: page.find_element(By.CSS_SELECTOR, ".live-responses-table .response")
+    )
+    assert answer.find_element(By.CSS_SELECTOR, ".response-col_status").text.startswith("200")
+    assert '"variance"' in answer.text
+    assert not complaints(chrome)
+
+
+def test_the_pages_policy_stops_scripts_and_requests_of_others(
+    server: Served, chrome: Chrome
+) -> None:
+    chrome.get(f"{server.url}/docs")
+    assert not complaints(chrome)
+    script = "document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"window.hit=1\">')"
+    chrome.execute_script(script)
+    elsewhere = "fetch('http://127.0.0.1:9/').catch(error => error.name).then(arguments[0])"
+    assert chrome.execute_async_script(elsewhere) == "TypeError"
+    said = "\n".join(complaints(chrome))
+    assert chrome.execute_script("return window.hit === undefined")
+    assert "Content Security Policy" in said
+    assert "connect-src" in said
+    assert "script-src" in said
