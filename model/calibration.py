@@ -21,7 +21,11 @@ class Calibration:
     `groups` has those of each group of rows, by name and group, where every group is calibrated by
     itself (Mondrian, Vovk et al. 2005); `by` is the feature whose categories the groups are.
     `abstention`: what those rows say of the errors of rows that are accepted; of one target only.
-    They belong to the weights and to the `passes` and `estimator` that they were made with.
+    `comparisons` has, by kind and target, the scores of intervals to compare a regression's with:
+    `epistemic`, by the std across the passes alone, and `deterministic`, by the absolute error of
+    the pass with dropout off.
+
+    All belong to the weights and to the `passes` and `estimator` that they were made with.
     """
 
     passes: int
@@ -30,6 +34,7 @@ class Calibration:
     abstention: Abstention | None = None
     by: str | None = None
     groups: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
+    comparisons: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
 
     def quantile(
         self, name: str, coverage: float, groups: Sequence[str] = ()

@@ -135,6 +135,14 @@ class Classification:
         mean = values[..., :-1].mean(0)  # [B, K]
         return np.asarray(np.log(np.maximum(np.take_along_axis(mean, actual[:, None], -1), TINY)))
 
+    def comparisons(
+        self,
+        predictions: Sequence[ClassificationPrediction],  # noqa: ARG002
+        actual: np.ndarray,  # noqa: ARG002
+    ) -> dict[str, dict[str, np.ndarray]]:
+        """None: every kind of label set may be asked for."""
+        return {}
+
     def abstention(
         self, predictions: Sequence[ClassificationPrediction], actual: np.ndarray
     ) -> Abstention | None:

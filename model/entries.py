@@ -1,5 +1,6 @@
 """What rows have fitted, as a card has it: noise or temperature, regions, and what to accept."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from itertools import pairwise
 from math import inf, isfinite
@@ -60,7 +61,8 @@ class CalibrationEntry(Part):
     """Sorted conformal scores by name, the rows, the passes and the estimator behind them.
 
     `tuning_rows` others of the same data have fitted the noise or the temperature. `groups`: the
-    scores of each category of the feature `by`, where each was calibrated by itself.
+    scores of each category of the feature `by`, where each was calibrated by itself; `comparisons`:
+    those of intervals of other kinds, see `model.calibration`.
     """
 
     data: str
@@ -73,6 +75,7 @@ class CalibrationEntry(Part):
     abstention: AbstentionEntry | None = None
     by: str | None = None
     groups: dict[str, dict[str, Scores]] = Field(default={})  # by name, as the scores, and group
+    comparisons: dict[str, dict[str, Scores]] = Field(default={})  # by kind and target
 
     @model_validator(mode="after")
     def _sorted(self) -> Self:
@@ -81,11 +84,14 @@ class CalibrationEntry(Part):
         for name, scores in self.scores.items():
             if len(scores) != self.rows or not _ascending(scores):
                 raise ValueError(f"scores of {name!r} must be {self.rows} ascending numbers")
-            parts = self.groups.get(name, {}).values()
-            if self.by is not None and sum(map(len, parts)) != self.rows:
+            groups = self.groups.get(name, {}).values()
+            if self.by is not None and sum(map(len, groups)) != self.rows:
                 raise ValueError(f"groups of {name!r} must have {self.rows} scores in all")
-            if not all(map(_ascending, parts)):
+            if not all(map(_ascending, groups)):
                 raise ValueError(f"the scores of each group of {name!r} must be ascending")
+        for kind, parts in self.comparisons.items():
+            if not all(len(each) == self.rows and _ascending(each) for each in parts.values()):
+                raise ValueError(f"comparisons.{kind} must be {self.rows} ascending numbers each")
         return self
 
     @property
@@ -97,10 +103,8 @@ class CalibrationEntry(Part):
             scores={name: np.array(scores) for name, scores in self.scores.items()},
             abstention=_abstention(self),
             by=self.by,
-            groups={
-                name: {group: np.array(scores) for group, scores in parts.items()}
-                for name, parts in self.groups.items()
-            },
+            groups=_arrays(self.groups),
+            comparisons=_arrays(self.comparisons),
         )
 
 
@@ -117,11 +121,23 @@ def calibration_entry(calibration: Calibration, data: Table) -> CalibrationEntry
         scores=scores,
         abstention=_abstention_entry(calibration.abstention),
         by=calibration.by,
-        groups={
-            name: {group: tuple(values.tolist()) for group, values in parts.items()}
-            for name, parts in calibration.groups.items()
-        },
+        groups=_tuples(calibration.groups),
+        comparisons=_tuples(calibration.comparisons),
     )
+
+
+def _arrays(scores: dict[str, dict[str, Scores]]) -> dict[str, dict[str, np.ndarray]]:
+    return {
+        name: {part: np.array(values) for part, values in parts.items()}
+        for name, parts in scores.items()
+    }
+
+
+def _tuples(scores: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, dict[str, Scores]]:
+    return {
+        name: {part: tuple(values.tolist()) for part, values in parts.items()}
+        for name, parts in scores.items()
+    }
 
 
 def _ascending(scores: Scores) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 
 from model.card import Card, TrainingRecord
 from model.classification import ClassificationPrediction
+from model.conformal import quantile
 from model.errors import DataError, InputError
 from model.options import PredictOptions
 from model.outcome import ClassificationOutcome, Outcome, RegressionOutcome
@@ -85,7 +86,12 @@ def evaluate(predictor: Predictor, table: Table, options: PredictOptions = DEFAU
         densities = predictor.log_density(
             x[index], y[index], passes=options.passes, seed=predictions.seed
         )
-    outcomes = _outcomes(predictions.rows, y[index], target, densities)
+    outcomes = tuple(
+        _compared(outcome, card, options.coverage)
+        if isinstance(outcome, RegressionOutcome)
+        else outcome
+        for outcome in _outcomes(predictions.rows, y[index], target, densities)
+    )
     return Evaluation(
         card=card,
         data=table.name,
@@ -209,6 +215,24 @@ def _regression(
         deterministic=numbers(row.deterministic for row in rows),
         outside=outside,
         accept=_accept(rows),
+    )
+
+
+def _compared(outcome: RegressionOutcome, card: Card, coverage: float) -> RegressionOutcome:
+    """The outcome with intervals of other kinds beside, where the card has their scores."""
+    _, calibration = card.fitted
+    if calibration is None:
+        return outcome
+    scale = card.target.scales[card.target.names.index(outcome.target)]
+    reaches = {
+        kind: quantile(parts[outcome.target], coverage)
+        for kind, parts in calibration.comparisons.items()
+    }
+    off = reaches.get("deterministic")
+    return replace(
+        outcome,
+        epistemic_reach=reaches.get("epistemic"),
+        deterministic_reach=None if off is None else off * scale,
     )
 
 

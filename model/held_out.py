@@ -92,6 +92,10 @@ def calibrated(
         task.abstention(rows, y),
         by,
         {name: by_group(column, groups) for name, column in scores.items()} if by else {},
+        {
+            kind: {name: sorted_scores(column) for name, column in parts.items()}
+            for kind, parts in task.comparisons(rows, y).items()
+        },
     )
     return card.model_copy(update={"calibration": calibration_entry(calibration, table)})
 

@@ -35,6 +35,8 @@ class RegressionOutcome:
     deterministic: np.ndarray
     outside: np.ndarray  # whether a feature lies outside its training range, bool
     accept: np.ndarray | None = None  # whether the row is accepted, bool; None where not asked
+    epistemic_reach: float | None = None  # of intervals to compare with: mean +- that x passes' std
+    deterministic_reach: float | None = None  # deterministic +- that, in the target's unit
 
     @property
     def uncertainty(self) -> np.ndarray:
@@ -50,27 +52,48 @@ class RegressionOutcome:
     def metrics(self) -> Metrics:
         """Of the mean over the passes."""
         mean, std, actual = self.mean, self.std, self.actual
-        bounds = self.lower, self.upper
-        return _defined(
-            rmse=scores.rmse(mean, actual),
-            mae=scores.mae(mean, actual),
-            log_likelihood=self.log_likelihood,
-            crps=scores.gaussian_crps(mean, std, actual),
-            interval_coverage=scores.interval_coverage(*bounds, actual),
-            interval_width=scores.interval_width(*bounds),
-            interval_score=scores.interval_score(*bounds, actual, self.coverage),
-            mean_std=float(np.mean(std)),
-            mean_epistemic_std=float(np.mean(self.epistemic_std)),
-            std_error_correlation=scores.rank_correlation(std, self.loss),
-            epistemic_error_correlation=scores.rank_correlation(self.epistemic_std, self.loss),
-            aurc=scores.aurc(std, self.loss),
-        ) | _accepted("accepted_rmse", self.accept, self.loss**2, root=True)
+        by_passes = _around(mean, self.epistemic_reach, self.epistemic_std)
+        return (
+            _defined(
+                rmse=scores.rmse(mean, actual),
+                mae=scores.mae(mean, actual),
+                log_likelihood=self.log_likelihood,
+                crps=scores.gaussian_crps(mean, std, actual),
+            )
+            | self._intervals("interval", (self.lower, self.upper))
+            | self._intervals("epistemic_interval", by_passes)
+            | _defined(
+                mean_std=float(np.mean(std)),
+                mean_epistemic_std=float(np.mean(self.epistemic_std)),
+                std_error_correlation=scores.rank_correlation(std, self.loss),
+                epistemic_error_correlation=scores.rank_correlation(self.epistemic_std, self.loss),
+                aurc=scores.aurc(std, self.loss),
+            )
+            | _accepted("accepted_rmse", self.accept, self.loss**2, root=True)
+        )
 
     def deterministic_metrics(self) -> Metrics:
-        """Of the pass with dropout off, which has no uncertainty."""
+        """Of the pass with dropout off: it has no uncertainty, but perhaps intervals of one width.
+
+        Those are split conformal prediction by the absolute error, from the same calibration rows.
+        """
+        bounds = _around(self.deterministic, self.deterministic_reach, 1.0)
         return _defined(
             rmse=scores.rmse(self.deterministic, self.actual),
             mae=scores.mae(self.deterministic, self.actual),
+        ) | self._intervals("interval", bounds)
+
+    def _intervals(self, name: str, bounds: tuple[np.ndarray, np.ndarray] | None) -> Metrics:
+        """Coverage, width and score of intervals that claim `coverage`; nothing of none."""
+        if bounds is None:
+            return {}
+        score = scores.interval_score(*bounds, self.actual, self.coverage)
+        return _defined(
+            **{
+                f"{name}_coverage": scores.interval_coverage(*bounds, self.actual),
+                f"{name}_width": scores.interval_width(*bounds),
+                f"{name}_score": score,
+            }
         )
 
     def curves(self) -> dict[str, Curve]:
@@ -166,6 +189,13 @@ class ClassificationOutcome:
             error_auroc=scores.auroc(entropy, ~correct),
             aurc=scores.aurc(entropy, (~correct).astype(np.float64)),
         )
+
+
+def _around(
+    centre: np.ndarray, reach: float | None, std: np.ndarray | float
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """The bounds centre -+ reach x std; None without a reach."""
+    return None if reach is None else (centre - reach * std, centre + reach * std)
 
 
 def _accepted(

@@ -134,6 +134,28 @@ class Regression:
         scores = conformal.regression_scores(actual, mean, np.sqrt(variance))
         return dict(zip(self.target.names, scores.T, strict=True))
 
+    def comparisons(
+        self, predictions: Sequence[RegressionPrediction], actual: np.ndarray
+    ) -> dict[str, dict[str, np.ndarray]]:
+        """The errors over the std across the passes alone, and those of the deterministic pass.
+
+        [B] of each target; left out where a std of 0 has missed.
+        """
+        std = _array([p.std for p in predictions]) / self._scale
+        kinds = {
+            "epistemic": (self._standardised([p.mean for p in predictions]), std),
+            "deterministic": (self._standardised([p.deterministic for p in predictions]), 1.0),
+        }
+        found = {
+            kind: conformal.regression_scores(actual, centre, std)
+            for kind, (centre, std) in kinds.items()
+        }
+        return {
+            kind: dict(zip(self.target.names, scores.T, strict=True))
+            for kind, scores in found.items()
+            if np.isfinite(scores).all()
+        }
+
     def abstention(
         self, predictions: Sequence[RegressionPrediction], actual: np.ndarray
     ) -> Abstention | None:

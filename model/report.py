@@ -34,10 +34,20 @@ MEASURES = {
     "interval_coverage": Measure(
         "interval coverage", CLAIMED, "share of the targets inside their intervals"
     ),
-    "interval_width": Measure("interval width", LOW, "mean width of those intervals"),
+    "interval_width": Measure(
+        "interval width",
+        LOW,
+        "mean width of those intervals; with dropout off of one width for all, conformal by the "
+        "absolute error",
+    ),
     "interval_score": Measure(
         "interval score", LOW, "their width, and a penalty for every target outside"
     ),
+    "epistemic_interval_coverage": Measure(
+        "coverage, passes", CLAIMED, "of conformal intervals by the std across the passes alone"
+    ),
+    "epistemic_interval_width": Measure("width, passes", LOW, "mean width of those"),
+    "epistemic_interval_score": Measure("score, passes", LOW, "the same of those"),
     "mean_std": Measure("mean std", "", "mean standard deviation, the noise in it if known"),
     "mean_epistemic_std": Measure("mean epistemic std", "", "that across the passes alone"),
     "std_error_correlation": Measure(

@@ -75,6 +75,12 @@ class Task(Protocol[P]):
         """Log density [B, T] of what came true, or its log probability, by values [P, B, V]."""
         ...
 
+    def comparisons(
+        self, predictions: Sequence[P], actual: np.ndarray
+    ) -> dict[str, dict[str, np.ndarray]]:
+        """The scores [B] of regions to compare with, by kind and name; see `model.calibration`."""
+        ...
+
     def abstention(self, predictions: Sequence[P], actual: np.ndarray) -> Abstention | None:
         """What calibration rows promise of rows accepted; None where there are several targets."""
         ...

@@ -67,7 +67,9 @@ def describe(document: dict[str, Any], service: Service, settings: Settings) -> 
     document = copy.deepcopy(document)
     schemas = document["components"]["schemas"]
     schemas["PredictRequest"] = schema
-    _leave_out(schemas["CalibrationEntry"], "scores", "groups")  # as `Card.public` does
+    _leave_out(
+        schemas["CalibrationEntry"], "scores", "groups", "comparisons"
+    )  # as `Card.public` does
     requests, answers = {}, {}
     for name, example in service.examples.items():
         requests[name] = {"value": {"rows": [example.row], "seed": WARM_UP.seed}}

@@ -15,10 +15,13 @@ from model import (
     Predictor,
     TrainOptions,
     calibrate,
+    evaluate,
     load,
+    report_text,
     train,
 )
 from model.artifact import read
+from model.outcome import RegressionOutcome
 from model.table import Table
 from model.training import initialised
 
@@ -143,6 +146,31 @@ def test_rows_that_trained_the_model_and_too_few_rows_are_refused(tmp_path: Path
         calibrate(tmp_path / "model", table)
     with pytest.raises(CalibrationError, match="has 5 rows; at least 9 are needed"):
         calibrate(tmp_path / "model", Table("few", noisy(5, 3), "3" * 64))
+
+
+def test_intervals_by_the_passes_alone_and_by_the_absolute_error_stand_beside(
+    predictor: Predictor,
+) -> None:
+    """On data whose noise differs from row to row all kinds cover; the width tells them apart."""
+    fresh = Table("fresh", noisy(4_000, 1), "9" * 64)
+    evaluation = evaluate(predictor, fresh, PredictOptions(seed=0, passes=100))
+    (outcome,) = evaluation.outcomes
+    mean, off = outcome.metrics(), outcome.deterministic_metrics()
+    assert predictor.card.calibration is not None
+    n = predictor.card.calibration.rows
+    band = 3.5 * math.sqrt(0.09 * (1 / (n + 2) + 1 / 4_000))
+    for held in ("interval_coverage", "epistemic_interval_coverage"):
+        assert mean[held] == pytest.approx(0.9, abs=band)
+    assert off["interval_coverage"] == pytest.approx(0.9, abs=band)
+    assert isinstance(outcome, RegressionOutcome)
+    scores = np.array(predictor.card.calibration.comparisons["deterministic"]["y"])
+    reach = scores[math.ceil(0.9 * (n + 1)) - 1] * predictor.card.target.scales[0]
+    assert off["interval_width"] == pytest.approx(2 * reach)
+    inside = np.abs(outcome.actual - outcome.deterministic) <= reach
+    assert off["interval_coverage"] == pytest.approx(inside.mean())
+    if predictor.card.tuning.noise == "heteroscedastic":
+        assert mean["interval_width"] < 0.9 * off["interval_width"]
+    assert "coverage, passes" in report_text(evaluation)
 
 
 def classes(rows: int, seed: int) -> dict[str, np.ndarray]:
