@@ -106,7 +106,7 @@ class ReducedSampler:
     @classmethod
     def of(cls, network: MLP, batch: Batch, reduction: Reduction) -> Self:
         """A sampler that has seen no pass."""
-        control = reduction.control(batch.x)
+        control = reduction.control(batch.x, shared=batch.numbers is None)
         pivot = control.pivot.double()
         zero = pivot.new_zeros(len(pivot), reduction.log_noises)
         noise = PlainMoments(zero) if reduction.log_noises else None

@@ -40,8 +40,11 @@ class Moments:
         """Take in a chunk of passes, one [P, B, V] tensor per feature."""
         u = torch.stack(features)  # [F, P, B, V]
         count, mean = u.shape[1], u.mean(1)
-        centred = u - mean[:, None]
-        scatter = (centred[:, None] * centred).sum(2)  # [F, F, B, V]
+        u -= mean[:, None]
+        scatter = (u[:, None] * u).sum(2)  # [F, F, B, V]
+        if not self.count:
+            self.count, self.mean, self.scatter = count, mean, scatter
+            return
         total = self.count + count
         step = mean - self.mean  # [F, B, V]
         self.scatter = self.scatter + scatter + self.count * count / total * step[:, None] * step
@@ -149,24 +152,26 @@ class ReducedMoments:
 
     def add(self, terms: Terms) -> None:
         """Take in a chunk of passes."""
-        r, d, l, v = (t.double() for t in (terms.r, terms.d, terms.l, terms.v))  # noqa: E741
-        self.moments.add(r, d, l, d.square() + 2 * l * r + v)
+        r, d, l = terms.r.double(), terms.d.double(), terms.l.double()  # noqa: E741
+        t = d.square().addcmul_(l, r, value=2).add_(terms.v)
+        self.moments.add(r, d, l, t)
         if self.noise and terms.noise is not None:
             self.noise.add(terms.noise)
 
     def estimate(self) -> Estimate:
         """The estimate from the passes so far; the features are (r, d, l, T = d^2 + 2 l r + v)."""
-        n, mean, covariance = self.moments.count, self.moments.mean, self.moments.covariance()
-        r, d, l, t = mean  # noqa: E741
-        s_dd, s_lr = covariance[1, 1], covariance[0, 2]
+        n, covariance = self.moments.count, self.moments.covariance()
+        r, d, l, t = self.moments.mean.unbind()  # noqa: E741
+        (s_rr, s_rd, s_lr, _), (_, s_dd, s_dl, _), (_, _, s_ll, _) = (
+            row.unbind() for row in covariance[:3].unbind()
+        )
         gradient = torch.stack([-2 * l, -2 * d, -2 * r, torch.ones_like(t)])
         variance = t - d.square() - 2 * l * r + (s_dd + 2 * s_lr) / n  # avg v + S_dd + 2 S_lr
-        s_rr, s_rd, s_dl, s_ll = (covariance[i, j] for i, j in ((0, 0), (0, 1), (1, 2), (2, 2)))
         few = 2 * s_dd.square() + 4 * (s_ll * s_rr + s_lr.square()) + 8 * s_dl * s_rd
         estimate = Estimate(
             mean=self.pivot + r,
             variance=variance.clamp_min(0),
-            mean_error=(covariance[0, 0] / n).sqrt(),
+            mean_error=(s_rr / n).sqrt(),
             variance_error=_error(covariance, gradient, n, few),
         )
         return estimate.beside(self.noise.estimate()) if self.noise else estimate

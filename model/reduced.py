@@ -31,14 +31,15 @@ Shapes: P passes, B rows, H units of a site, J units of the layer after it, O ou
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from model.network import ACTIVATIONS, LEVELS, MLP, MLPConfig, Noise
-from model.smoothing import Smoothed, smoothed
-from model.thinning import preactivation
+from model.smoothing import ORDER, Smoothed, smoothed
+from model.thinning import aligned, in_columns, preactivation, product
 from model.uncertainty import Estimate
 
 NEAR_GAUSSIAN = 8.0
@@ -52,17 +53,26 @@ class Control:
     pivot: Tensor  # [B, O]  near the mean; d and r are centred there
     prefix: Tensor  # [B, H]  activation at the first noisy site, before its noise
     centre: Tensor  # [B, J]  mean of the next pre-activation
-    first: Tensor  # [B, H, 2 O]  coefficients of the first site's noise: in l, and in q
+    first: Tensor  # [2 O, B, H]  coefficients of the first site's mask - 1: in l, and in q
     known: Tensor  # [B, O]  the first site's part of v
-    curve: Tensor  # [B, J, O]  c
+    curve: Tensor  # [O, B, J]  c
     still: Tensor  # [B, O]  sum_j c_j E delta_j^2
-    gains: tuple[Tensor, ...]  # [B, H, O]  g of the sites between the first and the last
+    gains: tuple[Tensor, ...]  # [O, B, H]  g of the sites between the first and the last,
+    scaled: tuple[Tensor, ...]  # and s g^2
+    inputs: Tensor | None = None  # [2 O, B, H]  coefficients of the input noise, as in `first`
 
     def rows(self, index: Tensor) -> "Control":
         """The control variates of some of the rows."""
-        some = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "gains"}
-        some = {name: tensor[index] for name, tensor in some.items()}
-        return Control(**some, gains=tuple(gain[index] for gain in self.gains))
+        columns = in_columns(self.prefix)
+
+        def some(t: Any) -> Any:
+            if t is None:
+                return None
+            if isinstance(t, tuple):
+                return tuple(map(some, t))
+            return aligned(t[..., index, :]) if columns else t[..., index, :]
+
+        return Control(**{f.name: some(getattr(self, f.name)) for f in fields(self)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +110,7 @@ class Reduction:
         self._biases = [*(layer.bias.detach() for layer in linears[:-1]), bias[:linear]]
         weights = [*(layer.weight.detach() for layer in linears[:-1]), head[:linear]]
         self._weights, self._squares = weights, [weight.square() for weight in weights]
+        self._spread_squares = config.spreads[-1] * self._squares[-1]  # of the last site [O, H]
         self._cube = weights[self._first] ** 3  # of the first noisy site's layer [J, H]
         self._fourth = weights[self._first] ** 4
 
@@ -108,8 +119,7 @@ class Reduction:
         *_, h = self._fixed(x, self._last)
         h = h.double()
         mean = h @ self._weights[-1].double().T + self._biases[-1].double()  # [B, O]
-        spread = self._network.config.spreads[-1]
-        variance = spread * (h.square() @ self._squares[-1].double().T)
+        variance = h.square() @ self._spread_squares.double().T
         zero = torch.zeros_like(mean)
         estimate = Estimate(mean, variance, zero, zero)
         return estimate.beside(self._integrated_noise(h)) if self.log_noises else estimate
@@ -131,25 +141,34 @@ class Reduction:
         kept = torch.expm1(h[:, None] * weight / (1 - p)) * (1 - p)  # [B, R, H]
         return torch.exp(torch.log1p(kept).sum(-1) + bias)
 
-    def control(self, x: Tensor) -> Control:
-        """The control variates for rows x [B, D]; where not `exact`."""
-        first = self._first
-        *_, h = self._fixed(x, first)
+    def control(self, x: Tensor, *, shared: bool = True) -> Control:
+        """The control variates for rows x [B, D]; where not `exact`.
+
+        `shared`: whether the passes' masks are; it decides on the order of memory only.
+        """
+        network, first = self._network, self._first
+        order = aligned if shared and len(self._weights[-1]) == 1 else Tensor.contiguous
+        *_, h = self._fixed(order(x), first)
         cumulants = _cumulants(self._network.config, first, h)
-        centre = self._network.preactivation(first, h)  # [B, J]
-        variance = cumulants[0] @ self._squares[first].T  # [B, J]
+        centre = product(h, self._weights[first], self._biases[first])  # [B, J]
+        variance = product(cumulants[0], self._squares[first])  # [B, J]
         smooth, pivot = self._propagate(centre, variance)
         gains = self._back_propagate(smooth, len(x))
-        linear, bend, curve = self._expand(cumulants, variance, smooth[0], gains[0])
+        slopes, bend, curve = self._expand(cumulants, variance, smooth[0], gains[0])
+        noise = order(torch.cat([slopes, bend]))
+        inner = [order(gain) for gain in gains[:-1]]
+        spreads = network.config.spreads[first + 1 : self._last]
         return Control(
             pivot=pivot,
             prefix=h,
             centre=centre,
-            first=torch.cat([linear, bend], dim=-1),
-            known=_dot(cumulants[0][None], linear.square())[0],
-            curve=curve,
+            first=h * noise,
+            known=_dot(cumulants[0][None], slopes.square())[0],
+            curve=order(curve),
             still=_dot(variance[None], curve)[0],
-            gains=tuple(gains[:-1]),
+            gains=tuple(inner),
+            scaled=tuple(s * gain.square() for s, gain in zip(spreads, inner, strict=True)),
+            inputs=noise if first == 0 and network.config.input_noise else None,
         )
 
     def terms(self, control: Control, noise: Noise) -> Terms:
@@ -162,14 +181,14 @@ class Reduction:
         for site in range(first + 1, self._last):
             h, mask = self._activate(z), noise.masks[site]  # [P, B, H]
             if mask is not None:
-                gain, spread = control.gains[site - first - 1], network.config.spreads[site]
-                l = l + _dot((mask - 1) * h, gain)  # noqa: E741
-                v = v + _dot(h.square(), spread * gain.square())
+                between = site - first - 1
+                l = l + _dot((mask - 1) * h, control.gains[between])  # noqa: E741
+                v = v + _dot(h.square(), control.scaled[between])
             z = preactivation(network, site, h, noise)
         h = self._activate(z)
-        d = F.linear(h, self._weights[-1], self._biases[-1]) - (control.pivot + l)
+        d = product(h, self._weights[-1], self._biases[-1]) - (control.pivot + l)
         variances = self._noise_variance(h, noise.masks[-1]) if self.log_noises else None
-        v = v + h.square_() @ (network.config.spreads[-1] * self._squares[-1].T)
+        v = v + product(h.square_(), self._spread_squares)
         return Terms(r=d - q, d=d, l=l, v=v, noise=variances)
 
     def _noise_variance(self, h: Tensor, mask: Tensor | None) -> Tensor:
@@ -180,17 +199,17 @@ class Reduction:
         """The activations of x [B, D] from the input up to `site`, without noise."""
         yield x
         for before in range(site):
-            x = self._activate(self._network.preactivation(before, x))
+            x = self._activate(product(x, self._weights[before], self._biases[before]))
             yield x
 
     def _first_noise(self, control: Control, noise: Noise) -> Tensor:
         """The first site's noise times its coefficients, [P, B, 2 O]."""
-        mask, inputs = noise.masks[self._first], noise.inputs if self._first == 0 else None
-        parts = []
+        mask, parts = noise.masks[self._first], []
         if mask is not None:
-            parts.append(_dot(mask - 1, control.prefix[..., None] * control.first))
-        if inputs is not None:
-            parts.append(_dot(inputs if mask is None else inputs * mask, control.first))
+            parts.append(_dot(mask - 1, control.first))
+        if control.inputs is not None and noise.inputs is not None:
+            added = noise.inputs if mask is None else noise.inputs * mask
+            parts.append(_dot(added, control.inputs))
         return sum(parts[1:], start=parts[0])
 
     def _propagate(self, mean: Tensor, variance: Tensor) -> tuple[list[Smoothed], Tensor]:
@@ -198,23 +217,24 @@ class Reduction:
 
         From pre-activations' mean and variance [B, J]; each layer's are taken as Gaussian.
         """
-        smooth = []
+        smooth: list[Smoothed] = []
         for site in range(self._first + 1, self._last + 1):
             std = (variance + 1e-12 * (1 + mean.square())).sqrt()
-            smooth.append(smoothed(self._activate, mean, std))
+            smooth.append(smoothed(self._activate, mean, std, 1 if smooth else ORDER))
             level, square = smooth[-1].derivatives[0], smooth[-1].square
-            mean = F.linear(level, self._weights[site], self._biases[site])
-            scatter = (1 + self._network.config.spreads[site]) * square - level.square()
-            variance = scatter.clamp_min(0) @ self._squares[site].T
+            mean = product(level, self._weights[site], self._biases[site])
+            if site < self._last:
+                scatter = (1 + self._network.config.spreads[site]) * square - level.square()
+                variance = product(scatter.clamp_min(0), self._squares[site])
         return smooth, mean
 
     def _back_propagate(self, smooth: list[Smoothed], rows: int) -> list[Tensor]:
-        """The gain [B, H, O] of every site after the first: the head, through mean slopes."""
-        gain = self._weights[-1].T.expand(rows, -1, -1)
+        """The gain [O, B, H] of every site after the first: the head, through mean slopes."""
+        gain = self._weights[-1][:, None].expand(-1, rows, -1)
         gains = [gain]
         for site in range(self._last, self._first + 1, -1):
             slope = smooth[site - self._first - 1].derivatives[1]
-            gain = _pull(slope[..., None] * gain, self._weights[site - 1])
+            gain = product(slope * gain, self._weights[site - 1].T)
             gains.insert(0, gain)
         return gains
 
@@ -225,23 +245,24 @@ class Reduction:
         smooth: Smoothed,
         gain: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Coefficients of the first site's noise n in l and in q [B, H, O], and c [B, J, O].
+        """Coefficients of the first site's noise n in l and in q [O, B, H], and c [O, B, J].
 
         Cov(n_i, f(z_j)) = sum_r kappa_{r+1}(n_i) / r! A_ji^r E f^(r)(z_j), over Var n_i. E f' has
         Edgeworth's terms, from the cumulants of z_j = sum_i A_ji n_i with the given variance.
         """
         second, third, fourth = cumulants
-        f, std = smooth.derivatives, variance.clamp_min(1e-24).sqrt()
-        skewness, kurtosis = third @ self._cube.T, fourth @ self._fourth.T  # [B, J]
-        near = (skewness.abs() < NEAR_GAUSSIAN * std**3) & (kurtosis.abs() < NEAR_GAUSSIAN * std**4)
+        f, cube, fourth_power = smooth.derivatives, self._cube, self._fourth
+        skewness, kurtosis = product(second * third, cube), product(second * fourth, fourth_power)
+        near = (skewness.square() < NEAR_GAUSSIAN**2 * variance**3) & (
+            kurtosis.abs() < NEAR_GAUSSIAN * variance.square()
+        )  # [B, J]
         slope = f[1] + near * (skewness / 6 * f[4] + kurtosis / 24 * f[5])
-        curvature = f[2][..., None] * gain
-        third, fourth = (torch.where(second > 0, c / second, 0)[..., None] for c in (third, fourth))
-        bend = third / 2 * _pull(curvature, self._squares[self._first])
+        curvature = f[2] * gain
+        bend = third / 2 * product(curvature, self._squares[self._first].T)
         linear = (
-            _pull(slope[..., None] * gain, self._weights[self._first])
+            product(slope * gain, self._weights[self._first].T)
             + bend
-            + fourth / 6 * _pull((near * f[3])[..., None] * gain, self._cube)
+            + fourth / 6 * product(near * f[3] * gain, cube.T)
         )
         return linear, bend, curvature / 2
 
@@ -254,33 +275,28 @@ def _first_site(config: MLPConfig) -> int:
 
 
 def _cumulants(config: MLPConfig, site: int, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Second to fourth cumulant [B, H] of the noise that the site adds to the fixed h [B, H].
+    """The noise that the site adds to the fixed h [B, H]: its variance, and by what times that
+    are its third and fourth cumulant.
 
     The noise is h xi, at the input with Gaussian noise e also (1 + xi) e. xi has two values, so
     that xi^2 = s + skew xi with skew = (2p-1)/(1-p). The fourth, which only tunes l, leaves e out.
     """
     s = config.spreads[site]
     skew = s - 1  # (2p-1)/(1-p)
-    second, third = h.square() * s, h**3 * (skew * s)
-    fourth = h**4 * (s * skew**2 - 2 * s**2)
+    square = h.square()
+    second, third, fourth = s * square, skew * h, (skew**2 - 2 * s) * square
     if site == 0 and config.input_noise:
         e = config.input_noise**2
-        second = second + e * (1 + s)
-        third = third + 3 * h * e * (2 * s + skew * s)
+        dropout, second = second, second + e * (1 + s)
+        third = (dropout * third + 3 * e * s * (2 + skew) * h) / second
+        fourth = fourth * dropout / second
     return second, third, fourth
 
 
-def _pull(gain: Tensor, weight: Tensor) -> Tensor:
-    """sum_j gain[b, j, o] weight[j, h], [B, H, O]: a gain seen from the site before the layer."""
-    return (gain.transpose(1, 2) @ weight).transpose(1, 2)
-
-
 def _dot(t: Tensor, coefficients: Tensor) -> Tensor:
-    """sum_h t[p, b, h] coefficients[b, h, o], [P, B, O]; t may be shared over rows, [P, 1, H]."""
-    rows, width, outputs = coefficients.shape
+    """sum_h t[p, b, h] coefficients[o, b, h], [P, B, O]; t may be shared over rows, [P, 1, H]."""
     if t.shape[1] == 1:
-        flat = coefficients.transpose(0, 1).reshape(width, rows * outputs)
-        return (t[:, 0] @ flat).view(-1, rows, outputs)
-    if outputs == 1:  # a batch of products with one column each is four times slower
-        return (t * coefficients[..., 0]).sum(-1, keepdim=True)
-    return torch.bmm(coefficients.transpose(1, 2), t.permute(1, 2, 0)).permute(2, 0, 1)
+        return (t[:, 0] @ coefficients.mT).permute(1, 2, 0)
+    if len(coefficients) == 1:  # a batch of products with one column each is four times slower
+        return (t * coefficients[0]).sum(-1, keepdim=True)
+    return torch.einsum("pbh,obh->pbo", t, coefficients)

@@ -18,7 +18,7 @@ from torch import Tensor
 from model.network import LEVELS, MLP, MLPConfig, Noise
 from model.thinning import outputs
 
-CHUNK_BYTES = 1 << 20  # of the widest activation: a chunk of passes stays in a core's cache
+CHUNK_BYTES = 1 << 21  # of the widest activation: beyond, caches no longer hold a chunk
 CHUNK_PASSES = 8  # at least: many wide rows fill a chunk by themselves
 
 _WORD = (1 << 64) - 1

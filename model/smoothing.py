@@ -9,6 +9,7 @@ x ~ N(0, 1), so that no derivative of f is needed and kinks do no harm.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -20,38 +21,44 @@ _POINTS, _REACH = 34, 5.5  # equal steps over +-5.5 sd: for smooth f exact to fl
 
 @dataclass(frozen=True, slots=True)
 class Smoothed:
-    """`derivatives[r]` = E f^(r)(z), r = 0..ORDER, and `square` = E f(z)^2; each shaped like mu."""
+    """`derivatives[r]` = E f^(r)(z), and `square` = E f(z)^2; each shaped like mu."""
 
     derivatives: tuple[Tensor, ...]
     square: Tensor
 
 
-def smoothed(f: Callable[[Tensor], Tensor], mean: Tensor, std: Tensor) -> Smoothed:
-    """The moments of f(z), z ~ N(mean, std^2) elementwise; std > 0."""
-    return _relu(mean, std) if f is F.relu else _quadrature(f, mean, std)
+def smoothed(
+    f: Callable[[Tensor], Tensor], mean: Tensor, std: Tensor, order: int = ORDER
+) -> Smoothed:
+    """The moments of f(z), z ~ N(mean, std^2) elementwise, std > 0; derivatives 0 to `order`."""
+    return (_relu if f is F.relu else partial(_quadrature, f))(mean, std, order)
 
 
-def _relu(mean: Tensor, std: Tensor) -> Smoothed:
-    """Closed form: E relu = mu Phi + sd phi, E relu' = Phi, E relu'' = phi / sd, ..."""
+def _relu(mean: Tensor, std: Tensor, order: int) -> Smoothed:
+    """Closed form: E relu = mu Phi + sd phi, E relu' = Phi, E relu'' = phi / sd, ...
+
+    From the third on, derivatives follow from the two before: phi' = -t phi, t = mu / sd.
+    """
     t = mean / std
-    density = torch.exp(-t.square() / 2) / math.sqrt(2 * math.pi)
-    below = torch.special.ndtr(t)
-    higher = [
-        (-1) ** k * he * density / std ** (k + 1) for k, he in enumerate(_hermite(t, ORDER - 2))
-    ]
-    return Smoothed(
-        derivatives=(mean * below + std * density, below, *higher),
-        square=(mean.square() + std.square()) * below + mean * std * density,
-    )
+    density = t.square().mul_(-0.5).exp_().mul_(1 / math.sqrt(2 * math.pi))
+    below = t.mul(math.sqrt(0.5)).erf_().add_(1).mul_(0.5)
+    level = mean * below + std * density
+    derivatives = [level, below, density / std]
+    for k in range(2, order):
+        fall = t * derivatives[k]
+        if k > 2:
+            fall = fall + (k - 2) * derivatives[k - 1] / std
+        derivatives.append(-fall / std)
+    return Smoothed(tuple(derivatives[: order + 1]), square=mean * level + std.square() * below)
 
 
-def _quadrature(f: Callable[[Tensor], Tensor], mean: Tensor, std: Tensor) -> Smoothed:
+def _quadrature(f: Callable[[Tensor], Tensor], mean: Tensor, std: Tensor, order: int) -> Smoothed:
     x = torch.linspace(-_REACH, _REACH, _POINTS, dtype=mean.dtype, device=mean.device)
     weights = torch.softmax(-x.square() / 2, 0)
     values = f(mean[..., None] + std[..., None] * x)  # [..., points]
-    moments = values @ (torch.stack(_hermite(x, ORDER), dim=1) * weights[:, None])
+    moments = values @ (torch.stack(_hermite(x, order), dim=1) * weights[:, None])
     return Smoothed(
-        derivatives=tuple(moments[..., r] / std**r for r in range(ORDER + 1)),
+        derivatives=tuple(moments[..., r] / std**r for r in range(order + 1)),
         square=values.square() @ weights,
     )
 

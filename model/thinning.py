@@ -1,137 +1,207 @@
-"""No work that a mask throws away, and no more masking than it takes.
+"""No work that a mask throws away, and none twice that all passes share.
 
-With masks shared over the rows, a pass is one *thinned* network (Srivastava et al. 2014), and there
-are three ways to the same outputs. Which is cheapest depends on how many rows share a pass:
+With masks shared over the rows, a pass is one *thinned* network (Srivastava et al. 2014), and
+z = W (h mask) + b can be had in several ways. Which is cheapest depends on how many rows share a
+pass, and on the rate p:
 
 - few rows: mask the activations, as `MLP.forward` does;
 - more rows than units: mask the weights, of which there are fewer;
-- many rows, wide layers: gather the weights that are kept and never multiply the others.
+- many rows and wide layers, p near 1/2: pick the kept units and never multiply the others;
+- many rows, and an h that all passes share: so they share W h + b. Pick the dropped units, if they
+  are fewer, and take from (W h) / (1-p) + b what they had put in.
 
-On CUDA, where gathering waits for the device, it is always the first. Activations stand as [H, B]
-in the other two.
+On CUDA, where picking waits for the device, it is one of the first two. Masks that differ from row
+to row are always put on the activations.
+
+Many rows are best laid beside each other in memory, like columns; of few, each has its units side
+by side. The shapes below are those of the interface and do not tell: a product hands on the order
+of memory that it was given, which `aligned` chooses.
 
 Shapes: P passes, B rows, H units of a site, J units of the next layer, O outputs.
 """
 
-from collections.abc import Callable
+import math
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from model.network import ACTIVATIONS, MLP, Noise
+from model.network import MLP, MLPConfig, Noise
 
-MACS_PER_NS = 50.0  # of a matrix product on one core; with the two below: measured, not critical
-GATHER_NS = 0.3  # for each weight that is copied
+COLUMN_ROWS = 24  # from so many rows on, columns are faster: measured, like all below, on one core
+MACS_PER_NS = 45.0  # of a matrix product
+GATHER_NS = 0.7  # for each weight or activation that is picked
+PICK_NS = 500.0  # for each pass and layer whose units are picked
 PASS_NS = 40_000.0  # for each pass and layer that is handled by itself
 MARGIN = 1.5
 
 
 def outputs(network: MLP, x: Tensor, noise: Noise) -> Tensor:
-    """Outputs [P, B, O] of x [B, D] under the noise: `MLP.forward`, by the cheapest way.
-
-    With norms it is always the first: they need a row's units side by side.
-    """
-    shared = all(mask is None or mask.shape[1] == 1 for mask in noise.masks)
-    hidden, plain = network.config.hidden, not network.config.normalised
-    if x.device.type != "cpu" or not (shared and plain) or noise.inputs is not None:
-        return network.forward(x, noise)
-    if any(_pays(network, site, noise, len(x), thin_out=True) for site in range(len(hidden))):
-        return _in_columns(network, x, noise, _gathered)
-    if len(x) > max(hidden):
-        return _in_columns(network, x, noise, _weight_masked)
-    return network.forward(x, noise)
+    """Outputs [P, B, O] of x [B, D] under the noise: `MLP.forward`, by the cheapest way."""
+    if _alone_pays(network, noise, len(x)):
+        return _one_by_one(network, x, noise)
+    if all(mask is None or mask.shape[1] == 1 for mask in noise.masks):
+        x = aligned(x)
+    for site in range(len(network.layers)):
+        x = preactivation(network, site, network.activation(site, x) if site else x, noise)
+    return x.expand(noise.passes, *x.shape[-2:])
 
 
 def preactivation(network: MLP, site: int, h: Tensor, noise: Noise) -> Tensor:
-    """`MLP.preactivation` of h [(P,) B, H], [P, B, J], dropped inputs left out where that pays."""
+    """`MLP.preactivation` of h [(P,) B, H], [(P,) B, J], by the cheapest way."""
+    mask, layer = noise.masks[site], network.linears()[site]
     if site == 0 and noise.inputs is not None:
-        return network.preactivation(site, h, noise)
-    mask = noise.masks[site]
-    if mask is None or not _pays(network, site, noise, h.shape[-2], thin_out=False):
-        return network.preactivation(site, h, noise)
-    linear = network.linears()[site]
-    scale = 1 + network.config.spreads[site]  # 1/(1-p)
-    columns = linear.weight.T.contiguous()  # [H, J]
-    z = h.new_empty(noise.passes, h.shape[-2], linear.out_features)  # [P, B, J]
-    per_pass = h if h.ndim == 3 else h.expand(noise.passes, *h.shape)
-    for h_t, z_t, kept in zip(per_pass, z, _kept(mask), strict=True):
-        part, weights = h_t.index_select(1, kept), columns.index_select(0, kept)
-        torch.addmm(linear.bias, part, weights, alpha=scale, out=z_t)
-    return z
+        h = h + noise.inputs  # [P, B, D]
+    if mask is None:
+        return product(h, layer.weight, layer.bias)
+    if mask.shape[1] == 1 and _picking_pays(network.config, site, h):
+        return _picked(network, site, h, mask[:, 0])
+    if mask.shape[1] == 1 and in_columns(h) and h.shape[-2] > layer.out_features:
+        weight = layer.weight * mask  # [P, J, H]
+        return torch.baddbmm(layer.bias[:, None], weight, h.mT.expand(len(mask), -1, -1)).mT
+    return product(h * mask, layer.weight, layer.bias)
 
 
-def _pays(network: MLP, site: int, noise: Noise, rows: int, *, thin_out: bool) -> bool:
-    """Whether the multiplications saved at this site outweigh the gathering, per pass."""
-    mask, config = noise.masks[site], network.config
-    if mask is None or mask.shape[1] != 1 or mask.device.type != "cpu":
+def product(h: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """h [..., B, H] times weight [J, H], plus bias [J]: [..., B, J], in h's order of memory."""
+    if not in_columns(h):
+        return F.linear(h, weight, bias)
+    if bias is None:
+        return (weight @ h.mT).mT
+    if h.ndim == 2:
+        return torch.addmm(bias[:, None], weight, h.mT).mT
+    return torch.baddbmm(bias[:, None], weight.expand(len(h), -1, -1), h.mT).mT
+
+
+def aligned(t: Tensor) -> Tensor:
+    """t [..., B, H] in the order of memory that is best for so many rows."""
+    return t.contiguous() if t.shape[-2] < COLUMN_ROWS else t.mT.contiguous().mT
+
+
+def in_columns(h: Tensor) -> bool:
+    """Whether rows lie beside each other in memory."""
+    return h.stride(-2) == 1 < h.shape[-2]
+
+
+def _picks_dropped(config: MLPConfig, site: int, h: Tensor) -> bool:
+    """Whether the dropped units are picked, not the kept: all passes share h and p is small."""
+    return h.ndim == 2 and config.dropout[site] < 0.5
+
+
+def _picking_pays(config: MLPConfig, site: int, h: Tensor) -> bool:
+    """Whether the multiplications saved outweigh the picking, per pass."""
+    if h.device.type != "cpu":
         return False
+    (rows, units), width = h.shape[-2:], (*config.hidden, config.outputs)[site]
+    rate = config.dropout[site]
+    share = rate if _picks_dropped(config, site, h) else 1 - rate
+    most = min(1.0, share + 3 * math.sqrt(rate * (1 - rate) / units))  # in any of the passes
+    saved = rows * units * width * (1 - most) / MACS_PER_NS
+    return saved > MARGIN * (GATHER_NS * most * units * (width + rows) + PICK_NS)
+
+
+def _start(network: MLP, site: int, h: Tensor) -> tuple[Tensor, float]:
+    """What all passes share of z, [J, B] or [J, 1], and what the picked part is added times."""
+    layer, scale = network.linears()[site], 1 + network.config.spreads[site]  # 1/(1-p)
+    if not _picks_dropped(network.config, site, h):
+        return layer.bias[:, None], scale
+    return torch.add(layer.bias[:, None], product(h, layer.weight).mT, alpha=scale), -scale
+
+
+def _picked(network: MLP, site: int, h: Tensor, mask: Tensor) -> Tensor:
+    """Pre-activations [P, B, J] of h [(P,) B, H] under a mask [P, H], from the lesser part of H.
+
+    Every pass picks as many units as the one that needs most; those too many count for nothing.
+    """
+    wanted = ((mask == 0) if _picks_dropped(network.config, site, h) else (mask != 0)).to(h.dtype)
+    counts, units = wanted.topk(int(wanted.sum(1).max()), dim=1, sorted=False)  # [P, K]
+    weight: Tensor = network.linears()[site].weight
+    weight = weight.index_select(1, units.flatten())
+    weight = weight.view(len(weight), *units.shape).transpose(0, 1)  # [P, J, K]
+    if h.ndim == 3:
+        units = units + torch.arange(len(mask))[:, None] * h.shape[-1]
+    part = h.mT.contiguous().flatten(0, -2).index_select(0, units.flatten())
+    part = part.view(*units.shape, h.shape[-2]).mul_(counts[..., None])  # [P, K, B]
+    start, scale = _start(network, site, h)
+    if in_columns(h):
+        return torch.baddbmm(start, weight, part, alpha=scale).mT
+    return torch.baddbmm(start.mT, part.mT, weight.mT, alpha=scale)
+
+
+def _alone_pays(network: MLP, noise: Noise, rows: int) -> bool:
+    """Whether it pays to handle every pass by itself, so as to leave out what the next site drops.
+
+    It takes a wide layer between two sites, of which the latter drops much.
+    """
+    config, first = network.config, _first(noise)
+    if first is None or noise.inputs is not None or config.normalised:
+        return False
+    masks = [mask for mask in noise.masks if mask is not None]
+    if any(mask.shape[1] > 1 or mask.device.type != "cpu" for mask in masks):
+        return False
+    return any(
+        _saved_ns(network, site, rows, fixed=site == first) > 0
+        for site in range(first, len(config.hidden))
+    )
+
+
+def _saved_ns(network: MLP, site: int, rows: int, *, fixed: bool) -> float:
+    """What it saves per pass to leave out what the site after this one drops."""
+    rate, after = network.config.dropout[site : site + 2]
     weights = network.linears()[site].weight.numel()
-    keep = 1 - config.dropout[site]
-    if thin_out and site + 1 < len(noise.masks) and noise.masks[site + 1] is not None:
-        keep *= 1 - config.dropout[site + 1]
-    saved = rows * weights * (1 - keep) / MACS_PER_NS
-    return saved > MARGIN * (GATHER_NS * keep * weights + PASS_NS)
+    share = min(rate, 1 - rate) if fixed else 1 - rate
+    saved = rows * weights * share * after / MACS_PER_NS
+    return saved - MARGIN * (GATHER_NS * share * (1 - after) * weights + PASS_NS)
 
 
-def _in_columns(
-    network: MLP, x: Tensor, noise: Noise, rest: Callable[[MLP, Tensor, int, Noise], Tensor]
-) -> Tensor:
-    """Outputs [P, B, O]: the layers before the first mask once, then `rest` in columns."""
-    first = next((site for site, mask in enumerate(noise.masks) if mask is not None), None)
-    if first is None:
-        return network.forward(x, noise)
+def _first(noise: Noise) -> int | None:
+    """The first site with a mask."""
+    return next((site for site, mask in enumerate(noise.masks) if mask is not None), None)
+
+
+def _one_by_one(network: MLP, x: Tensor, noise: Noise) -> Tensor:
+    """Outputs [P, B, O] of x [B, D], one thinned network after the other."""
+    first = _first(noise) or 0
     for site in range(first):
-        x = ACTIVATIONS[network.config.activation](network.preactivation(site, x))
-    return rest(network, x.T.contiguous(), first, noise).transpose(1, 2)
-
-
-def _weight_masked(network: MLP, h: Tensor, first: int, noise: Noise) -> Tensor:
-    """Outputs [P, O, B] of the activation h [H, B] at the first site, masks times weights."""
-    linears = network.linears()
-    for site in range(first, len(linears)):
-        if site > first:
-            h = ACTIVATIONS[network.config.activation](h)
-        mask, weight = noise.masks[site], linears[site].weight
-        masked = weight if mask is None else weight * mask  # [P, J, H]
-        if h.ndim == 2:
-            h = (masked.flatten(0, 1) @ h).view(noise.passes, *weight.shape[:1], -1)  # [P, J, B]
-        else:
-            h = masked @ h  # [P, J, B]
-        h += linears[site].bias[:, None]
-    return h
-
-
-def _gathered(network: MLP, h: Tensor, first: int, noise: Noise) -> Tensor:
-    """Outputs [P, O, B] of the activation h [H, B] at the first site, a thinned network a pass."""
-    kept = [None if mask is None else _kept(mask) for mask in noise.masks]
+        layer = network.linears()[site]
+        x = network.activation(site + 1, product(x, layer.weight, layer.bias))
+    dropped, start = _picks_dropped(network.config, first, x), _start(network, first, x)
+    units = [
+        None if mask is None else _units(mask[:, 0], dropped=dropped and site == first)
+        for site, mask in enumerate(noise.masks)
+    ]
+    columns = x.mT.contiguous()  # [H, B]
     passes = [
-        _thinned_pass(network, h, first, [None if k is None else k[t] for k in kept])
+        _thinned(network, first, columns, start, [None if of is None else of[t] for of in units])
         for t in range(noise.passes)
     ]
-    return torch.stack(passes)
+    return torch.stack(passes).mT
 
 
-def _thinned_pass(network: MLP, h: Tensor, first: int, kept: list[Tensor | None]) -> Tensor:
-    """Outputs [O, B] of one pass, from the activation [H, B] at the first noisy site."""
-    activate, linears = ACTIVATIONS[network.config.activation], network.linears()
-    start = kept[first]
-    h = h if start is None else h.index_select(0, start)
+def _units(mask: Tensor, *, dropped: bool) -> tuple[Tensor, ...]:
+    """The indices of the dropped or kept units of each pass, from a mask [P, H]."""
+    chosen = (mask == 0) if dropped else (mask != 0)
+    return torch.split(chosen.nonzero()[:, 1], chosen.sum(1).tolist())
+
+
+def _thinned(
+    network: MLP, first: int, h: Tensor, start: tuple[Tensor, float], units: list[Tensor | None]
+) -> Tensor:
+    """Outputs [O, B] of one pass, from the activation h [H, B] at the first noisy site.
+
+    `units` of the first site are those that `start` wants; those of later sites are kept.
+    """
+    linears = network.linears()
     for site in range(first, len(linears)):
         weight: Tensor = linears[site].weight
-        bias: Tensor = linears[site].bias
-        outs = kept[site + 1] if site + 1 < len(linears) else None
-        ins = kept[site]
+        shift, scale = linears[site].bias[:, None], 1 + network.config.spreads[site]
+        ins, outs = units[site], units[site + 1] if site + 1 < len(linears) else None
+        if site == first and ins is not None:
+            (shift, scale), h = start, h.index_select(0, ins)
         if outs is not None:
-            weight, bias = weight.index_select(0, outs), bias.index_select(0, outs)
+            weight, shift = weight.index_select(0, outs), shift.index_select(0, outs)
         if ins is not None:
             weight = weight.index_select(1, ins)
-        scale = 1 + network.config.spreads[site]  # 1/(1-p)
-        z = torch.addmm(bias[:, None], weight, h, alpha=scale)  # [J, B]
-        h = z if site + 1 == len(linears) else activate(z)
+        z = torch.addmm(shift, weight, h, alpha=scale)  # [J, B]
+        h = z if site + 1 == len(linears) else network.activation(site + 1, z)
     return h
-
-
-def _kept(mask: Tensor) -> tuple[Tensor, ...]:
-    """The indices of the kept units of each pass, from a mask [P, 1, H]."""
-    alive = mask[:, 0] != 0
-    return torch.split(alive.nonzero()[:, 1], alive.sum(1).tolist())

@@ -18,7 +18,7 @@ passes of two such runs.
 import argparse
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -158,7 +158,7 @@ def long_run(way: Plain | Reduced, passes: int) -> tuple[Estimate, dict[int, Est
 
 
 def _side_by_side(estimates: list[Estimate]) -> Estimate:
-    names = [field.name for field in fields(Estimate)]
+    names = (*PARTS, *(f"{part}_error" for part in PARTS))
     return Estimate(*(torch.cat([getattr(e, n) for e in estimates], dim=1) for n in names))
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from model import thinning
 from model.network import ACTIVATIONS, MLP, MLPConfig, Noise, Norm
 from model.sampling import draw_noise
-from model.thinning import outputs, preactivation
+from model.thinning import aligned, outputs, preactivation, product
 from model.training import initialised
 
 PASSES = 5
@@ -36,6 +36,7 @@ def gathering(pays: bool) -> Iterator[None]:
     """Leave dropped weights out always (where anything is dropped), or never."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(thinning, "GATHER_NS", 0.0)
+        patch.setattr(thinning, "PICK_NS", 0.0 if pays else math.inf)
         patch.setattr(thinning, "PASS_NS", 0.0 if pays else math.inf)
         yield
 
@@ -73,6 +74,20 @@ def test_every_way_gives_the_outputs_of_the_forward_pass(
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("rows", [1, 5, 40])
+@pytest.mark.parametrize("shape", [(), (3,)], ids=["of all passes", "of each pass"])
+def test_a_product_is_the_same_in_either_order_of_memory_and_keeps_it(
+    rows: int, shape: tuple[int, ...]
+) -> None:
+    h = inputs(rows, 7).expand(*shape, rows, 7).contiguous()
+    weight, bias = inputs(4, 7), torch.arange(4.0)
+    for b in (None, bias):
+        expected = torch.nn.functional.linear(h, weight, b)
+        found = product(aligned(h), weight, b)
+        torch.testing.assert_close(found, expected)
+        assert found.stride() == aligned(expected).stride()
+
+
 @settings(deadline=None, max_examples=60)
 @given(config=configs(), rows=st.sampled_from([1, 40]), pays=st.booleans(), data=st.data())
 def test_every_way_gives_the_preactivations_of_a_layer(
@@ -83,6 +98,8 @@ def test_every_way_gives_the_preactivations_of_a_layer(
     h = inputs(rows, config.site_widths[site])
     if data.draw(st.booleans()):
         h = h + torch.arange(PASSES)[:, None, None]  # [P, B, H]
+    if data.draw(st.booleans()):
+        h = aligned(h)
     expected = net.preactivation(site, h, noise)
     with gathering(pays):
         found = preactivation(net, site, h, noise)
@@ -91,8 +108,20 @@ def test_every_way_gives_the_preactivations_of_a_layer(
 
 @pytest.mark.parametrize(
     ("hidden", "rate", "rows"),
-    [((24, 16), 0.3, 4), ((24, 16), 0.3, 64), ((256, 256), 0.5, 2_000)],
-    ids=["masks on activations", "masks on weights", "kept weights only"],
+    [
+        ((24, 16), 0.3, 4),
+        ((8, 16), 0.3, 64),
+        ((50, 50), 0.1, 256),
+        ((256, 256), 0.5, 2_000),
+        ((256, 256), 0.2, 2_000),
+    ],
+    ids=[
+        "masks on activations",
+        "masks on weights",
+        "dropped weights only",
+        "kept weights only",
+        "dropped weights only, for what the next site keeps",
+    ],
 )
 def test_the_way_that_the_sizes_call_for_gives_the_outputs_of_the_forward_pass(
     hidden: tuple[int, int], rate: float, rows: int
