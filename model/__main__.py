@@ -153,7 +153,7 @@ def _add_fitting(parser: argparse.ArgumentParser, defaults: TrainOptions) -> Non
     ):
         default = getattr(defaults, name)
         flag = f"--{name.replace('_', '-')}"
-        said = "by the number of rows" if default is None else default
+        said = "by the task and the number of rows" if default is None else default
         parser.add_argument(flag, type=kind, default=default, help=f"default: {said}")
     parser.add_argument(
         "--refit",

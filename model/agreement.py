@@ -14,7 +14,9 @@ import numpy as np
 from model.errors import CalibrationError
 
 TEMPERATURES = (0.05, 20.0)
-PRIOR = float(np.log(2))  # a factor of 2 is one std: a hundred rows overrule it, twenty do not
+PRIOR = 0.2  # a factor of 1.2 is one std: thousands of rows overrule it, a hundred hardly
+"""Chosen on digits, fitted on 180 rows and judged on 270 others, ten splits: from .1 to log 2 the
+log loss there is .105 to .109, but confidences are off by .017 with .2 and by .022 with log 2."""
 GOLDEN = (5**0.5 - 1) / 2
 GRID = 25
 SMALL_SAMPLE = 10

@@ -80,7 +80,11 @@ class Classification:
         "the reduced estimator is of a linear head; behind a softmax it gains little (measured)"
     )
     joint: ClassVar[bool] = True
-    least_steps: ClassVar[int] = 0  # more steps than that overfit
+    epochs: ClassVar[int] = 100
+    least_steps: ClassVar[int] = 0
+    stops_early: ClassVar[bool] = False
+    """With dropout off a network grows too sure of its classes, and its loss is least, long before
+    the average of the passes is at its best: the masks themselves keep it from overfitting."""
 
     @property
     def outputs(self) -> int:

@@ -169,7 +169,7 @@ def _refitted(
     if not options.refit or fitted.interrupted:
         return fitted, card
     task = TASKS[data.task](data.target, *card.fitted)
-    epochs, _ = options.schedule(len(data.split.train), task.least_steps)
+    epochs, _ = options.schedule(len(data.split.train), task)
     rows = data.rows(data.split.seen(refit=True))
     fitted = refit(task, rows, fitted, options, epochs=epochs, progress=progress)
     notices = list(card.training.notices)
@@ -223,12 +223,13 @@ def _card(data: _Data, fitted: Fit, options: TrainOptions, name: str) -> Card:
 
 def _settings(data: _Data, options: TrainOptions) -> dict[str, bool | int | float | str]:
     """What the architecture and the seed do not already say."""
-    least_steps = TASKS[data.task](data.target, Tuning(), None).least_steps
-    epochs, patience = options.schedule(len(data.split.train), least_steps)
+    task = TASKS[data.task](data.target, Tuning(), None)
+    epochs, patience = options.schedule(len(data.split.train), task)
     names = ("batch", "learning_rate", "weight_decay", "refit")
     others = {name: getattr(options, name) for name in names}
+    stopped = {} if patience is None else {"patience": patience}
     learned = {"dropout": options.dropout} if options.dropout == LEARN else {}
-    return {"epochs": epochs, "patience": patience, **others, **learned}
+    return {"epochs": epochs, **stopped, **others, **learned}
 
 
 def _calibrated(data: _Data, fitted: Fit, card: Card, by: str | None) -> Card:

@@ -29,8 +29,15 @@ class Task(Protocol[P]):
     joint: ClassVar[bool]
     """Whether the values are class probabilities and their entropy: how they agree is asked for."""
 
+    epochs: ClassVar[int]
+    """Epochs that training takes, by default."""
+
     least_steps: ClassVar[int]
-    """Mini-batches that training takes at least, by default; 0 where it has no such need."""
+    """Mini-batches that it takes at least, by default."""
+
+    stops_early: ClassVar[bool]
+    """Whether training stops, by default, once the validation loss with dropout off is at its best:
+    whether that loss judges the average of the passes too."""
 
     @property
     def calibration(self) -> Calibration | None:

@@ -22,7 +22,7 @@ from model.sampling import chunk_passes, draw_noise
 from model.task import Task
 from model.tuning import NoiseKind
 
-EPOCHS, PATIENCE = 400, 60
+PATIENCE = 60
 LEARN: Literal["learn"] = "learn"
 FIRST_RATE = 0.1  # where rates that are learned begin
 
@@ -35,11 +35,12 @@ class TrainOptions:
     `noise`, of a regression: homoscedastic, the same for every row; heteroscedastic, a variance for
     every row that the network learns as well.
 
-    `epochs`: by default EPOCHS, and more for a small table, until there are as many mini-batches as
-    the task needs at least. `patience`: epochs without a better validation loss before training
-    stops, by default a sixth of `epochs`. `learning_rate` falls to zero along a half cosine over
-    `epochs`. `refit`: once the validation rows have had their say, train again on them as well, for
-    as many epochs as were best. Raises InputError naming the option.
+    `epochs`: by default the task's, and more for a small table, until there are as many
+    mini-batches as the task needs at least. `patience`: epochs without a better validation loss
+    before training stops and the best weights are kept; by default a sixth of `epochs` for a
+    regression, while a classifier trains to the end. `learning_rate` falls to zero along a half
+    cosine over `epochs`. `refit`: once the validation rows have had their say, train again on them
+    as well, for as many epochs as were best. Raises InputError naming the option.
     """
 
     hidden: tuple[int, ...] = (50, 50)
@@ -87,11 +88,12 @@ class TrainOptions:
                 raise InputError(f"{field}: {message}", [Detail(field, message)])
         self.config(inputs=1, outputs=1)  # checks the widths and rates
 
-    def schedule(self, rows: int, least_steps: int) -> tuple[int, int]:
-        """Epochs and patience for this many training rows, and a task that needs these steps."""
-        least = math.ceil(least_steps / math.ceil(rows / self.batch))
-        epochs = self.epochs or max(EPOCHS, least)
-        return epochs, self.patience or max(PATIENCE, epochs // 6)
+    def schedule(self, rows: int, task: Task[Any]) -> tuple[int, int | None]:
+        """Epochs and patience for this many training rows; None where nothing stops it early."""
+        least = math.ceil(task.least_steps / math.ceil(rows / self.batch))
+        epochs = self.epochs or max(task.epochs, least)
+        usual = max(PATIENCE, epochs // 6) if task.stops_early else None
+        return epochs, self.patience or usual
 
     def config(self, inputs: int, outputs: int) -> MLPConfig:
         """The network that these options describe; where rates are to be learned, their first."""
@@ -154,12 +156,12 @@ def fit(
     options: TrainOptions,
     progress: Callable[[Epoch], None] = lambda _: None,
 ) -> Fit:
-    """The network with the lowest validation loss of all epochs.
+    """The network with the lowest validation loss of all epochs; without patience, the last.
 
     Ctrl-C ends training early and keeps the best so far. Raises DataError where the loss is not
     finite in every epoch.
     """
-    epochs, patience = options.schedule(len(training), task.least_steps)
+    epochs, patience = options.schedule(len(training), task)
     generator = torch.Generator().manual_seed(options.seed)
     network = initialised(config, generator)
     descent = _descent(network, options)
@@ -170,11 +172,11 @@ def fit(
             _epochs(network, task, training, options, generator, descent, epochs), start=1
         ):
             loss = _loss(network, task, validation)
-            if loss < best_loss:
+            if loss < best_loss or (patience is None and math.isfinite(loss)):
                 weights = descent.weights.clone()
                 best, best_loss, best_epoch = weights, loss, epoch  # at once, whenever Ctrl-C comes
             progress(Epoch(epoch, epochs, training_loss, loss, best_epoch))
-            if epoch - best_epoch >= patience:
+            if patience is not None and epoch - best_epoch >= patience:
                 break
     except KeyboardInterrupt:
         interrupted = True

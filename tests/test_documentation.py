@@ -22,6 +22,7 @@ from app.errors import STATUS_OF
 from app.schemas import PredictRequest, PredictResponse
 from app.settings import PREFIX, Settings
 from model.__main__ import main
+from model.task import TASKS
 from tests.server import serving
 
 ROOT = Path(__file__).parents[1]
@@ -176,8 +177,8 @@ def test_the_command_that_trained_a_shipped_model_is_the_one_shown(folder: Path)
     assert card.architecture.dropout == (0.0, *[rate] * len(card.architecture.hidden))
     assert card.training.seed == int(given.get("--seed", 0))
     rows = card.training.rows["train"]
-    least = 10_000 if card.task == "regression" else 0
-    schedule = dict(zip(("epochs", "patience"), defaults.schedule(rows, least), strict=True))
+    task = TASKS[card.task](card.target_of_rows, *card.fitted)
+    schedule = dict(zip(("epochs", "patience"), defaults.schedule(rows, task), strict=True))
     for name, value in card.training.settings.items():
         default = schedule.get(name, getattr(defaults, name))
         assert value == float(given.get(f"--{name.replace('_', '-')}", default))

@@ -111,6 +111,26 @@ def test_training_stops_once_patience_ends() -> None:
     assert not result.interrupted
 
 
+def test_a_classifier_trains_to_the_end_unless_patience_is_given() -> None:
+    """Labels at random: with dropout off the validation loss only grows."""
+    generator = torch.Generator().manual_seed(0)
+    training, validation = (
+        Rows(torch.randn(40, 3, generator=generator), torch.randint(3, (40,), generator=generator))
+        for _ in range(2)
+    )
+    options = TrainOptions(hidden=(32,), epochs=40, batch=8)
+    config, epochs = options.config(inputs=3, outputs=3), list[Epoch]()
+    result = fit(CLASSIFICATION, training, validation, config, options, epochs.append)
+    losses = [epoch.validation_loss or 0 for epoch in epochs]
+    assert result.epochs == result.best_epoch == 40
+    assert min(losses) < losses[-1]
+    with torch.inference_mode():
+        loss = CLASSIFICATION.loss(result.network(validation.x), validation.y).item()
+    assert loss == losses[-1]
+    early = fit(CLASSIFICATION, training, validation, config, replace(options, patience=5))
+    assert early.best_epoch == 1 + int(np.argmin(losses)) == early.epochs - 5 < 30
+
+
 def test_ctrl_c_keeps_the_best_so_far() -> None:
     epochs: list[Epoch] = []
 
