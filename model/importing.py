@@ -22,10 +22,15 @@ from model.entries import TuningEntry
 from model.errors import ArtifactError, Detail, InputError
 from model.folding import Assembly, Block, Scaling
 from model.network import MLP, ActivationName
+from model.options import PredictOptions
+from model.predictor import Predictor
+from model.regression import Value
 from model.spec import Spec, SpecFile, read_spec
 from model.table import shown
 from model.task import TaskName
 from model.weights import Weights, read_weights
+
+ROUNDING = 1e-4  # of an example's output, relative to its size and the target's scale
 
 
 def import_model(
@@ -40,7 +45,8 @@ def import_model(
     `architecture` is a JSON file, see `model.spec.Spec`; `weights` a safetensors file or a state
     dict. The model is not calibrated, and where the specification does not tell its noise or its
     temperature, nothing is known of them: `calibrate` finds both. Raises InputError naming a field
-    of the specification, ArtifactError naming a tensor, or a folder that cannot be written.
+    of the specification or an example that comes out otherwise, ArtifactError naming a tensor, or a
+    folder that cannot be written.
     """
     folder = Path(folder).absolute()
     check_destination(folder)
@@ -49,9 +55,11 @@ def import_model(
     try:
         assembly = _assembled(described.spec, state)
         card = _card(described, state, assembly, name)
+        network = _network(card, assembly.blocks)
+        _check_examples(described.spec, card, network)
     except InputError as error:
         raise InputError(f"{architecture}: {error}", error.details) from error
-    return save(folder, Artifact(card, _network(card, assembly.blocks)))
+    return save(folder, Artifact(card, network))
 
 
 def _assembled(spec: Spec, state: Weights) -> Assembly:
@@ -203,6 +211,32 @@ def _network(card: Card, blocks: list[Block]) -> MLP:
         network = MLP(card.config)
     network.load_state_dict(tensors, assign=True)
     return network.requires_grad_(False)
+
+
+def _check_examples(spec: Spec, card: Card, network: MLP) -> None:
+    """Raise InputError for the first example that the network does not answer as it should."""
+    untuned = card.model_copy(update={"tuning": TuningEntry(noise=spec.noise)})
+    predictor = Predictor(untuned, network)
+    scales = {target.name: target.scale for target in spec.target}
+    for number, example in enumerate(spec.examples):
+        where = f"examples.{number}"
+        try:
+            (row,) = predictor.predict([example.row], PredictOptions(passes=2)).rows
+        except InputError as error:
+            raise _refused(f"{where}.row", str(error).removeprefix("rows.0: ")) from error
+        found, wanted = (_by_name(value, spec) for value in (row.deterministic, example.output))
+        same = found.keys() == wanted.keys() and all(
+            abs(value - wanted[name]) <= ROUNDING * (scales.get(name, 1.0) + abs(value))
+            for name, value in found.items()
+        )
+        if not same:
+            said = f"the network gives {row.deterministic}, not {example.output}"
+            raise _refused(f"{where}.output", f"{said}: a layer, an encoding or a scale differs")
+
+
+def _by_name(value: Value, spec: Spec) -> dict[str, float]:
+    """A prediction as an object: by class, or by target."""
+    return value if isinstance(value, dict) else {spec.target[0].name: value}
 
 
 def _refused(field: str, message: str) -> InputError:

@@ -71,11 +71,23 @@ class TargetSpec(_Part):
         return self
 
 
+class ExampleSpec(_Part):
+    """A row, and what the network says of it with dropout off, as the module itself says it.
+
+    `output`: a number in the target's unit, one for each of several targets, or the probability of
+    each class.
+    """
+
+    row: dict[str, float | str | None] | tuple[float | str | None, ...]
+    output: float | dict[str, float]
+
+
 class Spec(_Part):
     """A network that was trained elsewhere: rows to numbers, layer by layer, to the target.
 
     `noise`: heteroscedastic where the network gives log-variances after the means. `temperature`
-    divides a classifier's logits, where it is known.
+    divides a classifier's logits, where it is known. `examples` hold what the network must answer:
+    weights do not tell the order of categories, the slope of an activation or an eps.
     """
 
     features: Annotated[tuple[Entry, ...], Field(min_length=1)]
@@ -84,6 +96,7 @@ class Spec(_Part):
     name: Name | None = None
     noise: NoiseKind = "homoscedastic"
     temperature: Positive | None = None
+    examples: tuple[ExampleSpec, ...] = ()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

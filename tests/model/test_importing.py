@@ -25,6 +25,7 @@ from model import (
     read_table,
 )
 from model.__main__ import main
+from model.predictor import NORMS
 from model.table import Table
 
 ROWS = 600
@@ -258,6 +259,93 @@ def test_what_does_not_fit_together_is_refused(
         brought(tmp_path, network(outputs), target, **others)
     assert said in str(caught.value)
     assert not (tmp_path / "net").exists()
+
+
+def examples(net: nn.Module, count: int = 2) -> list[dict[str, Any]]:
+    """Rows, as arrays and as objects, and the price that the module itself gives."""
+    cells, x = rows(count, 3)
+    prices = (net(x)[:, 0].double() * 80 + 300).tolist()
+    names = ("area", "rooms", "quarter")
+    given = [row if at % 2 else dict(zip(names, row, strict=True)) for at, row in enumerate(cells)]
+    return [{"row": row, "output": price} for row, price in zip(given, prices, strict=True)]
+
+
+def test_examples_that_come_out_as_they_should_are_accepted(tmp_path: Path) -> None:
+    net = network(1)
+    brought(tmp_path, net, PRICE, examples=examples(net))
+    yes = net(rows(1, 3)[1]).sigmoid().item()
+    output = {"no": 1 - yes, "yes": yes}
+    said = {"row": rows(1, 3)[0][0], "output": output}
+    brought(tmp_path, net, DEAR, examples=[said], temperature=2.0)
+
+
+def test_what_weights_do_not_tell_is_found_out_by_an_example(tmp_path: Path) -> None:
+    """Another slope, another order of the categories, another scale: each a silent mistake."""
+    net = network(1)
+    steep = nn.Sequential(net[0], nn.LeakyReLU(0.2), net[2], net[3])
+    layers = [LAYERS[0], {"activation": "leaky_relu"}, *LAYERS[2:]]
+    turned = [{"name": "area", "mean": 100.0, "scale": 30.0}, {"name": "rooms", "mean": 4.5}]
+    for module, others in (
+        (steep, {"layers": layers}),
+        (net, {"features": [*turned, {"name": "quarter", "categories": QUARTERS}]}),
+        (net, {"features": [*turned, {"name": "quarter", "categories": QUARTERS[::-1]}]}),
+    ):
+        with pytest.raises(InputError, match=r"examples.0.output: the network gives \d"):
+            brought(tmp_path, net, PRICE, examples=examples(module), **others)
+    assert not (tmp_path / "net").exists()
+
+
+@pytest.mark.parametrize(
+    ("example", "said"),
+    [
+        ({"row": [1.0, 2.0], "output": 1}, "examples.0.row: the row has 2 values"),
+        ({"row": [1.0, 2.0, "west"], "output": 1}, "examples.0.row: feature 'quarter' has the"),
+        ({"row": [1.0, 2.0, "east"], "output": {"a": 1}}, "not {'a': 1.0}"),
+        ({"row": [1.0, 2.0, "east"]}, "examples.0.output: Field required"),
+        ({"row": 3, "output": 1}, "examples.0.row"),
+    ],
+)
+def test_an_example_that_is_none_is_refused(
+    example: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError) as caught:
+        brought(tmp_path, network(1), PRICE, examples=[example])
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_network_with_norms_is_saved_served_and_says_why_it_answers_plain(
+    tmp_path: Path,
+) -> None:
+    net = nn.Sequential(
+        nn.Linear(4, 16), nn.LayerNorm(16), nn.ReLU(), nn.BatchNorm1d(16), nn.Dropout(0.2),
+        nn.Linear(16, 1),
+    )  # fmt: skip
+    layers = [
+        {"linear": "0"},
+        {"layer_norm": "1"},
+        {"activation": "relu"},
+        {"batch_norm": "3"},
+        {"dropout": 0.2},
+        {"linear": "5"},
+    ]
+    card = brought(tmp_path, net.eval(), PRICE, layers=layers, examples=examples(net))
+    assert (card.architecture.before[0].kind, card.architecture.after[0].kind) == (
+        "layer",
+        "affine",
+    )
+    calibrate(tmp_path / "net", table(1, noisy(25.0)))
+    predictor = load(tmp_path / "net")
+    assert predictor.card.calibration.estimator == "plain"
+    answer = predictor.predict(rows(3, 1)[0])
+    assert (answer.estimator, answer.note) == ("plain", NORMS)
+    assert answer.rows[0].warnings == ()
+    content = json.loads((tmp_path / "net" / "card.json").read_text())
+    for change in ([None, None], [{"kind": "batch"}], []):
+        content["architecture"]["before"] = change
+        (tmp_path / "net" / "card.json").write_text(json.dumps(content))
+        with pytest.raises(ArtifactError):
+            load(tmp_path / "net")
 
 
 def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:

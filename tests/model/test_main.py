@@ -226,7 +226,7 @@ def test_a_damaged_artifact_is_one_line(
     assert "was changed after it was written" in mistake(capsys, "show", str(tmp_path))
 
 
-@pytest.mark.parametrize("command", ["train", "show"])
+@pytest.mark.parametrize("command", ["train", "import", "calibrate", "evaluate", "show"])
 def test_help_of_every_command_has_examples(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -116,6 +116,21 @@ def test_bytes_of_any_kind_are_refused_in_a_line(suffix: str, tmp_path: Path) ->
     refused(path, "")
 
 
+def test_a_flipped_bit_anywhere_is_refused_in_a_line_or_does_no_harm(tmp_path: Path) -> None:
+    buffer, path = io.BytesIO(), tmp_path / "net.pt"
+    torch.save(NET.state_dict(), buffer)
+    whole = buffer.getvalue()
+    outcomes = {"read": 0, "refused": 0}
+    for at in range(0, len(whole), 13):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ (1 << at % 8)]) + whole[at + 1 :])
+        try:
+            assert read_weights(path).left
+            outcomes["read"] += 1
+        except ArtifactError:
+            outcomes["refused"] += 1
+    assert min(outcomes.values()) > 0
+
+
 def test_files_that_are_not_there_or_of_another_kind_are_named(tmp_path: Path) -> None:
     refused(tmp_path / "none.pt", "No such file")
     (tmp_path / "net.onnx").write_bytes(b"")
