@@ -116,7 +116,7 @@ def _add_by(parser: argparse.ArgumentParser, flag: str) -> None:
 
 def _add_network(parser: argparse.ArgumentParser, defaults: TrainOptions) -> None:
     add = parser.add_argument
-    add("--hidden", type=_widths, default=defaults.hidden, metavar="W,W", help="default: 50,50")
+    add("--hidden", type=_widths, default=defaults.hidden, metavar="W,W", help="default: 100,100")
     add(
         "--dropout",
         type=_rates,

@@ -174,8 +174,9 @@ class Card(Part):
         texts = {feature.name for feature in self.features if feature.kind == "categorical"}
         if self.calibration and self.calibration.by not in {None, *texts}:
             raise ValueError("calibration.by must be a categorical feature, whose groups these are")
-        if len(self.tuning.noise_scales) not in (0, len(target.names)):
-            raise ValueError("tuning.noise_scales needs one number per target")
+        for field in ("noise_scales", "noise_powers"):
+            if len(getattr(self.tuning, field)) not in (0, len(target.names)):
+                raise ValueError(f"tuning.{field} needs one number per target")
         return self
 
     @property

@@ -80,11 +80,10 @@ class Classification:
         "the reduced estimator is of a linear head; behind a softmax it gains little (measured)"
     )
     joint: ClassVar[bool] = True
+    # To the end: with dropout off a network grows too sure of its classes, and its loss is least,
+    # long before the average of the passes is at its best.
     epochs: ClassVar[int] = 100
     least_steps: ClassVar[int] = 0
-    stops_early: ClassVar[bool] = False
-    """With dropout off a network grows too sure of its classes, and its loss is least, long before
-    the average of the passes is at its best: the masks themselves keep it from overfitting."""
 
     @property
     def outputs(self) -> int:
@@ -103,6 +102,14 @@ class Classification:
     def nats_per_loss(self, loss: float) -> float:  # noqa: ARG002  a regression's
         """The loss is the log-likelihood itself."""
         return 1.0
+
+    def weight_decay(self, rows: int) -> float:  # noqa: ARG002  a regression's
+        """The same for any number of rows."""
+        return 1e-4
+
+    def validation_loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The loss itself."""
+        return self.loss(outputs, targets)
 
     def values(self, outputs: Tensor) -> Tensor:
         """Each pass's class probabilities and, as the last value, their entropy: [..., K + 1].

@@ -56,14 +56,14 @@ def learn_rates(
     is interrupted, or the loss is not finite in every epoch.
     """
     rates, best_loss, best_epoch = config.dropout[1:], math.inf, 0
-    epochs, patience = options.schedule(len(training), task)
+    schedule = options.schedule(task, len(training))
     try:
         learning = _epochs(task, training, validation, config, options)
         for epoch, (training_loss, loss, found) in enumerate(learning, start=1):
             if loss < best_loss:
                 rates, best_loss, best_epoch = found, loss, epoch
-            progress(Epoch(epoch, epochs, training_loss, loss, best_epoch))
-            if patience is not None and epoch - best_epoch >= patience:
+            progress(Epoch(epoch, schedule.epochs, training_loss, loss, best_epoch))
+            if schedule.patience and epoch - best_epoch >= schedule.patience:
                 break
     except KeyboardInterrupt as stop:
         raise DataError("training was interrupted before the dropout rates were learned") from stop
@@ -121,10 +121,8 @@ def _epochs(
     network = initialised(config, generator)
     first = torch.tensor(config.dropout[1:]).clamp(LOWEST, HIGHEST)
     slow_logits = nn.Parameter(first.logit() / HASTE)  # [L]
-    descent = Descent(
-        [*network.parameters(), slow_logits], rate=options.learning_rate, weight_decay=0
-    )
-    epochs, _ = options.schedule(len(rows), task)
+    descent = Descent([*network.parameters(), slow_logits], weight_decay=0)
+    epochs = options.schedule(task, len(rows)).epochs
     step, noise_level = 0, 1.0
     for epoch in range(epochs):
         descent.rate = options.learning_rate * (1 + math.cos(math.pi * epoch / epochs)) / 2

@@ -18,13 +18,11 @@ BETAS, EPSILON = (0.9, 0.999), 1e-8  # Adam's usual ones
 class Descent:
     """AdamW (Loshchilov and Hutter 2019) on parameters that are views of `weights` [W].
 
-    `rate`, the learning rate, may be set before every step. The gradient's norm is clipped.
+    `rate`, the learning rate, is set before every step. The gradient's norm is clipped.
     """
 
-    def __init__(
-        self, parameters: Iterable[nn.Parameter], *, rate: float, weight_decay: float
-    ) -> None:
-        self.rate, self._weight_decay = rate, weight_decay
+    def __init__(self, parameters: Iterable[nn.Parameter], *, weight_decay: float) -> None:
+        self.rate, self._weight_decay = 0.0, weight_decay
         parts = list(parameters)
         self.weights = torch.cat([part.detach().flatten() for part in parts])
         self._gradient = torch.zeros_like(self.weights)

@@ -4,10 +4,12 @@ Shapes: B rows, D inputs, O targets.
 """
 
 from collections import Counter
+from copy import deepcopy
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from model import similarity
 from model.artifact import Artifact, read, save
@@ -31,7 +33,7 @@ TUNING_ROWS = 10, 2_000  # least and most: one number is fitted, on a quarter of
 def calibrate(
     folder: str | Path, table: Table, *, out: str | Path | None = None, by: str | None = None
 ) -> Card:
-    """The card of a model calibrated anew on the rows of a table, weights as they are.
+    """The card of a model calibrated anew on the rows of a table, without training it again.
 
     Saved in its folder, or in `out`. The rows must be like those to come, and none that the model
     was trained on. Where no rows have fitted the noise or the temperature yet, of a model that was
@@ -52,6 +54,7 @@ def calibrate(
     if not card.tuning.fitted:
         first, rows = _parted(table.rows)
         card = tuned(card, network, x[first], y[first])
+        network = tempered(card, network)
     card = calibrated(card, network, table, x[rows], y[rows], by=by)
     entry = card.calibration and card.calibration.model_copy(update={"tuning_rows": len(first)})
     card = card.model_copy(update={"calibration": entry})
@@ -59,10 +62,24 @@ def calibrate(
 
 
 def tuned(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> Card:
-    """The card with the noise or the temperature that fits rows x [B, D] and their targets y."""
+    """The card with the noise or the temperature that fits rows x [B, D] and their targets y.
+
+    What it says of the noise holds once the network is `tempered`.
+    """
     task = TASKS[card.task](card.target_of_rows, *card.fitted)
     values = Predictor(card, network).values(x, passes=PASSES, seed=SEED)
     return card.model_copy(update={"tuning": TuningEntry(**asdict(task.tuned(values, y)))})
+
+
+def tempered(card: Card, network: MLP) -> MLP:
+    """A copy of a network as training left it, with the card's noise powers in its last layer."""
+    network = deepcopy(network)
+    head, powers = network.linears()[-1], card.tuning.noise_powers
+    factors = torch.tensor([1.0] * (head.out_features - len(powers)) + list(powers))
+    with torch.no_grad():
+        head.weight.mul_(factors[:, None])
+        head.bias.mul_(factors)
+    return network
 
 
 def calibrated(

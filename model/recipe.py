@@ -1,7 +1,7 @@
 """From a table to an artifact: split, fit, measure on held-out rows, save."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
@@ -22,7 +22,8 @@ from model.concrete import learn_rates
 from model.conformal import rows_needed
 from model.entries import TuningEntry
 from model.errors import CalibrationError, DataError
-from model.held_out import calibrated, compared, measured, tuned
+from model.held_out import calibrated, compared, measured, tempered, tuned
+from model.network import MLP
 from model.options import PredictOptions
 from model.preparation import (
     Split,
@@ -77,8 +78,8 @@ def train(
     card, rows = _card(data, fitted, options, name), data.split.validation
     card = tuned(card, fitted.network, data.x[rows], data.y[rows])
     fitted, card = _refitted(data, fitted, card, options, progress)
-    card, rows = _calibrated(data, fitted, card, calibrate_by), data.split.test
-    network = fitted.network
+    network = tempered(card, fitted.network)
+    card, rows = _calibrated(data, network, card, calibrate_by), data.split.test
     metrics = measured(card, network, data.x[rows], data.y[rows]) if len(rows) else {}
     seen, kept = data.split.seen(refit=options.refit), data.split.calibration
     similarity = compared(data.x[seen], data.x[kept], seed=options.seed)
@@ -169,9 +170,9 @@ def _refitted(
     if not options.refit or fitted.interrupted:
         return fitted, card
     task = TASKS[data.task](data.target, *card.fitted)
-    epochs, _ = options.schedule(len(data.split.train), task)
+    schedule = options.schedule(task, len(data.split.train))
     rows = data.rows(data.split.seen(refit=True))
-    fitted = refit(task, rows, fitted, options, epochs=epochs, progress=progress)
+    fitted = refit(task, rows, fitted, options, schedule, progress)
     notices = list(card.training.notices)
     if not fitted.refitted:
         notices.append("training again with the validation rows failed or was interrupted")
@@ -224,15 +225,15 @@ def _card(data: _Data, fitted: Fit, options: TrainOptions, name: str) -> Card:
 def _settings(data: _Data, options: TrainOptions) -> dict[str, bool | int | float | str]:
     """What the architecture and the seed do not already say."""
     task = TASKS[data.task](data.target, Tuning(), None)
-    epochs, patience = options.schedule(len(data.split.train), task)
-    names = ("batch", "learning_rate", "weight_decay", "refit")
-    others = {name: getattr(options, name) for name in names}
-    stopped = {} if patience is None else {"patience": patience}
+    schedule = asdict(options.schedule(task, len(data.split.train)))
+    if schedule["patience"] is None:
+        del schedule["patience"]
+    others = {name: getattr(options, name) for name in ("batch", "learning_rate", "refit")}
     learned = {"dropout": options.dropout} if options.dropout == LEARN else {}
-    return {"epochs": epochs, **stopped, **others, **learned}
+    return {**schedule, **others, **learned}
 
 
-def _calibrated(data: _Data, fitted: Fit, card: Card, by: str | None) -> Card:
+def _calibrated(data: _Data, network: MLP, card: Card, by: str | None) -> Card:
     """The card with the scores of the calibration rows; without any where they are too few.
 
     Where a group of them is, all are calibrated together.
@@ -244,12 +245,12 @@ def _calibrated(data: _Data, fitted: Fit, card: Card, by: str | None) -> Card:
             card, f"{len(rows)} calibration rows are too few: regions promise no coverage"
         )
     try:
-        return calibrated(card, fitted.network, data.table, x, y, by=by)
+        return calibrated(card, network, data.table, x, y, by=by)
     except CalibrationError as error:
         if by is None:
             raise
         card = _noted(card, f"not calibrated by {by}, but over all rows: {error}")
-        return calibrated(card, fitted.network, data.table, x, y)
+        return calibrated(card, network, data.table, x, y)
 
 
 def _noted(card: Card, notice: str) -> Card:

@@ -35,10 +35,6 @@ class Task(Protocol[P]):
     least_steps: ClassVar[int]
     """Mini-batches that it takes at least, by default."""
 
-    stops_early: ClassVar[bool]
-    """Whether training stops, by default, once the validation loss with dropout off is at its best:
-    whether that loss judges the average of the passes too."""
-
     @property
     def calibration(self) -> Calibration | None:
         """What calibration rows left; None where there were none."""
@@ -60,6 +56,14 @@ class Task(Protocol[P]):
 
     def nats_per_loss(self, loss: float) -> float:
         """What a unit of the training loss, near this value, is of a row's log-likelihood."""
+        ...
+
+    def weight_decay(self, rows: int) -> float:
+        """That of training on so many rows, by default."""
+        ...
+
+    def validation_loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """What the best epoch has the least of: the loss after what `tuned` will do, about."""
         ...
 
     def values(self, outputs: Tensor) -> Tensor:

@@ -22,7 +22,6 @@ from model.sampling import chunk_passes, draw_noise
 from model.task import Task
 from model.tuning import NoiseKind
 
-PATIENCE = 60
 LEARN: Literal["learn"] = "learn"
 FIRST_RATE = 0.1  # where rates that are learned begin
 
@@ -36,24 +35,24 @@ class TrainOptions:
     every row that the network learns as well.
 
     `epochs`: by default the task's, and more for a small table, until there are as many
-    mini-batches as the task needs at least. `patience`: epochs without a better validation loss
-    before training stops and the best weights are kept; by default a sixth of `epochs` for a
-    regression, while a classifier trains to the end. `learning_rate` falls to zero along a half
-    cosine over `epochs`. `refit`: once the validation rows have had their say, train again on them
-    as well, for as many epochs as were best. Raises InputError naming the option.
+    mini-batches as the task needs at least. `learning_rate` falls to zero along a half cosine over
+    `epochs`. `patience`: epochs without a better validation loss before training stops and the best
+    weights are kept; without it training runs to the end. `weight_decay`: by default the task's.
+    `refit`: once the validation rows have had their say, train again on them as well, for as many
+    epochs as were kept. Raises InputError naming the option.
     """
 
-    hidden: tuple[int, ...] = (50, 50)
+    hidden: tuple[int, ...] = (100, 100)
     dropout: tuple[float, ...] | Literal["learn"] = (0.1,)
     input_dropout: float = 0.0
     input_noise: float = 0.0
     activation: ActivationName = "relu"
-    noise: NoiseKind = "homoscedastic"
+    noise: NoiseKind = "heteroscedastic"
     epochs: int | None = None
     patience: int | None = None
     batch: int = 64
     learning_rate: float = 3e-3
-    weight_decay: float = 1e-4
+    weight_decay: float | None = None
     refit: bool = True
     seed: int = 0
 
@@ -79,7 +78,7 @@ class TrainOptions:
                 f"must be above 0, not {self.learning_rate}",
             ),
             (
-                0 <= self.weight_decay < math.inf,
+                self.weight_decay is None or 0 <= self.weight_decay < math.inf,
                 "weight_decay",
                 f"must be 0 or more, not {self.weight_decay}",
             ),
@@ -88,12 +87,11 @@ class TrainOptions:
                 raise InputError(f"{field}: {message}", [Detail(field, message)])
         self.config(inputs=1, outputs=1)  # checks the widths and rates
 
-    def schedule(self, rows: int, task: Task[Any]) -> tuple[int, int | None]:
-        """Epochs and patience for this many training rows; None where nothing stops it early."""
+    def schedule(self, task: Task[Any], rows: int) -> "Schedule":
+        """What suits the task and so many training rows, where no option says otherwise."""
         least = math.ceil(task.least_steps / math.ceil(rows / self.batch))
-        epochs = self.epochs or max(task.epochs, least)
-        usual = max(PATIENCE, epochs // 6) if task.stops_early else None
-        return epochs, self.patience or usual
+        decay = task.weight_decay(rows) if self.weight_decay is None else self.weight_decay
+        return Schedule(self.epochs or max(task.epochs, least), self.patience, decay)
 
     def config(self, inputs: int, outputs: int) -> MLPConfig:
         """The network that these options describe; where rates are to be learned, their first."""
@@ -107,6 +105,15 @@ class TrainOptions:
             activation=self.activation,
             input_noise=self.input_noise,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """The options that depend on the task and the number of rows; see TrainOptions."""
+
+    epochs: int
+    patience: int | None
+    weight_decay: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,27 +163,27 @@ def fit(
     options: TrainOptions,
     progress: Callable[[Epoch], None] = lambda _: None,
 ) -> Fit:
-    """The network with the lowest validation loss of all epochs; without patience, the last.
+    """The network of the last epoch; with patience that of the lowest validation loss.
 
-    Ctrl-C ends training early and keeps the best so far. Raises DataError where the loss is not
+    Ctrl-C ends training early and keeps the one so far. Raises DataError where the loss is not
     finite in every epoch.
     """
-    epochs, patience = options.schedule(len(training), task)
+    schedule = options.schedule(task, len(training))
     generator = torch.Generator().manual_seed(options.seed)
     network = initialised(config, generator)
-    descent = _descent(network, options)
+    descent = Descent(network.parameters(), weight_decay=schedule.weight_decay)
     best, best_loss, best_epoch, epoch = descent.weights.clone(), math.inf, 0, 0
     interrupted = False
     try:
         for epoch, training_loss in enumerate(
-            _epochs(network, task, training, options, generator, descent, epochs), start=1
+            _epochs(network, task, training, options, generator, descent, schedule.epochs), start=1
         ):
-            loss = _loss(network, task, validation)
-            if loss < best_loss or (patience is None and math.isfinite(loss)):
+            loss = _validation_loss(network, task, validation)
+            if loss < best_loss or (schedule.patience is None and math.isfinite(loss)):
                 weights = descent.weights.clone()
                 best, best_loss, best_epoch = weights, loss, epoch  # at once, whenever Ctrl-C comes
-            progress(Epoch(epoch, epochs, training_loss, loss, best_epoch))
-            if patience is not None and epoch - best_epoch >= patience:
+            progress(Epoch(epoch, schedule.epochs, training_loss, loss, best_epoch))
+            if schedule.patience is not None and epoch - best_epoch >= schedule.patience:
                 break
     except KeyboardInterrupt:
         interrupted = True
@@ -195,29 +202,28 @@ def refit(
     rows: Rows,
     fitted: Fit,
     options: TrainOptions,
-    *,
-    epochs: int,
+    schedule: Schedule,
     progress: Callable[[Epoch], None] = lambda _: None,
 ) -> Fit:
     """A network of the same shape, from the same first weights, trained on `rows`.
 
-    It takes the epochs that were best for `fitted`, of a schedule of `epochs`, and looks at no
-    other rows. Ctrl-C, or a loss that is not finite, leaves `fitted` as it is.
+    It takes the epochs that were kept of `fitted`, of the same schedule, and looks at no other
+    rows. Ctrl-C, or weights that are not finite, leave `fitted` as it is.
     """
     best = fitted.best_epoch
     generator = torch.Generator().manual_seed(options.seed)
     network = initialised(fitted.network.config, generator)
-    descent = _descent(network, options)
+    descent = Descent(network.parameters(), weight_decay=schedule.weight_decay)
     try:
         for epoch, loss in enumerate(
-            _epochs(network, task, rows, options, generator, descent, epochs), start=1
+            _epochs(network, task, rows, options, generator, descent, schedule.epochs), start=1
         ):
             progress(Epoch(epoch, best, loss, None, best))
             if epoch == best:
                 break
     except KeyboardInterrupt:
         return replace(fitted, interrupted=True)
-    if not math.isfinite(_loss(network, task, rows)):
+    if not descent.weights.isfinite().all():
         return fitted
     return replace(fitted, network=network.requires_grad_(False), refitted=True)
 
@@ -238,12 +244,6 @@ def initialised(config: MLPConfig, generator: torch.Generator) -> MLP:
             layer.bias.zero_()
         layer.weight.mul_(0.1)
     return network
-
-
-def _descent(network: MLP, options: TrainOptions) -> Descent:
-    return Descent(
-        network.parameters(), rate=options.learning_rate, weight_decay=options.weight_decay
-    )
 
 
 def _epochs(
@@ -289,10 +289,10 @@ def _first(noise: Noise, rows: int) -> Noise:
     return Noise(masks, None if noise.inputs is None else noise.inputs[:rows])
 
 
-def _loss(network: MLP, task: Task[Any], rows: Rows) -> float:
-    """The loss with dropout off."""
+def _validation_loss(network: MLP, task: Task[Any], rows: Rows) -> float:
+    """With dropout off."""
     with torch.inference_mode():
-        return task.loss(network(rows.x), rows.y).item()
+        return task.validation_loss(network(rows.x), rows.y).item()
 
 
 def _positive(count: int | None) -> bool:

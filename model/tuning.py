@@ -7,6 +7,7 @@ have not seen, mends most of it. Calibration rows are kept for `model.conformal`
 Shapes: P passes, B rows, T targets, K classes.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,6 +22,8 @@ NoiseKind = Literal["homoscedastic", "heteroscedastic"]
 SET_COVERAGE = 0.9  # of the label sets that RAPS makes smallest
 PENALTIES = (0.0, 0.001, 0.01, 0.1, 0.2, 0.5)
 LOG_SCALES = (-20.0, 10.0)  # of the noise variance, in units of the target's variance
+POWERS, POWER_PRIOR = (0.0, 1.5), 0.25  # of predicted variances; std of the power around 1
+ROUNDS = 3  # of scale and power in turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +31,21 @@ class Tuning:
     """`noise_scales` [T]: homoscedastic noise variances 1/tau of the standardised targets; with a
     heteroscedastic network, factors on the variances that it gives. Empty: the noise is unknown.
 
+    `noise_powers` [T]: what a heteroscedastic network's log-variances were multiplied by before the
+    scales; in its weights already. Training errors are smaller than those to come, and most where
+    the network has learned rows by heart: what it says of the noise then differs too much from row
+    to row. Empty: 1.
+
     `largest_errors` [T]: the largest |error| of the mean over those rows, in units of the target's
     std, which caps the errors that `model.abstention` counts.
+
     `temperature` divides a classifier's logits before the softmax. `rank_penalty` beyond the first
     `free_ranks` classes makes its RAPS label sets small.
     """
 
     noise: NoiseKind = "homoscedastic"
     noise_scales: tuple[float, ...] = ()
+    noise_powers: tuple[float, ...] = ()
     largest_errors: tuple[float, ...] = ()
     temperature: float = 1.0
     rank_penalty: float = 0.0
@@ -45,18 +55,22 @@ class Tuning:
 def tuned_noise(noise: NoiseKind, outputs: np.ndarray, actual: np.ndarray) -> Tuning:
     """The noise scales of the largest predictive log-likelihood, one per target.
 
-    `outputs` [P, B, T] of the passes, or [P, B, 2 T] with their noise variances behind; `actual`
-    [B, T]; all standardised.
+    With heteroscedastic noise the powers too, the most probable ones: a priori normal around 1 with
+    std POWER_PRIOR, so that few rows leave what the network says as it is. `outputs` [P, B, T] of
+    the passes, or [P, B, 2 T] with their noise variances behind; `actual` [B, T]; all standardised.
     """
     if not len(actual):
         raise CalibrationError("the noise needs held-out rows; there are none")
-    targets = actual.shape[-1]
-    variances = outputs[..., targets:] if noise == "heteroscedastic" else np.ones_like(outputs)
-    scales = tuple(
-        _best_scale(outputs[..., t], variances[..., t], actual[:, t]) for t in range(targets)
-    )
-    largest = np.abs(outputs[..., :targets].mean(0) - actual).max(0)
-    return Tuning(noise=noise, noise_scales=scales, largest_errors=tuple(largest.tolist()))
+    count = actual.shape[-1]
+    largest = tuple(np.abs(outputs[..., :count].mean(0) - actual).max(0).tolist())
+    if noise == "homoscedastic":
+        ones = np.ones(())
+        scales = tuple(_best_scale(outputs[..., t], ones, actual[:, t]) for t in range(count))
+        return Tuning(noise=noise, noise_scales=scales, largest_errors=largest)
+    means, variances = np.split(outputs, 2, axis=-1)
+    found = (_best_noise(means[..., t], variances[..., t], actual[:, t]) for t in range(count))
+    scales, powers = zip(*found, strict=True)
+    return Tuning(noise=noise, noise_scales=scales, noise_powers=powers, largest_errors=largest)
 
 
 def tuned_classes(logits: np.ndarray, labels: np.ndarray) -> Tuning:
@@ -92,6 +106,32 @@ def _smallest_sets(probabilities: np.ndarray, labels: np.ndarray) -> tuple[float
         return float(label_sets(scores, reach).sum(-1).mean())
 
     return min(PENALTIES, key=size), free
+
+
+def _best_noise(
+    means: np.ndarray, variances: np.ndarray, actual: np.ndarray
+) -> tuple[float, float]:
+    """The scale and the power of one target's noise variances [P, B], found in turns.
+
+    Around their geometric mean a change of the one hardly moves the other.
+    """
+    logs = np.log(variances)
+    centre = float(logs.mean())
+    scale, power = math.exp(centre), 1.0
+    for _ in range(ROUNDS):
+        spread = np.exp(power * (logs - centre))
+        scale = _best_scale(means, spread, actual)
+        power = _best_power(means, scale, logs - centre, actual)
+    return scale * math.exp(-power * centre), power
+
+
+def _best_power(means: np.ndarray, scale: float, logs: np.ndarray, actual: np.ndarray) -> float:
+    def loss(power: float) -> float:
+        doubt = ((power - 1) / POWER_PRIOR) ** 2 / 2
+        std = np.sqrt(scale * np.exp(power * logs))
+        return doubt - len(actual) * mixture_log_likelihood(means, std, actual)
+
+    return least(loss, *POWERS)
 
 
 def _best_scale(means: np.ndarray, variances: np.ndarray, actual: np.ndarray) -> float:

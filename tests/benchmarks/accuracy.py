@@ -75,7 +75,15 @@ def trained(data: Path, name: str, net: str) -> Case:
     table = read_table(data / f"{name}.csv")
     hidden, rate, _ = NETS[net]
     epochs = min(300, SEEN_ROWS // table.rows)
-    options = TrainOptions(hidden=hidden, dropout=(rate,), epochs=epochs)
+    options = TrainOptions(
+        hidden=hidden,
+        dropout=(rate,),
+        epochs=epochs,
+        noise="homoscedastic",
+        patience=max(60, epochs // 6),
+        weight_decay=1e-4,
+        refit=False,
+    )
     with TemporaryDirectory() as folder:
         target = list(table.columns)[-1]
         train(table, target, Path(folder) / "net", name=name, task="regression", options=options)

@@ -211,7 +211,7 @@ def test_the_card_of_another_model_is_refused_even_if_it_is_sealed_again(
 ) -> None:
     shutil.copy(two_target_artifact / CARD, copy / CARD)
     reseal(copy)
-    refused(copy, "layers.2.", "the card says [2")
+    refused(copy, "layers.2.", "the card says [4")
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ def loss(net: nn.Module, step: int, size: float) -> Tensor:
 def test_steps_are_those_of_adamw_with_a_clipped_gradient() -> None:
     """Of large losses, whose gradients are clipped, and of small ones; with a rate that falls."""
     ours, theirs = network(), network()
-    descent = Descent(ours.parameters(), rate=0.1, weight_decay=0.2)
+    descent = Descent(ours.parameters(), weight_decay=0.2)
     adam = torch.optim.AdamW(theirs.parameters(), lr=0.1, weight_decay=0.2)
     norms = []
     for step in range(20):
@@ -38,7 +38,8 @@ def test_steps_are_those_of_adamw_with_a_clipped_gradient() -> None:
 
 def test_the_weights_are_the_parameters_themselves() -> None:
     net = network()
-    descent = Descent(net.parameters(), rate=0.1, weight_decay=0.0)
+    descent = Descent(net.parameters(), weight_decay=0.0)
+    descent.rate = 0.1
     before = descent.weights.clone()
     descent.step(loss(net, 0, 1.0))
     assert not torch.equal(descent.weights, before)

@@ -1,10 +1,11 @@
-"""Every category is calibrated by itself where one asks for it, and holds what it claims."""
+"""What held-out rows fit is used once; each category is calibrated by itself, where asked."""
 
 import math
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from pydantic import ValidationError
 
 from model import (
@@ -20,9 +21,11 @@ from model import (
 from model.__main__ import main
 from model.artifact import CARD, read
 from model.card import Card
+from model.entries import TuningEntry
+from model.held_out import tempered
 from model.table import Table
 
-FAST = TrainOptions(hidden=(24,), epochs=30, patience=30, batch=64)
+FAST = TrainOptions(hidden=(24,), noise="homoscedastic", epochs=30, patience=30, batch=64)
 PLACES = ("calm", "wild")
 
 
@@ -182,3 +185,18 @@ def test_groups_that_do_not_add_up_are_refused(folders: dict[str, Path], tmp_pat
         (tmp_path / "a" / CARD).write_text(bad.model_dump_json())
         with pytest.raises(ArtifactError, match="'y' must"):
             read(tmp_path / "a")
+
+
+def test_noise_powers_multiply_the_log_variances_and_leave_the_means(
+    two_target_artifact: Path,
+) -> None:
+    card, network, *_ = read(two_target_artifact)
+    assert len(card.tuning.noise_powers) == 2
+    tuning = TuningEntry(noise="heteroscedastic", noise_scales=(1.0, 1.0), noise_powers=(0.5, 2.0))
+    x = torch.randn(9, network.config.inputs, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        before = network(x)
+        after = tempered(card.model_copy(update={"tuning": tuning}), network)(x)
+        assert after[:, :2].tolist() == before[:, :2].tolist()
+        assert after[:, 2:] == pytest.approx(before[:, 2:] * torch.tensor([0.5, 2.0]), rel=1e-4)
+        assert torch.equal(network(x), before)

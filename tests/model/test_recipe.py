@@ -47,10 +47,9 @@ def test_the_card_records_where_the_weights_come_from(houses: Table, tmp_path: P
     assert (record.data, record.data_sha256, record.seed) == ("houses.csv", "0" * 64, 7)
     assert record.settings == {
         "epochs": 3,
-        "patience": 60,
         "batch": 50,
         "learning_rate": 0.01,
-        "weight_decay": 1e-4,
+        "weight_decay": 0.1,
         "refit": True,
     }
     assert set(record.rows) == {"train", "validation", "calibration", "test"}

@@ -147,3 +147,21 @@ def test_the_likelihood_of_heteroscedastic_noise_is_greatest_at_the_true_noise()
 
     true = 2 * math.log(1.5)
     assert gradient(true - 0.1) < 0 < gradient(true + 0.1)
+
+
+def test_the_best_epoch_is_that_of_the_best_noise_after_its_scale() -> None:
+    """A network twice too sure of itself everywhere is as good as one that is right: `tuned` will
+    say so. One that is sure of the wrong rows is not."""
+    random = torch.Generator().manual_seed(0)
+    std = torch.rand(500, 1, generator=random) + 0.1
+    targets = std * torch.randn(500, 1, generator=random)
+    right, sure, flat = (
+        torch.cat([torch.zeros(500, 1), log_variance], -1)
+        for log_variance in (2 * std.log(), 2 * std.log() - 1.4, torch.zeros(500, 1))
+    )
+    found = [NOISY.validation_loss(outputs, targets).item() for outputs in (right, sure)]
+    assert found[0] == pytest.approx(found[1], abs=1e-5)
+    assert found[0] == pytest.approx(NOISY.loss(right, targets).item(), abs=0.01)
+    assert NOISY.validation_loss(flat, targets).item() > found[0] + 0.05
+    mean = torch.zeros(500, 1)
+    assert Regression(ONE).validation_loss(mean, targets) == Regression(ONE).loss(mean, targets)

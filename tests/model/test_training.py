@@ -14,11 +14,14 @@ from model.network import MLP
 from model.regression import Regression
 from model.sampling import draw_noise
 from model.table import Target
-from model.training import Epoch, Fit, Rows, TrainOptions, fit, initialised, refit
+from model.training import Epoch, Fit, Rows, Schedule, TrainOptions, fit, initialised, refit
 
 OPTIONS = TrainOptions(hidden=(16,), dropout=(0.2,), epochs=25, patience=25, batch=16)
 REGRESSION = Regression(Target(("y",), (), (0.0,), (1.0,), (None,)))
 CLASSIFICATION = Classification(Target(("y",), ("a", "b", "c"), (), (), (None,)))
+
+
+SCHEDULE = OPTIONS.schedule(REGRESSION, 100)
 
 
 def rows(count: int, seed: int, noise: float = 0.1) -> Rows:
@@ -101,6 +104,26 @@ def test_the_weights_of_the_best_epoch_are_kept() -> None:
     assert result.best_epoch == 1 + int(np.argmin(losses)) < 50
     assert loss(result.network, VALIDATION) == min(losses) < losses[-1]
     assert [e.best_epoch for e in epochs] == [1 + int(np.argmin(losses[:n])) for n in range(1, 61)]
+
+
+def test_a_regression_trains_to_the_end_unless_patience_is_given() -> None:
+    noisy, epochs = rows(20, 0, noise=2.0), list[Epoch]()
+    options = TrainOptions(hidden=(64,), dropout=(0.0,), epochs=60, batch=4)
+    result = fitted(options, training=noisy, progress=epochs.append)
+    assert (result.epochs, result.best_epoch) == (60, 60)
+    losses = [epoch.validation_loss for epoch in epochs]
+    assert loss(result.network, VALIDATION) == losses[-1] > min(losses)
+    best = fitted(replace(options, patience=60), training=noisy)
+    assert loss(best.network, VALIDATION) == min(losses)
+
+
+def test_what_suits_the_task_fills_in_what_no_option_says() -> None:
+    """A regression takes 10,000 steps at least: of 100 rows in batches of 64, two an epoch."""
+    assert TrainOptions().schedule(REGRESSION, 100) == Schedule(5_000, None, 0.1)
+    assert TrainOptions().schedule(REGRESSION, 120_000) == Schedule(400, None, 0.001)
+    assert TrainOptions().schedule(CLASSIFICATION, 100) == Schedule(100, None, 1e-4)
+    said = TrainOptions(epochs=7, patience=3, weight_decay=0.0)
+    assert said.schedule(REGRESSION, 100) == Schedule(7, 3, 0.0)
 
 
 def test_training_stops_once_patience_ends() -> None:
@@ -199,7 +222,7 @@ def test_training_is_the_plain_loop_over_epochs_and_batches(changes: dict[str, f
     options = replace(OPTIONS, epochs=12, hidden=(16, 8), **changes)  # type: ignore[arg-type]
     generator = torch.Generator().manual_seed(options.seed)
     net = initialised(options.config(3, 1), generator)
-    adam = torch.optim.AdamW(net.parameters(), options.learning_rate, weight_decay=1e-4)
+    adam = torch.optim.AdamW(net.parameters(), options.learning_rate, weight_decay=0.1)
     falling = torch.optim.lr_scheduler.CosineAnnealingLR(adam, T_max=12)
     found, step = [], 0
     for _ in range(12):
@@ -225,13 +248,13 @@ def test_a_refit_takes_the_epochs_that_were_best_on_other_rows() -> None:
     first = fitted(options)
     assert not first.refitted
     seen: list[Epoch] = []
-    again = refit(REGRESSION, TRAINING, first, options, epochs=25, progress=seen.append)
+    again = refit(REGRESSION, TRAINING, first, options, SCHEDULE, seen.append)
     assert again.refitted
     assert same(again.network, first.network)
     assert [epoch.number for epoch in seen] == list(range(1, first.best_epoch + 1))
     assert all(epoch.validation_loss is None for epoch in seen)
     assert all(epoch.of == first.best_epoch for epoch in seen)
-    more = refit(REGRESSION, rows(140, 3), first, options, epochs=25)
+    more = refit(REGRESSION, rows(140, 3), first, options, SCHEDULE)
     assert not same(more.network, first.network)
     assert loss(more.network, VALIDATION) < 0.5
     assert (more.epochs, more.best_epoch) == (first.epochs, first.best_epoch)
@@ -243,14 +266,14 @@ def test_ctrl_c_in_a_refit_leaves_the_first_fit() -> None:
             raise KeyboardInterrupt
 
     first = fitted()
-    found = refit(REGRESSION, TRAINING, first, OPTIONS, epochs=25, progress=interrupt)
+    found = refit(REGRESSION, TRAINING, first, OPTIONS, SCHEDULE, interrupt)
     assert found == replace(first, interrupted=True)
 
 
 def test_a_refit_that_ends_with_no_number_leaves_the_first_fit() -> None:
     first = fitted()
     broken = Rows(TRAINING.x, torch.full_like(TRAINING.y, torch.nan))
-    assert refit(REGRESSION, broken, first, OPTIONS, epochs=25) == first
+    assert refit(REGRESSION, broken, first, OPTIONS, SCHEDULE) == first
 
 
 def test_first_weights_keep_the_variance_of_relu_activations_and_start_near_zero() -> None:

@@ -32,6 +32,30 @@ def test_heteroscedastic_noise_is_scaled_target_by_target() -> None:
     assert found == pytest.approx([4.0, 0.25], rel=0.1)
 
 
+@pytest.mark.parametrize("power", [0.4, 1.0, 1.3])
+def test_a_power_makes_noise_differ_less_or_more_from_row_to_row(power: float) -> None:
+    random = np.random.default_rng(3)
+    said = np.exp(2 * random.normal(size=(8_000, 1)))
+    actual = np.sqrt(3 * said**power) * random.normal(size=(8_000, 1))
+    outputs = np.stack([np.zeros_like(said), said], axis=-1).reshape(1, 8_000, 2)
+    found = tuned_noise("heteroscedastic", outputs, actual)
+    assert found.noise_powers == pytest.approx([power], abs=0.05)
+    assert found.noise_scales == pytest.approx([3], rel=0.1)
+
+
+def test_few_rows_leave_the_power_near_one() -> None:
+    """Noise that is the same everywhere, beside a network that says otherwise."""
+    random = np.random.default_rng(4)
+    said, actual = np.exp(random.normal(size=(5_000, 1))), random.normal(size=(5_000, 1))
+    outputs = np.concatenate([np.zeros_like(said), said], axis=-1)[None]
+    powers = [
+        tuned_noise("heteroscedastic", outputs[:, :rows], actual[:rows]).noise_powers[0]
+        for rows in (3, 40, 5_000)
+    ]
+    assert 1.2 > powers[0] > 0.7 > powers[1] > powers[2]
+    assert powers[2] < 0.05
+
+
 def test_what_the_passes_spread_is_not_called_noise_as_well() -> None:
     random = np.random.default_rng(2)
     spread, noise = 1.0, 0.5

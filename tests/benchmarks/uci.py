@@ -1,0 +1,283 @@
+"""The published experiments of six small regressions, by what `train` does by default.
+
+    python -m tests.benchmarks.uci --data DIR --out uci.jsonl [--sets yacht] [--splits 0 1]
+    python -m tests.benchmarks.uci --data DIR --out uci.jsonl --markdown docs/uci.md --json all.json
+
+DIR holds `csv/SET.csv`, the target last, and `SET/index_train_N.txt`, `SET/index_test_N.txt`: the
+20 splits of Hernandez-Lobato and Adams 2015, which Gal and Ghahramani 2016 and all after them used.
+Of each,
+
+- `model.train` makes a model on the first 80 % of the train rows, with its defaults and the split's
+  number as seed. Of the other 20 %, one half tunes the noise, and rows of the other, used for
+  nothing else, calibrate the intervals. Their number is one less than a multiple of 20, for which
+  the promised coverage is exact at all three levels.
+- Then all of the 20 % tune the noise, and the weights are trained again on all train rows, as the
+  published protocol has it, for accuracy. RMSE of the mean and the rank correlation of the total
+  std with |error| are of the reduced estimator, the log-likelihood of the mixture of all passes.
+
+OUT gets a line for every split that is done; a run that is begun again goes on after them. Test
+rows choose nothing: `--validation` measures on the last 20 % of the train rows instead, and trains
+on the others alone, to choose options by (`--option dropout=(0.05,)`).
+"""
+
+import argparse
+import ast
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import process_time
+from typing import Any
+
+import numpy as np
+import torch
+
+from model import (
+    PredictOptions,
+    Predictor,
+    Split,
+    Table,
+    TrainOptions,
+    read_table,
+    train,
+    use_threads,
+)
+from model.artifact import Artifact, read
+from model.conformal import quantile, sorted_scores
+from model.held_out import tempered, tuned
+from model.preparation import encode_table, encode_target
+from model.scores import mixture_log_likelihood, rank_correlation
+from model.task import TASKS
+from model.training import Fit, Rows, refit
+from tests.benchmarks.uci_report import LEVELS, PUBLISHED, Figures, document, markdown, text
+
+SPLITS = 20
+REDUCED_PASSES = 1_000  # whose mean is known better than that of 10,000 plain ones
+BLOCK = 128  # rows whose passes are held at once
+
+
+@dataclass(frozen=True)
+class Published:
+    """A set and the rows of one of its splits, all of which are positions in the table."""
+
+    table: Table
+    train: np.ndarray
+    test: np.ndarray
+
+    @classmethod
+    def read(cls, data: Path, name: str, number: int) -> "Published":
+        """The split as its index files have it."""
+        table = read_table(str(data / "csv" / f"{name}.csv"))
+        train, test = (
+            np.loadtxt(data / name / f"index_{part}_{number}.txt", dtype=np.int64)
+            for part in ("train", "test")
+        )
+        return cls(table, train, test)
+
+    @property
+    def target(self) -> str:
+        """The target column's name."""
+        return list(self.table.columns)[-1]
+
+    def inner(self) -> "Published":
+        """The train rows alone, the last 20 % of them as test rows."""
+        fit, validation = parts(self.train)
+        return replace(self, train=fit, test=validation)
+
+    def seen_before(self) -> float:
+        """The share of test rows that stand among the train rows too, target included."""
+        rows = np.stack(list(self.table.columns.values()), axis=1)
+        known = {row.tobytes() for row in rows[self.train]}
+        return float(np.mean([row.tobytes() in known for row in rows[self.test]]))
+
+    def actual(self, rows: np.ndarray) -> np.ndarray:
+        """Their targets [B]."""
+        return np.asarray(self.table.columns[self.target][rows], dtype=np.float64)
+
+
+def parts(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The first 80 % and the last 20 %, as the published experiments cut them."""
+    return tuple(np.split(rows, [round(0.8 * len(rows))]))  # type: ignore[return-value]
+
+
+def cut(rows: np.ndarray) -> Split:
+    """Train rows in parts: training, tuning, calibration; no test rows."""
+    fit, held = parts(rows)
+    count = len(held) // 2 // 20 * 20 - 1
+    tuning, calibration = np.split(held, [len(held) - count])
+    return Split(*map(np.sort, (fit, tuning, calibration, np.arange(0))))
+
+
+def trained(case: Published, split: Split, options: TrainOptions) -> Artifact:
+    """A model of these parts."""
+    with TemporaryDirectory() as folder:
+        out, options = Path(folder) / "net", replace(options, refit=False)
+        train(case.table, case.target, out, task="regression", options=options, split=split)
+        return read(out)
+
+
+def retrained(case: Published, first: Artifact, options: TrainOptions) -> Predictor:
+    """The model on all train rows, its noise tuned by the first one's errors on the last 20 %."""
+    card, target = first.card, first.card.target_of_rows
+    task = TASKS["regression"](target, *card.fitted)
+    x, y = encode_table(case.table, card.schema_of_rows), encode_target(case.table, target)
+    fit, held = parts(case.train)
+    rows = Rows(torch.from_numpy(x[case.train]), torch.from_numpy(y[case.train]).float())
+    record, schedule = card.training, options.schedule(task, len(fit))
+    last = refit(
+        task, rows, Fit(first.network, record.epochs, record.best_epoch), options, schedule
+    )
+    again = tuned(card, first.network, x[held], y[held])
+    network = tempered(again, tempered(card, last.network))
+    return Predictor(again.model_copy(update={"calibration": None}), network)
+
+
+def accuracy(case: Published, predictor: Predictor, passes: int) -> Figures:
+    """RMSE, log-likelihood and rank correlation on the test rows."""
+    x = encode_table(case.table, predictor.card.schema_of_rows)[case.test]
+    y = case.actual(case.test)
+    rows: Sequence[Any] = predictor.predict_encoded(x, PredictOptions(REDUCED_PASSES, seed=0)).rows
+    error, off, total, std = (
+        np.array([getattr(row, name) for row in rows])
+        for name in ("mean", "deterministic", "total_variance", "std")
+    )
+    error, off = error - y, off - y
+    return {
+        "rmse": float(np.sqrt(np.mean(error**2))),
+        "deterministic_rmse": float(np.sqrt(np.mean(off**2))),
+        "log_likelihood": log_likelihood(predictor, x, y, passes),
+        "spearman": rank_correlation(np.sqrt(total), np.abs(error)),
+        "spearman_epistemic": rank_correlation(std, np.abs(error)),
+        "noise_scale": predictor.card.tuning.noise_scales[0],
+    }
+
+
+def log_likelihood(predictor: Predictor, x: np.ndarray, y: np.ndarray, passes: int) -> float:
+    """Mean log density of y [B] under the mixture of the passes' normals, in the target's unit."""
+    target, tuning = predictor.card.target_of_rows, predictor.card.tuning
+    mean, scale, noise = target.means[0], target.scales[0], tuning.noise_scales[0]
+    total = 0.0
+    for start in range(0, len(x), BLOCK):
+        block = slice(start, start + BLOCK)
+        values = predictor.values(x[block], passes=passes, seed=0)  # [P, B, V]
+        learned = values[..., 1] if tuning.noise == "heteroscedastic" else 1.0
+        std = np.sqrt(noise * learned) * scale * np.ones(values.shape[:2])
+        density = mixture_log_likelihood(values[..., 0] * scale + mean, std, y[block])
+        total += density * len(y[block])
+    return total / len(y)
+
+
+def intervals(case: Published, predictor: Predictor, calibration: np.ndarray) -> Figures:
+    """Coverage and width at every level, beside those of the deterministic network."""
+    x = encode_table(case.table, predictor.card.schema_of_rows)
+    y, count = case.actual(case.test), len(calibration)
+    found: Figures = {"calibration_rows": count, "test_rows": len(y)}
+    for level in LEVELS:
+        asked = PredictOptions(coverage=level, seed=0)
+        rows: Sequence[Any] = predictor.predict_encoded(x[case.test], asked).rows
+        lower, upper = (np.array([getattr(row.interval, end) for row in rows]) for end in ENDS)
+        found[f"covered_{level}"] = int(np.sum((lower <= y) & (y <= upper)))
+        found[f"width_{level}"] = float(np.mean(upper - lower))
+        off = np.array([row.deterministic for row in rows])
+        reach = deterministic_reach(predictor, x[calibration], case.actual(calibration), level)
+        found[f"deterministic_covered_{level}"] = int(np.sum(np.abs(off - y) <= reach))
+        found[f"deterministic_width_{level}"] = 2 * reach
+    return found
+
+
+ENDS = ("lower", "upper")
+
+
+def deterministic_reach(
+    predictor: Predictor, x: np.ndarray, y: np.ndarray, coverage: float
+) -> float:
+    """Split conformal on the absolute error with dropout off: half the width, the same for all."""
+    rows: Sequence[Any] = predictor.predict_encoded(x, PredictOptions(passes=2, seed=0)).rows
+    error = np.abs(np.array([row.deterministic for row in rows]) - y)
+    return quantile(sorted_scores(error), coverage)
+
+
+def measured(case: Published, options: TrainOptions, passes: int) -> Figures:
+    """All figures of a split, and the processor seconds that they took."""
+    start, split = process_time(), cut(case.train)
+    first = trained(case, split, options)
+    found = intervals(case, Predictor(first.card, first.network), split.calibration)
+    found |= accuracy(case, retrained(case, first, options), passes)
+    return found | {"seen_before": case.seen_before(), "seconds": process_time() - start}
+
+
+def pending(
+    done: Iterable[Figures], sets: Sequence[str], splits: Sequence[int]
+) -> Iterator[tuple[str, int]]:
+    """The sets and splits without a line yet, split by split, so that a short run has all sets."""
+    known = {(line["set"], line["split"]) for line in done}
+    return ((name, number) for number, name in product(splits, sets) if (name, number) not in known)
+
+
+def read_lines(path: Path) -> list[Figures]:
+    """The lines of an earlier run; the last may have been cut off."""
+    lines = path.read_text().split("\n") if path.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("}")]
+
+
+def option(given: str) -> tuple[str, Any]:
+    """`name=value` of a TrainOptions field; the value as Python writes it, or a text."""
+    name, _, value = given.partition("=")
+    try:
+        return name, ast.literal_eval(value)
+    except (SyntaxError, ValueError):
+        return name, value
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    found = argparse.ArgumentParser(description="The published experiments on six small sets.")
+    add = found.add_argument
+    add("--data", type=Path, required=True, help="folder of the sets")
+    add("--out", type=Path, required=True, metavar="FILE.jsonl", help="a line per split, kept")
+    add("--sets", nargs="+", default=list(PUBLISHED), choices=list(PUBLISHED), metavar="SET")
+    add("--splits", nargs="+", type=int, default=list(range(SPLITS)), metavar="N")
+    add("--passes", type=int, default=10_000, help="of the log-likelihood (default: 10000)")
+    add("--option", type=option, nargs="+", default=[], metavar="NAME=VALUE", help="of training")
+    add("--validation", action="store_true", help="look at no test row; see above")
+    add("--threads", type=int, default=1)
+    add("--json", type=Path, metavar="FILE", help="write all figures as JSON")
+    add("--markdown", type=Path, metavar="FILE", help="write the tables as Markdown")
+    return found
+
+
+def main() -> None:
+    """Measure what is missing, and print the tables."""
+    chosen = parser().parse_args()
+    use_threads(chosen.threads)
+    options = TrainOptions(**dict(chosen.option))
+    lines = read_lines(chosen.out)
+    for name, number in pending(lines, chosen.sets, chosen.splits):
+        case = Published.read(chosen.data, name, number)
+        case = case.inner() if chosen.validation else case
+        found = measured(case, replace(options, seed=number), chosen.passes)
+        lines.append({"set": name, "split": number, **found})
+        with chosen.out.open("a") as out:
+            out.write(json.dumps(lines[-1]) + "\n")
+        print(progress(lines[-1]), flush=True)
+    lines = [
+        line for line in lines if line["set"] in chosen.sets and line["split"] in chosen.splits
+    ]
+    print(text(lines))
+    writers: dict[str, Callable[[list[Figures]], str]] = {"json": document, "markdown": markdown}
+    for form, write in writers.items():
+        if path := getattr(chosen, form):
+            path.write_text(write(lines))
+
+
+def progress(line: Figures) -> str:
+    """One line while it runs."""
+    figures = ("rmse", "log_likelihood", "spearman", "width_0.9", "deterministic_width_0.9")
+    said = ", ".join(f"{name} {line[name]:.3f}" for name in figures)
+    return f"{line['set']} {line['split']}: {said} ({line['seconds']:.0f} s)"
+
+
+if __name__ == "__main__":
+    main()
