@@ -7,7 +7,7 @@ import math
 import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import accumulate, chain, islice
 from operator import itemgetter
 from typing import cast
 
@@ -162,11 +162,56 @@ class Target:
     units: tuple[str | None, ...]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Numbers:
+    """What the numeric features are, by their order: found once, for it is asked for every row.
+
+    Arrays [numeric features] float64; `low` and `high` are the ends of the training range as rows
+    are encoded, and by `TOLERANCE` outside of it.
+    """
+
+    features: tuple[NumericFeature, ...]
+    positions: tuple[int, ...]  # the encoded column of each
+    mean: np.ndarray
+    scale: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+    @classmethod
+    def of(cls, features: Sequence[Feature]) -> "_Numbers":
+        starts = accumulate((feature.width for feature in features), initial=0)
+        placed = [
+            (feature, at)
+            for feature, at in zip(features, starts, strict=False)
+            if isinstance(feature, NumericFeature)
+        ]
+        rows = [(each.low, each.high, each.mean, each.scale) for each, _ in placed]
+        low, high, mean, scale = np.array(rows, dtype=np.float64).reshape(-1, 4).T
+        low, high = (low - mean) / scale, (high - mean) / scale
+        return cls(
+            tuple(feature for feature, _ in placed),
+            tuple(at for _, at in placed),
+            mean=mean,
+            scale=scale,
+            low=low - TOLERANCE * (1 + abs(low)),
+            high=high + TOLERANCE * (1 + abs(high)),
+        )
+
+    def standardised(self, block: np.ndarray) -> np.ndarray:
+        """The numbers [B, numeric features] as the network takes them; inf where one overflows."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.asarray((block - self.mean) / self.scale, dtype=np.float32)
+
+
 @dataclass(frozen=True, slots=True)
 class Schema:
     """The features, in the network's order."""
 
     features: tuple[Feature, ...]
+    _numbers: _Numbers = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_numbers", _Numbers.of(self.features))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -204,24 +249,18 @@ class Schema:
                 x[np.arange(len(x)), np.asarray(column, dtype=np.intp) + at] = 1
             at += feature.width
         if numbers:
-            numeric, positions = self.numeric()
-            _, _, mean, scale = _statistics(numeric)
             block = np.array(numbers, dtype=np.float64).T  # [B, numeric features]
-            with np.errstate(over="ignore", invalid="ignore"):
-                x[:, positions] = (block - mean) / scale
+            x[:, self._numbers.positions] = self._numbers.standardised(block)
         return x
 
     def outside(self, x: np.ndarray) -> list[tuple[str, ...]]:
         """For each encoded row its codes "outside_training_range:<feature>"."""
-        numeric, positions = self.numeric()
-        low, high, mean, scale = _statistics(numeric)
-        low, high = (low - mean) / scale, (high - mean) / scale
-        z = x[:, positions].astype(np.float64)  # [B, numeric features]
-        beyond = (z < low - TOLERANCE * (1 + abs(low))) | (z > high + TOLERANCE * (1 + abs(high)))
+        numbers = self._numbers
+        z = x if len(numbers.positions) == x.shape[1] else x[:, numbers.positions]
+        beyond = (z < numbers.low) | (z > numbers.high)  # [B, numeric features]
         codes: list[tuple[str, ...]] = [()] * len(x)
-        for row in np.flatnonzero(beyond.any(axis=1)):
-            at = np.flatnonzero(beyond[row])
-            codes[row] = tuple(f"outside_training_range:{numeric[i].name}" for i in at)
+        for row, at in zip(*beyond.nonzero(), strict=True):
+            codes[row] += (f"outside_training_range:{numbers.features[at].name}",)
         return codes
 
     def categorical(self, name: str) -> tuple[CategoricalFeature, int]:
@@ -244,12 +283,7 @@ class Schema:
 
     def numeric(self) -> tuple[list[NumericFeature], list[int]]:
         """The numeric features, and the encoded column of each."""
-        found, at = [], 0
-        for feature in self.features:
-            if isinstance(feature, NumericFeature):
-                found.append((feature, at))
-            at += feature.width
-        return [feature for feature, _ in found], [at for _, at in found]
+        return list(self._numbers.features), list(self._numbers.positions)
 
     def _encode_plain(self, rows: Sequence[Row]) -> np.ndarray:
         """The encoded rows, if all is built-in types and faultless; otherwise it just raises."""
@@ -257,16 +291,34 @@ class Schema:
         by_name = kinds == {dict}
         if not (by_name or kinds <= {list, tuple}) or set(map(len, rows)) != {len(self.features)}:
             raise TypeError
+        x = self._encode_numbers(rows, by_name)
+        if x is None:
+            x = self._encode_columns(rows, by_name)
+        if not np.isfinite(x).all():
+            raise ValueError
+        return x
+
+    def _encode_numbers(self, rows: Sequence[Row], by_name: bool) -> np.ndarray | None:
+        """The encoded rows where every cell is a number, as it mostly is; otherwise None."""
+        if not len(self.features) == len(self._numbers.features) > 1:
+            return None
+        lists = cast("Sequence[Sequence[float]]", rows)
+        if by_name:
+            lists = [*map(itemgetter(*self.names), rows)]
+        if not set(map(type, chain.from_iterable(lists))) <= {int, float}:
+            return None
+        count = len(rows) * len(self.features)
+        block = np.fromiter(chain.from_iterable(lists), np.float64, count)
+        return self._numbers.standardised(block.reshape(len(rows), -1))
+
+    def _encode_columns(self, rows: Sequence[Row], by_name: bool) -> np.ndarray:
         columns = []
         for position, feature in enumerate(self.features):
             cells = list(map(itemgetter(feature.name if by_name else position), rows))
             if feature.fill is not None and None in cells:
                 cells = [feature.fill if cell is None else cell for cell in cells]
             columns.append(feature.column(cells))
-        x = self.assemble(columns)
-        if not np.isfinite(x).all():
-            raise ValueError
-        return x
+        return self.assemble(columns)
 
 
 def label(value: str | float) -> str:
@@ -288,12 +340,6 @@ def listed(names: Sequence[str]) -> str:
     """Names for a message: "a, b, c", the first 20 of many."""
     head = ", ".join(names[:MAX_LISTED])
     return head if len(names) <= MAX_LISTED else f"{head}, ... ({len(names)} in all)"
-
-
-def _statistics(features: Sequence[NumericFeature]) -> np.ndarray:
-    """Rows low, high, mean and scale, float64 [4, features]."""
-    values = [(feature.low, feature.high, feature.mean, feature.scale) for feature in features]
-    return np.array(values, dtype=np.float64).reshape(-1, 4).T
 
 
 def _checked(schema: Schema, rows: Sequence[Row]) -> list[Row]:
