@@ -24,6 +24,7 @@ Compute = Callable[[Hashable, Sequence[Item], Wanted], Awaitable[Sequence[Result
 BATCH_TASK = "mcd-batch"
 SMOOTHING = 0.1  # weight of the last batch in the measured rate
 LONGEST_RETRY_SECONDS = 60
+GATHER_SECONDS = 0.002
 
 
 class Observer(Protocol):
@@ -59,7 +60,15 @@ class _Caller(Generic[Item, Result]):
     def expire(self, now: float) -> None:
         """Fail where the time is over: on a busy event loop that shows here before it rings."""
         if now - self.since >= self.timeout_seconds:
-            self.fail(_late(self.timeout_seconds))
+            self.be_late()
+
+    def be_late(self) -> None:
+        self.fail(
+            DeadlineExceeded(
+                f"no answer within {self.timeout_seconds:g} seconds; ask for fewer rows or passes, "
+                "or allow more time"
+            )
+        )
 
     def fail(self, error: BaseException) -> None:
         if not self.answer.done():
@@ -105,7 +114,7 @@ class MicroBatcher(Generic[Item, Result]):
         self._callers: set[_Caller[Item, Result]] = set()
         self._queued = 0
         self._running: asyncio.Task[None] | None = None
-        self._scheduled = False
+        self._scheduled = self._arrived = False
         self._rate = 0.0  # size per second
 
     @property
@@ -136,20 +145,22 @@ class MicroBatcher(Generic[Item, Result]):
         """A result per item. Raises Overloaded, DeadlineExceeded and what `compute` raises."""
         size = sum(map(self._size, items))
         self.admit(size)
-        answer: asyncio.Future[list[Result]] = asyncio.get_running_loop().create_future()
-        caller = _Caller[Item, Result](answer, deque(enumerate(items)), len(items))
+        loop = asyncio.get_running_loop()
+        caller = _Caller[Item, Result](loop.create_future(), deque(enumerate(items)), len(items))
+        timer = None
         if timeout_seconds is not None:
             caller.timeout_seconds = timeout_seconds
+            timer = loop.call_later(timeout_seconds, caller.be_late)
         self._callers.add(caller)
         self._queue.setdefault(key, deque()).append(caller)
         self._resize(size)
+        self._arrived = True
         self._schedule()
         try:
-            async with asyncio.timeout(timeout_seconds):
-                return await answer
-        except TimeoutError as error:
-            raise _late(caller.timeout_seconds) from error
+            return await caller.answer
         finally:
+            if timer:
+                timer.cancel()
             self._forget(caller)
 
     def abort(self, error: Exception) -> None:
@@ -158,15 +169,26 @@ class MicroBatcher(Generic[Item, Result]):
             caller.fail(error)
 
     def _schedule(self) -> None:
-        """Form a batch once the callers of this turn of the event loop have all come."""
+        """Form a batch once a turn of the event loop has brought nobody new.
+
+        Whoever comes while others are being read is worth that: a batch takes as long as it takes
+        to read ten more, and hardly longer for them. It is no wait, for every turn has work.
+        """
         if self._running is None and not self._scheduled:
             self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._start)
+            loop = asyncio.get_running_loop()
+            loop.call_soon(self._gather, loop.time() + GATHER_SECONDS)
+
+    def _gather(self, until: float) -> None:
+        loop = asyncio.get_running_loop()
+        if self._arrived and loop.time() < until:
+            self._arrived = False
+            loop.call_soon(self._gather, until)
+        else:
+            self._scheduled = False
+            self._start()
 
     def _start(self) -> None:
-        self._scheduled = False
-        if self._running is not None:
-            return
         key, parts = self._next()
         if parts:
             task = asyncio.create_task(self._run(key, parts), name=BATCH_TASK)
@@ -212,8 +234,6 @@ class MicroBatcher(Generic[Item, Result]):
         results = await self._attempt(key, parts)
         rate = sum(self._size(part.item) for part in parts) / (perf_counter() - started)
         self._rate = self._rate + SMOOTHING * (rate - self._rate) if self._rate else rate
-        self._running = None
-        self._start()  # before the answers are dealt with: the next batch need not wait for that
         for part, result in results:
             part.succeed(result)
 
@@ -245,7 +265,8 @@ class MicroBatcher(Generic[Item, Result]):
         if task.cancelled() or task.exception():
             for part in parts:
                 part.caller.fail(NotReady("the computation was stopped; try again"))
-        self._start()
+        self._arrived = True  # perhaps, while the loop stood still
+        self._schedule()
 
     def _forget(self, caller: _Caller[Item, Result]) -> None:
         self._callers.discard(caller)
@@ -260,9 +281,3 @@ class MicroBatcher(Generic[Item, Result]):
     def _retry_after_seconds(self) -> int:
         seconds = math.ceil(self._queued / self._rate) if self._rate else 1
         return min(max(seconds, 1), LONGEST_RETRY_SECONDS)
-
-
-def _late(seconds: float) -> DeadlineExceeded:
-    return DeadlineExceeded(
-        f"no answer within {seconds:g} seconds; ask for fewer rows or passes, or allow more time"
-    )

@@ -78,6 +78,26 @@ async def test_callers_of_one_turn_with_equal_keys_share_a_batch() -> None:
     assert bench.batches == [("k", ["a", "c"]), ("other", ["b"])]
 
 
+async def test_callers_of_turns_that_follow_each_other_share_a_batch() -> None:
+    bench = Bench()
+    tasks = []
+    for item in "abc":
+        tasks.append(bench.submit("k", item))
+        await asyncio.sleep(0)
+    assert await asyncio.gather(*tasks) == [["A"], ["B"], ["C"]]
+    assert bench.batches == [("k", ["a", "b", "c"])]
+
+
+async def test_callers_who_never_stop_coming_do_not_put_a_batch_off_for_long() -> None:
+    bench = Bench(batch=10_000, queue=1_000_000)
+    tasks = []
+    async with asyncio.timeout(5):
+        while not bench.batches:
+            tasks.append(bench.submit("k", "a"))
+            await asyncio.sleep(0)
+    assert len(await asyncio.gather(*tasks)) == len(tasks)
+
+
 async def test_an_idle_batcher_computes_at_once() -> None:
     bench = Bench()
     task = bench.submit("k", "a")
