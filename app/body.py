@@ -2,42 +2,46 @@
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive
 
 from app.compression import ENCODINGS, decompressed
 from app.errors import BodyTooLarge, DuplicateKey, NotFinite, NotJson, WrongContentType
 from model import Detail
 
+_USUAL = "application/json"
 _JSON = re.compile(r"application/(json|[\w.+-]+\+json)\s*(;|$)", re.IGNORECASE)
 _NOT_FINITE = re.compile(r"[+-]?(nan|inf)", re.IGNORECASE)
 
 
-async def read_json(request: Request, limit_bytes: int) -> Any:
+async def read_json(headers: Mapping[str, str], receive: Receive, limit_bytes: int) -> Any:
     """The JSON document in a request's body; raises a BodyError with what is wrong with it."""
-    content_type = request.headers.get("content-type")
-    if content_type is not None and not _JSON.match(content_type.strip()):
+    content_type = headers.get("content-type", _USUAL)
+    if content_type != _USUAL and not _JSON.match(content_type.strip()):
         raise WrongContentType(
             f"the content type is {content_type[:80]!r}; send the header "
             "'Content-Type: application/json'"
         )
-    return parse(await read_bytes(request, limit_bytes))
+    return parse(await read_bytes(headers, receive, limit_bytes))
 
 
-async def read_bytes(request: Request, limit_bytes: int) -> bytes:
+async def read_bytes(headers: Mapping[str, str], receive: Receive, limit_bytes: int) -> bytes:
     """A request's body, decompressed; neither form of it may have more than `limit_bytes` bytes.
 
     Raises BodyTooLarge as soon as that is known, so that a few bytes cannot grow into gigabytes;
-    WrongContentType and NotJson for what no decompression reads.
+    WrongContentType and NotJson for what no decompression reads; ClientDisconnect where the client
+    leaves before it is done.
     """
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    encoding = headers.get("content-encoding", "identity").strip().lower()
     if encoding not in (*ENCODINGS, "identity"):
         raise WrongContentType(
             f"the content encoding {encoding[:80]!r} is not supported; send gzip, deflate or none"
         )
-    body = await _received(request, limit_bytes)
+    body = await _received(headers, receive, limit_bytes)
     if encoding == "identity":
         return body
     content = await decompressed(body, encoding, limit_bytes)
@@ -57,16 +61,20 @@ def parse(body: bytes) -> Any:
     return document
 
 
-async def _received(request: Request, limit_bytes: int) -> bytes:
-    declared = request.headers.get("content-length", "")
+async def _received(headers: Mapping[str, str], receive: Receive, limit_bytes: int) -> bytes:
+    declared = headers.get("content-length", "")
     if declared.isdecimal() and len(declared) < 20 and int(declared) > limit_bytes:
         raise _too_large(limit_bytes)
-    chunks, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
+    chunks, size, more = [], 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
         if size > limit_bytes:
             raise _too_large(limit_bytes)
-        chunks.append(chunk)
+        more = message.get("more_body", False)
     return b"".join(chunks)
 
 

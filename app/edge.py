@@ -1,7 +1,7 @@
 """The outermost layer: an id, the security headers and the guard's word for every request.
 
-What goes wrong inside and was foreseen by nobody ends here too, as an error in the one shape: the
-log gets its kind and place, and nothing of what the request held.
+What goes wrong inside, and was not answered there, ends here as an error in the one shape. Of what
+nobody foresaw the log gets kind and place, and nothing of what the request held.
 """
 
 import logging
@@ -13,14 +13,22 @@ from random import getrandbits
 from time import perf_counter
 
 from opentelemetry.trace import get_current_span
-from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.auth import Guard
-from app.errors import UNEXPECTED, ServiceError, error_body, retry_after_seconds, status_of
+from app.errors import (
+    OF_THE_SERVER,
+    UNEXPECTED,
+    NotJson,
+    error_body,
+    retry_after_seconds,
+    status_of,
+)
+from app.headers import headers_of
 from app.metrics import Metrics
-from model import Detail, ModelError
+from model import Detail
 
 REQUEST_ID = "x-request-id"
 LONGEST_LOGGED_PATH = 200
@@ -48,10 +56,14 @@ class Knowledge:
     draining: Callable[[], bool]
 
 
-def refusal(error: ServiceError | ModelError) -> Response:
-    """The response to a request that is refused."""
+def refusal(error: Exception, metrics: Metrics | None = None) -> Response:
+    """The response to a request that is refused; counted, where it is for the server's sake."""
+    if isinstance(error, ClientDisconnect):
+        error = NotJson("the body was cut short")  # and nobody reads this
     status, code = status_of(error)
-    details: tuple[Detail, ...] = error.details
+    if metrics and status in OF_THE_SERVER:
+        metrics.rejected.labels(code).inc()
+    details: tuple[Detail, ...] = getattr(error, "details", ())
     response = Response(error_body(str(error), code, details), status, media_type=_JSON)
     seconds = retry_after_seconds(error)
     if seconds is not None:
@@ -76,7 +88,7 @@ class Edge:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         started, status = perf_counter(), 0
-        headers = Headers(scope=scope)
+        headers = headers_of(scope)
         sent = headers.get(REQUEST_ID, "")
         scope[REQUEST_ID] = request_id = (
             sent if _SAFE_ID.fullmatch(sent) else f"{getrandbits(128):032x}"
@@ -93,15 +105,19 @@ class Edge:
         try:
             scope["mcd.key"] = self._knows.guard.check(scope["path"], headers)
             await self.app(scope, receive, send_more)
-        except ServiceError as error:
-            self._knows.metrics.rejected.labels(status_of(error)[1]).inc()
-            await refusal(error)(scope, receive, send_more)
         except Exception as error:
-            _report(request_id, error)
-            if not status:
-                await _failure(request_id)(scope, receive, send_more)
+            response = self._response(error, request_id)
+            if not status:  # nothing has been answered inside
+                await response(scope, receive, send_more)
         finally:
             _log(scope, status, perf_counter() - started)
+
+    def _response(self, error: Exception, request_id: str) -> Response:
+        """The one that an error gets, once it has been counted or logged."""
+        if status_of(error) != UNEXPECTED or isinstance(error, ClientDisconnect):
+            return refusal(error, self._knows.metrics)
+        _report(request_id, error)
+        return failure(request_id)
 
     def _completed(
         self, headers: list[tuple[bytes, bytes]], request_id: str
@@ -142,7 +158,8 @@ def _report(request_id: str, error: Exception) -> None:
     )
 
 
-def _failure(request_id: str) -> Response:
+def failure(request_id: str) -> Response:
+    """The response where the server itself is at fault."""
     status, code = UNEXPECTED
     message = f"the server failed on this request; its log knows more under the id {request_id}"
     return Response(error_body(message, code), status, media_type=_JSON)

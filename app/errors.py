@@ -140,6 +140,7 @@ STATUS_OF: dict[type[Exception], tuple[int, str]] = {
     DeadlineExceeded: (504, "deadline_exceeded"),
 }
 UNEXPECTED = (500, "internal_error")
+OF_THE_SERVER = (401, 413, 429, 503, 504)  # refused for the server's sake, and counted
 _RETRY_AFTER_SECONDS = {503: 1}
 
 

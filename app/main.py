@@ -1,6 +1,6 @@
 """The one place where the parts of the service are joined."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import lru_cache
 from typing import Any
@@ -8,12 +8,14 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.telemetry import TelemetryConfig
+from starlette.types import ASGIApp
 
 from app import __version__
 from app.api import failures, native, open_inference, operations, pages
 from app.auth import PUBLIC_PATHS, Guard
 from app.deadline import HEADER
 from app.edge import REQUEST_ID, Edge, Knowledge
+from app.lane import Lane
 from app.metrics import Metrics
 from app.presence import Presence
 from app.service import Service
@@ -35,6 +37,18 @@ _TELEMETRY: TelemetryConfig = {
 }
 
 
+class Application(FastAPI):
+    """FastAPI with layers of ours around all of its own."""
+
+    def __init__(self, surround: Callable[[ASGIApp], ASGIApp], **options: Any) -> None:
+        super().__init__(**options)
+        self._surround = surround
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """The framework's own layers, which a prediction mostly passes by, and ours outside."""
+        return self._surround(super().build_middleware_stack())
+
+
 def create_app(settings: Settings | None = None, service: Service | None = None) -> FastAPI:
     """The application; its lifespan loads the models, unless `service` has, and warms them up.
 
@@ -42,7 +56,8 @@ def create_app(settings: Settings | None = None, service: Service | None = None)
     """
     settings = settings or read_settings()
     service = service or Service(settings, Metrics(shared_metrics_folder()))
-    app = FastAPI(
+    app = Application(
+        _layers(settings, service),
         title=TITLE,
         description=DESCRIPTION,
         version=__version__,
@@ -53,7 +68,6 @@ def create_app(settings: Settings | None = None, service: Service | None = None)
         telemetry=_TELEMETRY,
     )
     failures.install(app, service.metrics)
-    _surround(app, settings, service)
     app.include_router(native.router(service, settings))
     app.include_router(open_inference.router(service, settings))
     app.include_router(operations.router(service))
@@ -67,19 +81,24 @@ def create_app(settings: Settings | None = None, service: Service | None = None)
     return app
 
 
-def _surround(app: FastAPI, settings: Settings, service: Service) -> None:
-    """Add the layers that every request passes; the last one added is the outermost."""
-    app.add_middleware(Presence)
+def _layers(settings: Settings, service: Service) -> Callable[[ASGIApp], ASGIApp]:
+    """What every request passes, from the inside out."""
+    predict = native.predicting(service, settings)
     knowledge = Knowledge(Guard.of(settings), service.metrics, lambda: service.draining)
-    app.add_middleware(Edge, knowledge=knowledge)
-    if settings.cors_origins:
-        app.add_middleware(
-            CORSMiddleware,
+
+    def surround(app: ASGIApp) -> ASGIApp:
+        app = Edge(Presence(Lane(app, predict)), knowledge)
+        if not settings.cors_origins:
+            return app
+        return CORSMiddleware(
+            app,
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST"],
             allow_headers=["authorization", "content-type", "x-api-key", REQUEST_ID, HEADER],
             expose_headers=[REQUEST_ID, "retry-after"],
         )
+
+    return surround
 
 
 def _lifespan_of(service: Service) -> Any:

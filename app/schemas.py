@@ -4,6 +4,7 @@ Answers are encoded from the model's own dataclasses, not through these classes;
 to the same fields.
 """
 
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -96,7 +97,7 @@ class PredictRequest(_Schema):
 
     def options(self) -> PredictOptions:
         """The options; raises model.InputError for a value out of its domain."""
-        return PredictOptions(
+        return _options(
             passes=self.passes,
             seed=self.seed,
             coverage=self.coverage,
@@ -107,6 +108,9 @@ class PredictRequest(_Schema):
             label_set=self.label_set,
             largest_error=self.largest_error,
         )
+
+
+_options = lru_cache(256)(PredictOptions)  # most requests choose what some other has chosen
 
 
 class ModelName(_Schema):

@@ -1,33 +1,26 @@
-"""Every failure as a response in the one error shape."""
+"""Every failure behind the framework's routing as a response in the one error shape."""
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from app.edge import refusal
-from app.errors import STATUS_OF, ServiceError, code_of_status, error_body, status_of
+from app.edge import REQUEST_ID, failure, refusal
+from app.errors import STATUS_OF, code_of_status, error_body
 from app.metrics import Metrics
-from model import ModelError
-
-_OF_THE_SERVER = (413, 429, 503, 504)  # refused for the server's sake, and counted
 
 
 def install(app: FastAPI, metrics: Metrics) -> None:
     """Let `app` answer every failure in the one shape."""
 
     async def on_refusal(_: Request, error: Exception) -> Response:
-        assert isinstance(error, ServiceError | ModelError)
-        status, code = status_of(error)
-        if status in _OF_THE_SERVER:
-            metrics.rejected.labels(code).inc()
-        return refusal(error)
+        return refusal(error, metrics)
 
-    for kind in STATUS_OF:
+    for kind in (*STATUS_OF, ClientDisconnect):
         app.add_exception_handler(kind, on_refusal)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(RequestValidationError, _on_validation)
-    app.add_exception_handler(ClientDisconnect, _on_disconnect)
+    app.add_exception_handler(Exception, _on_surprise)
 
 
 async def _on_http(request: Request, error: Exception) -> Response:
@@ -48,9 +41,9 @@ async def _on_validation(request: Request, _: Exception) -> Response:
     return await _on_http(request, HTTPException(404))
 
 
-async def _on_disconnect(_: Request, __: Exception) -> Response:
-    """The client left while it was sending; nobody reads this."""
-    return _response(400, error_body("the body was cut short", "not_json"))
+async def _on_surprise(request: Request, _: Exception) -> Response:
+    """What nobody foresaw; it is raised again, and logged by the outermost layer."""
+    return failure(request.scope[REQUEST_ID])
 
 
 def _response(status: int, body: bytes) -> Response:

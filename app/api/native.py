@@ -6,7 +6,7 @@ over both than most predictions do, answer a NaN with status 500, and send one a
 
 import copy
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from operator import attrgetter
 from time import perf_counter
@@ -16,6 +16,7 @@ import orjson
 from fastapi import APIRouter, Path, Request, Response
 from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope
 
 from app.body import read_json
 from app.deadline import timeout_seconds
@@ -28,6 +29,7 @@ from app.errors import (
     declared,
     status_of,
 )
+from app.headers import headers_of
 from app.schemas import ModelList, PredictRequest, PredictResponse
 from app.service import WARM_UP, Answer, Service
 from app.settings import Settings
@@ -89,6 +91,29 @@ def _leave_out(schema: dict[str, Any], *names: str) -> None:
     schema["required"] = [name for name in schema["required"] if name not in names]
 
 
+def predicting(
+    service: Service, settings: Settings
+) -> Callable[[Scope, Receive, str | None], Awaitable[bytes]]:
+    """The handler of predictions: the answer's JSON for a request to the named model."""
+
+    async def predict(scope: Scope, receive: Receive, name: str | None) -> bytes:
+        started, outcome, label = perf_counter(), "cancelled", "unknown"
+        try:
+            label = service.admit(name).card.name  # before the body is read
+            content = await _predict(scope, receive, service, name, settings.max_body_bytes)
+            outcome = "ok"
+        except ClientDisconnect:
+            raise
+        except Exception as error:
+            outcome, label = status_of(error)[1], _label(service, name)
+            raise
+        finally:
+            service.metrics.finished(label, outcome, perf_counter() - started)
+        return content
+
+    return predict
+
+
 def encode(answer: Answer) -> bytes:
     """The answer as JSON; raises OutputNotFinite, for JSON has no word for NaN."""
     predictions = answer.predictions
@@ -116,19 +141,7 @@ def encode(answer: Answer) -> bytes:
 
 
 def _add_predictions(routes: APIRouter, service: Service, settings: Settings) -> None:
-    async def answer(request: Request, name: str | None) -> Response:
-        started, outcome = perf_counter(), "cancelled"
-        try:
-            content = await _predict(request, service, name, settings.max_body_bytes)
-            outcome = "ok"
-        except ClientDisconnect:
-            raise
-        except Exception as error:
-            outcome = status_of(error)[1]
-            raise
-        finally:
-            service.metrics.finished(_label(service, name), outcome, perf_counter() - started)
-        return _json(content)
+    predicted = predicting(service, settings)
 
     @routes.post(
         "/predict",
@@ -139,7 +152,7 @@ def _add_predictions(routes: APIRouter, service: Service, settings: Settings) ->
     )
     async def predict(request: Request) -> Response:
         """Mean, variance and the Monte-Carlo error of both for every row, with dropout active."""
-        return await answer(request, None)
+        return _json(await predicted(request.scope, request.receive, None))
 
     @routes.post(
         "/models/{name}/predict",
@@ -150,7 +163,7 @@ def _add_predictions(routes: APIRouter, service: Service, settings: Settings) ->
     )
     async def predict_with(request: Request, name: ModelPath) -> Response:
         """The same as `POST /predict`, with the model of that name."""
-        return await answer(request, name)
+        return _json(await predicted(request.scope, request.receive, name))
 
 
 def _add_models(routes: APIRouter, service: Service) -> None:
@@ -172,13 +185,15 @@ def _add_models(routes: APIRouter, service: Service) -> None:
         return _json(orjson.dumps(service.card(name).public()))
 
 
-async def _predict(request: Request, service: Service, name: str | None, limit_bytes: int) -> bytes:
-    service.admit(name)  # before the body is read
+async def _predict(
+    scope: Scope, receive: Receive, service: Service, name: str | None, limit_bytes: int
+) -> bytes:
+    headers = headers_of(scope)
     try:
-        sent = _checked(await read_json(request, limit_bytes))
+        sent = _checked(await read_json(headers, receive, limit_bytes))
         options = sent.options()
         answer = await service.predict(
-            name, sent.rows, options=options, timeout_seconds=timeout_seconds(request.headers)
+            name, sent.rows, options=options, timeout_seconds=timeout_seconds(headers)
         )
     except RecursionError as error:  # from quoting a value that is nested a thousand deep
         raise NotJson("the body is nested too deeply") from error

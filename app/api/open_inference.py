@@ -139,7 +139,8 @@ def _add_inference(routes: APIRouter, service: Service, settings: Settings) -> N
 async def _infer(
     request: Request, service: Service, asked: tuple[str, str | None], settings: Settings
 ) -> Response:
-    header, binary = _split(request, await read_bytes(request, settings.max_body_bytes))
+    body = await read_bytes(request.headers, request.receive, settings.max_body_bytes)
+    header, binary = _split(request, body)
     sent = v2.checked(_document(header))
     seconds = _timeout_seconds(request, sent)
     card = _ready(service, *asked)

@@ -89,7 +89,7 @@ def test_a_request_that_does_not_arrive_is_given_up_however_slowly_it_drips(
         except TimeoutError:
             connection.sendall(b"x" if sent else b"")
         assert time.monotonic() - started < 10 * ARRIVAL_SECONDS
-    assert time.monotonic() - started >= ARRIVAL_SECONDS
+    assert time.monotonic() - started >= 0.9 * ARRIVAL_SECONDS  # the server began a little sooner
     assert received.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
     assert error(received).code == "request_timeout"
 
