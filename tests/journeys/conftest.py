@@ -1,10 +1,12 @@
-"""Models that the journeys share."""
+"""Models, and a server, that the journeys share."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from model import Table, TrainOptions, train
+from tests.journeys.serving import Served, served
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +20,12 @@ def versions(houses: Table, tmp_path_factory: pytest.TempPathFactory) -> list[Pa
         train(houses, ["price"], folder, drop=others, name="houses", options=options)
         folders.append(folder)
     return folders
+
+
+@pytest.fixture(scope="session")
+def plain(artifacts: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server with a regression and a classifier, for tests that leave it as they find it."""
+    models = ("--model", artifacts["regression"], "--model", artifacts["multiclass"])
+    settings = {"MCD_MAX_ROW_PASSES": "100000000"}
+    with served(tmp_path_factory.mktemp("plain"), *models, **settings) as server:
+        yield server

@@ -1,7 +1,6 @@
 """The docs page in a real browser without the internet: drawn, usable, and held by its policy."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -11,13 +10,7 @@ from selenium.webdriver.support.expected_conditions import element_to_be_clickab
 from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.browser import PATIENCE_SECONDS, browser, complaints
-from tests.journeys.serving import Served, served
-
-
-@pytest.fixture(scope="module")
-def server(regression_artifact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with served(tmp_path_factory.mktemp("docs"), "--model", regression_artifact) as server:
-        yield server
+from tests.journeys.serving import Served
 
 
 @pytest.fixture(scope="module")
@@ -32,25 +25,25 @@ def click(chrome: Chrome, selector: str) -> None:
 
 
 def test_the_page_shows_every_operation_and_asks_nobody_but_its_server(
-    server: Served, chrome: Chrome
+    plain: Served, chrome: Chrome
 ) -> None:
-    document = httpx.get(f"{server.url}/openapi.json").json()
+    document = httpx.get(f"{plain.url}/openapi.json").json()
     operations = sum(map(len, document["paths"].values()))
-    chrome.get(f"{server.url}/docs")
+    chrome.get(f"{plain.url}/docs")
     WebDriverWait(chrome, PATIENCE_SECONDS).until(
         lambda page: len(page.find_elements(By.CSS_SELECTOR, ".opblock")) == operations
     )
     script = "return performance.getEntriesByType('resource').map(each => each.name)"
     resources = chrome.execute_script(script)
     assert len(resources) >= 4
-    assert all(name.startswith((server.url, "data:")) for name in resources), resources
+    assert all(name.startswith((plain.url, "data:")) for name in resources), resources
     assert not complaints(chrome)
 
 
 def test_the_example_on_the_page_can_be_tried_with_two_clicks(
-    server: Served, chrome: Chrome
+    plain: Served, chrome: Chrome
 ) -> None:
-    chrome.get(f"{server.url}/docs")
+    chrome.get(f"{plain.url}/docs")
     click(chrome, "#operations-predictions-predict .opblock-summary-control")
     click(chrome, "#operations-predictions-predict .try-out__btn")
     click(chrome, "#operations-predictions-predict .execute")
@@ -63,9 +56,9 @@ def test_the_example_on_the_page_can_be_tried_with_two_clicks(
 
 
 def test_the_pages_policy_stops_scripts_and_requests_of_others(
-    server: Served, chrome: Chrome
+    plain: Served, chrome: Chrome
 ) -> None:
-    chrome.get(f"{server.url}/docs")
+    chrome.get(f"{plain.url}/docs")
     assert not complaints(chrome)
     script = "document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"window.hit=1\">')"
     chrome.execute_script(script)
