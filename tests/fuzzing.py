@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from app.errors import ErrorBody
 
 CONNECT_SECONDS = 10.0
-QUIET_SECONDS = 0.15  # without a byte, and the server is taken to wait for more
+QUIET_SECONDS = 0.3  # without a byte, and the server is taken to wait for more
 ROW = {"area": 54.0, "rooms": 2.0, "quarter": "east"}
 TENSORS = [
     {"name": "area", "shape": [1], "datatype": "FP64", "data": [54.0]},
@@ -113,11 +113,13 @@ def message(random: Random) -> Message:
     return Message(pieces, abrupt=random.random() < 0.05)
 
 
-def answer_to(address: tuple[str, int], sent: Message) -> bytes:
+def answer_to(
+    address: tuple[str, int], sent: Message, quiet_seconds: float = QUIET_SECONDS
+) -> bytes:
     """All that the server says to a message until it closes or is quiet."""
     received = bytearray()
     with socket.create_connection(address, timeout=CONNECT_SECONDS) as connection:
-        connection.settimeout(QUIET_SECONDS)
+        connection.settimeout(quiet_seconds)
         with suppress(OSError):  # a server that has refused reads no more
             for number, piece in enumerate(sent.pieces):
                 sleep(0.01 if number else 0)

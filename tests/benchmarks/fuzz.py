@@ -33,7 +33,9 @@ from tests.fuzzing import answer_to, faults, message
 from tests.journeys.serving import Served, served
 
 CONFIGURATION = Path(__file__).parents[1] / "schemathesis.toml"
-WARM_UP = 200
+WARM_UP = 1000
+CLIENTS = 32
+QUIET_SECONDS = 1.5  # long enough for a busy machine
 
 
 def main() -> int:
@@ -57,15 +59,17 @@ def main() -> int:
 
 
 def wire(server: Served, count: int, seen: Counter[str]) -> list[str]:
-    """Messages on a socket, from eight clients at a time."""
+    """Messages on a socket, from many clients at a time."""
     address = urlsplit(server.url)
     assert address.hostname
     assert address.port
     place = (address.hostname, address.port)
     found = []
-    with ThreadPoolExecutor(8) as pool:
+    with ThreadPoolExecutor(CLIENTS) as pool:
         sent = (message(Random(seed)) for seed in range(count))
-        for seed, received in enumerate(pool.map(lambda each: answer_to(place, each), sent)):
+        for seed, received in enumerate(
+            pool.map(lambda each: answer_to(place, each, QUIET_SECONDS), sent)
+        ):
             found += [f"message {seed}: {each}" for each in faults(received)]
             statuses = re.findall(rb"HTTP/1\.1 (\d+)", received)
             seen.update(status.decode() for status in statuses or [b"no answer"])

@@ -27,11 +27,11 @@ def test_any_bytes_on_a_socket_get_an_answer_in_the_one_shape_or_none(plain: Ser
     place = (address.hostname, address.port)
     before = plain.predict(seed=1).json()
     sent = [message(Random(seed)) for seed in range(MESSAGES)]
-    with ThreadPoolExecutor(8) as pool:
+    with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(lambda each: answer_to(place, each), sent))
     found = {seed: wrong for seed, each in enumerate(answers) if (wrong := faults(each))}
     assert not found
-    assert sum(map(bool, answers)) > MESSAGES / 2
+    assert sum(map(bool, answers)) > MESSAGES / 4
     assert unharmed(plain)
     assert plain.predict(seed=1).json() == before
 
