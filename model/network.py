@@ -184,6 +184,9 @@ class MLP(nn.Module):
         )
         self.before = _norms(config.before, config.hidden)
         self.after = _norms(config.after, config.hidden)
+        before, after = dict(self.before.items()), dict(self.after.items())
+        numbers = map(str, range(len(config.hidden)))
+        self._around = [(before.get(number), after.get(number)) for number in numbers]
 
     def linears(self) -> list[nn.Linear]:
         """The linear layers from the input to the output."""
@@ -204,20 +207,21 @@ class MLP(nn.Module):
         config = self.config
         *hidden, head = self.linears()
         layers: list[nn.Module] = [nn.Dropout(config.dropout[0])] if config.dropout[0] else []
-        for number, (linear, rate) in enumerate(zip(hidden, config.dropout[1:], strict=True)):
-            around = _at(self.before, number), _at(self.after, number)
-            layers += [linear, *around[0], MODULES[config.activation](), *around[1]]
-            layers.append(nn.Dropout(rate))
+        for site, (linear, rate) in enumerate(zip(hidden, config.dropout[1:], strict=True), 1):
+            before, after = self.around(site)
+            parts = (linear, before, MODULES[config.activation](), after, nn.Dropout(rate))
+            layers += [part for part in parts if part is not None]
         return nn.Sequential(*layers, head)
 
     def activation(self, site: int, z: Tensor) -> Tensor:
         """The activation [..., H] at a site after the first, of the pre-activation z before it."""
-        for norm in _at(self.before, site - 1):
-            z = norm(z)
-        z = ACTIVATIONS[self.config.activation](z)
-        for norm in _at(self.after, site - 1):
-            z = norm(z)
-        return z
+        before, after = self.around(site)
+        z = ACTIVATIONS[self.config.activation](z if before is None else before(z))
+        return z if after is None else after(z)
+
+    def around(self, site: int) -> tuple[nn.Module | None, nn.Module | None]:
+        """The norms before and after the activation at a site after the first."""
+        return self._around[site - 1]
 
     def preactivation(self, site: int, h: Tensor, noise: Noise | None = None) -> Tensor:
         """The linear layer after a site, of the site's activation h [(P,) B, H] under its noise."""
@@ -241,9 +245,3 @@ def _norms(norms: tuple[Norm | None, ...], hidden: tuple[int, ...]) -> nn.Module
             if norm
         }
     )
-
-
-def _at(norms: nn.ModuleDict, hidden: int) -> list[nn.Module]:
-    """The norm of a hidden layer, or none."""
-    number = str(hidden)
-    return [norms[number]] if number in norms else []

@@ -29,7 +29,6 @@ Row = Mapping[str, Any] | Sequence[Any]
 
 UNSEEN = "unseen_combination"  # of values that are each in range
 FRESH_SEEDS = 1 << 53  # a fresh seed survives JSON readers that hold numbers as doubles
-NORMS = "the reduced estimator knows no norms beside the activations, and this network has some"
 ROWS_AT_ONCE = 512  # bounds the memory of a large request; no answer depends on it
 
 
@@ -113,7 +112,7 @@ class Predictor:
             masks=options.masks,
             rows=tuple(rows),
             acceptance=acceptance,
-            note=None if estimator == options.estimator else self._plain_because,
+            note=None if estimator == options.estimator else self._task.plain_because,
         )
 
     def module(self) -> nn.Sequential:
@@ -181,13 +180,8 @@ class Predictor:
             yield f"calibrated_with:{made.estimator}:{made.passes}"
 
     def _estimator(self, options: PredictOptions) -> Estimator:
-        """The one that applies to this task and this network."""
-        return "plain" if self._plain_because else options.estimator
-
-    @property
-    def _plain_because(self) -> str | None:
-        """Why the reduced estimator does not apply; None where it does."""
-        return self._task.plain_because or (NORMS if self._network.config.normalised else None)
+        """The one that applies to this task."""
+        return "plain" if self._task.plain_because else options.estimator
 
     def _estimate(self, batch: Batch, options: PredictOptions) -> tuple[Estimate, list[int], bool]:
         """The estimate, each row's number of passes, and whether all met the tolerance."""

@@ -24,7 +24,7 @@ With r = d - q, what remains to be sampled is small:
 
 Both are unbiased for every N, g and c; the better g and c, the smaller their errors. The mean
 slopes and curvatures come from moments propagated as if every pre-activation were Gaussian (see
-`model.smoothing`), with Edgeworth's terms for skewness and kurtosis at the first noisy site.
+`model.passage`), with Edgeworth's terms for skewness and kurtosis at the first noisy site.
 
 Shapes: P passes, B rows, H units of a site, J units of the layer after it, O outputs.
 """
@@ -37,8 +37,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from model.network import ACTIVATIONS, LEVELS, MLP, MLPConfig, Noise
-from model.smoothing import ORDER, Smoothed, smoothed
+from model.network import LEVELS, MLP, MLPConfig, Noise
+from model.passage import Passage, passage
+from model.smoothing import ORDER
 from model.thinning import aligned, in_columns, preactivation, product
 from model.uncertainty import Estimate
 
@@ -100,7 +101,6 @@ class Reduction:
     def __init__(self, network: MLP, linear: int | None = None) -> None:
         config, linears = network.config, network.linears()
         self._network = network
-        self._activate = ACTIVATIONS[config.activation]
         self._first, self._last = _first_site(config), len(linears) - 1
         self.exact = self._first == self._last
         head, bias = linears[-1].weight.detach(), linears[-1].bias.detach()
@@ -152,9 +152,9 @@ class Reduction:
         cumulants = _cumulants(self._network.config, first, h)
         centre = product(h, self._weights[first], self._biases[first])  # [B, J]
         variance = product(cumulants[0], self._squares[first])  # [B, J]
-        smooth, pivot = self._propagate(centre, variance)
-        gains = self._back_propagate(smooth, len(x))
-        slopes, bend, curve = self._expand(cumulants, variance, smooth[0], gains[0])
+        passages, pivot = self._propagate(centre, variance)
+        gains = self._back_propagate(passages, len(x))
+        slopes, bend, curve = self._expand(cumulants, variance, passages[0], gains[0])
         noise = order(torch.cat([slopes, bend]))
         inner = [order(gain) for gain in gains[:-1]]
         spreads = network.config.spreads[first + 1 : self._last]
@@ -179,13 +179,13 @@ class Reduction:
         q = _dot((z - control.centre).square_(), control.curve) - (control.still + bend)
         v = control.known
         for site in range(first + 1, self._last):
-            h, mask = self._activate(z), noise.masks[site]  # [P, B, H]
+            h, mask = network.activation(site, z), noise.masks[site]  # [P, B, H]
             if mask is not None:
                 between = site - first - 1
                 l = l + _dot((mask - 1) * h, control.gains[between])  # noqa: E741
                 v = v + _dot(h.square(), control.scaled[between])
             z = preactivation(network, site, h, noise)
-        h = self._activate(z)
+        h = network.activation(self._last, z)
         d = product(h, self._weights[-1], self._biases[-1]) - (control.pivot + l)
         variances = self._noise_variance(h, noise.masks[-1]) if self.log_noises else None
         v = v + product(h.square_(), self._spread_squares)
@@ -199,7 +199,8 @@ class Reduction:
         """The activations of x [B, D] from the input up to `site`, without noise."""
         yield x
         for before in range(site):
-            x = self._activate(product(x, self._weights[before], self._biases[before]))
+            z = product(x, self._weights[before], self._biases[before])
+            x = self._network.activation(before + 1, z)
             yield x
 
     def _first_noise(self, control: Control, noise: Noise) -> Tensor:
@@ -212,29 +213,30 @@ class Reduction:
             parts.append(_dot(added, control.inputs))
         return sum(parts[1:], start=parts[0])
 
-    def _propagate(self, mean: Tensor, variance: Tensor) -> tuple[list[Smoothed], Tensor]:
-        """The smoothed activations after the first noisy site, and the outputs' mean [B, O].
+    def _propagate(self, mean: Tensor, variance: Tensor) -> tuple[list[Passage], Tensor]:
+        """The passages to the sites after the first noisy one, and the outputs' mean [B, O].
 
         From pre-activations' mean and variance [B, J]; each layer's are taken as Gaussian.
         """
-        smooth: list[Smoothed] = []
+        found: list[Passage] = []
         for site in range(self._first + 1, self._last + 1):
-            std = (variance + 1e-12 * (1 + mean.square())).sqrt()
-            smooth.append(smoothed(self._activate, mean, std, 1 if smooth else ORDER))
-            level, square = smooth[-1].derivatives[0], smooth[-1].square
+            order = 1 if found else ORDER
+            found.append(passage(self._network, site, mean, variance, order))
+            level, square = found[-1].level, found[-1].square
             mean = product(level, self._weights[site], self._biases[site])
             if site < self._last:
                 scatter = (1 + self._network.config.spreads[site]) * square - level.square()
                 variance = product(scatter.clamp_min(0), self._squares[site])
-        return smooth, mean
+        return found, mean
 
-    def _back_propagate(self, smooth: list[Smoothed], rows: int) -> list[Tensor]:
+    def _back_propagate(self, passages: list[Passage], rows: int) -> list[Tensor]:
         """The gain [O, B, H] of every site after the first: the head, through mean slopes."""
         gain = self._weights[-1][:, None].expand(-1, rows, -1)
         gains = [gain]
         for site in range(self._last, self._first + 1, -1):
-            slope = smooth[site - self._first - 1].derivatives[1]
-            gain = product(slope * gain, self._weights[site - 1].T)
+            at = passages[site - self._first - 1]
+            gain = at.inner(at.derivatives[1] * at.outer(gain))
+            gain = product(gain, self._weights[site - 1].T)
             gains.insert(0, gain)
         return gains
 
@@ -242,7 +244,7 @@ class Reduction:
         self,
         cumulants: tuple[Tensor, Tensor, Tensor],
         variance: Tensor,
-        smooth: Smoothed,
+        at: Passage,
         gain: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Coefficients of the first site's noise n in l and in q [O, B, H], and c [O, B, J].
@@ -251,16 +253,17 @@ class Reduction:
         Edgeworth's terms, from the cumulants of z_j = sum_i A_ji n_i with the given variance.
         """
         second, third, fourth = cumulants
-        f, cube, fourth_power = smooth.derivatives, self._cube, self._fourth
+        f, cube, fourth_power = at.derivatives, self._cube, self._fourth
         skewness, kurtosis = product(second * third, cube), product(second * fourth, fourth_power)
         near = (skewness.square() < NEAR_GAUSSIAN**2 * variance**3) & (
             kurtosis.abs() < NEAR_GAUSSIAN * variance.square()
         )  # [B, J]
         slope = f[1] + near * (skewness / 6 * f[4] + kurtosis / 24 * f[5])
+        gain = at.outer(gain)
         curvature = f[2] * gain
         bend = third / 2 * product(curvature, self._squares[self._first].T)
         linear = (
-            product(slope * gain, self._weights[self._first].T)
+            product(at.inner(slope * gain), self._weights[self._first].T)
             + bend
             + fourth / 6 * product(near * f[3] * gain, cube.T)
         )

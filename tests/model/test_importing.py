@@ -25,7 +25,6 @@ from model import (
     read_table,
 )
 from model.__main__ import main
-from model.predictor import NORMS
 from model.table import Table
 
 ROWS = 600
@@ -314,7 +313,7 @@ def test_an_example_that_is_none_is_refused(
     assert "\n" not in str(caught.value)
 
 
-def test_a_network_with_norms_is_saved_served_and_says_why_it_answers_plain(
+def test_a_network_with_norms_is_saved_and_served_with_the_reduced_estimator(
     tmp_path: Path,
 ) -> None:
     net = nn.Sequential(
@@ -336,10 +335,14 @@ def test_a_network_with_norms_is_saved_served_and_says_why_it_answers_plain(
     )
     calibrate(tmp_path / "net", table(1, noisy(25.0)))
     predictor = load(tmp_path / "net")
-    assert predictor.card.calibration.estimator == "plain"
     answer = predictor.predict(rows(3, 1)[0])
-    assert (answer.estimator, answer.note) == ("plain", NORMS)
-    assert answer.rows[0].warnings == ()
+    assert (answer.estimator, answer.note) == ("reduced", None)
+    assert {row.warnings for row in answer.rows} == {()}
+    plain = predictor.predict(rows(3, 1)[0], PredictOptions(estimator="plain", passes=4_000))
+    for exact, sampled in zip(answer.rows, plain.rows, strict=True):
+        assert exact.mean_error == 0  # one hidden layer: integrated
+        assert exact.mean == pytest.approx(sampled.mean, abs=4 * sampled.mean_error)
+        assert exact.variance == pytest.approx(sampled.variance, abs=4 * sampled.variance_error)
     content = json.loads((tmp_path / "net" / "card.json").read_text())
     for change in ([None, None], [{"kind": "batch"}], []):
         content["architecture"]["before"] = change

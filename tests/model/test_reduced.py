@@ -4,7 +4,7 @@
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from model.moments import ReducedMoments
-from model.network import ACTIVATIONS, MLP, ActivationName, MLPConfig, Noise
+from model.network import ACTIVATIONS, MLP, ActivationName, MLPConfig, Noise, Norm
 from model.reduced import Control, Reduction, Terms
 from model.sampling import draw_noise
 from model.training import initialised
@@ -36,6 +36,23 @@ def network(
     for linear in net.linears():
         linear.bias.uniform_(-0.5, 0.5, generator=generator)
     net.linears()[-1].weight.mul_(10)
+    return net
+
+
+def normalised(network: MLP) -> MLP:
+    """The same network with a norm of some kind on either side of every activation."""
+    hidden = network.config.hidden
+    kinds = (Norm("layer", eps=0.01), Norm("affine"), Norm("layer"), None)
+    config = replace(
+        network.config,
+        before=tuple(kinds[at % 4] for at in range(len(hidden))),
+        after=tuple(kinds[(at + 1) % 4] for at in range(len(hidden))),
+    )
+    net = MLP(config).requires_grad_(False).double()
+    net.layers = network.layers
+    generator = torch.Generator().manual_seed(3)
+    for weight in (*net.before.parameters(), *net.after.parameters()):
+        weight.uniform_(-1, 2, generator=generator)
     return net
 
 
@@ -135,6 +152,14 @@ def test_the_terms_have_the_expectations_of_all_masks(
     check_expectations(Everything.of(network(*SHAPES[shape], activation)))
 
 
+@every_activation
+@every_shape
+def test_the_terms_have_the_expectations_of_all_masks_with_norms_too(
+    shape: str, activation: ActivationName
+) -> None:
+    check_expectations(Everything.of(normalised(network(*SHAPES[shape], activation))))
+
+
 @pytest.mark.parametrize("rates", [(0.0, 0.3, 0.2), (0.2, 0.3, 0.2), (0.0, 0.0, 0.4)])
 def test_the_terms_have_the_expectations_of_gaussian_input_noise(rates: tuple[float, ...]) -> None:
     check_expectations(Everything.of(network((2, 3, 3, 1), rates, "tanh", noise=0.2)))
@@ -159,9 +184,11 @@ def test_little_of_the_variance_is_left_to_sample(shape: str) -> None:
     assert (left / found.all.covariance(found.y, found.y)).median() < 0.2
 
 
+@pytest.mark.parametrize("norms", [False, True])
 @every_activation
-def test_one_hidden_layer_is_exact_without_a_pass(activation: ActivationName) -> None:
+def test_one_hidden_layer_is_exact_without_a_pass(activation: ActivationName, norms: bool) -> None:
     net = network((3, 8, 2), (0.0, 0.3), activation)
+    net = normalised(net) if norms else net
     every, x, reduction = every_mask(net.config), rows(3), Reduction(net)
     assert reduction.exact
     estimate, y = reduction.integrated(x), net(x, every.noise)
