@@ -27,7 +27,8 @@ BACKLOG = 2048  # connections that wait for the models
 
 def main(arguments: list[str] | None = None) -> int:
     """The exit code: 0 after a stop that was asked for, 2 for a mistake of the user's."""
-    given = {key: value for key, value in vars(_parser().parse_args(arguments)).items() if value}
+    asked = vars(_parser().parse_args(arguments))
+    given = {name: value for name, value in asked.items() if value is not None}
     try:
         settings = read_settings(**given)
         listener = _listen(settings)

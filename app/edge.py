@@ -76,6 +76,12 @@ def refusal(error: Exception, metrics: Metrics | None = None) -> Response:
 _JSON = "application/json"
 
 
+def route_path(scope: Scope) -> str:
+    """The path as the routes know it, without the prefix that a proxy in front has stripped."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
+
+
 class Edge:
     """The middleware."""
 
@@ -103,7 +109,7 @@ class Edge:
             await send(message)
 
         try:
-            scope["mcd.key"] = self._knows.guard.check(scope["path"], headers)
+            scope["mcd.key"] = self._knows.guard.check(route_path(scope), headers)
             await self.app(scope, receive, send_more)
         except Exception as error:
             response = self._response(error, request_id)

@@ -14,7 +14,7 @@ from app import __version__
 from app.api import failures, native, open_inference, operations, pages
 from app.auth import PUBLIC_PATHS, Guard
 from app.deadline import HEADER
-from app.edge import REQUEST_ID, Edge, Knowledge
+from app.edge import REQUEST_ID, Edge, Knowledge, route_path
 from app.lane import Lane
 from app.metrics import Metrics
 from app.presence import Presence
@@ -33,7 +33,7 @@ _TELEMETRY: TelemetryConfig = {
     "auto_configure": True,
     "logs": False,
     "operation_spans": False,
-    "exclude": lambda scope: scope["path"].endswith(UNOBSERVED_PATHS),
+    "exclude": lambda scope: route_path(scope) in UNOBSERVED_PATHS,
 }
 
 

@@ -39,7 +39,8 @@ class Settings(BaseSettings):
         description="How often the models' folders are looked at for changes; 0 leaves it to "
         "SIGHUP.",
     )
-    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    # Never empty: to a socket that means every address.
+    host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on.")
     port: int = Field(
         default=8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one."
     )

@@ -146,6 +146,15 @@ async def test_every_route_but_the_probes_is_closed_to_strangers(
         assert (await stranger.get(path)).status_code == 401
 
 
+async def test_behind_a_prefix_the_same_routes_are_open_and_closed(guarded: FastAPI) -> None:
+    transport = httpx.ASGITransport(guarded, root_path="/mcd")
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        for path in PUBLIC_PATHS:
+            assert (await client.get(f"/mcd{path}")).status_code == 200
+        for path in ("/mcd/models", "/mcd/mcd/v2/health/live", "/mcd", "/mcd/docs"):
+            assert (await client.get(path)).status_code == 401
+
+
 async def test_a_key_opens_the_routes(stranger: httpx.AsyncClient) -> None:
     sent = {"rows": [{"area": 54.0, "rooms": 2.0, "quarter": "east"}]}
     for headers in ({"x-api-key": ALICE}, {"authorization": f"Bearer {BOB}"}):

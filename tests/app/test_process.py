@@ -108,6 +108,12 @@ def test_an_answer_does_not_wait_for_an_acknowledgement_of_its_headers(url: str)
     assert sorted(seconds)[5] < 0.03
 
 
+def test_nobody_but_this_machine_is_let_in_by_default(url: str) -> None:
+    """127.0.0.2 is an address of this machine that a server on every address would listen on."""
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.2", httpx.URL(url).port))
+
+
 def test_a_large_body_is_refused_over_the_wire(url: str) -> None:
     body = b'{"rows": [' + b" " * (17 << 20) + b"]}"
     response = httpx.post(f"{url}/predict", content=body)

@@ -27,6 +27,7 @@ def test_models_are_a_list_of_folders_as_in_path(monkeypatch: pytest.MonkeyPatch
         ("MCD_PORT", "eighty", "MCD_PORT"),
         ("MCD_PORT", "70000", "MCD_PORT"),
         ("MCD_PORT", "", "MCD_PORT"),
+        ("MCD_HOST", "", "MCD_HOST"),
         ("MCD_WORKERS", "0", "MCD_WORKERS"),
         ("MCD_LOG_LEVEL", "loud", "MCD_LOG_LEVEL"),
         ("MCD_ROOT_PATH", "mcd", "MCD_ROOT_PATH"),
