@@ -217,7 +217,7 @@ def pending(
 
 
 def read_lines(path: Path) -> list[Figures]:
-    """The lines of an earlier run; the last may have been cut off."""
+    """The lines of an earlier run, of which some may have been cut off."""
     lines = path.read_text().split("\n") if path.exists() else []
     return [json.loads(line) for line in lines if line.endswith("}")]
 
@@ -260,7 +260,7 @@ def main() -> None:
         found = measured(case, replace(options, seed=number), chosen.passes)
         lines.append({"set": name, "split": number, **found})
         with chosen.out.open("a") as out:
-            out.write(json.dumps(lines[-1]) + "\n")
+            out.write("\n" + json.dumps(lines[-1]))
         print(progress(lines[-1]), flush=True)
     lines = [
         line for line in lines if line["set"] in chosen.sets and line["split"] in chosen.splits
