@@ -127,9 +127,9 @@ class Interval(_Schema):
     lower: Value = Field(description="Lower end, in the target's unit.")
     upper: Value = Field(description="Upper end, in the target's unit.")
     method: str = Field(
-        description="`conformal`: mean +- q total std, q from calibration rows, holds a fresh "
-        "row's target with that probability at least; `conformal:FEATURE`: q from those of the "
-        "same category. `normal`, without them: mean +- z total std."
+        description="`conformal`: mean +- q (total std + 2 typical total std), q from calibration "
+        "rows, holds a fresh row's target with that probability at least; `conformal:FEATURE`: q "
+        "from those of the same category. `normal`, without them: mean +- z total std."
     )
 
 

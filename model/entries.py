@@ -32,6 +32,7 @@ class TuningEntry(Part):
     noise: NoiseKind = "homoscedastic"
     noise_scales: tuple[Annotated[float, Field(gt=0)], ...] = ()
     noise_powers: tuple[Annotated[float, Field(ge=0)], ...] = ()
+    typical_stds: tuple[Annotated[float, Field(ge=0)], ...] = ()
     largest_errors: tuple[Annotated[float, Field(ge=0)], ...] = ()
     temperature: Annotated[float, Field(gt=0)] = 1.0
     rank_penalty: Annotated[float, Field(ge=0)] = 0.0

@@ -36,6 +36,9 @@ class Tuning:
     the network has learned rows by heart: what it says of the noise then differs too much from row
     to row. Empty: 1.
 
+    `typical_stds` [T]: the median total std of those rows, in units of the target's std. Intervals
+    are made of a row's own and of this, see `Regression.scores`. Empty: of the row's own alone.
+
     `largest_errors` [T]: the largest |error| of the mean over those rows, in units of the target's
     std, which caps the errors that `model.abstention` counts.
 
@@ -46,6 +49,7 @@ class Tuning:
     noise: NoiseKind = "homoscedastic"
     noise_scales: tuple[float, ...] = ()
     noise_powers: tuple[float, ...] = ()
+    typical_stds: tuple[float, ...] = ()
     largest_errors: tuple[float, ...] = ()
     temperature: float = 1.0
     rank_penalty: float = 0.0
@@ -62,15 +66,23 @@ def tuned_noise(noise: NoiseKind, outputs: np.ndarray, actual: np.ndarray) -> Tu
     if not len(actual):
         raise CalibrationError("the noise needs held-out rows; there are none")
     count = actual.shape[-1]
-    largest = tuple(np.abs(outputs[..., :count].mean(0) - actual).max(0).tolist())
-    if noise == "homoscedastic":
-        ones = np.ones(())
-        scales = tuple(_best_scale(outputs[..., t], ones, actual[:, t]) for t in range(count))
-        return Tuning(noise=noise, noise_scales=scales, largest_errors=largest)
-    means, variances = np.split(outputs, 2, axis=-1)
-    found = (_best_noise(means[..., t], variances[..., t], actual[:, t]) for t in range(count))
-    scales, powers = zip(*found, strict=True)
-    return Tuning(noise=noise, noise_scales=scales, noise_powers=powers, largest_errors=largest)
+    means, scales, powers = outputs[..., :count], list[float](), list[float]()
+    spread = np.zeros_like(actual)  # [B, T]: mean noise variances
+    for t in range(count):
+        if noise == "homoscedastic":
+            scales.append(_best_scale(means[..., t], np.ones(()), actual[:, t]))
+            spread[:, t] = scales[-1]
+        else:
+            scale, power = _best_noise(means[..., t], outputs[..., count + t], actual[:, t])
+            scales, powers = [*scales, scale], [*powers, power]
+            spread[:, t] = scale * (outputs[..., count + t] ** power).mean(0)
+    return Tuning(
+        noise=noise,
+        noise_scales=tuple(scales),
+        noise_powers=tuple(powers),
+        typical_stds=tuple(np.median(np.sqrt(means.var(0) + spread), axis=0).tolist()),
+        largest_errors=tuple(np.abs(means.mean(0) - actual).max(0).tolist()),
+    )
 
 
 def tuned_classes(logits: np.ndarray, labels: np.ndarray) -> Tuning:

@@ -16,7 +16,7 @@ QUICK = ("--passes", "50", "--option", "epochs=2", "hidden=(4,)")
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder like that of the sets, with nothing to learn in it; a third of the test rows are known."""
+    """A folder like that of the sets, all noise; a third of the test rows are known."""
     folder, random = tmp_path_factory.mktemp("sets"), np.random.default_rng(0)
     rows = random.normal(size=(370, 3)).round(6)
     rows[360:] = rows[:10]

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from model.calibration import Calibration
 from model.options import PredictOptions
 from model.regression import Regression, RegressionPrediction
 from model.similarity import UNKNOWN, Likeness
@@ -117,6 +118,21 @@ def test_metrics_of_several_targets_are_in_training_stds() -> None:
     metrics = Regression(TWO).metrics(predictions(TWO), actual)
     assert metrics["rmse"] == pytest.approx(0.5)  # one of four is off, by one std
     assert metrics["mae"] == pytest.approx(0.25)
+
+
+def test_an_interval_reaches_by_the_rows_own_std_and_the_typical_one() -> None:
+    """What calibration rows score is what intervals undo: a row with the largest score is at the
+    end of its interval."""
+    tuning = Tuning(noise_scales=(0.75,), typical_stds=(0.25,))  # total std 1, and 2 x 0.25
+    rows = list(Regression(ONE, tuning).summarise(passes(1), PredictOptions()))
+    actual = np.array([[2.5], [-1.75]])  # 1.5 and 0.75 away
+    scores = Regression(ONE, tuning).scores(rows, actual)["price"]
+    assert scores == pytest.approx([1.0, 0.5])
+    calibration = Calibration(3, "reduced", {"price": np.sort(np.tile(scores, 10))})
+    options = PredictOptions(coverage=0.9)
+    first, second = Regression(ONE, tuning, calibration).summarise(passes(1), options)
+    assert (first.interval.lower, first.interval.upper) == pytest.approx((90.0, 150.0))
+    assert (second.interval.lower, second.interval.upper) == pytest.approx((50.0, 110.0))
 
 
 NOISY = Regression(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from model.conformal import label_sets, quantile, raps, sorted_scores, true_scores
 from model.errors import CalibrationError
-from model.tuning import tuned_classes, tuned_noise
+from model.tuning import NoiseKind, tuned_classes, tuned_noise
 
 
 @settings(max_examples=20, deadline=None)
@@ -54,6 +54,16 @@ def test_few_rows_leave_the_power_near_one() -> None:
     ]
     assert 1.2 > powers[0] > 0.7 > powers[1] > powers[2]
     assert powers[2] < 0.05
+
+
+@pytest.mark.parametrize("noise", ["homoscedastic", "heteroscedastic"])
+def test_the_typical_std_has_the_spread_of_the_passes_and_the_noise_in_it(noise: NoiseKind) -> None:
+    random = np.random.default_rng(5)
+    means = 0.3 * random.normal(size=(200, 4_000, 2))
+    actual = means[0] + [0.4, 1.2] * random.normal(size=(4_000, 2))
+    outputs = means if noise == "homoscedastic" else np.concatenate([means, means**0], axis=-1)
+    found = tuned_noise(noise, outputs, actual).typical_stds
+    assert found == pytest.approx([0.5, math.hypot(0.3, 1.2)], rel=0.05)
 
 
 def test_what_the_passes_spread_is_not_called_noise_as_well() -> None:
