@@ -198,12 +198,14 @@ class Regression:
         """Log density [B, T] of the passes' mixture of normals at the standardised actual [B, T].
 
         In nats, of targets in their own unit; of the passes' values [P, B, V]. NaN where nothing is
-        known of the noise.
+        known of the noise. Far from the data a network may claim none at all: no less is believed
+        than the training loss can tell apart.
         """
         count = self.linear
         if not self.tuning.noise_scales:
             return np.full(actual.shape, np.nan)
-        noise = values[..., count:] if self._heteroscedastic else np.ones_like(values)
+        claimed = values[..., count:] if self._heteroscedastic else np.ones_like(values)
+        noise = np.maximum(claimed, np.exp(LOG_VARIANCES[0]))
         std = np.sqrt(noise * np.array(self.tuning.noise_scales))  # [P, B, T]
         density = mixture_log_density(values[..., :count], std, actual)
         return np.asarray(density - np.log(self._scale))

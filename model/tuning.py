@@ -22,6 +22,7 @@ NoiseKind = Literal["homoscedastic", "heteroscedastic"]
 SET_COVERAGE = 0.9  # of the label sets that RAPS makes smallest
 PENALTIES = (0.0, 0.001, 0.01, 0.1, 0.2, 0.5)
 LOG_SCALES = (-20.0, 10.0)  # of the noise variance, in units of the target's variance
+CLAIMS = (1e-6, 1e6)  # noise variances that a network may claim of a row far from the others
 POWERS, POWER_PRIOR = (0.0, 1.5), 0.25  # of predicted variances; std of the power around 1
 ROUNDS = 3  # of scale and power in turns
 
@@ -73,9 +74,10 @@ def tuned_noise(noise: NoiseKind, outputs: np.ndarray, actual: np.ndarray) -> Tu
             scales.append(_best_scale(means[..., t], np.ones(()), actual[:, t]))
             spread[:, t] = scales[-1]
         else:
-            scale, power = _best_noise(means[..., t], outputs[..., count + t], actual[:, t])
+            claimed = outputs[..., count + t].clip(*CLAIMS)
+            scale, power = _best_noise(means[..., t], claimed, actual[:, t])
             scales, powers = [*scales, scale], [*powers, power]
-            spread[:, t] = scale * (outputs[..., count + t] ** power).mean(0)
+            spread[:, t] = scale * (claimed**power).mean(0)
     return Tuning(
         noise=noise,
         noise_scales=tuple(scales),
