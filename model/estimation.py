@@ -19,6 +19,7 @@ from model.uncertainty import Estimate
 
 FIRST_CHECK = 32  # passes before which no row stops, however lucky its first ones look
 CHECK_GROWTH = 1.5
+MOST_SKIPPED = 4  # steps of that growth at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,30 +138,42 @@ def sample(sampler: Sampler, passes: int) -> Estimate:
 
 
 def sample_until(
-    settled: Callable[[Estimate], Tensor], sampler: Sampler, rows: int, *, passes: int
+    excess: Callable[[Estimate], Tensor], sampler: Sampler, rows: int, *, passes: int
 ) -> tuple[Estimate, list[int]]:
     """The estimates of all rows, and the passes that each took: `passes` at most.
 
-    `settled` says [B] which rows need no more. It is asked at fixed numbers of passes, so that
-    neither chunks nor the other rows of a batch have a say in where a row stops.
+    `excess` says [B] how many times too large a row's error still is; at most 1, and the row stops.
+    It is asked at fixed numbers of passes, so that neither chunks nor the other rows of a batch
+    have a say in where a row stops; of those, a row sits out the ones that it would hardly meet.
     """
-    order = list(range(rows))  # the rows that still run
-    counts, stopped, done = [passes] * rows, list[int](), 0
-    parts: list[Estimate] = []
-    for check in _checks(passes):
-        sampler.take(range(done, check))
-        done, estimate = check, sampler.estimate()
-        stop = settled(estimate) | (check == passes)  # [B]
-        parts.append(estimate.rows(stop))
-        for row, stops in zip(order, stop.tolist(), strict=True):
-            if stops:
-                counts[row] = check
-                stopped.append(row)
-        order = [row for row, stops in zip(order, stop.tolist(), strict=True) if not stops]
-        if not order:
-            break
-        sampler = sampler.rows(~stop)
-    return Estimate.concatenated(parts).rows(torch.tensor(stopped).argsort()), counts
+    checks = torch.tensor(list(_checks(passes)))
+    order, due = torch.arange(rows), torch.zeros(rows, dtype=torch.int64)  # of those that still run
+    counts, done, parts, stopped = torch.empty_like(order), 0, list[Estimate](), list[Tensor]()
+    while len(order):
+        at = int(due.min())
+        sampler.take(range(done, int(checks[at])))
+        done, estimate = int(checks[at]), sampler.estimate()
+        off, turn = excess(estimate).cpu(), due == at  # [B]
+        stop = turn & ((off <= 1) | (done == passes))
+        due = torch.where(turn, _next_check(checks, at, off), due)
+        if stop.any():
+            parts.append(estimate.rows(stop))
+            stopped.append(order[stop])
+            counts[order[stop]] = done
+            order, due = order[~stop], due[~stop]
+            sampler = sampler.rows(~stop) if len(order) else sampler
+    return Estimate.concatenated(parts).rows(torch.cat(stopped).argsort()), counts.tolist()
+
+
+def _next_check(checks: Tensor, at: int, excess: Tensor) -> Tensor:
+    """The index [B] of each row's next check after that at `at`.
+
+    Errors fall with the root of the number of passes: it is the last one before they are foreseen
+    to be small enough, or one shortly after, as few passes do not foresee well.
+    """
+    needed = checks[at] * excess.double().square()
+    foreseen = torch.searchsorted(checks.double(), needed, right=True)
+    return (foreseen - 1).clamp(at + 1, at + MOST_SKIPPED)
 
 
 def _checks(passes: int) -> Iterator[int]:

@@ -198,11 +198,11 @@ class Predictor:
         if tolerance is None:
             return sample(sampler, options.passes), [options.passes] * rows, False
 
-        def settled(estimate: Estimate) -> Tensor:
-            return self._task.relative_error(estimate) <= tolerance
+        def excess(estimate: Estimate) -> Tensor:
+            return self._task.relative_error(estimate) / tolerance
 
-        estimate, counts = sample_until(settled, sampler, rows, passes=options.passes)
-        return estimate, counts, bool(settled(estimate).all())
+        estimate, counts = sample_until(excess, sampler, rows, passes=options.passes)
+        return estimate, counts, bool((excess(estimate) <= 1).all())
 
     def values(self, x: np.ndarray, *, passes: int, seed: int) -> np.ndarray:
         """What each pass says of `encode`'s x [B, D], [P, B, V] float64.

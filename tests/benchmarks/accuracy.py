@@ -238,18 +238,18 @@ def times(case: Case, effort: Effort, *, until: Sequence[str] = ("median", "all"
     widest = max(case.network.config.hidden)
     naive = naive_ways(case.network.module().train(), x, widest)
     clock = stopwatch(torch.get_num_threads())
-    settled = {
-        "median": lambda e: (e.relative_error.median() <= TOLERANCE).expand(rows),
-        "all": lambda e: (e.relative_error <= TOLERANCE).flatten(),
+    excess = {
+        "median": lambda e: (e.relative_error.median() / TOLERANCE).expand(rows),
+        "all": lambda e: e.relative_error.flatten() / TOLERANCE,
     }
     found: Figures = {}
     for which in until:
-        stop = settled[which]
+        off_by = excess[which]
         count = int(needed.median() if which == "median" else needed.max()) + 1
 
-        def ours(_: int, stop: Callable[[Estimate], Tensor] = stop, seed: int = 0) -> Any:
+        def ours(_: int, off_by: Callable[[Estimate], Tensor] = off_by, seed: int = 0) -> Any:
             sampler = ReducedSampler.of(case.network, Batch(x, seed), reduction)
-            return sample_until(stop, sampler, rows, passes=CEILING)
+            return sample_until(off_by, sampler, rows, passes=CEILING)
 
         ways: dict[str, Way] = {**naive, "ours": ours}
         timed = {name: affordable(way, count, effort.seconds, clock) for name, way in naive.items()}
