@@ -13,9 +13,11 @@ import multiprocessing
 import signal
 import socket
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from time import monotonic
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 
@@ -75,12 +77,14 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close the listener, hear those out who came just before, and close the rest."""
-        for _ in range(3):  # turns of the event loop: whoever is connected already is accepted
-            await asyncio.sleep(0)
+        # The system would reset whoever is connected and not yet taken: nothing may come between.
+        last = [connection for each in sockets or [] for connection in _waiting(each)]
         for server in self.servers:
             server.close()
         for each in sockets or []:
             each.close()
+        for connection in last:
+            await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
         await asyncio.sleep(min(LAST_WORDS_SECONDS, self._settings.drain_seconds / 4))
         await super().shutdown(sockets)
 
@@ -103,6 +107,12 @@ class Server(uvicorn.Server):
             self.handle_exit(signal.SIGTERM, None)
         return await super().on_tick(counter) or self._drained()
 
+    def _protocol(self) -> asyncio.Protocol:
+        made: Callable[..., asyncio.Protocol] = cast(Any, self.config.http_protocol_class)
+        return made(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+
     def _drained(self) -> bool:
         if self._stopped_at is None:
             return False
@@ -115,6 +125,13 @@ class Server(uvicorn.Server):
 
     def _on_hangup(self, _: int, __: FrameType | None) -> None:
         self._hung_up = True
+
+
+def _waiting(listener: socket.socket) -> Iterator[socket.socket]:
+    """The connections that the system has accepted and nobody has taken."""
+    with suppress(BlockingIOError):
+        while True:
+            yield listener.accept()[0]
 
 
 def _orphaned() -> bool:
