@@ -82,17 +82,21 @@ class _Connection(asyncio.Protocol):
         return await asyncio.wait_for(self.answer, PATIENCE_SECONDS)
 
 
-async def _client(url: str, messages: Iterator[bytes], until: float, outcome: Outcome) -> None:
+async def _connect(url: str) -> _Connection:
     address = urlsplit(url)
     loop = asyncio.get_running_loop()
+    _, connection = await loop.create_connection(_Connection, address.hostname, address.port)
+    return connection
+
+
+async def _client(url: str, messages: Iterator[bytes], until: float, outcome: Outcome) -> None:
     connection: _Connection | None = None
     for message in messages:
         if perf_counter() >= until:
             break
         try:
             if connection is None or not connection.open:
-                host, port = address.hostname, address.port
-                _, connection = await loop.create_connection(_Connection, host, port)
+                connection = await _connect(url)
         except OSError:
             outcome.lost["refused"] += 1
             await asyncio.sleep(0.02)
@@ -125,17 +129,37 @@ async def load(
 
 
 async def offer(url: str, message: bytes, *, rate: float, seconds: float) -> Outcome:
-    """Requests at a fixed rate, whether or not the earlier ones are answered."""
+    """Requests at a fixed rate, whether or not the earlier ones are answered.
+
+    Connections are kept, as clients do: each request takes one that is free, or opens another.
+    """
     outcome, tasks = Outcome(), set()
+    free: list[_Connection] = []
     started = perf_counter()
     for number in range(int(rate * seconds)):
         await asyncio.sleep(max(0.0, started + number / rate - perf_counter()))
-        task = asyncio.create_task(_client(url, iter([message]), np.inf, outcome))
+        task = asyncio.create_task(_once(url, message, free, outcome))
         tasks.add(task)
         task.add_done_callback(tasks.discard)
     outcome.elapsed = perf_counter() - started
     await asyncio.gather(*tasks)
+    for connection in free:
+        connection.transport.close()
     return outcome
+
+
+async def _once(url: str, message: bytes, free: list[_Connection], outcome: Outcome) -> None:
+    while free and not free[-1].open:
+        free.pop()
+    started = perf_counter()
+    try:
+        connection = free.pop() if free else await _connect(url)
+        status, _ = await connection.ask(message)
+    except (OSError, TimeoutError) as error:
+        outcome.lost[type(error).__name__] += 1
+        return
+    outcome.seconds.setdefault(status, []).append(perf_counter() - started)
+    free.append(connection)
 
 
 @contextmanager

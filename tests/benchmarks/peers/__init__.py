@@ -1,0 +1,1 @@
+"""Servers to be measured beside ours."""
