@@ -103,7 +103,9 @@ class Assembly:
         last, width = self._last, self._width
         if last and not last.activation:
             raise Refused("it follows a linear layer without an activation between them")
-        weight = self.weights.take(f"{prefix}.weight", (None, width))
+        before = "the layer before has" if last else "the features come to"
+        why = f": {before} {width} numbers"
+        weight = self.weights.take(f"{prefix}.weight", (None, width), why=why)
         bias = weight.new_zeros(len(weight))  # nn.Linear(bias=False) has no key
         if self.weights.has(f"{prefix}.bias"):
             bias = self.weights.take(f"{prefix}.bias", (len(weight),))

@@ -48,8 +48,11 @@ class Weights:
         """Count a tensor as taken that says nothing."""
         self._left.discard(key)
 
-    def take(self, key: str, shape: Shape) -> Tensor:
-        """The tensor as float64; raises ArtifactError naming file, key, and what is wrong."""
+    def take(self, key: str, shape: Shape, *, why: str = "") -> Tensor:
+        """The tensor as float64; raises ArtifactError naming file, key, and what is wrong.
+
+        `why` says where the shape comes from.
+        """
         where = f"{self.name}: {key!r}"
         if key not in self._tensors:
             near = get_close_matches(key, self._tensors, n=3, cutoff=0)
@@ -59,7 +62,7 @@ class Weights:
             wanted not in (None, length) for wanted, length in zip(shape, tensor.shape, strict=True)
         ):
             wanted = "[" + ", ".join("any" if n is None else str(n) for n in shape) + "]"
-            raise ArtifactError(f"{where} has shape {list(tensor.shape)}, not {wanted}")
+            raise ArtifactError(f"{where} has shape {list(tensor.shape)}, not {wanted}{why}")
         if tensor.dtype not in FLOATS:
             raise ArtifactError(f"{where} is {tensor.dtype}; floating-point numbers are needed")
         numbers = tensor.detach().double()

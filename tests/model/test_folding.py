@@ -224,7 +224,11 @@ def test_a_layer_that_cannot_be_represented_is_refused_by_place_and_name(
     [
         ({"2.running_var": torch.tensor([1.0, -0.5, 1.0])}, "'2.running_var' is negative"),
         ({"2.running_var": None}, "net.pt: '2.running_var' is not there; the file has 2.running"),
-        ({"0.weight": torch.ones(3, 5)}, r"net.pt: '0.weight' has shape [3, 5], not [any, 4]"),
+        (
+            {"0.weight": torch.ones(3, 5)},
+            r"net.pt: '0.weight' has shape [3, 5], not [any, 4]: the features come to 4",
+        ),
+        ({"3.weight": torch.ones(2, 5)}, "not [any, 3]: the layer before has 3 numbers"),
         ({"2.weight": torch.ones(2)}, r"net.pt: '2.weight' has shape [2], not [3]"),
         (
             {"extra.weight": torch.ones(2)},
