@@ -67,6 +67,10 @@ def mutual_information_error(
     standard deviation over sqrt(N). KL(p_t || mean) = -sum_k log(mean_k) p_tk - H_t is linear in
     the K + 1 values of a pass, whose `covariance` [B, K + 1, K + 1] over the passes is all it takes
     (ddof 1, entropy last).
+
+    Too small where passes seldom disagree, and those that do are not among the N: on digits one
+    error of 100 passes held the truth in 66 % of the runs for rows above .05 nats, in 48 % from .01
+    and in 27 % below .001 (two errors: 92, 70 and 42 %).
     """
     gradient = np.concatenate([-_log(mean), -np.ones_like(mean[..., :1])], axis=-1)  # [B, K + 1]
     spread = np.einsum("...i,...ij,...j->...", gradient, covariance, gradient)
