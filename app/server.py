@@ -26,7 +26,7 @@ from app.main import create_app
 from app.metrics import Metrics
 from app.service import Service
 from app.settings import Settings, hurry_exporters, shared_metrics_folder
-from app.wire import protocol
+from app.wire import protocol, take_descriptors
 
 LINGER_SECONDS = 0.5
 LAST_WORDS_SECONDS = 0.2  # for requests on connections that were accepted, but not yet read
@@ -35,6 +35,10 @@ GARBAGE = (20_000, 20, 20)  # objects, and rounds: looking after 700 costs a bus
 LAST_SECONDS = 1.0  # of the drain time, kept for telling those who still wait
 STARTUP_FAILURE = 3  # the exit code where the models cannot be loaded
 PARENT_CHECK_TICKS = 10
+# asyncio takes one number for both, so that a flood could use up all descriptors in one turn of the
+# event loop; accepting then fails, and is logged, as often as connections wait.
+ACCEPTED_AT_ONCE = 16
+WAITING = 2048
 
 _logger = logging.getLogger("app")
 
@@ -43,6 +47,7 @@ def serve(settings: Settings, listener: socket.socket, service: Service | None =
     """Serve until a signal ends it; the exit code."""
     configure(settings)
     hurry_exporters()
+    take_descriptors()
     service = service or Service(settings, Metrics(shared_metrics_folder()))
     server = Server(settings, service)
     server.run(sockets=[listener])
@@ -67,6 +72,8 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Load and warm up the models, then listen."""
         await super().startup(sockets)
+        for each in sockets or []:
+            each.listen(WAITING)
         # What is there now stays: looking for garbage in it, all of torch, takes 150 ms each time.
         gc.collect()
         gc.freeze()
@@ -149,6 +156,7 @@ def _options(settings: Settings) -> dict[str, Any]:
         "server_header": False,
         "proxy_headers": False,
         "ws": "none",
+        "backlog": ACCEPTED_AT_ONCE,
         "lifespan": "on",
         "timeout_graceful_shutdown": LAST_SECONDS / 2,
     }

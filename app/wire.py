@@ -1,16 +1,17 @@
-"""A connection as long as it has brought no whole request: what is no HTTP, and what never ends.
+"""A connection as long as it has brought no whole request: no HTTP, what never ends, one too many.
 
-Both are refused here, for no application sees them: in the one error shape, and closed.
+They are refused here, for no application sees them: in the one error shape, and closed.
 """
 
 import asyncio
 import logging
+import resource
 from http import HTTPStatus
 from random import getrandbits
 from typing import TYPE_CHECKING, Any
 
 from app.edge import refusal
-from app.errors import NotHttp, ServiceError, TooSlow
+from app.errors import NotHttp, Overloaded, ServiceError, TooSlow
 
 if TYPE_CHECKING:
     from uvicorn.protocols.http.h11_impl import H11Protocol as HttpProtocol
@@ -18,6 +19,8 @@ else:  # the one with httptools, where that is installed
     from uvicorn.protocols.http.auto import AutoHTTPProtocol as HttpProtocol
 
 LOOKS = 4  # at a connection, in the time that a request has to arrive
+DESCRIPTORS = 65_536  # as many as we take of those that the system grants
+RESERVE = 2_048  # of them, for files and for connections that are still to be refused
 
 _logger = logging.getLogger("app")
 
@@ -25,6 +28,20 @@ _logger = logging.getLogger("app")
 def protocol(arrival_seconds: float) -> type[asyncio.Protocol]:
     """uvicorn's protocol, with a time in which a request that has begun must be there."""
     return type("Connection", (Connection,), {"arrival_seconds": arrival_seconds})
+
+
+def take_descriptors() -> None:
+    """Let this process have as many connections as it may: 1,024 descriptors are soon used up."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _most_connections() -> int:
+    """Without a descriptor left, a server can neither accept nor refuse."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return DESCRIPTORS if soft == resource.RLIM_INFINITY else max(soft // 2, soft - RESERVE)
 
 
 class Connection(HttpProtocol):
@@ -39,6 +56,9 @@ class Connection(HttpProtocol):
         """Look after the connection from now on."""
         super().connection_made(transport)
         self._since = self.loop.time()
+        if len(self.connections) > _most_connections():
+            message = "too many connections are open; try again"
+            self._refuse(Overloaded(message, retry_after_seconds=1))
         self._look()
 
     def connection_lost(self, exc: Exception | None) -> None:

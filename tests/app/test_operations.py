@@ -1,8 +1,10 @@
+import re
 from pathlib import Path
 
 import httpx
 import pytest
 
+from app.deadline import HEADER as TIMEOUT
 from app.errors import ErrorBody
 from app.main import create_app
 from app.settings import Settings
@@ -90,3 +92,30 @@ async def metrics(client: httpx.AsyncClient) -> dict[str, float]:
     assert response.headers["content-type"].startswith("text/plain")
     lines = [line for line in response.text.splitlines() if not line.startswith("#")]
     return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
+
+async def test_the_metrics_have_the_names_that_dashboards_ask_for(
+    artifacts: dict[str, Path],
+) -> None:
+    app = create_app(Settings(models=(artifacts["regression"],)))
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client,
+    ):
+        await client.post("/predict", json={"rows": [ROW]})
+        await client.post("/predict", json={"rows": [ROW]}, headers={TIMEOUT: "1e-9"})
+        samples = await metrics(client)
+    shown = {re.sub(r"=\"[^\"]*\"", "", name) for name in samples}
+    assert shown >= {
+        "mcd_requests_total{model,outcome}",
+        "mcd_request_duration_seconds_count",
+        "mcd_queue_wait_seconds_count",
+        "mcd_inference_seconds_count",
+        "mcd_batch_rows_count",
+        "mcd_queue_rows",
+        "mcd_passes_total",
+        "mcd_rejected_total{reason}",
+        "mcd_predictive_std_count{model}",
+        "mcd_model_info{model,version}",
+        "mcd_model_ready{model}",
+    }

@@ -1,8 +1,10 @@
 """Connections that bring no whole request."""
 
+import resource
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -10,7 +12,7 @@ import pytest
 
 from app.errors import ErrorBody
 from tests.fuzzing import faults
-from tests.journeys.serving import served
+from tests.journeys.serving import Served, served, until
 
 ARRIVAL_SECONDS = 1.0
 HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\n"
@@ -18,18 +20,24 @@ BODY = b'{"rows": [[54, 2, "east"]], "passes": 5}'
 
 
 @pytest.fixture(scope="module")
-def url(artifacts: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server(
+    artifacts: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Served]:
     """A server that waits for a request no longer than a second."""
     folder, seconds = tmp_path_factory.mktemp("wire"), str(ARRIVAL_SECONDS)
     model = ("--model", artifacts["regression"])
     with served(folder, *model, MCD_REQUEST_TIMEOUT_SECONDS=seconds) as server:
-        yield server.url
+        yield server
+
+
+def connected(server: Served) -> socket.socket:
+    address = urlsplit(server.url)
+    return socket.create_connection((address.hostname, address.port), timeout=20)
 
 
 @pytest.fixture
-def connection(url: str) -> Iterator[socket.socket]:
-    address = urlsplit(url)
-    with socket.create_connection((address.hostname, address.port), timeout=20) as connection:
+def connection(server: Served) -> Iterator[socket.socket]:
+    with connected(server) as connection:
         yield connection
 
 
@@ -124,3 +132,21 @@ def test_a_client_that_does_not_read_its_answers_is_let_go(connection: socket.so
         while True:
             connection.sendall(request)
             time.sleep(0.05)
+
+
+def test_more_connections_than_descriptors_are_refused_and_harm_nobody_once_they_are_gone(
+    server: Served,
+) -> None:
+    before = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (256, before[1]))
+    try:
+        with ExitStack() as stack:
+            clients = [stack.enter_context(connected(server)) for _ in range(400)]
+            codes = [error(client.recv(1 << 16)).code for client in clients[150:]]
+            assert codes.count("overloaded") > 100  # others came in when the first had waited
+            assert set(codes) <= {"overloaded", "request_timeout"}
+        until(server.ready)
+        assert server.predict(passes=2).status_code == 200
+    finally:
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, before)
+    assert not [line for line in server.lines() if line["level"] == "error"]
