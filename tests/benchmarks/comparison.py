@@ -75,9 +75,7 @@ def _targets(artifact: Path, given: argparse.Namespace, stack: ExitStack) -> dic
         command = [given.litserve, str(PEERS / "litserve_host.py"), str(artifact)]
         found["LitServe"] = (stack.enter_context(_running(command, artifact)), rows)
     if given.mlserver:
-        for name, workers in (("MLServer", 1), ("MLServer, no workers", 0)):
-            url = stack.enter_context(_mlserver(given.mlserver, artifact, workers))
-            found[name] = (url, infer)
+        found["MLServer"] = (stack.enter_context(_mlserver(given.mlserver, artifact)), infer)
     for name in ("litserve", "mlserver"):
         if not getattr(given, name):
             print(f"{name} is left out: --{name} names no Python that has it", file=sys.stderr)
@@ -127,7 +125,12 @@ def _running(command: list[str], artifact: Path, *, port: int | None = None) -> 
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PEER_FOLDER": str(artifact)}
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
-            arguments, env=environment, stdout=log, stderr=log, start_new_session=True
+            arguments,
+            cwd=artifact.parent,
+            env=environment,
+            stdout=log,
+            stderr=log,
+            process_group=0,
         )
         try:
             yield f"http://127.0.0.1:{port}"
@@ -137,11 +140,11 @@ def _running(command: list[str], artifact: Path, *, port: int | None = None) -> 
 
 
 @contextmanager
-def _mlserver(python: str, artifact: Path, workers: int) -> Iterator[str]:
-    """It computes in a process of its own, as is its default, or with 0 workers in that of HTTP."""
+def _mlserver(python: str, artifact: Path) -> Iterator[str]:
+    """It computes in the process that speaks HTTP: 1.7.1 did not come up with one beside it."""
     port = _free_port()
     ports = {"http_port": port, "grpc_port": _free_port(), "metrics_port": _free_port()}
-    settings: dict[str, Any] = {**ports, "host": "127.0.0.1", "parallel_workers": workers}
+    settings: dict[str, Any] = {**ports, "host": "127.0.0.1", "parallel_workers": 0}
     served = {
         "name": "benchmark",
         "implementation": "tests.benchmarks.peers.mlserver_host.Host",
