@@ -184,9 +184,9 @@ def _aligned(table: Sequence[Cells]) -> str:
 def _paragraphs() -> Iterator[str]:
     yield (
         "What `python -m tests.benchmarks.uci` found (its head says how): the defaults of `train`, "
-        "the same for all sets, on the 20 published splits of each. Figures are means over the "
-        "splits +- their standard errors; the published columns are test figures of networks with "
-        "dropout, whose rates were chosen set by set and split by split, and of ensembles of "
+        "the same for all sets, on published splits, whose number the first table has. Figures are "
+        "means over the splits +- their standard errors; the published columns are test figures "
+        "of networks with dropout, most of them with rates chosen set by set, and of ensembles of "
         "five. A target for the RMSE counts as met within one standard error.\n"
     )
     yield (
