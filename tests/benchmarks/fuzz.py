@@ -81,7 +81,8 @@ def bodies(server: Served, count: int, seen: Counter[str]) -> list[str]:
     found: list[str] = []
     routes = st.tuples(st.just("/predict"), st.tuples(native_bodies, st.just({})))
     tensors = st.tuples(st.just("/v2/models/regression/infer"), v2_messages())
-    with httpx.Client(base_url=server.url, timeout=60) as client:
+    limits = httpx.Limits(keepalive_expiry=1)  # sooner than the server closes what is idle
+    with httpx.Client(base_url=server.url, timeout=60, limits=limits) as client:
 
         @settings(
             max_examples=count, database=None, deadline=None, suppress_health_check=HealthCheck
