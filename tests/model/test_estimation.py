@@ -321,3 +321,20 @@ def test_without_any_noise_the_plain_estimate_has_no_variance_and_no_error() -> 
     check_same(found, Reduction(net).integrated(inputs(3)))
     assert found.variance.max() < 1e-12
     assert found.relative_error.isfinite().all()
+
+
+@every_estimator
+@both_scopes
+@pytest.mark.parametrize("rows", [3, 40])
+def test_passes_stay_on_the_device_and_never_wait_for_it(
+    estimator: str, fresh: bool, rows: int
+) -> None:
+    """On "meta", which has only shapes, a tensor made elsewhere or a value asked for raises."""
+    config = MLPConfig(6, (50, 40, 30), 2, (0.1, 0.3, 0.0, 0.5), "gelu", 0.1)
+    net, x = network(config).to("meta"), inputs(rows, 6).to("meta")
+    numbers = torch.arange(rows, device="meta") if fresh else None
+    with torch.inference_mode():
+        sampler = sampler_of(estimator, net, Batch(x, 0, numbers))
+        sampler.take(range(200))
+        found = sampler.estimate()
+    assert {part.device.type for part in parts(found).values()} == {"meta"}
