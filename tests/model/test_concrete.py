@@ -155,7 +155,7 @@ def test_learned_rates_predict_no_worse_than_the_usual_one(tmp_path: Path) -> No
     """Log loss of fresh rows: a standard error of its difference is about .01."""
     table, losses = read_table("example:breast-cancer"), {"learn": 0.0, "usual": 0.0}
     for seed in range(2):
-        options = TrainOptions(dropout="learn", epochs=40, seed=seed)
+        options = TrainOptions(hidden=(32, 32), dropout="learn", epochs=40, seed=seed)
         for name, chosen in {"learn": options, "usual": replace(options, dropout=(0.1,))}.items():
             card = train(table, "diagnosis", tmp_path / f"{name}{seed}", options=chosen)
             losses[name] += card.metrics["log_loss"] / 2
