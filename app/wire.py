@@ -82,15 +82,16 @@ class Connection(HttpProtocol):
             self._give_up()
 
     def _missing(self) -> object:
-        """What the client owes, the same as long as it owes the same; None while we compute.
+        """What the client owes, the same as long as it owes the same; None where it owes nothing.
 
-        Where a next request has not even begun, uvicorn closes the connection much sooner.
+        That is while we compute, and between requests: uvicorn has a timer of its own for those,
+        and an answer that nobody asked for would be taken for that to the next request.
         """
         cycle: Any = self.cycle
         if self._unread():
             return ("reading", self.transport.get_write_buffer_size())
         if cycle is None or cycle.response_complete:
-            return ("headers", id(cycle))
+            return None if self.timeout_keep_alive_task else ("headers", id(cycle))
         return ("body", id(cycle)) if cycle.more_body and not cycle.response_started else None
 
     def _unread(self) -> bool:

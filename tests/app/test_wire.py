@@ -113,6 +113,13 @@ def test_a_request_in_pieces_that_arrives_in_time_is_answered_and_the_next_one_t
         assert connection.recv(1 << 16).startswith(b"HTTP/1.1 200 OK\r\n")
 
 
+def test_a_connection_may_be_idle_between_requests(connection: socket.socket) -> None:
+    for pause in (2 * ARRIVAL_SECONDS, 0):
+        connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY)
+        assert connection.recv(1 << 16).startswith(b"HTTP/1.1 200 OK\r\n")
+        time.sleep(pause)
+
+
 def test_damage_behind_a_good_request_takes_nothing_from_its_answer(
     connection: socket.socket,
 ) -> None:
