@@ -20,6 +20,7 @@ from model.thinning import outputs
 
 CHUNK_BYTES = 1 << 21  # of the widest activation: beyond, caches no longer hold a chunk
 CHUNK_PASSES = 8  # at least: many wide rows fill a chunk by themselves
+MOST_PASSES = 4096  # of few rows: by then nothing is gained, and their noise takes memory
 
 _WORD = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15
@@ -65,7 +66,7 @@ def run(
 def chunk_passes(config: MLPConfig, rows: int) -> int:
     """Number of passes over `rows` rows whose widest activation fills the chunk."""
     widest = max(*config.site_widths, config.outputs)
-    return max(CHUNK_PASSES, CHUNK_BYTES // (4 * widest * max(rows, 1)))
+    return min(max(CHUNK_PASSES, CHUNK_BYTES // (4 * widest * max(rows, 1))), MOST_PASSES)
 
 
 def chunks(passes: range, size: int) -> Iterator[range]:
