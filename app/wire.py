@@ -8,15 +8,13 @@ import logging
 import resource
 from http import HTTPStatus
 from random import getrandbits
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+# With h11, also where httptools is installed: that lets pass what is no HTTP/1.1 request.
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from app.edge import refusal
 from app.errors import NotHttp, Overloaded, ServiceError, TooSlow
-
-if TYPE_CHECKING:
-    from uvicorn.protocols.http.h11_impl import H11Protocol as HttpProtocol
-else:  # the one with httptools, where that is installed
-    from uvicorn.protocols.http.auto import AutoHTTPProtocol as HttpProtocol
 
 LOOKS = 4  # at a connection, in the time that a request has to arrive
 DESCRIPTORS = 65_536  # as many as we take of those that the system grants
@@ -44,7 +42,7 @@ def _most_connections() -> int:
     return DESCRIPTORS if soft == resource.RLIM_INFINITY else max(soft // 2, soft - RESERVE)
 
 
-class Connection(HttpProtocol):
+class Connection(H11Protocol):
     """uvicorn's, with its own words for what is no request."""
 
     arrival_seconds = 60.0
