@@ -312,22 +312,21 @@ def test_predictions_scale_with_the_targets_unit(
     assert other.variance == pytest.approx(one.variance * scale**2, rel=1e-4)  # type: ignore[operator]
 
 
-def test_the_smallest_shipped_model_can_be_trained_again_from_its_card(tmp_path: Path) -> None:
+def test_a_shipped_model_can_be_trained_again_from_its_card(tmp_path: Path) -> None:
     """Its held-out error comes back within 5 %: other processors round differently."""
-    smallest = min(shipped(), key=lambda folder: (folder / "weights.safetensors").stat().st_size)
-    card = load(smallest).card
+    fewest = min(shipped(), key=lambda folder: load(folder).card.training.epochs)  # type: ignore[union-attr]
+    card = load(fewest).card
     record, shape = card.training, card.architecture
     table = read_table(record.data)
     assert table.sha256 == record.data_sha256
     options = TrainOptions(
         hidden=shape.hidden,
-        dropout=shape.dropout[1:],
         input_dropout=shape.dropout[0],
         input_noise=shape.input_noise,
         activation=shape.activation,
         noise=card.tuning.noise,
         seed=record.seed,
-        **{"refit": record.refitted, **record.settings},  # type: ignore[arg-type]
+        **{"dropout": shape.dropout[1:], "refit": record.refitted, **record.settings},  # type: ignore[arg-type]
     )
     again = train(table, card.target.names, tmp_path / card.name, task=card.task, options=options)
     assert [feature.name for feature in again.features] == [f.name for f in card.features]
