@@ -15,7 +15,8 @@ USER = 43210
 # Mounts and interfaces of its own: nothing can be written to, and there is no network but itself.
 CONFINED = "mount --make-rprivate / && mount -o remount,bind,ro / && ip link set lo up"
 CONFINED += (
-    ' && for place in /tmp /dev/shm; do mount -t tmpfs -o ro none "$place"; done && exec "$@"'
+    ' && for place in /tmp /dev/shm; do mount --bind "$place" "$place"'
+    ' && mount -o remount,bind,ro "$place"; done && exec "$@"'
 )
 # A user without a name that may read everything, wherever this Python lies, and write nothing.
 NOBODY = ("--reuid", str(USER), "--regid", str(USER), "--clear-groups")
