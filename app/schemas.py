@@ -19,6 +19,22 @@ Value = Annotated[
     Field(description="A number, or one per target where the model has several."),
 ]
 ByClass = dict[str, float]
+Distance = Annotated[
+    float | None,
+    Field(
+        description="Distance to the nearest of the training rows kept, features whitened: 0 is a "
+        "row that was there. Not there where the model has nothing to compare with."
+    ),
+]
+DistancePValue = Annotated[
+    float | None,
+    Field(description="Share of rows like the calibration rows that are as far off, or farther."),
+]
+Accept = Annotated[
+    bool | None,
+    Field(description="Whether to trust the row; only where `largest_error` was named."),
+]
+RowPasses = Annotated[int, Field(description="Passes that this row took.")]
 TaskName = Annotated[
     Literal["regression", "binary", "multiclass"],
     Field(description="What is predicted: numbers, one of two classes, or one of many."),
@@ -151,19 +167,10 @@ class RegressionPrediction(_Schema):
     )
     total_variance: Value = Field(description="`variance` + `noise_variance`.")
     interval: Interval
-    distance: float | None = Field(
-        default=None,
-        description="Distance to the nearest of the training rows kept, features whitened: 0 is a "
-        "row that was there. Not there where the model has nothing to compare with.",
-    )
-    distance_p_value: float | None = Field(
-        default=None,
-        description="Share of rows like the calibration rows that are as far off, or farther.",
-    )
-    accept: bool | None = Field(
-        default=None, description="Whether to trust the row; only where `largest_error` was named."
-    )
-    passes: int = Field(description="Passes that this row took.")
+    distance: Distance = None
+    distance_p_value: DistancePValue = None
+    accept: Accept = None
+    passes: RowPasses
     warnings: list[str] = Field(description="Codes such as `outside_training_range:bmi`.")
     samples: list[Value] | None = Field(
         default=None, description="Every pass's output; only where asked for."
@@ -211,19 +218,10 @@ class ClassificationPrediction(_Schema):
     label_set: LabelSet | None = Field(
         default=None, description="Not there where the model is not calibrated."
     )
-    distance: float | None = Field(
-        default=None,
-        description="Distance to the nearest of the training rows kept, features whitened: 0 is a "
-        "row that was there. Not there where the model has nothing to compare with.",
-    )
-    distance_p_value: float | None = Field(
-        default=None,
-        description="Share of rows like the calibration rows that are as far off, or farther.",
-    )
-    accept: bool | None = Field(
-        default=None, description="Whether to trust the row; only where `largest_error` was named."
-    )
-    passes: int = Field(description="Passes that this row took.")
+    distance: Distance = None
+    distance_p_value: DistancePValue = None
+    accept: Accept = None
+    passes: RowPasses
     warnings: list[str] = Field(description="Codes such as `outside_training_range:bmi`.")
     samples: list[ByClass] | None = Field(
         default=None, description="Every pass's probabilities; only where asked for."
