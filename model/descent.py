@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
+from torch.optim.adamw import adamw
 
 CLIP_NORM = 1.0  # of the gradient: one bad mini-batch does not throw the weights far
 BETAS, EPSILON = (0.9, 0.999), 1e-8  # Adam's usual ones
@@ -41,15 +42,15 @@ class Descent:
         loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.linalg.vector_norm(self._gradient)
         self._gradient.mul_((CLIP_NORM / (norm + 1e-6)).clamp_(max=1))
-        self._steps += 1
         first, second = self._moments
-        torch._fused_adamw_(
+        adamw(
             [self.weights],
             [self._gradient],
             [first],
             [second],
             [],
-            [self._steps],
+            [self._steps],  # counts itself
+            fused=True,
             lr=self.rate,
             beta1=BETAS[0],
             beta2=BETAS[1],
