@@ -11,15 +11,18 @@ from random import getrandbits
 from typing import Any
 
 # With h11, also where httptools is installed: that lets pass what is no HTTP/1.1 request.
+from h11 import CLIENT, IDLE, SERVER
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from app.edge import refusal
 from app.errors import NotHttp, Overloaded, ServiceError, TooSlow
+from app.exchange import Exchange, Post, read
 
 LOOKS = 4  # at a connection, in the time that a request has to arrive
 DESCRIPTORS = 65_536  # as many as we take of those that the system grants
 RESERVE = 2_048  # of them, for files and for connections that are still to be refused
 
+_IDLE = {CLIENT: IDLE, SERVER: IDLE}
 _logger = logging.getLogger("app")
 
 
@@ -49,6 +52,7 @@ class Connection(H11Protocol):
     _awaited: object = None
     _since = 0.0
     _timer: asyncio.TimerHandle | None = None
+    _held = b""  # what came before the last exchange was over
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Look after the connection from now on."""
@@ -65,9 +69,67 @@ class Connection(H11Protocol):
             self._timer.cancel()
         super().connection_lost(exc)
 
+    def data_received(self, data: bytes) -> None:
+        """Read an ordinary request; leave every other to h11."""
+        cycle: Any = self.cycle
+        if isinstance(cycle, Exchange) and not cycle.response_complete:
+            self._held += data
+            self.flow.pause_reading()
+        elif self._between_requests() and (post := read(data)):
+            self._unset_keepalive_if_required()
+            self._answer(post)
+        else:
+            super().data_received(data)
+
+    def on_response_complete(self) -> None:
+        """Go on with what came in the meantime."""
+        super().on_response_complete()
+        if self._held and not self.transport.is_closing():
+            held, self._held = self._held, b""
+            self.data_received(held)
+
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002
         """Answer to what uvicorn could not parse."""
         self._refuse(NotHttp("this is no HTTP/1.1 request, or its headers are too large"))
+
+    def _between_requests(self) -> bool:
+        """Whether h11 has answered all that it has heard of, and has heard all that came."""
+        return self.conn.states == _IDLE and not self.conn.trailing_data[0]
+
+    def _answer(self, post: Post) -> None:
+        """Let the application answer, as uvicorn does with what h11 has read."""
+        self.headers = post.headers
+        scope: Any = {
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "http_version": "1.1",
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,
+            "method": "POST",
+            "root_path": self.root_path,
+            "path": self.root_path + post.path.decode(),
+            "raw_path": self.root_path.encode() + post.path,
+            "query_string": b"",
+            "headers": post.headers,
+            "state": self.app_state.copy(),
+        }
+        self.cycle = exchange = Exchange(
+            scope=scope,
+            conn=self.conn,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            on_response=self.on_response_complete,
+        )
+        exchange.begin(post.body)
+        task = self.loop.create_task(exchange.run_asgi(self.app))
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
 
     def _look(self) -> None:
         """Once in a while, which costs a request nothing, see whether something takes too long."""
@@ -107,14 +169,14 @@ class Connection(H11Protocol):
         cycle: Any = self.cycle
         running = cycle is not None and not cycle.response_complete
         if not (running and cycle.response_started):
-            self.transport.write(_answer(error))
+            self.transport.write(_response(error))
         if running:
             cycle.disconnected = True
             cycle.message_event.set()
         self.transport.close()
 
 
-def _answer(error: ServiceError) -> bytes:
+def _response(error: ServiceError) -> bytes:
     """The whole response, with an id as every error has one."""
     response, request_id = refusal(error), f"{getrandbits(128):032x}"
     _logger.info("request %s is none: %s", request_id, error, extra={"request_id": request_id})
