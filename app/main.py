@@ -84,10 +84,11 @@ def create_app(settings: Settings | None = None, service: Service | None = None)
 def _layers(settings: Settings, service: Service) -> Callable[[ASGIApp], ASGIApp]:
     """What every request passes, from the inside out."""
     predict = native.predicting(service, settings)
+    infer = open_inference.inferring(service, settings)
     knowledge = Knowledge(Guard.of(settings), service.metrics, lambda: service.draining)
 
     def surround(app: ASGIApp) -> ASGIApp:
-        app = Edge(Presence(Lane(app, predict)), knowledge)
+        app = Edge(Presence(Lane(app, predict, infer)), knowledge)
         if not settings.cors_origins:
             return app
         return CORSMiddleware(

@@ -6,14 +6,15 @@ in one worker thread, in batches (app/computation.py).
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
 from types import MappingProxyType
 from typing import Any
 
 import model
 from app.computation import Computation
-from app.errors import LimitExceeded, NotReady, ServiceError, UnknownModel
+from app.errors import LimitExceeded, NotReady, OutputNotFinite, ServiceError, UnknownModel
 from app.library import Library, read_library
 from app.metrics import Metrics
 from app.settings import Settings, SettingsError
@@ -39,6 +40,15 @@ class Answer:
 
     card: Card
     predictions: Predictions
+
+    def check_finite(self) -> None:
+        """Raise OutputNotFinite naming the first row with a number that JSON has no word for."""
+        for index, row in enumerate(self.predictions.rows):
+            if not all(map(math.isfinite, _numbers(row))):
+                message = "the model's output is not finite; a value is too far from the training "
+                message += "data"
+                where = f"rows.{index}"
+                raise OutputNotFinite(f"{where}: {message}", [Detail(where, message)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +288,18 @@ class Service:
         rows = predictions.rows
         for row in rows[:: -(-len(rows) // OBSERVED_ROWS)]:
             histogram.observe(_relative_std(card, row))
+
+
+def _numbers(value: Any) -> Iterator[float]:
+    """All floats in a prediction."""
+    if isinstance(value, float):
+        yield value
+    elif isinstance(value, dict):
+        yield from (number for part in value.values() for number in _numbers(part))
+    elif isinstance(value, tuple):
+        yield from (number for part in value for number in _numbers(part))
+    elif is_dataclass(value):
+        yield from (n for field in fields(value) for n in _numbers(getattr(value, field.name)))
 
 
 def _example_row(card: Card) -> dict[str, Any]:

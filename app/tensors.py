@@ -75,11 +75,6 @@ def from_bytes(data: bytes, datatype: str, shape: list[int], where: str) -> np.n
     return array
 
 
-def to_json(array: np.ndarray) -> Any:
-    """The values, flat in row-major order, for orjson with OPT_SERIALIZE_NUMPY."""
-    return array.ravel().tolist() if array.dtype == object else np.ascontiguousarray(array).ravel()
-
-
 def to_bytes(array: np.ndarray) -> bytes:
     """The values in binary form, in row-major order."""
     if array.dtype != object:

@@ -6,19 +6,22 @@ row where a native prediction has a number, and a row of numbers where that has 
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
+from functools import lru_cache
+from itertools import chain
 from operator import attrgetter
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import orjson
 from pydantic import ValidationError
 
-from app.errors import InvalidRequest, LimitExceeded, OutputNotFinite
+from app.errors import InvalidRequest, LimitExceeded
 from app.schemas import PredictRequest
 from app.service import Answer
-from app.tensors import BYTES, from_bytes, from_json, refusal, to_bytes, to_json
+from app.tensors import BYTES, from_bytes, from_json, refusal, to_bytes
 from app.v2_schemas import InferRequest, ModelMetadata, Tensor
 from model import (
     COVARIANCE_CLASSES,
@@ -46,6 +49,7 @@ _PER_ROW = (
     "distance",
     "distance_p_value",
 )
+_DTYPES = {BYTES: object, "BOOL": bool, "INT64": np.int64, "FP64": np.float64}
 _UNSUPPORTED = ("classification", "shared_memory_region")  # would change where or what we answer
 
 
@@ -153,17 +157,17 @@ def encode(answer: Answer, outputs: dict[str, bool], request_id: str | None) -> 
     """The answer's JSON and the binary data after it; raises OutputNotFinite."""
     known, entries, parts = _outputs(answer.card), [], []
     for name, binary in outputs.items():
-        array = _array(answer.predictions.rows, name)
-        entry: dict[str, Any] = {
-            "name": name,
-            "datatype": known[name].datatype,
-            "shape": array.shape,
-        }
+        datatype = known[name].datatype
+        values, shape = _values(answer.predictions.rows, name)
+        entry: dict[str, Any] = {"name": name, "datatype": datatype, "shape": shape}
         if binary:
+            array = np.array(values, dtype=_DTYPES[datatype])
+            if datatype == "FP64" and not np.isfinite(array).all():
+                answer.check_finite()
             parts.append(to_bytes(array))
             entry["parameters"] = {BINARY: len(parts[-1])}
         else:
-            entry["data"] = to_json(array)
+            entry["data"] = values
         entries.append(entry)
     document = {
         "model_name": answer.card.name,
@@ -172,7 +176,10 @@ def encode(answer: Answer, outputs: dict[str, bool], request_id: str | None) -> 
         "parameters": _reproduction(answer),
         "outputs": entries,
     }
-    return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY), b"".join(parts)
+    content = orjson.dumps(document)
+    if b"null" in content:  # a number that is not finite, or four letters in a name
+        answer.check_finite()
+    return content, b"".join(parts)
 
 
 def _features(card: Card) -> tuple[list[str], set[str]]:
@@ -208,16 +215,22 @@ def _rows(arrays: dict[str, np.ndarray], card: Card) -> list[Any]:
     return list(zip(*(arrays[name].ravel().tolist() for name in names), strict=True))
 
 
-def _outputs(card: Card) -> dict[str, Tensor]:
+def _outputs(card: Card) -> Mapping[str, Tensor]:
     """The outputs of a model by name: the fields of a native prediction, in their order."""
     target = card.target
     count = len(target.classes or target.names)
-    values = [count] if count > 1 else []
-    found = {}
     unknown = {"mutual_information_error"} if count > COVARIANCE_CLASSES else set()
     unknown |= set() if card.similarity else {"distance", "distance_p_value"}
     unknown |= set() if card.calibration and card.calibration.abstention else {ACCEPT}
-    for field in fields(ClassificationPrediction if target.classes else RegressionPrediction):
+    return _outputs_but(frozenset(unknown), count, classifies=bool(target.classes))
+
+
+@lru_cache(256)
+def _outputs_but(unknown: frozenset[str], count: int, *, classifies: bool) -> Mapping[str, Tensor]:
+    """The outputs of a model of that many targets or classes, without the unknown ones."""
+    values = [count] if count > 1 else []
+    found = {}
+    for field in fields(ClassificationPrediction if classifies else RegressionPrediction):
         datatype, shape = "FP64", [-1, *values]
         if field.name in unknown:
             continue
@@ -233,36 +246,21 @@ def _outputs(card: Card) -> dict[str, Tensor]:
             shape = [-1, -1, *values]
         for name in _INTERVAL if field.name == "interval" else (field.name,):
             found[name] = Tensor(name=name, datatype=datatype, shape=shape)
-    return found
+    return MappingProxyType(found)
 
 
-def _array(predictions: Sequence[Any], name: str) -> np.ndarray:
-    """The values of an output for every row."""
+def _values(predictions: Sequence[Any], name: str) -> tuple[list[Any], list[int]]:
+    """An output's values of all rows, flat in row-major order, and its shape."""
     column = [*map(attrgetter(_INTERVAL.get(name, name)), predictions)]
-    if name == "label":
-        return np.array(column, dtype=object)
-    if name in _TEXTS:
+    if name in _TEXTS and name != "label":
         lists = [getattr(value, "labels", value) for value in column]
-        return np.array([orjson.dumps(each).decode() for each in lists], dtype=object)
-    if name == ACCEPT:
-        return np.array(column, dtype=bool)
-    if name == "passes":
-        return np.array(column, dtype=np.int64)
-    array = np.array([_numbers(value) for value in column], dtype=np.float64)
-    if not np.isfinite(array).all():
-        row = int((~np.isfinite(array)).nonzero()[0][0])
-        message = "the model's output is not finite; a value is too far from the training data"
-        raise OutputNotFinite(f"rows.{row}: {message}", [Detail(f"rows.{row}", message)])
-    return array
-
-
-def _numbers(value: Any) -> Any:
-    """A native value without its keys: a number, or a list of them for each level."""
-    if isinstance(value, dict):
-        return list(value.values())
-    if isinstance(value, tuple) and value and isinstance(value[0], dict):
-        return [list(each.values()) for each in value]
-    return value
+        column = [orjson.dumps(each).decode() for each in lists]
+    shape = [len(column)]
+    while isinstance(column[0], dict | tuple):  # a number per target or class, or per pass
+        shape.append(len(column[0]))
+        inner = (each.values() if isinstance(each, dict) else each for each in column)
+        column = list(chain.from_iterable(inner))
+    return column, shape
 
 
 def _abstains(request: InferRequest) -> bool:

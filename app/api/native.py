@@ -5,9 +5,8 @@ over both than most predictions do, answer a NaN with status 500, and send one a
 """
 
 import copy
-import math
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import fields, is_dataclass
+from collections.abc import Sequence
+from dataclasses import fields
 from operator import attrgetter
 from time import perf_counter
 from typing import Annotated, Any
@@ -24,12 +23,12 @@ from app.errors import (
     InvalidRequest,
     NotJson,
     NotReady,
-    OutputNotFinite,
     ServiceError,
     declared,
     status_of,
 )
 from app.headers import headers_of
+from app.lane import Predict, Reply
 from app.schemas import ModelList, PredictRequest, PredictResponse
 from app.service import WARM_UP, Answer, Service
 from app.settings import Settings
@@ -91,12 +90,10 @@ def _leave_out(schema: dict[str, Any], *names: str) -> None:
     schema["required"] = [name for name in schema["required"] if name not in names]
 
 
-def predicting(
-    service: Service, settings: Settings
-) -> Callable[[Scope, Receive, str | None], Awaitable[bytes]]:
-    """The handler of predictions: the answer's JSON for a request to the named model."""
+def predicting(service: Service, settings: Settings) -> Predict:
+    """The handler of predictions: the reply to a request to the named model."""
 
-    async def predict(scope: Scope, receive: Receive, name: str | None) -> bytes:
+    async def predict(scope: Scope, receive: Receive, name: str | None) -> Reply:
         started, outcome, label = perf_counter(), "cancelled", "unknown"
         try:
             label = service.admit(name).card.name  # before the body is read
@@ -109,7 +106,7 @@ def predicting(
             raise
         finally:
             service.metrics.finished(label, outcome, perf_counter() - started)
-        return content
+        return Reply(content)
 
     return predict
 
@@ -136,7 +133,7 @@ def encode(answer: Answer) -> bytes:
     # Nothing in an answer is None, so a null can only be a number that is not finite, or four
     # letters in a name. Looking for it in the bytes is cheaper than looking at every number.
     if b"null" in content:
-        _check_finite(predictions.rows)
+        answer.check_finite()
     return content
 
 
@@ -152,7 +149,7 @@ def _add_predictions(routes: APIRouter, service: Service, settings: Settings) ->
     )
     async def predict(request: Request) -> Response:
         """Mean, variance and the Monte-Carlo error of both for every row, with dropout active."""
-        return _json(await predicted(request.scope, request.receive, None))
+        return (await predicted(request.scope, request.receive, None)).response()
 
     @routes.post(
         "/models/{name}/predict",
@@ -163,7 +160,7 @@ def _add_predictions(routes: APIRouter, service: Service, settings: Settings) ->
     )
     async def predict_with(request: Request, name: ModelPath) -> Response:
         """The same as `POST /predict`, with the model of that name."""
-        return _json(await predicted(request.scope, request.receive, name))
+        return (await predicted(request.scope, request.receive, name)).response()
 
 
 def _add_models(routes: APIRouter, service: Service) -> None:
@@ -172,7 +169,7 @@ def _add_models(routes: APIRouter, service: Service) -> None:
     )
     async def list_models() -> Response:
         """The models that are served, the default one first."""
-        return _json(orjson.dumps(_model_list(service)))
+        return Reply(orjson.dumps(_model_list(service))).response()
 
     @routes.get(
         "/models/{name}",
@@ -182,7 +179,7 @@ def _add_models(routes: APIRouter, service: Service) -> None:
     )
     async def describe_model(name: ModelPath) -> Response:
         """The model's card: features, target, architecture, training record, held-out metrics."""
-        return _json(orjson.dumps(service.card(name).public()))
+        return Reply(orjson.dumps(service.card(name).public())).response()
 
 
 async def _predict(
@@ -242,24 +239,6 @@ def _public(rows: Sequence[Prediction]) -> list[dict[str, Any]]:
     return [dict(zip(names, values(row), strict=True)) for row in rows]
 
 
-def _check_finite(rows: Sequence[Prediction]) -> None:
-    for index, row in enumerate(rows):
-        if not all(map(math.isfinite, _numbers(row))):
-            message = "the model's output is not finite; a value is too far from the training data"
-            raise OutputNotFinite(f"rows.{index}: {message}", [Detail(f"rows.{index}", message)])
-
-
-def _numbers(value: Any) -> Iterator[float]:
-    if isinstance(value, float):
-        yield value
-    elif isinstance(value, dict):
-        yield from (number for part in value.values() for number in _numbers(part))
-    elif isinstance(value, tuple):
-        yield from (number for part in value for number in _numbers(part))
-    elif is_dataclass(value):
-        yield from (n for field in fields(value) for n in _numbers(getattr(value, field.name)))
-
-
 def _model_list(service: Service) -> dict[str, Any]:
     default = service.default
     return {
@@ -282,7 +261,3 @@ def _label(service: Service, name: str | None) -> str:
         return service.card(name).name
     except ServiceError:
         return "unknown"
-
-
-def _json(content: bytes) -> Response:
-    return Response(content, media_type="application/json")

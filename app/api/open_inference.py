@@ -4,12 +4,15 @@ It differs from the native protocol in its codec only. Where that answers 422, t
 protocol knows no other status for a request that is wrong.
 """
 
+from collections.abc import Mapping
+from dataclasses import replace
 from time import perf_counter
 from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Path, Request, Response
 from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope
 
 from app import __version__, v2
 from app.body import parse, read_bytes
@@ -24,6 +27,8 @@ from app.errors import (
     error_body,
     status_of,
 )
+from app.headers import headers_of
+from app.lane import Infer, Reply
 from app.service import Service
 from app.settings import Settings
 from app.v2_schemas import (
@@ -92,12 +97,16 @@ def _add_metadata(routes: APIRouter, service: Service) -> None:
         return ModelReady(name=_ready(service, name, version).name, ready=True)
 
 
-def _add_inference(routes: APIRouter, service: Service, settings: Settings) -> None:
-    async def answer(request: Request, name: str, version: str | None) -> Response:
+def inferring(service: Service, settings: Settings) -> Infer:
+    """The handler of predictions: the reply to a request to a version of the named model."""
+
+    async def infer(scope: Scope, receive: Receive, name: str, version: str | None) -> Reply:
         started, outcome, label = perf_counter(), "cancelled", "unknown"
+        headers = headers_of(scope)
         try:
             label = _ready(service, name, version).name  # before the body is read
-            response = await _infer(request, service, (name, version), settings)
+            body = await read_bytes(headers, receive, settings.max_body_bytes)
+            reply = await _infer(headers, body, service, (name, version), settings.max_rows)
             outcome = "ok"
         except ClientDisconnect:
             raise
@@ -106,12 +115,16 @@ def _add_inference(routes: APIRouter, service: Service, settings: Settings) -> N
             if status != 422:
                 raise
             details: tuple[Detail, ...] = getattr(error, "details", ())
-            body = error_body(str(error), outcome, details)
-            return Response(body, 400, media_type="application/json")
+            return Reply(error_body(str(error), outcome, details), status=400)
         finally:
             service.metrics.finished(label, outcome, perf_counter() - started)
-        return await _compressed(response, request)
+        return await _compressed(reply, headers.get("accept-encoding", ""))
 
+    return infer
+
+
+def _add_inference(routes: APIRouter, service: Service, settings: Settings) -> None:
+    inferred = inferring(service, settings)
     documented: dict[str, Any] = {
         "response_model": InferResponse,
         "responses": {
@@ -124,7 +137,7 @@ def _add_inference(routes: APIRouter, service: Service, settings: Settings) -> N
     @routes.post("/v2/models/{name}/infer", summary="Predict from tensors", **documented)
     async def infer(request: Request, name: ModelPath) -> Response:
         """Mean, variance and the rest as tensors; options of `POST /predict` in `parameters`."""
-        return await answer(request, name, None)
+        return (await inferred(request.scope, request.receive, name, None)).response()
 
     @routes.post(
         "/v2/models/{name}/versions/{version}/infer",
@@ -133,33 +146,34 @@ def _add_inference(routes: APIRouter, service: Service, settings: Settings) -> N
     )
     async def infer_version(request: Request, name: ModelPath, version: VersionPath) -> Response:
         """The same, with that version of the model."""
-        return await answer(request, name, version)
+        return (await inferred(request.scope, request.receive, name, version)).response()
 
 
 async def _infer(
-    request: Request, service: Service, asked: tuple[str, str | None], settings: Settings
-) -> Response:
-    body = await read_bytes(request.headers, request.receive, settings.max_body_bytes)
-    header, binary = _split(request, body)
+    headers: Mapping[str, str],
+    body: bytes,
+    service: Service,
+    asked: tuple[str, str | None],
+    max_rows: int,
+) -> Reply:
+    header, binary = _split(headers, body)
     sent = v2.checked(_document(header))
-    seconds = _timeout_seconds(request, sent)
+    seconds = _timeout_seconds(headers, sent)
     card = _ready(service, *asked)
     outputs, options = v2.wanted(sent, card), v2.options(sent)
-    rows = v2.rows(sent, binary, card, max_rows=settings.max_rows)
+    rows = v2.rows(sent, binary, card, max_rows=max_rows)
     answer = await service.predict(
         card.name, rows, options=options, version=card.version, timeout_seconds=seconds
     )
     content, data = v2.encode(answer, outputs, sent.id)
     if not any(outputs.values()):
-        return Response(content, media_type="application/json")
-    response = Response(content + data, media_type=BINARY_TYPE)
-    response.headers[HEADER_LENGTH] = str(len(content))
-    return response
+        return Reply(content)
+    return Reply(content + data, BINARY_TYPE, ((HEADER_LENGTH, str(len(content))),))
 
 
-def _timeout_seconds(request: Request, sent: InferRequest) -> float | None:
+def _timeout_seconds(headers: Mapping[str, str], sent: InferRequest) -> float | None:
     """The shorter of the two times that a client may name, in a header and as a parameter."""
-    times = (timeout_seconds(request.headers), v2.timeout_seconds(sent))
+    times = (timeout_seconds(headers), v2.timeout_seconds(sent))
     return min((seconds for seconds in times if seconds is not None), default=None)
 
 
@@ -170,15 +184,15 @@ def _ready(service: Service, name: str, version: str | None) -> Card:
     return service.card(name, version)
 
 
-def _split(request: Request, body: bytes) -> tuple[bytes, bytes]:
+def _split(headers: Mapping[str, str], body: bytes) -> tuple[bytes, bytes]:
     """The JSON and the binary data of a body."""
-    content_type = request.headers.get("content-type", BINARY_TYPE).partition(";")[0].strip()
+    content_type = headers.get("content-type", BINARY_TYPE).partition(";")[0].strip()
     if content_type.lower() not in (BINARY_TYPE, "application/json"):
         raise WrongContentType(
             f"the content type is {content_type[:80]!r}; send application/json, {BINARY_TYPE} "
             "where binary data follows the JSON, or none"
         )
-    sent = request.headers.get(HEADER_LENGTH)
+    sent = headers.get(HEADER_LENGTH)
     if sent is None:
         return body, b""
     if not (sent.isascii() and sent.isdecimal() and len(sent) < 20 and int(sent) <= len(body)):
@@ -213,16 +227,12 @@ def _count_keys(document: Any) -> int:
     return sum(len(each) for each in [*objects, *parameters] if type(each) is dict)
 
 
-async def _compressed(response: Response, request: Request) -> Response:
-    content, encoding = await compress(
-        bytes(response.body), request.headers.get("accept-encoding", "")
-    )
-    response.headers["vary"] = "Accept-Encoding"
+async def _compressed(reply: Reply, accepted: str) -> Reply:
+    content, encoding = await compress(reply.content, accepted)
+    headers = (*reply.headers, ("vary", "Accept-Encoding"))
     if encoding:
-        response.body = content
-        response.headers["content-encoding"] = encoding
-        response.headers["content-length"] = str(len(content))
-    return response
+        headers += (("content-encoding", encoding),)
+    return replace(reply, content=content, headers=headers)
 
 
 def _request_body() -> dict[str, Any]:

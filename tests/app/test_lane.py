@@ -8,16 +8,24 @@ from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
 from app.lane import TRACED, Lane
+from tests.app.inference import house_request
 
 pytestmark = pytest.mark.anyio
 
 HOUSE = {"area": 54.0, "rooms": 2.0, "quarter": "east"}
 GOOD = {"rows": [HOUSE], "seed": 3}
+TENSORS = house_request(parameters={"seed": 3})
+BINARY = house_request(parameters={"seed": 3, "binary_data_output": True})
+NATIVE = ("/predict", "/models/regression/predict", "/models/no/predict")
+INFER = ("/v2/models/regression/infer", "/v2/models/no/infer", "/v2/models/a/versions/b/infer")
 
 
-@pytest.mark.parametrize("path", ["/predict", "/models/regression/predict", "/models/no/predict"])
 @pytest.mark.parametrize(
-    "body", [GOOD, {"rows": [{"area": "x"}]}, {"rows": 1}, [], {**GOOD, "a": 1}]
+    ("path", "body"),
+    [
+        *((path, body) for path in NATIVE for body in (GOOD, {"rows": [{"area": "x"}]}, {}, [])),
+        *((path, body) for path in INFER for body in (TENSORS, BINARY, {"inputs": 1}, GOOD, [])),
+    ],
 )
 async def test_the_lane_and_the_routes_answer_the_same(app: FastAPI, path: str, body: Any) -> None:
     async def traced(scope: Scope, receive: Receive, send: Send) -> None:
@@ -41,7 +49,9 @@ async def test_the_lane_and_the_routes_answer_the_same(app: FastAPI, path: str, 
         ("POST", "/predict/"),
         ("POST", "/models//predict"),
         ("POST", "/models/a/b/predict"),
-        ("POST", "/v2/models/a/infer"),
+        ("POST", "/v2/models//infer"),
+        ("POST", "/v2/models/a/versions//infer"),
+        ("GET", "/v2/models/a/infer"),
         ("POST", "predict"),
     ],
 )
@@ -54,5 +64,5 @@ async def test_everything_else_goes_its_way(method: str, path: str) -> None:
     async def never(*_: Any) -> Any:
         raise AssertionError
 
-    await Lane(behind, never)({"type": "http", "method": method, "path": path}, never, never)
+    await Lane(behind, never, never)({"type": "http", "method": method, "path": path}, never, never)
     assert passed == [path]
