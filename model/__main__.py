@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 from model import (
     Card,
@@ -122,8 +122,9 @@ def _add_network(parser: argparse.ArgumentParser, defaults: TrainOptions) -> Non
         type=_rates,
         default=defaults.dropout,
         metavar="P",
-        help="one rate for all hidden layers or one each: 0.1,0.2 (default: 0.1); learn: one each,"
-        " found by concrete dropout in a first training",
+        help="one rate for all hidden layers or one each: 0.1,0.2; search (default): the one of a"
+        " few under which validation rows are most likely; learn: one each, found by concrete"
+        " dropout in a first training",
     )
     add("--input-dropout", type=float, default=defaults.input_dropout, metavar="P")
     add(
@@ -328,13 +329,13 @@ def _widths(text: str) -> tuple[int, ...]:
         raise argparse.ArgumentTypeError(f"{text!r} is no list of widths like 64,64") from None
 
 
-def _rates(text: str) -> tuple[float, ...] | Literal["learn"]:
-    if text == "learn":
-        return "learn"
+def _rates(text: str) -> tuple[float, ...] | Literal["search", "learn"]:
+    if text in ("search", "learn"):
+        return cast(Literal["search", "learn"], text)
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
-        message = f"{text!r} is neither a list of rates like 0.1,0.2 nor 'learn'"
+        message = f"{text!r} is no list of rates like 0.1,0.2, nor 'search' or 'learn'"
         raise argparse.ArgumentTypeError(message) from None
 
 

@@ -123,6 +123,7 @@ class TrainingRecord(Provenance):
     epochs: int
     best_epoch: int
     refitted: bool = False  # the weights have learned from the validation rows too
+    searched: dict[str, float] = Field(default={})  # log-likelihood of validation rows, by rate
 
 
 class ImportRecord(Provenance):

@@ -71,6 +71,14 @@ def tuned(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> Card:
     return card.model_copy(update={"tuning": TuningEntry(**asdict(task.tuned(values, y)))})
 
 
+def likelihood(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> float:
+    """The mean log-likelihood of rows x [B, D] and their targets y, in nats a row, as `predict`
+    would have them."""
+    values = Predictor(card, network).values(x, passes=PASSES, seed=SEED)
+    density = TASKS[card.task](card.target_of_rows, *card.fitted).log_density(values, y)
+    return float(density.sum(-1).mean())
+
+
 def tempered(card: Card, network: MLP) -> MLP:
     """A copy of a network as training left it, with the card's noise powers in its last layer."""
     network = deepcopy(network)

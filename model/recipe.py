@@ -1,10 +1,10 @@
 """From a table to an artifact: split, fit, measure on held-out rows, save."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from model.concrete import learn_rates
 from model.conformal import rows_needed
 from model.entries import TuningEntry
 from model.errors import CalibrationError, DataError
-from model.held_out import calibrated, compared, measured, tempered, tuned
+from model.held_out import calibrated, compared, likelihood, measured, tempered, tuned
 from model.network import MLP
 from model.options import PredictOptions
 from model.preparation import (
@@ -34,9 +34,10 @@ from model.preparation import (
     fit_target,
     split_rows,
 )
+from model.search import best_rate, next_rate
 from model.table import Schema, Table, Target
 from model.task import TASKS, TaskName
-from model.training import LEARN, Epoch, Fit, Rows, TrainOptions, fit, refit
+from model.training import LEARN, SEARCH, Epoch, Fit, Rows, TrainOptions, fit, refit
 from model.tuning import Tuning
 
 
@@ -57,10 +58,11 @@ def train(
     """The card of a model trained on a table and saved in `folder`, with its held-out metrics.
 
     Rows are split by the seed, or as `split` says, into disjoint training, validation, calibration
-    and test parts. Validation rows say when to stop and how large the noise is, or the temperature;
-    then, with `options.refit`, the weights learn from them too. Calibration and test rows serve
-    their one purpose. With `calibrate_by` the regions of each category of that feature are
-    calibrated by themselves, where all have rows enough. Raises DataError for a table or a split
+    and test parts. Validation rows choose the dropout rate, unless the options name one, say when
+    to stop and how large the noise is, or the temperature; then, with `options.refit`, the weights
+    learn from them too. Calibration and test rows serve their one purpose. With `calibrate_by` the
+    regions of each category of that feature are calibrated by themselves, where all have rows
+    enough. Raises DataError for a table or a split
     that cannot be used, InputError for an option out of its domain, ArtifactError for a folder that
     holds something else.
     """
@@ -74,10 +76,8 @@ def train(
     )
     if calibrate_by is not None:
         data.schema.categorical(calibrate_by)  # raises InputError for what is no such feature
-    fitted = _fit(data, options, progress)
-    card, rows = _card(data, fitted, options, name), data.split.validation
-    card = tuned(card, fitted.network, data.x[rows], data.y[rows])
-    fitted, card = _refitted(data, fitted, card, options, progress)
+    find = _searched if options.dropout == SEARCH else _fitted
+    fitted, card = _refitted(data, *find(data, options, name, progress), options, progress)
     network = tempered(card, fitted.network)
     card, rows = _calibrated(data, network, card, calibrate_by), data.split.test
     metrics = measured(card, network, data.x[rows], data.y[rows]) if len(rows) else {}
@@ -145,6 +145,51 @@ def _random_split(table: Table, targets: Sequence[str], task: TaskName, seed: in
     return split_rows(table.rows, seed, strata=strata)
 
 
+def _searched(
+    data: _Data, options: TrainOptions, name: str, progress: Callable[[Epoch], None]
+) -> tuple[Fit, Card]:
+    """The fit at the dropout rate under which validation rows are most likely, and its card.
+
+    Ctrl-C keeps the best of the rates that have been tried; at the first one what there is of it.
+    """
+    found, likelihoods, stopped = dict[float, tuple[Fit, Card]](), dict[float, float](), False
+    rows = data.split.validation
+    while not stopped and (rate := next_rate(likelihoods)) is not None:
+        fitted, card = _fitted(data, options, name, _at(rate, progress), rate)
+        stopped = fitted.interrupted
+        if not (stopped and found):
+            found[rate] = fitted, card
+            network = tempered(card, fitted.network)
+            likelihoods[rate] = likelihood(card, network, data.x[rows], data.y[rows])
+    fitted, card = found[best_rate(likelihoods)]
+    if stopped and not fitted.interrupted:
+        card = _noted(card, "the search for a dropout rate was interrupted")
+    searched = {f"{rate:g}": round(value, 4) for rate, value in sorted(likelihoods.items())}
+    card = _recorded(card, searched=searched)
+    return replace(fitted, interrupted=stopped), card
+
+
+def _at(rate: float, progress: Callable[[Epoch], None]) -> Callable[[Epoch], None]:
+    return lambda epoch: progress(replace(epoch, rate=rate))
+
+
+def _fitted(
+    data: _Data,
+    options: TrainOptions,
+    name: str,
+    progress: Callable[[Epoch], None],
+    rate: float | None = None,
+) -> tuple[Fit, Card]:
+    """The fit on training rows, and its card with what validation rows say of the noise.
+
+    At the dropout rate that is given, or else as the options say.
+    """
+    at_rate = options if rate is None else replace(options, dropout=(rate,))
+    fitted = _fit(data, at_rate, progress)
+    card, rows = _card(data, fitted, options, name), data.split.validation
+    return fitted, tuned(card, fitted.network, data.x[rows], data.y[rows])
+
+
 def _fit(data: _Data, options: TrainOptions, progress: Callable[[Epoch], None]) -> Fit:
     task = TASKS[data.task](data.target, Tuning(noise=options.noise), None)
     training, validation = data.rows(data.split.train), data.rows(data.split.validation)
@@ -173,13 +218,9 @@ def _refitted(
     schedule = options.schedule(task, len(data.split.train))
     rows = data.rows(data.split.seen(refit=True))
     fitted = refit(task, rows, fitted, options, schedule, progress)
-    notices = list(card.training.notices)
     if not fitted.refitted:
-        notices.append("training again with the validation rows failed or was interrupted")
-    record = card.training.model_copy(
-        update={"refitted": fitted.refitted, "notices": tuple(notices)}
-    )
-    return fitted, card.model_copy(update={"training": record})
+        card = _noted(card, "training again with the validation rows failed or was interrupted")
+    return fitted, _recorded(card, refitted=fitted.refitted)
 
 
 def _check_scales(table: Table, target: Target) -> None:
@@ -229,8 +270,8 @@ def _settings(data: _Data, options: TrainOptions) -> dict[str, bool | int | floa
     if schedule["patience"] is None:
         del schedule["patience"]
     others = {name: getattr(options, name) for name in ("batch", "learning_rate", "refit")}
-    learned = {"dropout": options.dropout} if options.dropout == LEARN else {}
-    return {**schedule, **others, **learned}
+    found = {"dropout": options.dropout} if isinstance(options.dropout, str) else {}
+    return {**schedule, **others, **found}
 
 
 def _calibrated(data: _Data, network: MLP, card: Card, by: str | None) -> Card:
@@ -254,6 +295,9 @@ def _calibrated(data: _Data, network: MLP, card: Card, by: str | None) -> Card:
 
 
 def _noted(card: Card, notice: str) -> Card:
-    notices = (*card.training.notices, notice)
-    record = card.training.model_copy(update={"notices": notices})
-    return card.model_copy(update={"training": record})
+    return _recorded(card, notices=(*card.training.notices, notice))
+
+
+def _recorded(card: Card, **update: Any) -> Card:
+    """The card with these parts of its record of training changed."""
+    return card.model_copy(update={"training": card.training.model_copy(update=update)})

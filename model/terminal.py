@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from model.card import Card, ImportRecord
+from model.card import Card, ImportRecord, TrainingRecord
 from model.entries import CalibrationEntry
 from model.training import Epoch
 
@@ -43,8 +43,15 @@ def _origin(card: Card) -> list[str]:
         f"  trained    on {record.data}, seed {record.seed}, best epoch {record.best_epoch} of "
         f"{record.epochs}" + (", then again with the validation rows" if record.refitted else ""),
         "  rows       " + ", ".join(f"{part} {count}" for part, count in record.rows.items()),
+        *_searched(record),
         "  held out   " + ", ".join(f"{name} {value:.4g}" for name, value in card.metrics.items()),
     ]
+
+
+def _searched(record: TrainingRecord) -> list[str]:
+    """The dropout rates that were tried, with the log-likelihood of a validation row."""
+    tried = ", ".join(f"dropout {rate}: {value:.4g}" for rate, value in record.searched.items())
+    return [f"  searched   {tried} (log-likelihood of a validation row)"] if tried else []
 
 
 def _certified(calibration: CalibrationEntry) -> list[str]:
@@ -74,6 +81,8 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
         if epoch.number == 1:
             self._bar.reset(total=epoch.of)
         said = {"train": f"{epoch.training_loss:.4f}", "best": epoch.best_epoch}
+        if epoch.rate is not None:
+            said = {"dropout": f"{epoch.rate:g}", **said}
         if epoch.validation_loss is None:
             said = {"again, with validation rows": said["train"]}
         else:

@@ -23,12 +23,14 @@ from model.task import Task
 from model.tuning import NoiseKind
 
 LEARN: Literal["learn"] = "learn"
+SEARCH: Literal["search"] = "search"
 FIRST_RATE = 0.1  # where rates that are learned begin
 
 
 @dataclass(frozen=True, slots=True)
 class TrainOptions:
-    """How to train. `dropout`: one rate for all hidden layers, or one per hidden layer; "learn" has
+    """How to train. `dropout`: one rate for all hidden layers, or one per hidden layer; "search"
+    tries rates for all of them and keeps the best, as `model.search` says; "learn" has
     `model.concrete` find one for each.
 
     `noise`, of a regression: homoscedastic, the same for every row; heteroscedastic, a variance for
@@ -43,7 +45,7 @@ class TrainOptions:
     """
 
     hidden: tuple[int, ...] = (100, 100)
-    dropout: tuple[float, ...] | Literal["learn"] = (0.1,)
+    dropout: tuple[float, ...] | Literal["search", "learn"] = SEARCH
     input_dropout: float = 0.0
     input_noise: float = 0.0
     activation: ActivationName = "relu"
@@ -59,12 +61,12 @@ class TrainOptions:
     def __post_init__(self) -> None:
         for ok, field, message in (
             (
-                self.dropout == LEARN or not isinstance(self.dropout, str),
+                self.dropout in (SEARCH, LEARN) or not isinstance(self.dropout, str),
                 "dropout",
-                f"rates, or {LEARN!r}, not {self.dropout!r}",
+                f"rates, {SEARCH!r} or {LEARN!r}, not {self.dropout!r}",
             ),
             (
-                self.dropout == LEARN or len(self.dropout) in (1, len(self.hidden)),
+                isinstance(self.dropout, str) or len(self.dropout) in (1, len(self.hidden)),
                 "dropout",
                 f"one rate, or one per hidden layer ({len(self.hidden)}), not {len(self.dropout)}",
             ),
@@ -94,7 +96,7 @@ class TrainOptions:
         return Schedule(self.epochs or max(task.epochs, least), self.patience, decay)
 
     def config(self, inputs: int, outputs: int) -> MLPConfig:
-        """The network that these options describe; where rates are to be learned, their first."""
+        """The network that these options describe; where rates are to be found, their first."""
         rates = (FIRST_RATE,) if isinstance(self.dropout, str) else self.dropout
         rates = rates * len(self.hidden) if len(rates) == 1 else rates
         return MLPConfig(
@@ -139,6 +141,7 @@ class Epoch:
     training_loss: float  # with dropout
     validation_loss: float | None  # without; None while refitting
     best_epoch: int
+    rate: float | None = None  # of dropout, where several are tried
 
 
 @dataclass(frozen=True, slots=True)

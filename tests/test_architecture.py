@@ -20,7 +20,7 @@ MODULES = {
 
 # A module of `model` may import those on the lines above its own, and no other.
 ORDER = (
-    ("errors", "descent", "pretrained", "scores", "charts", "stylesheet"),
+    ("errors", "descent", "pretrained", "scores", "search", "charts", "stylesheet"),
     ("table", "network", "options", "outcome"),
     ("abstention", "agreement", "conformal", "similarity"),
     ("calibration", "tuning"),

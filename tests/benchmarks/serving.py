@@ -256,7 +256,7 @@ def train(folder: Path) -> Path:
     columns = {name: random.normal(size=400) for name in FEATURES}
     columns["y"] = sum(columns.values()) + random.normal(size=400)
     table = model.Table("benchmark", columns, "0" * 64)
-    options = model.TrainOptions(hidden=(50, 50), epochs=3, noise="homoscedastic")
+    options = model.TrainOptions(hidden=(50, 50), dropout=(0.1,), epochs=3, noise="homoscedastic")
     model.train(table, ["y"], folder / "benchmark", options=options)
     return folder / "benchmark"
 

@@ -69,13 +69,19 @@ def test_train_writes_an_artifact_and_says_how_good_it_is_and_how_to_serve_it(
     assert f"python -m app --model {out}" in printed
 
 
-def test_dropout_rates_are_given_or_learned(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_dropout_rates_are_given_searched_or_learned(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert trained(data) == 0
+    card = load(data.with_name("out")).card
+    tried = [f"dropout {rate}: {value:.4g}" for rate, value in card.training.searched.items()]
+    assert f"searched   {', '.join(tried)} (log-likelihood of" in capsys.readouterr().out
     assert trained(data, "--dropout", "learn", "--epochs", "5") == 0
     card = load(data.with_name("out")).card
     assert card.architecture.dropout[1] not in (0, 0.1)
     assert f"dropout 0, {card.architecture.dropout[1]:g} (input first)" in capsys.readouterr().out
     arguments = ("train", str(data), "--target", "price", "--out", "x", "--dropout", "learned")
-    assert "neither a list of rates like 0.1,0.2 nor 'learn'" in misuse(capsys, *arguments)
+    assert "no list of rates like 0.1,0.2, nor 'search' or 'learn'" in misuse(capsys, *arguments)
 
 
 def test_every_training_option_reaches_the_card(data: Path) -> None:
@@ -186,7 +192,7 @@ def test_a_wrong_value_is_one_line_that_names_it(
     ("options", "said"),
     [
         (["--hidden", "4,x"], "argument --hidden: '4,x' is no list of widths"),
-        (["--dropout", "much"], "argument --dropout: 'much' is neither a list of rates"),
+        (["--dropout", "much"], "argument --dropout: 'much' is no list of rates"),
         (["--epochs", "many"], "argument --epochs"),
         (["--task", "ranking"], "argument --task"),
         (["--missing", "guess"], "argument --missing"),

@@ -28,7 +28,7 @@ from model import (
 from model.artifact import read
 from model.preparation import split_rows
 
-OPTIONS = TrainOptions(hidden=(8,), epochs=3)
+OPTIONS = TrainOptions(hidden=(8,), dropout=(0.1,), epochs=3)
 OTHERS = ("rent", "dear", "worth")
 
 

@@ -1,0 +1,127 @@
+"""A dropout rate is found by trying: the one under which validation rows are most likely."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from model import Card, Epoch, Split, Table, TrainOptions, load, train
+from model.artifact import read
+from model.network import MLP
+from model.preparation import encode_table, encode_target
+from model.scores import mixture_log_likelihood
+from model.search import FIRST, RATES, next_rate
+from model.training import SEARCH
+
+OPTIONS = TrainOptions(hidden=(8,), epochs=3)
+OTHERS = ("rent", "dear", "worth")
+PARTS = Split(np.arange(100), np.arange(100, 140), np.arange(140, 170), np.arange(170, 200))
+
+
+def trained(table: Table, folder: Path, **changes: Any) -> Card:
+    given = {"drop": OTHERS, "options": OPTIONS, "split": PARTS, "name": "a"}
+    return train(table, "price", folder, **{**given, **changes})
+
+
+def searched(likelihoods: dict[float, float]) -> dict[float, float]:
+    """The likelihoods of the rates that a search would try, in its order."""
+    found = dict[float, float]()
+    while (rate := next_rate(found)) is not None:
+        assert rate not in found
+        found[rate] = likelihoods[rate]
+    return found
+
+
+@given(st.permutations(range(len(RATES))))
+def test_a_search_ends_at_a_rate_better_than_those_beside_it(order: list[int]) -> None:
+    found = searched(dict(zip(RATES, map(float, order), strict=True)))
+    at = RATES.index(max(found, key=lambda rate: found[rate]))
+    for beside in RATES[max(at - 1, 0) : at + 2]:
+        assert found[beside] <= found[RATES[at]]
+
+
+@given(st.integers(0, len(RATES) - 1))
+def test_with_one_peak_the_search_finds_it_and_leaves_far_rates_untried(peak: int) -> None:
+    found = searched({rate: -abs(at - peak) for at, rate in enumerate(RATES)})  # type: ignore[misc]
+    assert found[RATES[peak]] == 0
+    first = RATES.index(FIRST)
+    low, high = min(peak, first) - 1, max(peak, first) + 1
+    assert all(low <= RATES.index(rate) <= high for rate in found)
+
+
+def test_the_model_kept_is_that_of_the_best_rate_as_if_it_had_been_asked_for(
+    houses: Table, tmp_path: Path
+) -> None:
+    card = trained(houses, tmp_path / "a")
+    found = {float(rate): value for rate, value in card.training.searched.items()}
+    best = max(found, key=lambda rate: found[rate])
+    assert len(found) >= 3
+    assert card.architecture.dropout == (0, best)
+    assert card.training.settings["dropout"] == SEARCH
+    asked = trained(houses, tmp_path / "b", options=replace(OPTIONS, dropout=(best,)))
+    assert asked.training.searched == {}
+    assert asked.metrics == card.metrics
+    assert asked.weights_sha256 == card.weights_sha256
+
+
+def test_the_card_tells_the_log_likelihood_of_the_validation_rows(
+    houses: Table, tmp_path: Path
+) -> None:
+    """By the mixture of the passes' normals, in the target's own unit."""
+    card = trained(houses, tmp_path / "a", options=replace(OPTIONS, refit=False))
+    predictor, rows = load(tmp_path / "a"), PARTS.validation
+    target, (noise,) = card.target_of_rows, card.tuning.noise_scales
+    x = encode_table(houses, card.schema_of_rows)[rows]
+    price = encode_target(houses, target)[rows, 0] * target.scales[0] + target.means[0]
+    values = predictor.values(x, passes=400, seed=1)
+    mean = values[..., 0] * target.scales[0] + target.means[0]
+    std = np.sqrt(noise * values[..., 1]) * target.scales[0]
+    expected = mixture_log_likelihood(mean, std, price)
+    assert max(card.training.searched.values()) == pytest.approx(expected, abs=0.01)
+
+
+def test_a_noisy_target_is_given_more_dropout_than_a_clean_one(tmp_path: Path) -> None:
+    random, rates, none = np.random.default_rng(0), dict[str, float](), np.arange(0)
+    x, split = random.normal(size=(500, 4)), Split(np.arange(200), np.arange(200, 500), none, none)
+    signal = x[:, 0] + np.abs(x[:, 1])
+    for name, noise in (("clean", 0.0), ("noisy", 3.0)):
+        y = signal + noise * random.normal(size=500)
+        table = Table("made.csv", {**dict(zip("abcd", x.T, strict=True)), "y": y}, name * 8)
+        options = TrainOptions(hidden=(32,), epochs=60, refit=False)
+        card = train(table, "y", tmp_path / name, options=options, split=split)
+        rates[name] = card.architecture.dropout[1]
+    assert rates["clean"] < FIRST < rates["noisy"]
+
+
+@pytest.mark.parametrize("target", ["dear", "worth"])
+def test_classifiers_search_too(houses: Table, tmp_path: Path, target: str) -> None:
+    others = {"price", "rent", "dear", "worth"} - {target}
+    card = train(houses, target, tmp_path / "a", drop=sorted(others), options=OPTIONS)
+    assert all(value < 0 for value in card.training.searched.values())
+    assert card.architecture.dropout[1] in map(float, card.training.searched)
+
+
+@pytest.mark.parametrize("tried", [1, 2])
+def test_ctrl_c_keeps_the_best_rate_so_far(houses: Table, tmp_path: Path, tried: int) -> None:
+    """In the middle of the first training what there is of it, later what is done."""
+    begun = list[float | None]()
+
+    def interrupt(epoch: Epoch) -> None:
+        begun.extend([epoch.rate] if epoch.number == 1 else [])
+        if len(begun) == tried and epoch.number == 2:
+            raise KeyboardInterrupt
+
+    card = trained(houses, tmp_path / "a", progress=interrupt)
+    assert begun == [FIRST, *RATES[3:4]][:tried]
+    assert card.architecture.dropout == (0, FIRST)
+    assert list(card.training.searched) == [f"{FIRST:g}"]
+    assert card.training.epochs == (2 if tried == 1 else 3)
+    assert any("interrupted" in notice for notice in card.training.notices)
+    assert not card.training.refitted
+    network: MLP = read(tmp_path / "a")[1]
+    assert all(torch.isfinite(weights).all() for weights in network.parameters())
