@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import accumulate
 from time import perf_counter
 from typing import cast
 
@@ -50,11 +51,6 @@ class Slice:
 
     x: np.ndarray = field(repr=False)  # [B, D]
     start: int
-
-    @property
-    def numbers(self) -> np.ndarray:
-        """The rows' positions in their request."""
-        return np.arange(self.start, self.start + len(self.x))
 
 
 class Computation:
@@ -148,24 +144,25 @@ def _predict(
     """The predictions of each slice, and the seconds that all took; runs in the worker thread."""
     started = perf_counter()
     before_chunk()
-    if len(slices) == 1:
-        x, numbers = slices[0].x, slices[0].numbers
-    else:
-        x = np.concatenate([part.x for part in slices])
-        numbers = np.concatenate([part.numbers for part in slices])
     try:
         whole = key.predictor.predict_encoded(
-            x, key.options, numbers=numbers, before_chunk=before_chunk
+            np.concatenate([part.x for part in slices]),
+            key.options,
+            numbers=_numbers(slices) if key.options.masks == "per_row" else None,
+            before_chunk=before_chunk,
         )
     except InputError as error:
         # Of several callers' rows, the batcher finds the culprit; here it is known already.
         raise (_shifted(error, slices[0].start) if len(slices) == 1 else error) from None
-    parts, start = [], 0
-    for part in slices:
-        stop = start + len(part.x)
-        parts.append(replace(whole, rows=whole.rows[start:stop]))
-        start = stop
+    ends = accumulate(len(part.x) for part in slices)
+    parts = [whole.of_rows(end - len(part.x), end) for part, end in zip(slices, ends, strict=True)]
     return parts, perf_counter() - started
+
+
+def _numbers(slices: Sequence[Slice]) -> np.ndarray:
+    """The positions of all rows in their requests."""
+    ranges = [np.arange(part.start, part.start + len(part.x)) for part in slices]
+    return np.concatenate(ranges)
 
 
 def _joined(parts: Sequence[Predictions], options: PredictOptions) -> Predictions:

@@ -10,6 +10,7 @@ Shapes: B rows, K classes, n calibration scores.
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from functools import lru_cache
 from math import ceil
 
 import numpy as np
@@ -43,7 +44,7 @@ def quantile(scores: np.ndarray, coverage: float) -> float:
     Raises CalibrationError where that exceeds n, naming the number of rows needed, and where the
     score found is infinite.
     """
-    index = ceil((len(scores) + 1) * _exact(coverage))
+    index = _rank(len(scores), float(coverage))
     if index > len(scores):
         raise CalibrationError(
             f"a coverage of {float(coverage)!r} needs {rows_needed(coverage)} calibration rows; "
@@ -161,6 +162,12 @@ def _unranked(values: np.ndarray, order: np.ndarray) -> np.ndarray:
     scores = np.empty(values.shape)
     np.put_along_axis(scores, order, values, -1)
     return scores
+
+
+@lru_cache(256)  # arithmetic with fractions takes as long as a layer of a small network
+def _rank(rows: int, coverage: float) -> int:
+    """ceil((n + 1) coverage), by the decimal number that was meant."""
+    return ceil((rows + 1) * _exact(coverage))
 
 
 def _exact(coverage: float) -> Fraction:

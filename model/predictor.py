@@ -51,6 +51,20 @@ class Predictions:
     acceptance: Acceptance | None = None  # where a largest error was named
     note: str | None = None
 
+    def of_rows(self, start: int, stop: int) -> "Predictions":
+        """The same of some of the rows; `dataclasses.replace` takes three times as long."""
+        return Predictions(
+            self.task,
+            self.passes,
+            self.stopped,
+            self.seed,
+            self.estimator,
+            self.masks,
+            self.rows[start:stop],
+            self.acceptance,
+            self.note,
+        )
+
 
 class Predictor:
     """A loaded model. Predicting changes nothing in it: any number of threads may share one."""
@@ -147,13 +161,14 @@ class Predictor:
         x, by = batch.x.cpu().numpy(), self.card.calibration and self.card.calibration.by
         likeness = self._likeness(x)
         outside = self._schema.outside(x)
+        common = {count: tuple(self._warnings(count, options)) for count in set(counts)}
         return Passes(
             estimate=estimate,
             deterministic=deterministic,
             counts=counts,
             settled=settled,
             warnings=[
-                (*self._warnings(count, options), *(codes or ((UNSEEN,) if like.unseen else ())))
+                (*common[count], *(codes or ((UNSEEN,) if like.unseen else ())))
                 for count, codes, like in zip(counts, outside, likeness, strict=True)
             ],
             likeness=likeness,

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import starmap
 from statistics import NormalDist
 from typing import ClassVar
 
@@ -15,7 +16,6 @@ from model.abstention import Abstention, root_mean_square
 from model.calibration import Calibration, accepts
 from model.options import PredictOptions
 from model.scores import mixture_log_density
-from model.similarity import Likeness
 from model.table import Target
 from model.tuning import Tuning, tuned_noise
 from model.uncertainty import Estimate, Passes
@@ -224,7 +224,7 @@ class Regression:
         noise = self._noise_variance(estimate)
         total = variance + noise
         lower, upper = self._interval(mean, np.sqrt(total), coverage, passes.groups)
-        columns = (
+        numbers = (
             mean,
             variance,
             np.sqrt(variance),
@@ -233,23 +233,21 @@ class Regression:
             deterministic,
             noise,
             total,
-            lower,
-            upper,
         )
         method = self.calibration.method("conformal") if self.calibration else "normal"
+        ends = zip(self._values(lower), self._values(upper), strict=True)
         rows = zip(
-            zip(*(self._values(column) for column in columns), strict=True),
-            passes.likeness,
+            *map(self._values, numbers),
+            [Interval(coverage, *between, method) for between in ends],
+            [like.distance for like in passes.likeness],
+            [like.p_value for like in passes.likeness],
             accepts(self.calibration, options, np.sqrt(total)[:, 0]),
-            zip(passes.counts, passes.warnings, self._samples(passes), strict=True),
+            passes.counts,
+            passes.warnings,
+            self._samples(passes),
             strict=True,
         )
-        return [
-            _prediction(
-                tuple(numbers), Interval(coverage, lower, upper, method), like, accept, *rest
-            )
-            for (*numbers, lower, upper), like, accept, rest in rows
-        ]
+        return [*starmap(RegressionPrediction, rows)]
 
     def metrics(
         self, predictions: Sequence[RegressionPrediction], actual: np.ndarray
@@ -319,35 +317,6 @@ class Regression:
     def _standardised(self, values: Sequence[Value]) -> np.ndarray:
         """[B, T] of numbers in the target's unit."""
         return np.asarray((_array(values) - self._shift) / self._scale)
-
-
-def _prediction(
-    numbers: tuple[Value, ...],
-    interval: Interval,
-    like: Likeness,
-    accept: bool | None,
-    passes: int,
-    warnings: tuple[str, ...],
-    samples: tuple[Value, ...] | None,
-) -> RegressionPrediction:
-    mean, variance, std, mean_error, variance_error, deterministic, noise, total = numbers
-    return RegressionPrediction(
-        mean=mean,
-        variance=variance,
-        std=std,
-        mean_error=mean_error,
-        variance_error=variance_error,
-        deterministic=deterministic,
-        noise_variance=noise,
-        total_variance=total,
-        interval=interval,
-        distance=like.distance,
-        distance_p_value=like.p_value,
-        accept=accept,
-        passes=passes,
-        warnings=warnings,
-        samples=samples,
-    )
 
 
 def _array(values: Sequence[Value]) -> np.ndarray:

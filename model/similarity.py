@@ -58,6 +58,11 @@ class Similarity:
         norms = reference.square().sum(1) / 2
         return self.centre.double(), self.whitening.double(), reference, norms
 
+    @cached_property
+    def _sorted(self) -> np.ndarray:
+        """The scores in float64."""
+        return np.asarray(self.scores.double().numpy())
+
     def distances(self, x: np.ndarray) -> np.ndarray:
         """Each row's distance [B] to the nearest reference row, in whitened units."""
         return np.concatenate([np.empty(0), *self._blocks(x)])
@@ -68,7 +73,7 @@ class Similarity:
         For rows like the calibration rows, at most a share p of them has a p-value of p or less; it
         is never below 1 / (n + 1).
         """
-        scores = self.scores.double().numpy()
+        scores = self._sorted
         farther = len(scores) - np.searchsorted(scores, distances * (1 - TIE), side="left")
         return np.asarray((1 + farther) / (1 + len(scores)), dtype=np.float64)
 
