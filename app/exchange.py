@@ -79,7 +79,7 @@ class Exchange(RequestResponseCycle):
             headers.append((b"content-length", b"%d" % len(self._content)))
         lines = b"".join([b"%b: %b\r\n" % header for header in headers])
         head = b"HTTP/1.1 %d %b\r\n%b\r\n" % (status, STATUS_PHRASES[status], lines)
-        self.transport.write(head + self._content)
+        self.transport.writelines((head, self._content))  # one system call, and no copy
         self.response_complete = True
         self.message_event.set()
         if not self.keep_alive or _CLOSE in headers:

@@ -7,6 +7,7 @@ over both than most predictions do, answer a NaN with status 500, and send one a
 import copy
 from collections.abc import Sequence
 from dataclasses import fields
+from itertools import repeat
 from operator import attrgetter
 from time import perf_counter
 from typing import Annotated, Any
@@ -235,8 +236,8 @@ def _shown(value: Any) -> str:
 def _public(rows: Sequence[Prediction]) -> list[dict[str, Any]]:
     """The predictions as objects, without the fields that this model or request leaves empty."""
     names = [field.name for field in fields(rows[0]) if getattr(rows[0], field.name) is not None]
-    values = attrgetter(*names)
-    return [dict(zip(names, values(row), strict=True)) for row in rows]
+    pairs = map(zip, repeat(names), map(attrgetter(*names), rows))
+    return [*map(dict, pairs)]
 
 
 def _model_list(service: Service) -> dict[str, Any]:

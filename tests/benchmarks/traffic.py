@@ -50,25 +50,32 @@ class _Connection(asyncio.Protocol):
     def __init__(self) -> None:
         self.answer: asyncio.Future[tuple[int, bytes]] | None = None
         self.open = True
-        self._received = b""
+        self._head = b""
+        self._parts: list[bytes] = []
+        self._missing = 0  # bytes of the body
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
 
     def data_received(self, data: bytes) -> None:
-        self._received += data
-        head, separator, body = self._received.partition(b"\r\n\r\n")
-        if not separator:
-            return
-        lower = head.lower()
-        length = int(lower.partition(b"content-length: ")[2].partition(b"\r\n")[0] or 0)
-        if len(body) < length:
-            return
-        self._received = body[length:]
-        if b"connection: close" in lower:
+        if not self._missing:
+            self._head, separator, data = (self._head + data).partition(b"\r\n\r\n")
+            if not separator:
+                return
+            length = self._head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
+            self._missing = int(length or 0)
+        self._parts.append(data)
+        self._missing -= len(data)
+        if self._missing <= 0:
+            self._answered()
+
+    def _answered(self) -> None:
+        head, body = self._head, b"".join(self._parts)
+        self._head, self._parts, self._missing = b"", [], 0
+        if b"connection: close" in head.lower():
             self.open = False
         if self.answer and not self.answer.done():
-            self.answer.set_result((int(head[9:12]), body[:length]))
+            self.answer.set_result((int(head[9:12]), body))
 
     def connection_lost(self, error: Exception | None) -> None:
         self.open = False
