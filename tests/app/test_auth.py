@@ -1,6 +1,7 @@
 """Who is let in: the keys, and that no route but the probes is open without one."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -8,7 +9,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
-from app.auth import PUBLIC_PATHS, Guard, read_keys
+from app.auth import PUBLIC_PATHS, Guard, Key, read_keys
 from app.errors import ErrorBody, RateLimited, Unauthorized
 from app.main import create_app
 from app.settings import Settings, SettingsError
@@ -90,6 +91,28 @@ def test_any_other_key_is_refused(file: Path, headers: dict[str, str]) -> None:
     with pytest.raises(Unauthorized) as caught:
         Guard(read_keys(file), 0).check("/predict", headers)
     assert ALICE not in str(caught.value)
+
+
+class Watched(tuple[Key, ...]):
+    """Keys that remember which of them were looked at."""
+
+    seen: list[str]
+
+    def __iter__(self) -> Iterator[Key]:
+        for key in super().__iter__():
+            self.seen.append(key.name)
+            yield key
+
+
+@pytest.mark.parametrize("sent", [ALICE, BOB, "carol-0123456789abcdef", "x", "\xff" * 500])
+def test_no_key_is_found_sooner_than_another(file: Path, sent: str) -> None:
+    """That one comparison takes the same time whatever it finds is the standard library's word."""
+    keys = Watched(read_keys(file))
+    keys.seen = []
+    with suppress(Unauthorized):
+        Guard(keys, 0).check("/predict", {"x-api-key": sent})
+    assert keys.seen == ["Alice of sales", "line 4"]  # all of them, whichever it was
+    assert len({len(key.digest) for key in read_keys(file)}) == 1  # however long the key
 
 
 def test_a_key_that_asks_too_often_is_told_when_to_come_back(file: Path) -> None:

@@ -93,3 +93,28 @@ def test_a_client_that_leaves_frees_the_thread_within_a_chunk(plain: Served) -> 
     until(lambda: metric(plain, "mcd_queue_rows") == 0)
     assert plain.predict().status_code == 200
     assert metric(plain, "mcd_passes_total") - before < passes  # of the first slice of rows
+
+
+def test_who_comes_to_a_full_server_is_told_so_at_once_and_costs_it_no_computing(
+    regression_artifact: Path, tmp_path: Path
+) -> None:
+    """At once: while that is computed which fills the server, and not after it."""
+    body = json.dumps({"rows": [ROW] * 1000, "passes": 10_000, "masks": "per_row"}).encode()
+    with served(tmp_path, "--model", regression_artifact, MCD_QUEUE_ROWS="10") as server:
+        address, passes = urlsplit(server.url), metric(server, "mcd_passes_total")
+        with socket.create_connection((address.hostname, address.port)) as connection:
+            head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+            connection.sendall(head.encode() + body)
+            until(lambda: metric(server, "mcd_queue_rows") > 10)
+            with ThreadPoolExecutor(8) as pool:
+                answers = [*pool.map(lambda _: server.predict(), range(20))]
+            connection.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                connection.recv(1)
+        assert {answer.status_code for answer in answers} == {429}
+        assert all(int(answer.headers["retry-after"]) >= 1 for answer in answers)
+        until(lambda: metric(server, "mcd_queue_rows") == 0)
+        assert metric(server, 'mcd_rejected_total{reason="overloaded"}') == 20
+        assert metric(server, "mcd_passes_total") == passes
+        assert server.predict(passes=7).status_code == 200  # what is taken is computed
+        assert metric(server, "mcd_passes_total") == passes + 7
