@@ -122,8 +122,8 @@ def _add_network(parser: argparse.ArgumentParser, defaults: TrainOptions) -> Non
         type=_rates,
         default=defaults.dropout,
         metavar="P",
-        help="one rate for all hidden layers or one each: 0.1,0.2; search (default): the one of a"
-        " few under which validation rows are most likely; learn: one each, found by concrete"
+        help="one rate for all hidden layers or one each: 0.1,0.2 (default: 0.1); search: the one"
+        " of a few under which validation rows are likeliest; learn: one each, found by concrete"
         " dropout in a first training",
     )
     add("--input-dropout", type=float, default=defaults.input_dropout, metavar="P")

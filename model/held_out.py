@@ -71,12 +71,11 @@ def tuned(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> Card:
     return card.model_copy(update={"tuning": TuningEntry(**asdict(task.tuned(values, y)))})
 
 
-def likelihood(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> float:
-    """The mean log-likelihood of rows x [B, D] and their targets y, in nats a row, as `predict`
-    would have them."""
+def log_densities(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Log density [B] of the targets y of rows x [B, D], or log probability of the classes."""
     values = Predictor(card, network).values(x, passes=PASSES, seed=SEED)
-    density = TASKS[card.task](card.target_of_rows, *card.fitted).log_density(values, y)
-    return float(density.sum(-1).mean())
+    task = TASKS[card.task](card.target_of_rows, *card.fitted)
+    return np.asarray(task.log_density(values, y).sum(-1))
 
 
 def tempered(card: Card, network: MLP) -> MLP:

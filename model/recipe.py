@@ -22,7 +22,7 @@ from model.concrete import learn_rates
 from model.conformal import rows_needed
 from model.entries import TuningEntry
 from model.errors import CalibrationError, DataError
-from model.held_out import calibrated, compared, likelihood, measured, tempered, tuned
+from model.held_out import calibrated, compared, log_densities, measured, tempered, tuned
 from model.network import MLP
 from model.options import PredictOptions
 from model.preparation import (
@@ -58,8 +58,8 @@ def train(
     """The card of a model trained on a table and saved in `folder`, with its held-out metrics.
 
     Rows are split by the seed, or as `split` says, into disjoint training, validation, calibration
-    and test parts. Validation rows choose the dropout rate, unless the options name one, say when
-    to stop and how large the noise is, or the temperature; then, with `options.refit`, the weights
+    and test parts. Validation rows choose the dropout rate where it is searched for, say when to
+    stop and how large the noise is, or the temperature; then, with `options.refit`, the weights
     learn from them too. Calibration and test rows serve their one purpose. With `calibrate_by` the
     regions of each category of that feature are calibrated by themselves, where all have rows
     enough. Raises DataError for a table or a split
@@ -148,23 +148,23 @@ def _random_split(table: Table, targets: Sequence[str], task: TaskName, seed: in
 def _searched(
     data: _Data, options: TrainOptions, name: str, progress: Callable[[Epoch], None]
 ) -> tuple[Fit, Card]:
-    """The fit at the dropout rate under which validation rows are most likely, and its card.
+    """The fit at the dropout rate under which validation rows are likeliest, and its card.
 
     Ctrl-C keeps the best of the rates that have been tried; at the first one what there is of it.
     """
-    found, likelihoods, stopped = dict[float, tuple[Fit, Card]](), dict[float, float](), False
+    found, tried, stopped = dict[float, tuple[Fit, Card]](), dict[float, np.ndarray](), False
     rows = data.split.validation
-    while not stopped and (rate := next_rate(likelihoods)) is not None:
+    while not stopped and (rate := next_rate(tried)) is not None:
         fitted, card = _fitted(data, options, name, _at(rate, progress), rate)
         stopped = fitted.interrupted
         if not (stopped and found):
             found[rate] = fitted, card
             network = tempered(card, fitted.network)
-            likelihoods[rate] = likelihood(card, network, data.x[rows], data.y[rows])
-    fitted, card = found[best_rate(likelihoods)]
+            tried[rate] = log_densities(card, network, data.x[rows], data.y[rows])
+    fitted, card = found[best_rate(tried)]
     if stopped and not fitted.interrupted:
         card = _noted(card, "the search for a dropout rate was interrupted")
-    searched = {f"{rate:g}": round(value, 4) for rate, value in sorted(likelihoods.items())}
+    searched = {f"{rate:g}": round(float(rows.mean()), 4) for rate, rows in sorted(tried.items())}
     card = _recorded(card, searched=searched)
     return replace(fitted, interrupted=stopped), card
 

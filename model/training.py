@@ -45,7 +45,7 @@ class TrainOptions:
     """
 
     hidden: tuple[int, ...] = (100, 100)
-    dropout: tuple[float, ...] | Literal["search", "learn"] = SEARCH
+    dropout: tuple[float, ...] | Literal["search", "learn"] = (0.1,)
     input_dropout: float = 0.0
     input_noise: float = 0.0
     activation: ActivationName = "relu"

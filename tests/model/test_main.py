@@ -72,7 +72,7 @@ def test_train_writes_an_artifact_and_says_how_good_it_is_and_how_to_serve_it(
 def test_dropout_rates_are_given_searched_or_learned(
     data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert trained(data) == 0
+    assert trained(data, "--dropout", "search") == 0
     card = load(data.with_name("out")).card
     tried = [f"dropout {rate}: {value:.4g}" for rate, value in card.training.searched.items()]
     assert f"searched   {', '.join(tried)} (log-likelihood of" in capsys.readouterr().out
