@@ -49,9 +49,11 @@ def from_json(data: list[Any], datatype: str, shape: list[int], where: str) -> n
     dtype = NUMBERS[datatype]
     if dtype.kind == "f":
         _check_kinds(kinds, {int, float}, "numbers", where)
-        with np.errstate(over="ignore"):
-            array = np.array(flat, dtype=np.float64).astype(dtype)
-        _check_finite(array, datatype, where)
+        array = np.array(flat, dtype=np.float64)  # JSON has finite numbers only
+        if dtype != array.dtype:
+            with np.errstate(over="ignore"):
+                array = array.astype(dtype)
+            _check_finite(array, datatype, where)
     else:
         _check_kinds(kinds, {int}, "whole numbers", where)
         try:

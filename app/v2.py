@@ -278,8 +278,8 @@ def _reproduction(answer: Answer) -> dict[str, Any]:
 
 
 def _check_unique(names: list[str], where: str) -> None:
-    name, count = next(iter(Counter(names).most_common(1)), ("", 0))
-    if count > 1:
+    if len(set(names)) < len(names):
+        ((name, count),) = Counter(names).most_common(1)
         raise refusal(where, f"{name[:80]!r} is there {count} times")
 
 
