@@ -13,7 +13,7 @@ from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, RequestResponseCycle
 
 _HEAD = re.compile(
     rb"POST (?P<path>/[\w.~/-]*) HTTP/1\.1\r\n"
-    rb"(?P<fields>(?:[\w-]+: ?[!-~]+(?: [!-~]+)*\r\n)+)\r\n"
+    rb"(?P<fields>(?:[\w-]++: ?[!-~]++(?: [!-~]++)*+\r\n)++)\r\n"
 )
 _FIELD = re.compile(rb"([\w-]+): ?(.*)\r\n")
 _LENGTH = re.compile(rb"\d{1,18}")
