@@ -16,9 +16,12 @@ from torch import Tensor
 from model.reduced import Terms
 from model.uncertainty import COVARIANCE_CLASSES, Agreement, Estimate
 
-SMALL_SAMPLE = 20
-"""T is heavy-tailed and its own spread is estimated: its standard error is widened by
-sqrt(1 + SMALL_SAMPLE / N), measured so that 1 and 2 errors hold 68 and 95 % at N = 64 and 100."""
+HEAVY, TAIL = 18.0, 3.0
+"""The spread of N terms T is itself estimated, with 2 N / (k + 2) degrees of freedom where k is
+T's excess kurtosis (Satterthwaite 1946). Student's t of so many has a variance of 1 + (k + 2) / N,
+so that squared errors are widened by that. Few passes see little of a heavy tail: TAIL times as
+much, up to HEAVY / N, makes 1 and 2 errors hold 68 and 95 % (tests/benchmarks/coverage.py). The
+squares of the plain estimator always need HEAVY: k is 12 where the passes are normal."""
 
 
 def _zero() -> Tensor:
@@ -129,7 +132,7 @@ class PlainMoments:
             mean=self.pivot + d,
             variance=variance,
             mean_error=(variance / n).sqrt(),
-            variance_error=_error(covariance, gradient, n, 2 * variance.square()),
+            variance_error=_error(covariance, gradient, n, 2 * variance.square(), HEAVY),
             agreement=self.joint.agreement() if self.joint else None,
         )
 
@@ -154,16 +157,19 @@ class ReducedMoments:
         """Take in a chunk of passes."""
         r, d, l = terms.r.double(), terms.d.double(), terms.l.double()  # noqa: E741
         t = d.square().addcmul_(l, r, value=2).add_(terms.v)
-        self.moments.add(r, d, l, t)
+        self.moments.add(r, d, l, t, t.square())
         if self.noise and terms.noise is not None:
             self.noise.add(terms.noise)
 
     def estimate(self) -> Estimate:
-        """The estimate from the passes so far; the features are (r, d, l, T = d^2 + 2 l r + v)."""
+        """The estimate from the passes so far.
+
+        The features are (r, d, l, T = d^2 + 2 l r + v, T^2).
+        """
         n, covariance = self.moments.count, self.moments.covariance()
-        r, d, l, t = self.moments.mean.unbind()  # noqa: E741
-        (s_rr, s_rd, s_lr, _), (_, s_dd, s_dl, _), (_, _, s_ll, _) = (
-            row.unbind() for row in covariance[:3].unbind()
+        r, d, l, t, _ = self.moments.mean.unbind()  # noqa: E741
+        (s_rr, s_rd, s_lr), (_, s_dd, s_dl), (_, _, s_ll) = (
+            row.unbind() for row in covariance[:3, :3].unbind()
         )
         gradient = torch.stack([-2 * l, -2 * d, -2 * r, torch.ones_like(t)])
         variance = t - d.square() - 2 * l * r + (s_dd + 2 * s_lr) / n  # avg v + S_dd + 2 S_lr
@@ -172,7 +178,9 @@ class ReducedMoments:
             mean=self.pivot + r,
             variance=variance.clamp_min(0),
             mean_error=(s_rr / n).sqrt(),
-            variance_error=_error(covariance, gradient, n, few),
+            variance_error=_error(
+                covariance[:4, :4], gradient, n, few, _tail(t, covariance[3:, 3:])
+            ),
         )
         return estimate.beside(self.noise.estimate()) if self.noise else estimate
 
@@ -182,12 +190,26 @@ class ReducedMoments:
         return ReducedMoments(self.pivot[index], noise, self.moments.rows(index))
 
 
-def _error(covariance: Tensor, gradient: Tensor, n: int, few: Tensor) -> Tensor:
+def _error(
+    covariance: Tensor, gradient: Tensor, n: int, few: Tensor, tail: float | Tensor
+) -> Tensor:
     """Standard error [B, V] of an average of n centred terms T, linear in the features.
 
     `few` / (n - 1) is what centring at the sample's own mean takes from the spread: all of it where
-    n = 2. It is exact, by Cov(s_ab, s_cd) = ... + (C_ac C_bd + C_ad C_bc) / (n (n - 1)).
+    n = 2. It is exact, by Cov(s_ab, s_cd) = ... + (C_ac C_bd + C_ad C_bc) / (n (n - 1)). `tail` / n
+    is what the squared error is widened by.
     """
     spread = (gradient[:, None] * covariance * gradient).sum((0, 1)).clamp_min(0)
     spread = spread + few.clamp_min(0) / (n - 1)
-    return (spread / n * (1 + SMALL_SAMPLE / n)).sqrt()
+    return (spread / n * (1 + tail / n)).sqrt()
+
+
+def _tail(mean: Tensor, covariance: Tensor) -> Tensor:
+    """TAIL (k + 2), at most HEAVY, of T with this mean and covariance of (T, T^2); [B, V].
+
+    k + 2 = Var (T - E T)^2 / (Var T)^2.
+    """
+    (spread, between), (_, square) = (row.unbind() for row in covariance.unbind())
+    fourth = square - 4 * mean * (between - mean * spread)
+    tiny = torch.finfo(spread.dtype).tiny  # where T never differs
+    return (TAIL * fourth / spread.square().clamp_min(tiny)).clamp(0, HEAVY)

@@ -1,4 +1,4 @@
-"""How far both estimators are off on trained networks, what they say of it, and what it costs.
+"""How far both estimators are off on trained networks, and what it costs to be as near.
 
     python -m tests.benchmarks.accuracy --data DIR [--sets concrete] [--nets 50-50] [--json FILE]
 
@@ -7,12 +7,11 @@ last. A network is trained on each, and everything is measured on rows that it h
 
 - gain: how many plain passes give the squared error of one reduced pass, at N = 64;
 - bias: the reduced estimates beside as many plain passes, and their difference in standard errors;
-- coverage: how often 1 and 2 reported standard errors hold the truth;
 - time to accuracy: seconds until the relative standard error of the std is 2 %. The naive ways are
   told how many passes that takes, by the true fourth moment; ours find out for themselves.
 
 An estimate from N passes is one block of a long run. The truth is the reduced estimate from all
-passes of two such runs.
+passes of two such runs. What the reported errors are worth: `tests.benchmarks.coverage`.
 """
 
 import argparse
@@ -47,8 +46,8 @@ NETS = {  # hidden layers, rate, and the targets: gain of the mean, gain of the 
     "100-100 p=.5": ((100, 100), 0.5, (20, 10)),
     "64-64-64 p=.1": ((64, 64, 64), 0.1, (12, 5)),
 }
-BLOCKS = (64, 100, 1000)  # passes of an estimate
-SEGMENT = 16_000  # passes that are held at once; a multiple of every block
+BLOCK = 64  # passes of an estimate
+SEGMENT = 16_000  # passes that are held at once; a multiple of the block
 ROWS, MANY_ROWS, LONE_ROWS = 40, 256, 7
 TOLERANCE = 0.02  # of the std, relative
 CEILING = 1_000_000  # passes after which ours gives up
@@ -151,18 +150,17 @@ def cut(t: Tensor, size: int) -> Tensor:
     return t[: count * size].view(count, size, -1).permute(1, 2, 0)
 
 
-def long_run(way: Plain | Reduced, passes: int) -> tuple[Estimate, dict[int, Estimate]]:
-    """The estimate from all passes, and those [B, blocks] from blocks of each size."""
+def long_run(way: Plain | Reduced, passes: int) -> tuple[Estimate, Estimate]:
+    """The estimate from all passes, and those [B, blocks] from each block."""
     whole = way.moments()
-    parts: dict[int, list[Estimate]] = {size: [] for size in BLOCKS}
+    parts: list[Estimate] = []
     for start in range(0, passes, SEGMENT):
         segment: Any = way.segment(range(start, start + SEGMENT))
         whole.add(segment)
-        for size in BLOCKS:
-            moments = way.moments(SEGMENT // size)
-            moments.add(way.cut(segment, size))  # type: ignore[arg-type]
-            parts[size].append(moments.estimate())
-    return whole.estimate(), {size: _side_by_side(found) for size, found in parts.items()}
+        moments = way.moments(SEGMENT // BLOCK)
+        moments.add(way.cut(segment, BLOCK))  # type: ignore[arg-type]
+        parts.append(moments.estimate())
+    return whole.estimate(), _side_by_side(parts)
 
 
 def _side_by_side(estimates: list[Estimate]) -> Estimate:
@@ -171,30 +169,26 @@ def _side_by_side(estimates: list[Estimate]) -> Estimate:
 
 
 def accuracy(case: Case, passes: int) -> Figures:
-    """Gain, bias and coverage of a case."""
-    rows = torch.arange(len(case.x[:ROWS]))
-    scopes = {"shared": None, "per_row": rows}
-    ways: dict[str, type[Plain] | type[Reduced]] = {"plain": Plain, "reduced": Reduced}
+    """Gain and bias of a case."""
+    fresh = torch.arange(len(case.x[:ROWS]))
     runs = {
-        (name, scope): long_run(ways[name](case, scopes[scope], seed), passes)
-        for seed, (name, scope) in enumerate(product(ways, scopes))
+        "plain": long_run(Plain(case, None, 0), passes),
+        "reduced": long_run(Reduced(case, None, 1), passes),
+        "reduced, per row": long_run(Reduced(case, fresh, 2), passes),
     }
-    plain, *_ = runs["plain", "shared"]
-    ours = [runs["reduced", scope][0] for scope in scopes]
-    truth = {part: (getattr(ours[0], part) + getattr(ours[1], part)) / 2 for part in PARTS}
-    found: Figures = {"gain": {}, "bias": {}, "z": {}, "coverage": {}}
+    plain, ours, other = (whole for whole, _ in runs.values())
+    truth = {part: (getattr(ours, part) + getattr(other, part)) / 2 for part in PARTS}
+    found: Figures = {"gain": {}, "bias": {}, "z": {}}
     for part, value in truth.items():
-        few = {name: getattr(runs[name, "shared"][1][64], part) for name in ("plain", "reduced")}
+        few = {name: getattr(runs[name][1], part) for name in ("plain", "reduced")}
         errors = {name: (value - t).square().mean(1) for name, t in few.items()}
         found["gain"][part] = summary(errors["plain"] / errors["reduced"])
         scale = getattr(plain, part) if part == "variance" else plain.variance.sqrt()
         bias = few["reduced"].mean(1, keepdim=True) - getattr(plain, part)
         found["bias"][part] = summary((bias / scale).abs())
-        error = getattr(plain, f"{part}_error").hypot(getattr(ours[0], f"{part}_error"))
-        found["z"][part] = ((getattr(ours[0], part) - getattr(plain, part)) / error).flatten()
+        error = getattr(plain, f"{part}_error").hypot(getattr(ours, f"{part}_error"))
+        found["z"][part] = ((getattr(ours, part) - getattr(plain, part)) / error).flatten()
         found["z"][part] = found["z"][part].square().mean().sqrt().item()
-    for ((name, scope), (_, blocks)), size in product(runs.items(), BLOCKS):
-        found["coverage"][f"{name} {scope} {size}"] = coverage(blocks[size], truth)
     found["plain_passes"] = ((plain.relative_error / TOLERANCE).square() * passes).tolist()
     return found
 
@@ -207,17 +201,6 @@ def summary(per_row: Tensor) -> dict[str, float]:
     quartile = per_row.quantile(0.25).item()
     ends = {"least": per_row.min().item(), "most": per_row.max().item()}
     return {"median": per_row.median().item(), "quartile": quartile, **ends}
-
-
-def coverage(blocks: Estimate, truth: dict[str, Tensor]) -> Figures:
-    """Percent of the blocks whose error is within 1 and 2 standard errors, over the rows."""
-    found: Figures = {}
-    for part in PARTS:
-        off = (getattr(blocks, part) - truth[part]).abs()  # [B, blocks]
-        for errors in (1, 2):
-            held = (off <= errors * getattr(blocks, f"{part}_error")).double().mean(1) * 100
-            found[f"{part} {errors} SE"] = (held.median().item(), held.mean().item())
-    return found
 
 
 @dataclass(frozen=True)
@@ -292,9 +275,6 @@ def report(name: str, found: Figures) -> Iterator[str]:
             f"  {part}: gain {gain[part]['median']:.3g} ({least}); bias "
             f"{bias[part]['median']:.2%} (most {bias[part]['most']:.2%}), rms z {z[part]:.2f}"
         )
-    for what, held in found["coverage"].items():
-        cells = (f"{part} {m:.1f} ({mean:.1f})" for part, (m, mean) in held.items())
-        yield f"  coverage {what}: {', '.join(cells)}"
     for what, took in found["times"].items():
         naive = [took[way] for way in ("loop", "batched", "vmap")]
         yield (
