@@ -12,7 +12,7 @@ from torch import Tensor
 
 from model.moments import JointMoments, PlainMoments, ReducedMoments
 from model.network import MLP, Noise
-from model.reduced import Control, Reduction
+from model.reduced import Control, Reduction, Terms
 from model.sampling import chunk_passes, chunks, draw_noise
 from model.thinning import outputs
 from model.uncertainty import Estimate
@@ -84,8 +84,13 @@ class PlainSampler:
         return cls(network, batch, values, moments)
 
     def take(self, passes: range) -> None:
-        for noise in _noise(self.network, self.batch, passes):
-            self.moments.add(self.values(outputs(self.network, self.batch.x, noise)))
+        for chunk in _chunks(self.network, self.batch, passes):
+            self.moments.add(self._values(chunk))
+
+    def _values(self, chunk: range) -> Tensor:
+        """The values [P, B, V] of some passes; their noise is gone before the next is drawn."""
+        noise = _noise(self.network, self.batch, chunk)
+        return self.values(outputs(self.network, self.batch.x, noise))
 
     def estimate(self) -> Estimate:
         return self.moments.estimate()
@@ -114,10 +119,14 @@ class ReducedSampler:
         return cls(network, batch, reduction, control, ReducedMoments(pivot, noise))
 
     def take(self, passes: range) -> None:
+        for chunk in _chunks(self.network, self.batch, passes):
+            self.moments.add(self._terms(chunk))
+
+    def _terms(self, chunk: range) -> Terms:
+        """The terms of some passes; their noise is gone before the next is drawn."""
         # The last site is integrated: only log-variances need its mask.
         sites = None if self.reduction.log_noises else len(self.network.config.hidden)
-        for noise in _noise(self.network, self.batch, passes, sites):
-            self.moments.add(self.reduction.terms(self.control, noise))
+        return self.reduction.terms(self.control, _noise(self.network, self.batch, chunk, sites))
 
     def estimate(self) -> Estimate:
         return self.moments.estimate()
@@ -185,10 +194,15 @@ def _checks(passes: int) -> Iterator[int]:
     yield passes
 
 
-def _noise(network: MLP, batch: Batch, passes: range, sites: int | None = None) -> Iterator[Noise]:
-    """The noise of the passes, in chunks; of the first `sites` only, where that is given."""
+def _chunks(network: MLP, batch: Batch, passes: range) -> Iterator[range]:
+    """The passes, in chunks."""
     for chunk in chunks(passes, chunk_passes(network.config, len(batch.x))):
         batch.before_chunk()
-        yield draw_noise(
-            network.config, batch.seed, chunk, batch.numbers, device=batch.x.device, sites=sites
-        )
+        yield chunk
+
+
+def _noise(network: MLP, batch: Batch, passes: range, sites: int | None = None) -> Noise:
+    """The noise of the passes; of the first `sites` only, where that is given."""
+    return draw_noise(
+        network.config, batch.seed, passes, batch.numbers, device=batch.x.device, sites=sites
+    )

@@ -50,8 +50,8 @@ class Moments:
             return
         total = self.count + count
         step = mean - self.mean  # [F, B, V]
-        self.scatter = self.scatter + scatter + self.count * count / total * step[:, None] * step
-        self.mean = self.mean + count / total * step
+        self.scatter += scatter.addcmul_(step[:, None], step, value=self.count * count / total)
+        self.mean += step.mul_(count / total)
         self.count = total
 
     def covariance(self) -> Tensor:

@@ -46,6 +46,10 @@ from model.uncertainty import Estimate
 NEAR_GAUSSIAN = 8.0
 """Edgeworth's series is used up to this skewness and excess kurtosis; beyond, it misleads."""
 
+WIDE = 256
+"""A sum over so many units is near Gaussian by itself. Of 100 units, the series takes 2 % off the
+mean's squared error and none off the variance's; of 1,024, it would cost a third of the control."""
+
 
 @dataclass(frozen=True, slots=True)
 class Control:
@@ -111,8 +115,8 @@ class Reduction:
         weights = [*(layer.weight.detach() for layer in linears[:-1]), head[:linear]]
         self._weights, self._squares = weights, [weight.square() for weight in weights]
         self._spread_squares = config.spreads[-1] * self._squares[-1]  # of the last site [O, H]
-        self._cube = weights[self._first] ** 3  # of the first noisy site's layer [J, H]
-        self._fourth = weights[self._first] ** 4
+        weight = weights[self._first]  # of the first noisy site's layer [J, H]
+        self._powers = None if weight.shape[1] >= WIDE else (weight**3, weight**4)
 
     def integrated(self, x: Tensor) -> Estimate:
         """The moments of x [B, D] where `exact`: y = b + w . (h mask), the mask the only noise."""
@@ -155,20 +159,22 @@ class Reduction:
         passages, pivot = self._propagate(centre, variance)
         gains = self._back_propagate(passages, len(x))
         slopes, bend, curve = self._expand(cumulants, variance, passages[0], gains[0])
+        known = slopes.square().mul_(cumulants[0]).sum(-1).T
         noise = order(torch.cat([slopes, bend]))
+        inputs = noise if first == 0 and network.config.input_noise else None
         inner = [order(gain) for gain in gains[:-1]]
         spreads = network.config.spreads[first + 1 : self._last]
         return Control(
             pivot=pivot,
             prefix=h,
             centre=centre,
-            first=h * noise,
-            known=_dot(cumulants[0][None], slopes.square())[0],
+            first=noise.mul_(h) if inputs is None else noise * h,
+            known=known,
             curve=order(curve),
-            still=_dot(variance[None], curve)[0],
+            still=(variance * curve).sum(-1).T,
             gains=tuple(inner),
-            scaled=tuple(s * gain.square() for s, gain in zip(spreads, inner, strict=True)),
-            inputs=noise if first == 0 and network.config.input_noise else None,
+            scaled=tuple(gain.square().mul_(s) for s, gain in zip(spreads, inner, strict=True)),
+            inputs=inputs,
         )
 
     def terms(self, control: Control, noise: Noise) -> Terms:
@@ -176,16 +182,17 @@ class Reduction:
         network, first = self._network, self._first
         l, bend = self._first_noise(control, noise).chunk(2, dim=-1)  # noqa: E741
         z = preactivation(network, first, control.prefix, noise)  # [P, B, J]
-        q = _dot((z - control.centre).square_(), control.curve) - (control.still + bend)
+        h = network.activation(first + 1, z)
+        z -= control.centre
+        q = _spent(z.square_(), control.curve) - (control.still + bend)
         v = control.known
         for site in range(first + 1, self._last):
-            h, mask = network.activation(site, z), noise.masks[site]  # [P, B, H]
+            mask = noise.masks[site]
             if mask is not None:
                 between = site - first - 1
-                l = l + _dot((mask - 1) * h, control.gains[between])  # noqa: E741
-                v = v + _dot(h.square(), control.scaled[between])
-            z = preactivation(network, site, h, noise)
-        h = network.activation(self._last, z)
+                l = l + _spent((mask - 1) * h, control.gains[between])  # noqa: E741
+                v = v + _spent(h.square(), control.scaled[between])
+            h = network.activation(site + 1, preactivation(network, site, h, noise))  # [P, B, H]
         d = product(h, self._weights[-1], self._biases[-1]) - (control.pivot + l)
         variances = self._noise_variance(h, noise.masks[-1]) if self.log_noises else None
         v = v + product(h.square_(), self._spread_squares)
@@ -207,10 +214,10 @@ class Reduction:
         """The first site's noise times its coefficients, [P, B, 2 O]."""
         mask, parts = noise.masks[self._first], []
         if mask is not None:
-            parts.append(_dot(mask - 1, control.first))
+            parts.append(_spent(mask - 1, control.first))
         if control.inputs is not None and noise.inputs is not None:
             added = noise.inputs if mask is None else noise.inputs * mask
-            parts.append(_dot(added, control.inputs))
+            parts.append(_spent(added, control.inputs))
         return sum(parts[1:], start=parts[0])
 
     def _propagate(self, mean: Tensor, variance: Tensor) -> tuple[list[Passage], Tensor]:
@@ -249,25 +256,34 @@ class Reduction:
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Coefficients of the first site's noise n in l and in q [O, B, H], and c [O, B, J].
 
-        Cov(n_i, f(z_j)) = sum_r kappa_{r+1}(n_i) / r! A_ji^r E f^(r)(z_j), over Var n_i. E f' has
-        Edgeworth's terms, from the cumulants of z_j = sum_i A_ji n_i with the given variance.
+        Cov(n_i, f(z_j)) = sum_r kappa_{r+1}(n_i) / r! A_ji^r E f^(r)(z_j), over Var n_i.
+        """
+        gain = at.outer(gain)
+        slope, beyond = self._series(cumulants, variance, at, gain)
+        curve = at.derivatives[2] / 2 * gain
+        bend = product(curve, self._squares[self._first].T).mul_(cumulants[1])
+        linear = product(at.inner(slope * gain), self._weights[self._first].T).add_(bend)
+        return linear if beyond is None else linear.add_(beyond), bend, curve
+
+    def _series(
+        self, cumulants: tuple[Tensor, Tensor, Tensor], variance: Tensor, at: Passage, gain: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
+        """E f' with Edgeworth's terms, [B, J], and the expansion's term in kappa_4, [O, B, H].
+
+        From the cumulants of z_j = sum_i A_ji n_i with the given variance. Of a wide layer the
+        former are none and the latter is left out.
         """
         second, third, fourth = cumulants
-        f, cube, fourth_power = at.derivatives, self._cube, self._fourth
+        f = at.derivatives
+        if self._powers is None:
+            return f[1], None
+        cube, fourth_power = self._powers
         skewness, kurtosis = product(second * third, cube), product(second * fourth, fourth_power)
         near = (skewness.square() < NEAR_GAUSSIAN**2 * variance**3) & (
             kurtosis.abs() < NEAR_GAUSSIAN * variance.square()
         )  # [B, J]
         slope = f[1] + near * (skewness / 6 * f[4] + kurtosis / 24 * f[5])
-        gain = at.outer(gain)
-        curvature = f[2] * gain
-        bend = third / 2 * product(curvature, self._squares[self._first].T)
-        linear = (
-            product(at.inner(slope * gain), self._weights[self._first].T)
-            + bend
-            + fourth / 6 * product(near * f[3] * gain, cube.T)
-        )
-        return linear, bend, curvature / 2
+        return slope, product(near * f[3] * gain, cube.T).mul_(fourth / 6)
 
 
 def _first_site(config: MLPConfig) -> int:
@@ -296,10 +312,13 @@ def _cumulants(config: MLPConfig, site: int, h: Tensor) -> tuple[Tensor, Tensor,
     return second, third, fourth
 
 
-def _dot(t: Tensor, coefficients: Tensor) -> Tensor:
-    """sum_h t[p, b, h] coefficients[o, b, h], [P, B, O]; t may be shared over rows, [P, 1, H]."""
+def _spent(t: Tensor, coefficients: Tensor) -> Tensor:
+    """sum_h t[p, b, h] coefficients[o, b, h], [P, B, O]; t may be shared over rows, [P, 1, H].
+
+    Where t is large it is used as scratch: what is written into a new block takes twice as long.
+    """
     if t.shape[1] == 1:
         return (t[:, 0] @ coefficients.mT).permute(1, 2, 0)
     if len(coefficients) == 1:  # a batch of products with one column each is four times slower
-        return (t * coefficients[0]).sum(-1, keepdim=True)
+        return t.mul_(coefficients[0]).sum(-1, keepdim=True)
     return torch.einsum("pbh,obh->pbo", t, coefficients)

@@ -70,10 +70,12 @@ def chunk_passes(config: MLPConfig, rows: int) -> int:
 
 
 def chunks(passes: range, size: int) -> Iterator[range]:
-    """Consecutive pieces of a range, as few and as even as can be with at most `size` each."""
-    pieces = -(-len(passes) // size)
-    for piece in range(pieces):
-        yield passes[len(passes) * piece // pieces : len(passes) * (piece + 1) // pieces]
+    """Consecutive pieces of a range with `size` each, the last with what is left.
+
+    As memory is taken in equal blocks, each chunk finds room where the one before was.
+    """
+    for start in range(0, len(passes), size):
+        yield passes[start : start + size]
 
 
 def draw_uniforms(
