@@ -14,7 +14,7 @@ from model.moments import JointMoments, PlainMoments, ReducedMoments
 from model.network import MLP, Noise
 from model.reduced import Control, Reduction, Terms
 from model.sampling import chunk_passes, chunks, draw_noise
-from model.thinning import outputs
+from model.thinning import Prefix, outputs, prefix
 from model.uncertainty import Estimate
 
 FIRST_CHECK = 32  # passes before which no row stops, however lucky its first ones look
@@ -64,6 +64,7 @@ class PlainSampler:
     network: MLP
     batch: Batch
     values: Callable[[Tensor], Tensor]
+    known: Prefix
     moments: PlainMoments
 
     @classmethod
@@ -81,7 +82,8 @@ class PlainSampler:
         """
         pivot = values(network(batch.x)).double()
         moments = PlainMoments(pivot, JointMoments() if joint else None)
-        return cls(network, batch, values, moments)
+        known = prefix(network, batch.x, shared=batch.numbers is None)
+        return cls(network, batch, values, known, moments)
 
     def take(self, passes: range) -> None:
         for chunk in _chunks(self.network, self.batch, passes):
@@ -90,13 +92,18 @@ class PlainSampler:
     def _values(self, chunk: range) -> Tensor:
         """The values [P, B, V] of some passes; their noise is gone before the next is drawn."""
         noise = _noise(self.network, self.batch, chunk)
-        return self.values(outputs(self.network, self.batch.x, noise))
+        return self.values(outputs(self.network, self.known, noise))
 
     def estimate(self) -> Estimate:
         return self.moments.estimate()
 
     def rows(self, index: Tensor) -> Self:
-        return replace(self, batch=self.batch.rows(index), moments=self.moments.rows(index))
+        return replace(
+            self,
+            batch=self.batch.rows(index),
+            known=self.known.rows(index),
+            moments=self.moments.rows(index),
+        )
 
 
 @dataclass(frozen=True)

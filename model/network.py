@@ -142,6 +142,13 @@ class MLPConfig:
         return self.input_noise > 0 or any(self.drop_levels)
 
     @property
+    def first_noisy(self) -> int:
+        """The first site with noise; the last one where no other has any."""
+        noisy = [self.input_noise > 0 or self.drop_levels[0] > 0]
+        noisy += [level > 0 for level in self.drop_levels[1:]]
+        return noisy.index(True) if any(noisy) else len(self.hidden)
+
+    @property
     def normalised(self) -> bool:
         """Whether any norm stands beside an activation."""
         return any(self.before) or any(self.after)

@@ -57,7 +57,7 @@ class Control:
 
     pivot: Tensor  # [B, O]  near the mean; d and r are centred there
     prefix: Tensor  # [B, H]  activation at the first noisy site, before its noise
-    centre: Tensor  # [B, J]  mean of the next pre-activation
+    centre: Tensor  # [B, J]  the next pre-activation without noise, which is its mean
     first: Tensor  # [2 O, B, H]  coefficients of the first site's mask - 1: in l, and in q
     known: Tensor  # [B, O]  the first site's part of v
     curve: Tensor  # [O, B, J]  c
@@ -105,7 +105,7 @@ class Reduction:
     def __init__(self, network: MLP, linear: int | None = None) -> None:
         config, linears = network.config, network.linears()
         self._network = network
-        self._first, self._last = _first_site(config), len(linears) - 1
+        self._first, self._last = config.first_noisy, len(linears) - 1
         self.exact = self._first == self._last
         head, bias = linears[-1].weight.detach(), linears[-1].bias.detach()
         linear = len(bias) if linear is None else linear
@@ -181,7 +181,7 @@ class Reduction:
         """The terms of the passes whose noise is given; the last mask is for log-variances only."""
         network, first = self._network, self._first
         l, bend = self._first_noise(control, noise).chunk(2, dim=-1)  # noqa: E741
-        z = preactivation(network, first, control.prefix, noise)  # [P, B, J]
+        z = preactivation(network, first, control.prefix, noise, control.centre)  # [P, B, J]
         h = network.activation(first + 1, z)
         z -= control.centre
         q = _spent(z.square_(), control.curve) - (control.still + bend)
@@ -284,13 +284,6 @@ class Reduction:
         )  # [B, J]
         slope = f[1] + near * (skewness / 6 * f[4] + kurtosis / 24 * f[5])
         return slope, product(near * f[3] * gain, cube.T).mul_(fourth / 6)
-
-
-def _first_site(config: MLPConfig) -> int:
-    """The first site with noise, or the last site where no other has any."""
-    noisy = [config.input_noise > 0 or config.drop_levels[0] > 0]
-    noisy += [level > 0 for level in config.drop_levels[1:]]
-    return noisy.index(True) if any(noisy) else len(config.hidden)
 
 
 def _cumulants(config: MLPConfig, site: int, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from model.network import LEVELS, MLP, MLPConfig, Noise
-from model.thinning import outputs
+from model.thinning import outputs, prefix
 
 CHUNK_BYTES = 1 << 21  # of the widest activation: beyond, caches no longer hold a chunk
 CHUNK_PASSES = 8  # at least: many wide rows fill a chunk by themselves
@@ -59,8 +59,10 @@ def run(
 
     Memory is bounded by the chunk, whatever the number of passes. `rows` as in `draw_noise`.
     """
+    known = prefix(network, x, shared=rows is None)
     for chunk in chunks(passes, chunk_passes(network.config, len(x))):
-        yield outputs(network, x, draw_noise(network.config, seed, chunk, rows, device=x.device))
+        noise = draw_noise(network.config, seed, chunk, rows, device=x.device)
+        yield outputs(network, known, noise)
 
 
 def chunk_passes(config: MLPConfig, rows: int) -> int:

@@ -21,6 +21,7 @@ Shapes: P passes, B rows, H units of a site, J units of the next layer, O output
 """
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -36,26 +37,56 @@ PASS_NS = 40_000.0  # for each pass and layer that is handled by itself
 MARGIN = 1.5
 
 
-def outputs(network: MLP, x: Tensor, noise: Noise) -> Tensor:
-    """Outputs [P, B, O] of x [B, D] under the noise: `MLP.forward`, by the cheapest way."""
-    if _alone_pays(network, noise, len(x)):
-        return _one_by_one(network, x, noise)
-    if all(mask is None or mask.shape[1] == 1 for mask in noise.masks):
-        x = aligned(x)
-    for site in range(len(network.layers)):
-        x = preactivation(network, site, network.activation(site, x) if site else x, noise)
-    return x.expand(noise.passes, *x.shape[-2:])
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    """What all passes over some rows share: up to the first noisy site, and the layer after it."""
+
+    site: int
+    h: Tensor  # [B, H]  the site's activation, before its noise
+    clean: Tensor | None = None  # [B, J]  the next pre-activation without noise, where of use
+
+    def rows(self, index: Tensor) -> "Prefix":
+        """What they share over some of the rows."""
+        order = aligned if in_columns(self.h) else Tensor.contiguous
+        clean = None if self.clean is None else order(self.clean[index])
+        return Prefix(self.site, order(self.h[index]), clean)
 
 
-def preactivation(network: MLP, site: int, h: Tensor, noise: Noise) -> Tensor:
-    """`MLP.preactivation` of h [(P,) B, H], [(P,) B, J], by the cheapest way."""
+def prefix(network: MLP, x: Tensor, *, shared: bool = True) -> Prefix:
+    """What all passes over x [B, D] share; `shared`: whether their masks are, for all rows."""
+    h, site = aligned(x) if shared else x, network.config.first_noisy
+    *before, layer = network.linears()[: site + 1]
+    for number, linear in enumerate(before, 1):
+        h = network.activation(number, product(h, linear.weight, linear.bias))
+    if not (shared and _picks_dropped(network.config, site, h)):
+        return Prefix(site, h)
+    return Prefix(site, h, product(h, layer.weight, layer.bias))
+
+
+def outputs(network: MLP, known: Prefix, noise: Noise) -> Tensor:
+    """Outputs [P, B, O] under the noise: `MLP.forward`, by the cheapest way."""
+    if _alone_pays(network, known, noise):
+        return _one_by_one(network, known, noise)
+    z = preactivation(network, known.site, known.h, noise, known.clean)
+    for site in range(known.site + 1, len(network.layers)):
+        z = preactivation(network, site, network.activation(site, z), noise)
+    return z.expand(noise.passes, *z.shape[-2:])
+
+
+def preactivation(
+    network: MLP, site: int, h: Tensor, noise: Noise, clean: Tensor | None = None
+) -> Tensor:
+    """`MLP.preactivation` of h [(P,) B, H], [(P,) B, J], by the cheapest way.
+
+    `clean` [B, J], where h is the same in all passes, is what it would be without noise.
+    """
     mask, layer = noise.masks[site], network.linears()[site]
     if site == 0 and noise.inputs is not None:
-        h = h + noise.inputs  # [P, B, D]
+        h, clean = h + noise.inputs, None  # [P, B, D]
     if mask is None:
-        return product(h, layer.weight, layer.bias)
+        return product(h, layer.weight, layer.bias) if clean is None else clean
     if mask.shape[1] == 1 and _picking_pays(network.config, site, h):
-        return _picked(network, site, h, mask[:, 0])
+        return _picked(network, site, h, mask[:, 0], clean)
     if mask.shape[1] == 1 and in_columns(h) and h.shape[-2] > layer.out_features:
         weight = layer.weight * mask  # [P, J, H]
         return torch.baddbmm(layer.bias[:, None], weight, h.mT.expand(len(mask), -1, -1)).mT
@@ -100,15 +131,17 @@ def _picking_pays(config: MLPConfig, site: int, h: Tensor) -> bool:
     return saved > MARGIN * (GATHER_NS * most * units * (width + rows) + PICK_NS)
 
 
-def _start(network: MLP, site: int, h: Tensor) -> tuple[Tensor, float]:
+def _start(network: MLP, site: int, h: Tensor, clean: Tensor | None = None) -> tuple[Tensor, float]:
     """What all passes share of z, [J, B] or [J, 1], and what the picked part is added times."""
     layer, scale = network.linears()[site], 1 + network.config.spreads[site]  # 1/(1-p)
     if not _picks_dropped(network.config, site, h):
         return layer.bias[:, None], scale
-    return torch.add(layer.bias[:, None], product(h, layer.weight).mT, alpha=scale), -scale
+    if clean is None:
+        clean = product(h, layer.weight, layer.bias)
+    return torch.add(layer.bias[:, None] * (1 - scale), clean.mT, alpha=scale), -scale
 
 
-def _picked(network: MLP, site: int, h: Tensor, mask: Tensor) -> Tensor:
+def _picked(network: MLP, site: int, h: Tensor, mask: Tensor, clean: Tensor | None) -> Tensor:
     """Pre-activations [P, B, J] of h [(P,) B, H] under a mask [P, H], from the lesser part of H.
 
     Every pass picks as many units as the one that needs most; those too many count for nothing.
@@ -122,25 +155,25 @@ def _picked(network: MLP, site: int, h: Tensor, mask: Tensor) -> Tensor:
         units = units + torch.arange(len(mask))[:, None] * h.shape[-1]
     part = h.mT.contiguous().flatten(0, -2).index_select(0, units.flatten())
     part = part.view(*units.shape, h.shape[-2]).mul_(counts[..., None])  # [P, K, B]
-    start, scale = _start(network, site, h)
+    start, scale = _start(network, site, h, clean)
     if in_columns(h):
         return torch.baddbmm(start, weight, part, alpha=scale).mT
     return torch.baddbmm(start.mT, part.mT, weight.mT, alpha=scale)
 
 
-def _alone_pays(network: MLP, noise: Noise, rows: int) -> bool:
+def _alone_pays(network: MLP, known: Prefix, noise: Noise) -> bool:
     """Whether it pays to handle every pass by itself, so as to leave out what the next site drops.
 
     It takes a wide layer between two sites, of which the latter drops much.
     """
-    config, first = network.config, _first(noise)
-    if first is None or noise.inputs is not None or config.normalised:
+    config, first = network.config, known.site
+    if noise.masks[first] is None or noise.inputs is not None or config.normalised:
         return False
     masks = [mask for mask in noise.masks if mask is not None]
     if any(mask.shape[1] > 1 or mask.device.type != "cpu" for mask in masks):
         return False
     return any(
-        _saved_ns(network, site, rows, fixed=site == first) > 0
+        _saved_ns(network, site, len(known.h), fixed=site == first) > 0
         for site in range(first, len(config.hidden))
     )
 
@@ -154,23 +187,16 @@ def _saved_ns(network: MLP, site: int, rows: int, *, fixed: bool) -> float:
     return saved - MARGIN * (GATHER_NS * share * (1 - after) * weights + PASS_NS)
 
 
-def _first(noise: Noise) -> int | None:
-    """The first site with a mask."""
-    return next((site for site, mask in enumerate(noise.masks) if mask is not None), None)
-
-
-def _one_by_one(network: MLP, x: Tensor, noise: Noise) -> Tensor:
-    """Outputs [P, B, O] of x [B, D], one thinned network after the other."""
-    first = _first(noise) or 0
-    for site in range(first):
-        layer = network.linears()[site]
-        x = network.activation(site + 1, product(x, layer.weight, layer.bias))
-    dropped, start = _picks_dropped(network.config, first, x), _start(network, first, x)
+def _one_by_one(network: MLP, known: Prefix, noise: Noise) -> Tensor:
+    """Outputs [P, B, O], one thinned network after the other."""
+    first, h = known.site, known.h
+    dropped = _picks_dropped(network.config, first, h)
+    start = _start(network, first, h, known.clean)
     units = [
         None if mask is None else _units(mask[:, 0], dropped=dropped and site == first)
         for site, mask in enumerate(noise.masks)
     ]
-    columns = x.mT.contiguous()  # [H, B]
+    columns = h.mT.contiguous()  # [H, B]
     passes = [
         _thinned(network, first, columns, start, [None if of is None else of[t] for of in units])
         for t in range(noise.passes)

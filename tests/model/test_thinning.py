@@ -13,7 +13,7 @@ from torch import Tensor
 from model import thinning
 from model.network import ACTIVATIONS, MLP, MLPConfig, Noise, Norm
 from model.sampling import draw_noise
-from model.thinning import aligned, outputs, preactivation, product
+from model.thinning import aligned, outputs, preactivation, prefix, product
 from model.training import initialised
 
 PASSES = 5
@@ -68,7 +68,7 @@ def test_every_way_gives_the_outputs_of_the_forward_pass(
     net, x = network(config), inputs(rows, config.inputs)
     noise = draw_noise(config, seed, range(PASSES))
     with gathering(pays):
-        found = outputs(net, x, noise)
+        found = outputs(net, prefix(net, x), noise)
     expected = net(x, noise)
     assert found.shape == expected.shape
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
@@ -102,8 +102,11 @@ def test_every_way_gives_the_preactivations_of_a_layer(
         h = aligned(h)
     expected = net.preactivation(site, h, noise)
     with gathering(pays):
-        found = preactivation(net, site, h, noise)
-    torch.testing.assert_close(found.expand(expected.shape), expected, rtol=1e-4, atol=1e-4)
+        found = [preactivation(net, site, h, noise)]
+        if h.ndim == 2:
+            found.append(preactivation(net, site, h, noise, net.preactivation(site, h)))
+    for z in found:
+        torch.testing.assert_close(z.expand(expected.shape), expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +131,9 @@ def test_the_way_that_the_sizes_call_for_gives_the_outputs_of_the_forward_pass(
 ) -> None:
     net = network(MLPConfig(inputs=3, hidden=hidden, outputs=2, dropout=(0.0, rate, rate)))
     x, noise = inputs(rows, 3), draw_noise(net.config, 3, range(3))
-    torch.testing.assert_close(outputs(net, x, noise), net(x, noise), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        outputs(net, prefix(net, x), noise), net(x, noise), rtol=1e-4, atol=1e-4
+    )
 
 
 def test_norms_see_all_units_of_a_row_whatever_the_sizes() -> None:
@@ -140,15 +145,16 @@ def test_norms_see_all_units_of_a_row_whatever_the_sizes() -> None:
         weight.copy_(torch.linspace(0.5, 1.5, len(weight)))
     noise = draw_noise(config, 3, range(PASSES))
     with gathering(True):
-        torch.testing.assert_close(outputs(net, x, noise), net(x, noise))
+        torch.testing.assert_close(outputs(net, prefix(net, x), noise), net(x, noise))
 
 
 def test_fresh_masks_for_every_row_give_the_outputs_of_the_forward_pass() -> None:
     net = network(MLPConfig(inputs=3, hidden=(8, 8), outputs=1, dropout=(0.2, 0.3, 0.3)))
     x = inputs(30, 3)
     noise = draw_noise(net.config, 3, range(PASSES), torch.arange(30))
+    known = prefix(net, x, shared=False)
     with gathering(True):
-        torch.testing.assert_close(outputs(net, x, noise), net(x, noise))
+        torch.testing.assert_close(outputs(net, known, noise), net(x, noise))
 
 
 def poisoned(rate: float, rows: int) -> tuple[MLP, Tensor, Noise]:
@@ -164,14 +170,15 @@ def poisoned(rate: float, rows: int) -> tuple[MLP, Tensor, Noise]:
 def test_with_many_rows_and_wide_layers_dropped_weights_are_not_multiplied() -> None:
     net, x, noise = poisoned(0.5, 2_000)
     assert net(x, noise).isnan().all()
-    assert outputs(net, x, noise).isfinite().all()
+    assert outputs(net, prefix(net, x), noise).isfinite().all()
     h = torch.relu(net.preactivation(0, x))
     assert preactivation(net, 1, h, noise).isfinite().all()
 
 
 def test_where_little_is_saved_nothing_is_gathered() -> None:
     for rate, rows in ((0.5, 1), (1e-3, 2_000)):
-        assert outputs(*poisoned(rate, rows)).isnan().all()
+        net, x, noise = poisoned(rate, rows)
+        assert outputs(net, prefix(net, x), noise).isnan().all()
 
 
 @pytest.mark.parametrize("pays", [False, True])
@@ -183,6 +190,6 @@ def test_a_layer_with_every_unit_dropped_passes_on_its_bias(site: int, pays: boo
     assert mask is not None
     mask.zero_()
     with gathering(pays):
-        found = outputs(net, x, noise)
+        found = outputs(net, prefix(net, x), noise)
     torch.testing.assert_close(found, net(x, noise))
     torch.testing.assert_close(found, found[:, :1].expand_as(found))  # no row gets through
