@@ -16,7 +16,7 @@ from torch import Tensor
 from model.reduced import Terms
 from model.uncertainty import COVARIANCE_CLASSES, Agreement, Estimate
 
-HEAVY, TAIL = 18.0, 3.0
+HEAVY, TAIL = 17.0, 3.0
 """The spread of N terms T is itself estimated, with 2 N / (k + 2) degrees of freedom where k is
 T's excess kurtosis (Satterthwaite 1946). Student's t of so many has a variance of 1 + (k + 2) / N,
 so that squared errors are widened by that. Few passes see little of a heavy tail: TAIL times as
