@@ -24,7 +24,7 @@ Compute = Callable[[Hashable, Sequence[Item], Wanted], Awaitable[Sequence[Result
 BATCH_TASK = "mcd-batch"
 SMOOTHING = 0.1  # weight of the last batch in the measured rate
 LONGEST_RETRY_SECONDS = 60
-GATHER_SECONDS = 0.005  # in which some 40 requests are read
+GATHER_SECONDS = 0.002
 
 
 class Observer(Protocol):
