@@ -87,22 +87,23 @@ def _targets(artifact: Path, given: argparse.Namespace, stack: ExitStack) -> dic
 def _measured(
     targets: dict[str, Target], connections: int, given: argparse.Namespace
 ) -> dict[str, dict[str, float]]:
-    """Rates by server, and ours as a multiple of each."""
+    """Rates by server, and ours by either protocol as multiples of each."""
     rates: dict[str, list[float]] = {name: [] for name in targets}
     for _ in range(given.rounds):
         for name, (url, message) in targets.items():
             rates[name].append(_asked(url, message, connections, given.seconds).rate())
-    ratios = {
-        name: [ours / other for ours, other in zip(rates["ours"], each, strict=True)]
-        for name, each in rates.items()
-    }
     return {
         name: {
-            "per_second": statistics.median(rates[name]),
-            "ours_over_it": statistics.median(ratios[name]),
+            "per_second": statistics.median(each),
+            "ours_over_it": _ratio(rates["ours"], each),
+            "ours_v2_over_it": _ratio(rates["ours, v2"], each),
         }
-        for name in targets
+        for name, each in rates.items()
     }
+
+
+def _ratio(ours: list[float], others: list[float]) -> float:
+    return statistics.median(mine / other for mine, other in zip(ours, others, strict=True))
 
 
 def _asked(url: str, message: bytes, connections: int, seconds: float) -> Outcome:
