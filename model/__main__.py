@@ -116,15 +116,20 @@ def _add_by(parser: argparse.ArgumentParser, flag: str) -> None:
 
 def _add_network(parser: argparse.ArgumentParser, defaults: TrainOptions) -> None:
     add = parser.add_argument
-    add("--hidden", type=_widths, default=defaults.hidden, metavar="W,W", help="default: 100,100")
+    add(
+        "--hidden",
+        type=_widths,
+        metavar="W,W",
+        help="default: 100,100; 100,100,100 for a regression of 5,000 training rows and more",
+    )
     add(
         "--dropout",
         type=_rates,
-        default=defaults.dropout,
         metavar="P",
-        help="one rate for all hidden layers or one each: 0.1,0.2 (default: 0.1); search: the one"
-        " of a few under which validation rows are likeliest; learn: one each, found by concrete"
-        " dropout in a first training",
+        help="one rate for all hidden layers or one each: 0.1,0.2 (default: 0.1; less for a"
+        " regression of more than 1,200 training rows); search: the one of a few under which"
+        " validation rows are likeliest; learn: one each, found by concrete dropout in a first"
+        " training",
     )
     add("--input-dropout", type=float, default=defaults.input_dropout, metavar="P")
     add(

@@ -103,6 +103,14 @@ class Classification:
         """The loss is the log-likelihood itself."""
         return 1.0
 
+    def hidden(self, rows: int) -> tuple[int, ...]:  # noqa: ARG002  a regression's
+        """The same for any number of rows."""
+        return 100, 100
+
+    def dropout_rate(self, rows: int) -> float:  # noqa: ARG002  a regression's
+        """The same for any number of rows."""
+        return 0.1
+
     def weight_decay(self, rows: int) -> float:  # noqa: ARG002  a regression's
         """The same for any number of rows."""
         return 1e-4

@@ -62,9 +62,8 @@ def train(
     stop and how large the noise is, or the temperature; then, with `options.refit`, the weights
     learn from them too. Calibration and test rows serve their one purpose. With `calibrate_by` the
     regions of each category of that feature are calibrated by themselves, where all have rows
-    enough. Raises DataError for a table or a split
-    that cannot be used, InputError for an option out of its domain, ArtifactError for a folder that
-    holds something else.
+    enough. Raises DataError for a table or a split that cannot be used, InputError for an option
+    out of its domain, ArtifactError for a folder that holds something else.
     """
     options = options or TrainOptions()
     folder = Path(folder).absolute()
@@ -74,6 +73,8 @@ def train(
     data = _prepare(
         table, targets, task=task, missing=missing, drop=drop, options=options, split=split
     )
+    verbs = TASKS[data.task](data.target, Tuning(noise=options.noise), None)
+    options = options.completed(verbs, len(data.split.train))
     if calibrate_by is not None:
         data.schema.categorical(calibrate_by)  # raises InputError for what is no such feature
     find = _searched if options.dropout == SEARCH else _fitted

@@ -48,7 +48,7 @@ NEAR_GAUSSIAN = 8.0
 
 WIDE = 256
 """A sum over so many units is near Gaussian by itself. Of 100 units, the series takes 2 % off the
-mean's squared error and none off the variance's; of 1,024, it would cost a third of the control."""
+mean's squared error and none off the variance's; of 1,024, it would cost a fifth of the control."""
 
 
 @dataclass(frozen=True, slots=True)

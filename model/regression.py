@@ -20,7 +20,9 @@ from model.table import Target
 from model.tuning import Tuning, tuned_noise
 from model.uncertainty import Estimate, Passes
 
-FEW_ROWS = 1_200  # up to which a weight decay of one tenth was best
+FEW_ROWS = 1_200  # up to which a weight decay and a dropout rate of one tenth were best
+LEAST_SHARE = 0.1  # of that rate, whatever the number of rows
+MANY_ROWS = 5_000  # from which three layers are better than two, which are for fewer
 SHARE = 2.0  # of the typical std in an interval, beside a row's own; best on validation rows
 LOG_VARIANCES = (-12.0, 6.0)  # of standardised targets; beyond, no gradient in the loss
 TINY = 1e-9  # a squared error that may be divided by; of standardised targets
@@ -116,6 +118,14 @@ class Regression:
         """One per target; of a squared error 1 / (2 variance), the noise taken for all of it."""
         per_target = 1.0 if self._heteroscedastic else 0.5 / max(loss, TINY)
         return self.linear * per_target
+
+    def hidden(self, rows: int) -> tuple[int, ...]:
+        """Two layers of 100, three of many rows."""
+        return (100,) * (2 if rows < MANY_ROWS else 3)
+
+    def dropout_rate(self, rows: int) -> float:
+        """One tenth, of many rows less, as with the weight decay; never none."""
+        return round(0.1 * min(1.0, max(FEW_ROWS / rows, LEAST_SHARE)), 4)
 
     def weight_decay(self, rows: int) -> float:
         """One tenth, of many rows less: a prior weighs the less the more rows speak.

@@ -58,6 +58,14 @@ class Task(Protocol[P]):
         """What a unit of the training loss, near this value, is of a row's log-likelihood."""
         ...
 
+    def hidden(self, rows: int) -> tuple[int, ...]:
+        """The widths of the hidden layers of a network for so many training rows, by default."""
+        ...
+
+    def dropout_rate(self, rows: int) -> float:
+        """Their dropout rate, by default."""
+        ...
+
     def weight_decay(self, rows: int) -> float:
         """That of training on so many rows, by default."""
         ...

@@ -24,14 +24,15 @@ from model.tuning import NoiseKind
 
 LEARN: Literal["learn"] = "learn"
 SEARCH: Literal["search"] = "search"
-FIRST_RATE = 0.1  # where rates that are learned begin
+USUAL_WIDTHS, USUAL_RATE = (100, 100), 0.1  # also where rates that are learned begin
 
 
 @dataclass(frozen=True, slots=True)
 class TrainOptions:
-    """How to train. `dropout`: one rate for all hidden layers, or one per hidden layer; "search"
-    tries rates for all of them and keeps the best, as `model.search` says; "learn" has
-    `model.concrete` find one for each.
+    """How to train. `hidden`, the widths of the hidden layers: by default what suits the task and
+    the number of rows. `dropout`: one rate for all hidden layers, or one per hidden layer, by
+    default likewise; "search" tries rates for all of them and keeps the best, as `model.search`
+    says; "learn" has `model.concrete` find one for each.
 
     `noise`, of a regression: homoscedastic, the same for every row; heteroscedastic, a variance for
     every row that the network learns as well.
@@ -44,8 +45,8 @@ class TrainOptions:
     epochs as were kept. Raises InputError naming the option.
     """
 
-    hidden: tuple[int, ...] = (100, 100)
-    dropout: tuple[float, ...] | Literal["search", "learn"] = (0.1,)
+    hidden: tuple[int, ...] | None = None
+    dropout: tuple[float, ...] | Literal["search", "learn"] | None = None
     input_dropout: float = 0.0
     input_noise: float = 0.0
     activation: ActivationName = "relu"
@@ -59,16 +60,19 @@ class TrainOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        layers = len(USUAL_WIDTHS if self.hidden is None else self.hidden)
+        given = None if isinstance(self.dropout, str) else self.dropout
+        count = 1 if given is None else len(given)
         for ok, field, message in (
             (
-                self.dropout in (SEARCH, LEARN) or not isinstance(self.dropout, str),
+                not isinstance(self.dropout, str) or self.dropout in (SEARCH, LEARN),
                 "dropout",
                 f"rates, {SEARCH!r} or {LEARN!r}, not {self.dropout!r}",
             ),
             (
-                isinstance(self.dropout, str) or len(self.dropout) in (1, len(self.hidden)),
+                count in (1, layers),
                 "dropout",
-                f"one rate, or one per hidden layer ({len(self.hidden)}), not {len(self.dropout)}",
+                f"one rate, or one per hidden layer ({layers}), not {count}",
             ),
             (_positive(self.epochs), "epochs", f"at least 1, not {self.epochs}"),
             (_positive(self.patience), "patience", f"at least 1, not {self.patience}"),
@@ -89,6 +93,12 @@ class TrainOptions:
                 raise InputError(f"{field}: {message}", [Detail(field, message)])
         self.config(inputs=1, outputs=1)  # checks the widths and rates
 
+    def completed(self, task: Task[Any], rows: int) -> "TrainOptions":
+        """With the network that suits the task and so many training rows, if none is named."""
+        widths = task.hidden(rows) if self.hidden is None else self.hidden
+        rates = (task.dropout_rate(rows),) if self.dropout is None else self.dropout
+        return replace(self, hidden=widths, dropout=rates)
+
     def schedule(self, task: Task[Any], rows: int) -> "Schedule":
         """What suits the task and so many training rows, where no option says otherwise."""
         least = math.ceil(task.least_steps / math.ceil(rows / self.batch))
@@ -96,12 +106,14 @@ class TrainOptions:
         return Schedule(self.epochs or max(task.epochs, least), self.patience, decay)
 
     def config(self, inputs: int, outputs: int) -> MLPConfig:
-        """The network that these options describe; where rates are to be found, their first."""
-        rates = (FIRST_RATE,) if isinstance(self.dropout, str) else self.dropout
-        rates = rates * len(self.hidden) if len(rates) == 1 else rates
+        """The network that these options describe; the usual one where they leave it open."""
+        widths = USUAL_WIDTHS if self.hidden is None else self.hidden
+        given = None if isinstance(self.dropout, str) else self.dropout
+        rates = (USUAL_RATE,) if given is None else given
+        rates = rates * len(widths) if len(rates) == 1 else rates
         return MLPConfig(
             inputs=inputs,
-            hidden=self.hidden,
+            hidden=widths,
             outputs=outputs,
             dropout=(self.input_dropout, *rates),
             activation=self.activation,

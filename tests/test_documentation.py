@@ -170,8 +170,9 @@ def test_the_command_that_trained_a_shipped_model_is_the_one_shown(folder: Path)
     words = [word for word in command if word != "--no-refit"]
     given = dict(zip(words[5::2], words[6::2], strict=True))
     defaults = model.TrainOptions()
-    hidden = given.get("--hidden", ",".join(map(str, defaults.hidden)))
-    rates = given.get("--dropout", str(defaults.dropout[0]))
+    config = defaults.config(inputs=1, outputs=1)
+    hidden = given.get("--hidden", ",".join(map(str, config.hidden)))
+    rates = given.get("--dropout", str(config.dropout[1]))
     assert card.training.data == command[4]
     assert ",".join(card.target.names) == given.pop("--target")
     assert ",".join(map(str, card.architecture.hidden)) == hidden

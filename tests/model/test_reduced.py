@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from model import reduced
 from model.moments import ReducedMoments
 from model.network import ACTIVATIONS, MLP, ActivationName, MLPConfig, Noise, Norm
 from model.reduced import Control, Reduction, Terms
@@ -158,6 +159,18 @@ def test_the_terms_have_the_expectations_of_all_masks_with_norms_too(
     shape: str, activation: ActivationName
 ) -> None:
     check_expectations(Everything.of(normalised(network(*SHAPES[shape], activation))))
+
+
+@every_activation
+def test_the_terms_of_wide_layers_have_the_expectations_of_all_masks(
+    activation: ActivationName, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = network(*SHAPES["two hidden layers"], activation)
+    narrow = Everything.of(net)
+    monkeypatch.setattr(reduced, "WIDE", 1)
+    wide = Everything.of(net)
+    check_expectations(wide)
+    assert not torch.equal(wide.terms.r, narrow.terms.r)  # they are other terms
 
 
 @pytest.mark.parametrize("rates", [(0.0, 0.3, 0.2), (0.2, 0.3, 0.2), (0.0, 0.0, 0.4)])

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from model.network import MLP
 from model.regression import Regression
 from model.sampling import draw_noise
 from model.table import Target
+from model.task import Task
 from model.training import Epoch, Fit, Rows, Schedule, TrainOptions, fit, initialised, refit
 
 OPTIONS = TrainOptions(hidden=(16,), dropout=(0.2,), epochs=25, patience=25, batch=16)
@@ -124,6 +126,26 @@ def test_what_suits_the_task_fills_in_what_no_option_says() -> None:
     assert TrainOptions().schedule(CLASSIFICATION, 100) == Schedule(100, None, 1e-4)
     said = TrainOptions(epochs=7, patience=3, weight_decay=0.0)
     assert said.schedule(REGRESSION, 100) == Schedule(7, 3, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("task", "rows", "widths", "rate"),
+    [
+        (REGRESSION, 100, (100, 100), 0.1),
+        (REGRESSION, 2_400, (100, 100), 0.05),
+        (REGRESSION, 6_000, (100, 100, 100), 0.02),
+        (REGRESSION, 10**6, (100, 100, 100), 0.01),
+        (CLASSIFICATION, 10**6, (100, 100), 0.1),
+    ],
+)
+def test_the_network_suits_the_task_and_the_rows_where_no_option_names_one(
+    task: Task[Any], rows: int, widths: tuple[int, ...], rate: float
+) -> None:
+    options = TrainOptions(seed=3)
+    assert options.completed(task, rows) == replace(options, hidden=widths, dropout=(rate,))
+    named = TrainOptions(hidden=(7,), dropout=(0.3,))
+    assert named.completed(task, rows) == named
+    assert TrainOptions(dropout="search").completed(task, rows).dropout == "search"
 
 
 def test_training_stops_once_patience_ends() -> None:
