@@ -19,6 +19,7 @@ from model.agreement import (
     variation_ratio,
 )
 from model.calibration import Calibration, accepts
+from model.network import USUAL_RATE, USUAL_WIDTHS
 from model.options import LabelSetMethod, PredictOptions
 from model.table import Target
 from model.tuning import Tuning, tuned_classes
@@ -105,11 +106,11 @@ class Classification:
 
     def hidden(self, rows: int) -> tuple[int, ...]:  # noqa: ARG002  a regression's
         """The same for any number of rows."""
-        return 100, 100
+        return USUAL_WIDTHS
 
     def dropout_rate(self, rows: int) -> float:  # noqa: ARG002  a regression's
         """The same for any number of rows."""
-        return 0.1
+        return USUAL_RATE
 
     def weight_decay(self, rows: int) -> float:  # noqa: ARG002  a regression's
         """The same for any number of rows."""

@@ -41,6 +41,7 @@ MODULES: dict[ActivationName, type[nn.Module]] = {
 
 NormKind = Literal["layer", "affine"]
 
+USUAL_WIDTHS, USUAL_RATE = (100, 100), 0.1  # of hidden layers, where nothing says otherwise
 LEVELS = 1 << 16  # a mask compares a 16-bit integer with the rate, so rates are multiples of 2^-16
 
 

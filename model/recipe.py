@@ -36,9 +36,9 @@ from model.preparation import (
 )
 from model.search import best_rate, next_rate
 from model.table import Schema, Table, Target
-from model.task import TASKS, TaskName
+from model.task import TASKS, Task, TaskName
 from model.training import LEARN, SEARCH, Epoch, Fit, Rows, TrainOptions, fit, refit
-from model.tuning import Tuning
+from model.tuning import NoiseKind, Tuning
 
 
 def train(
@@ -73,8 +73,7 @@ def train(
     data = _prepare(
         table, targets, task=task, missing=missing, drop=drop, options=options, split=split
     )
-    verbs = TASKS[data.task](data.target, Tuning(noise=options.noise), None)
-    options = options.completed(verbs, len(data.split.train))
+    options = options.completed(data.untuned(options.noise), len(data.split.train))
     if calibrate_by is not None:
         data.schema.categorical(calibrate_by)  # raises InputError for what is no such feature
     find = _searched if options.dropout == SEARCH else _fitted
@@ -101,6 +100,10 @@ class _Data:
     split_by: Literal["seed", "given"]
     x: np.ndarray  # [B, D] float32
     y: np.ndarray  # [B, O] float64, or class indices [B] int64
+
+    def untuned(self, noise: NoiseKind) -> Task[Any]:
+        """The task, as long as no rows have said anything of it."""
+        return TASKS[self.task](self.target, Tuning(noise=noise), None)
 
     def rows(self, index: np.ndarray) -> Rows:
         y = torch.from_numpy(self.y[index])
@@ -192,7 +195,7 @@ def _fitted(
 
 
 def _fit(data: _Data, options: TrainOptions, progress: Callable[[Epoch], None]) -> Fit:
-    task = TASKS[data.task](data.target, Tuning(noise=options.noise), None)
+    task = data.untuned(options.noise)
     training, validation = data.rows(data.split.train), data.rows(data.split.validation)
     config = options.config(inputs=data.schema.width, outputs=task.outputs)
     if options.dropout == LEARN:
@@ -266,8 +269,8 @@ def _card(data: _Data, fitted: Fit, options: TrainOptions, name: str) -> Card:
 
 def _settings(data: _Data, options: TrainOptions) -> dict[str, bool | int | float | str]:
     """What the architecture and the seed do not already say."""
-    task = TASKS[data.task](data.target, Tuning(), None)
-    schedule = asdict(options.schedule(task, len(data.split.train)))
+    task, rows = data.untuned(options.noise), len(data.split.train)
+    schedule = asdict(options.schedule(task, rows))
     if schedule["patience"] is None:
         del schedule["patience"]
     others = {name: getattr(options, name) for name in ("batch", "learning_rate", "refit")}

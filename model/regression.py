@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from model import conformal
 from model.abstention import Abstention, root_mean_square
 from model.calibration import Calibration, accepts
+from model.network import USUAL_RATE, USUAL_WIDTHS
 from model.options import PredictOptions
 from model.scores import mixture_log_density
 from model.table import Target
@@ -120,12 +121,12 @@ class Regression:
         return self.linear * per_target
 
     def hidden(self, rows: int) -> tuple[int, ...]:
-        """Two layers of 100, three of many rows."""
-        return (100,) * (2 if rows < MANY_ROWS else 3)
+        """The usual two layers, and a third like the second for many rows."""
+        return USUAL_WIDTHS if rows < MANY_ROWS else (*USUAL_WIDTHS, USUAL_WIDTHS[-1])
 
     def dropout_rate(self, rows: int) -> float:
-        """One tenth, of many rows less, as with the weight decay; never none."""
-        return round(0.1 * min(1.0, max(FEW_ROWS / rows, LEAST_SHARE)), 4)
+        """The usual one, of many rows less, as with the weight decay; never none."""
+        return round(USUAL_RATE * min(1.0, max(FEW_ROWS / rows, LEAST_SHARE)), 4)
 
     def weight_decay(self, rows: int) -> float:
         """One tenth, of many rows less: a prior weighs the less the more rows speak.

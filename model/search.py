@@ -14,8 +14,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from model.network import USUAL_RATE
+
 RATES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
-FIRST = 0.1  # tried before all others
+FIRST = USUAL_RATE  # tried before all others
 
 LogDensities = Mapping[float, np.ndarray]  # of the same rows [B], by the rate that was tried
 

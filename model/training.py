@@ -17,14 +17,13 @@ from torch import Tensor
 
 from model.descent import Descent
 from model.errors import DataError, Detail, InputError
-from model.network import MLP, ActivationName, MLPConfig, Noise
+from model.network import MLP, USUAL_RATE, USUAL_WIDTHS, ActivationName, MLPConfig, Noise
 from model.sampling import chunk_passes, draw_noise
 from model.task import Task
 from model.tuning import NoiseKind
 
 LEARN: Literal["learn"] = "learn"
 SEARCH: Literal["search"] = "search"
-USUAL_WIDTHS, USUAL_RATE = (100, 100), 0.1  # also where rates that are learned begin
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,9 @@ MODULES = {
 
 # A module of `model` may import those on the lines above its own, and no other.
 ORDER = (
-    ("errors", "descent", "pretrained", "scores", "search", "charts", "stylesheet"),
+    ("errors", "descent", "pretrained", "scores", "charts", "stylesheet"),
     ("table", "network", "options", "outcome"),
-    ("abstention", "agreement", "conformal", "similarity"),
+    ("abstention", "agreement", "conformal", "search", "similarity"),
     ("calibration", "tuning"),
     ("examples", "preparation", "uncertainty", "smoothing", "thinning"),
     ("reading", "regression", "classification", "passage"),

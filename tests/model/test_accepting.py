@@ -20,7 +20,7 @@ from model import (
 )
 from model.artifact import read, save
 
-FAST = TrainOptions(hidden=(16,), dropout=(0.1,), epochs=20, noise="heteroscedastic")
+FAST = TrainOptions(hidden=(16,), epochs=20, noise="heteroscedastic")
 
 
 def rows(count: int, seed: int) -> dict[str, np.ndarray]:

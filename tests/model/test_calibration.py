@@ -25,7 +25,7 @@ from model.outcome import RegressionOutcome
 from model.table import Table
 from model.training import initialised
 
-FAST = TrainOptions(hidden=(24, 24), dropout=(0.1,), epochs=40, patience=40, batch=64)
+FAST = TrainOptions(hidden=(24, 24), epochs=40, patience=40, batch=64)
 COVERAGES = (0.5, 0.8, 0.9)
 
 
@@ -42,9 +42,7 @@ def predictor(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Predictor:
     folder = tmp_path_factory.mktemp("noisy") / request.param
-    options = TrainOptions(
-        hidden=(24, 24), dropout=(0.1,), epochs=40, patience=40, noise=request.param
-    )
+    options = TrainOptions(hidden=(24, 24), epochs=40, patience=40, noise=request.param)
     train(Table("noisy", noisy(1_500, 0), "0" * 64), "y", folder, options=options)
     return load(folder)
 

@@ -25,9 +25,7 @@ from model.entries import TuningEntry
 from model.held_out import tempered
 from model.table import Table
 
-FAST = TrainOptions(
-    hidden=(24,), dropout=(0.1,), noise="homoscedastic", epochs=30, patience=30, batch=64
-)
+FAST = TrainOptions(hidden=(24,), noise="homoscedastic", epochs=30, patience=30, batch=64)
 PLACES = ("calm", "wild")
 
 
@@ -153,7 +151,7 @@ def test_groups_are_those_of_a_categorical_feature(
 
 def test_training_calibrates_by_groups_or_over_all_rows_and_notes_it(tmp_path: Path) -> None:
     few, many = table(places(300, 3, wild=0.1)), table(places(600, 3))
-    options = TrainOptions(hidden=(4,), dropout=(0.1,), epochs=1)
+    options = TrainOptions(hidden=(4,), epochs=1)
     card = train(many, "y", tmp_path / "a", drop=["sign"], options=options, calibrate_by="place")
     assert card.calibration is not None
     assert card.calibration.by == "place"

@@ -147,7 +147,7 @@ def test_a_row_in_every_range_but_like_none_that_was_seen_is_warned_of(tmp_path:
     random = np.random.default_rng(0)
     x = curve(random, 900)
     columns = {"a": x[:, 0], "b": x[:, 1], "c": x[:, 2], "y": x[:, 0] * x[:, 1]}
-    options = TrainOptions(hidden=(8,), dropout=(0.1,), epochs=2)
+    options = TrainOptions(hidden=(8,), epochs=2)
     train(Table("ring.csv", columns, "0" * 64), "y", tmp_path / "ring", options=options)
     predictor = load(tmp_path / "ring")
     fresh = curve(random, 500)[:, :3]
