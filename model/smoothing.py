@@ -39,17 +39,19 @@ def _relu(mean: Tensor, std: Tensor, order: int) -> Smoothed:
 
     From the third on, derivatives follow from the two before: phi' = -t phi, t = mu / sd.
     """
-    t = mean / std
+    scale = std.reciprocal()
+    t = mean * scale
     density = t.square().mul_(-0.5).exp_().mul_(1 / math.sqrt(2 * math.pi))
     below = t.mul(math.sqrt(0.5)).erf_().add_(1).mul_(0.5)
-    level = mean * below + std * density
-    derivatives = [level, below, density / std]
+    level = (mean * below).addcmul_(std, density)
+    derivatives = [level, below, density * scale]
     for k in range(2, order):
         fall = t * derivatives[k]
         if k > 2:
-            fall = fall + (k - 2) * derivatives[k - 1] / std
-        derivatives.append(-fall / std)
-    return Smoothed(tuple(derivatives[: order + 1]), square=mean * level + std.square() * below)
+            fall.addcmul_(derivatives[k - 1], scale, value=k - 2)
+        derivatives.append(fall.mul_(scale).neg_())
+    square = (mean * level).addcmul_(std.square(), below)
+    return Smoothed(tuple(derivatives[: order + 1]), square)
 
 
 def _quadrature(f: Callable[[Tensor], Tensor], mean: Tensor, std: Tensor, order: int) -> Smoothed:

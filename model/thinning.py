@@ -68,7 +68,7 @@ def outputs(network: MLP, known: Prefix, noise: Noise) -> Tensor:
     if _alone_pays(network, known, noise):
         return _one_by_one(network, known, noise)
     z = preactivation(network, known.site, known.h, noise, known.clean)
-    for site in range(known.site + 1, len(network.layers)):
+    for site in range(known.site + 1, len(network.linears())):
         z = preactivation(network, site, network.activation(site, z), noise)
     return z.expand(noise.passes, *z.shape[-2:])
 

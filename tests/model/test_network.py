@@ -2,12 +2,15 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
 from model.errors import InputError
 from model.network import LEVELS, MLP, MLPConfig, Noise, Norm
@@ -125,9 +128,18 @@ def test_layers_before_the_first_noise_are_computed_once_per_row() -> None:
     config = MLPConfig(inputs=4, hidden=(6, 5), outputs=3, dropout=(0.0, 0.0, 0.5))
     net = initialised(config, torch.Generator().manual_seed(0))
     shapes: list[tuple[int, ...]] = []
-    for layer in net.linears():
-        layer.register_forward_pre_hook(lambda _, inputs: shapes.append(tuple(inputs[0].shape)))
-    net(torch.ones(2, 4), draw_noise(config, 0, range(9)))
+
+    class Watch(TorchFunctionMode):
+        def __torch_function__(
+            self, function: Any, _: Any, args: Any = (), named: Any = None
+        ) -> Any:
+            if function is F.linear:
+                shapes.append(tuple(args[0].shape))
+            return function(*args, **named or {})
+
+    noise = draw_noise(config, 0, range(9))
+    with Watch():
+        net(torch.ones(2, 4), noise)
     assert shapes == [(2, 4), (2, 6), (9, 2, 5)]
 
 
