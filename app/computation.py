@@ -21,7 +21,7 @@ from app.errors import NotReady
 from app.metrics import Metrics
 from app.settings import Settings
 from app.worker import Worker
-from model import Detail, InputError, Predictions, PredictOptions, Predictor
+from model import Detail, InputError, Predictions, PredictOptions, Predictor, Rows
 
 FRESH_SEEDS = 1 << 53  # a fresh seed survives JSON readers that hold numbers as doubles
 SLICE_ROW_PASSES = 400_000  # bounds what one turn takes where there are many passes
@@ -172,7 +172,7 @@ def _joined(parts: Sequence[Predictions], options: PredictOptions) -> Prediction
         parts[0],
         passes=max(part.passes for part in parts) if met else options.passes,
         stopped="tolerance" if met else "passes",
-        rows=tuple(row for part in parts for row in part.rows),
+        rows=Rows.joined([part.rows for part in parts]),
     )
 
 

@@ -18,15 +18,7 @@ from app.errors import LimitExceeded, NotReady, OutputNotFinite, ServiceError, U
 from app.library import Library, read_library
 from app.metrics import Metrics
 from app.settings import Settings, SettingsError
-from model import (
-    Card,
-    ClassificationPrediction,
-    Detail,
-    Predictions,
-    PredictOptions,
-    Predictor,
-    RegressionPrediction,
-)
+from model import Card, Detail, Predictions, PredictOptions, Predictor
 
 WARM_UP = PredictOptions(seed=1)
 OBSERVED_ROWS = 8  # of a request, at most: a drift shows in few rows of many requests
@@ -284,10 +276,9 @@ class Service:
 
     def _observe(self, card: Card, predictions: Predictions) -> None:
         """Let the metrics see how uncertain some of the rows are."""
-        histogram = self.metrics.predictive_std.labels(card.name)
-        rows = predictions.rows
-        for row in rows[:: -(-len(rows) // OBSERVED_ROWS)]:
-            histogram.observe(_relative_std(card, row))
+        histogram, rows = self.metrics.predictive_std.labels(card.name), predictions.rows
+        for at in range(0, len(rows), -(-len(rows) // OBSERVED_ROWS)):
+            histogram.observe(_relative_std(card, rows.columns, at))
 
 
 def _numbers(value: Any) -> Iterator[float]:
@@ -311,9 +302,11 @@ def _example_row(card: Card) -> dict[str, Any]:
     }
 
 
-def _relative_std(card: Card, row: RegressionPrediction | ClassificationPrediction) -> float:
+def _relative_std(card: Card, columns: Mapping[str, Sequence[Any]], at: int) -> float:
     """The std of the likeliest class, or that of a target in units of its spread in training."""
-    if isinstance(row, ClassificationPrediction):
-        return row.std[row.label]
-    stds = row.std.values() if isinstance(row.std, dict) else (row.std,)
-    return max(std / scale for std, scale in zip(stds, card.target.scales, strict=True))
+    std, scales = columns["std"][at], card.target.scales
+    if "label" in columns:
+        return float(std[columns["label"][at]])
+    if not isinstance(std, dict):
+        return float(std / scales[0])
+    return max(float(each / scale) for each, scale in zip(std.values(), scales, strict=True))

@@ -10,9 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from functools import lru_cache
 from itertools import chain
-from operator import attrgetter
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import orjson
@@ -30,6 +29,7 @@ from model import (
     Detail,
     PredictOptions,
     RegressionPrediction,
+    Rows,
 )
 
 INPUT = "input"
@@ -38,7 +38,7 @@ BINARY = "binary_data_size"
 ACCEPT = "accept"  # an output that is there only where a largest error was named
 
 _OPTIONS = PredictRequest.model_fields.keys() - {"rows", "samples"}
-_INTERVAL = {"interval_lower": "interval.lower", "interval_upper": "interval.upper"}
+_INTERVAL = {"interval_lower": "lower", "interval_upper": "upper"}
 _TEXTS = ("label", "label_set", "warnings")
 _PER_ROW = (
     "predictive_entropy",
@@ -249,9 +249,15 @@ def _outputs_but(unknown: frozenset[str], count: int, *, classifies: bool) -> Ma
     return MappingProxyType(found)
 
 
-def _values(predictions: Sequence[Any], name: str) -> tuple[list[Any], list[int]]:
+def _column(rows: Rows[Any], name: str) -> Sequence[Any]:
+    if name not in _INTERVAL:
+        return rows.columns[name]
+    return cast("Rows[Any]", rows.columns["interval"]).columns[_INTERVAL[name]]
+
+
+def _values(rows: Rows[Any], name: str) -> tuple[Sequence[Any], list[int]]:
     """An output's values of all rows, flat in row-major order, and its shape."""
-    column = [*map(attrgetter(_INTERVAL.get(name, name)), predictions)]
+    column = _column(rows, name)
     if name in _TEXTS and name != "label":
         lists = [getattr(value, "labels", value) for value in column]
         column = [orjson.dumps(each).decode() for each in lists]

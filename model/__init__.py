@@ -26,6 +26,7 @@ from model.reading import read_table
 from model.recipe import train
 from model.regression import Interval, RegressionPrediction
 from model.report import report_page, report_text
+from model.rows import Rows
 from model.table import Table
 from model.task import TaskName
 from model.training import Epoch, TrainOptions
@@ -55,6 +56,7 @@ __all__ = [
     "Predictions",
     "Predictor",
     "RegressionPrediction",
+    "Rows",
     "Split",
     "Table",
     "TaskName",

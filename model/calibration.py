@@ -71,14 +71,15 @@ def promise(calibration: Calibration | None, options: PredictOptions) -> Accepta
 
 def accepts(
     calibration: Calibration | None, options: PredictOptions, uncertainty: np.ndarray
-) -> Sequence[bool | None]:
-    """Whether to accept each row [B], by what its task abstains by; None as in `promise`."""
+) -> dict[str, Sequence[bool]]:
+    """The column that says whether to accept each row [B], by what its task abstains by.
+
+    None as in `promise`.
+    """
     if options.largest_error is None:
-        return [None] * len(uncertainty)
-    found: list[bool | None] = accepted(
-        _abstention(calibration), options.largest_error, uncertainty
-    ).tolist()
-    return found
+        return {}
+    abstention = _abstention(calibration)
+    return {"accept": accepted(abstention, options.largest_error, uncertainty).tolist()}
 
 
 def _abstention(calibration: Calibration | None) -> Abstention:

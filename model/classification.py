@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from model.agreement import (
 from model.calibration import Calibration, accepts
 from model.network import USUAL_RATE, USUAL_WIDTHS
 from model.options import LabelSetMethod, PredictOptions
+from model.rows import Rows
 from model.table import Target
 from model.tuning import Tuning, tuned_classes
 from model.uncertainty import Estimate, Passes, entropy
@@ -29,7 +30,7 @@ TINY = 1e-12  # a probability that a logarithm can take
 ByClass = dict[str, float]
 
 
-@dataclass(frozen=True)  # without slots: orjson writes it four times as fast
+@dataclass(frozen=True, slots=True)
 class LabelSet:
     """`labels`, most probable first, hold the true class with probability `coverage` at least.
 
@@ -44,7 +45,7 @@ class LabelSet:
     method: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClassificationPrediction:
     """One row's prediction; `mean` holds the predicted probabilities, entropies are in nats."""
 
@@ -58,15 +59,15 @@ class ClassificationPrediction:
     predictive_entropy: float
     expected_entropy: float
     mutual_information: float
-    mutual_information_error: float | None  # Monte-Carlo standard error; None of many classes
-    variation_ratio: float | None  # share of passes that put another class first than most do
-    label_set: LabelSet | None  # None without calibration rows
-    distance: float | None  # to the nearest of the training rows kept, in whitened units
-    distance_p_value: float | None  # share of rows like the data that are as far off, or farther
-    accept: bool | None  # None where no largest error was named
+    mutual_information_error: float | None = None  # Monte-Carlo standard error; not of many classes
+    variation_ratio: float | None = None  # share of passes that put another class first
+    label_set: LabelSet | None = None  # None without calibration rows
+    distance: float | None = None  # to the nearest of the training rows kept, in whitened units
+    distance_p_value: float | None = None  # share of rows like the data as far off, or farther
+    accept: bool | None = None  # where a largest error was named
     passes: int
     warnings: tuple[str, ...]
-    samples: tuple[ByClass, ...] | None
+    samples: tuple[ByClass, ...] | None = None  # where asked for
 
 
 @dataclass(frozen=True)
@@ -128,10 +129,10 @@ class Classification:
         probabilities = (outputs / self.tuning.temperature).softmax(-1)
         return torch.cat([probabilities, entropy(probabilities)[..., None]], dim=-1)
 
-    def relative_error(self, estimate: Estimate) -> Tensor:
+    def relative_error(self, estimate: Estimate) -> np.ndarray:
         """That of the class whose probability varies most, [B]; the others hardly count."""
-        most = estimate.variance[:, :-1].argmax(-1, keepdim=True)  # [B, 1]
-        return estimate.relative_error.gather(-1, most)[:, 0]
+        most = estimate.variance[:, :-1].argmax(-1)  # [B]
+        return np.asarray(estimate.relative_error[np.arange(len(most)), most])
 
     def tuned(self, values: np.ndarray, actual: np.ndarray) -> Tuning:
         """The temperature that fits the passes' values [P, B, K + 1] of held-out rows best.
@@ -170,42 +171,33 @@ class Classification:
         mean = _array([p.mean for p in predictions])  # [B, K]
         return error_rate(_doubt(mean), mean.argmax(-1) != actual)
 
-    def summarise(
-        self, passes: Passes, options: PredictOptions
-    ) -> Sequence[ClassificationPrediction]:
+    def summarise(self, passes: Passes, options: PredictOptions) -> Rows[ClassificationPrediction]:
         """One prediction per row, probabilities keyed by class."""
         classes, estimate = self.target.classes, passes.estimate
-        values = estimate.mean.clamp_min(0).cpu().numpy()  # [B, K + 1], where rounding left less
+        values = np.maximum(estimate.mean, 0)  # [B, K + 1], where rounding left less
         mean, expected = values[:, :-1], values[:, -1]
-        variance, counts = estimate.variance[:, :-1].cpu().numpy(), np.array(passes.counts)
-        by_class = [
-            [dict(zip(classes, row, strict=True)) for row in column.tolist()]
-            for column in (
-                mean,
-                variance,
-                np.sqrt(variance),
-                estimate.mean_error[:, :-1],
-                estimate.variance_error[:, :-1],
-                passes.deterministic[:, :-1],
-            )
-        ]
-        rows = zip(
-            mean.argmax(-1).tolist(),
-            *by_class,
-            predictive_entropy(mean, variance, counts[:, None]).tolist(),
-            expected.tolist(),
-            mutual_information(mean, variance, expected, counts[:, None]).tolist(),
-            *self._agreement(mean, estimate, counts),
-            self._label_sets(mean, options.coverage, options.label_set, passes.groups),
-            [like.distance for like in passes.likeness],
-            [like.p_value for like in passes.likeness],
-            accepts(self.calibration, options, _doubt(mean)),
-            passes.counts,
-            passes.warnings,
-            self._samples(passes),
-            strict=True,
-        )
-        return [ClassificationPrediction(classes[label], *values) for label, *values in rows]
+        variance, counts = estimate.variance[:, :-1], np.array(passes.counts)
+        information = mutual_information(mean, variance, expected, counts[:, None])
+        columns: dict[str, Sequence[Any]] = {
+            "label": [classes[label] for label in mean.argmax(-1).tolist()],
+            "mean": self._by_class(mean),
+            "variance": self._by_class(variance),
+            "std": self._by_class(np.sqrt(variance)),
+            "mean_error": self._by_class(estimate.mean_error[:, :-1]),
+            "variance_error": self._by_class(estimate.variance_error[:, :-1]),
+            "deterministic": self._by_class(passes.deterministic[:, :-1]),
+            "predictive_entropy": predictive_entropy(mean, variance, counts[:, None]).tolist(),
+            "expected_entropy": expected.tolist(),
+            "mutual_information": information.tolist(),
+            **self._agreement(mean, estimate, counts),
+            **self._label_sets(mean, options.coverage, options.label_set, passes.groups),
+            **passes.distances(),
+            **accepts(self.calibration, options, _doubt(mean)),
+            "passes": passes.counts,
+            "warnings": passes.warnings,
+            **self._samples(passes),
+        }
+        return Rows(ClassificationPrediction, columns)
 
     def metrics(
         self, predictions: Sequence[ClassificationPrediction], actual: np.ndarray
@@ -222,17 +214,15 @@ class Classification:
 
     def _agreement(
         self, mean: np.ndarray, estimate: Estimate, passes: np.ndarray
-    ) -> tuple[Sequence[float | None], Sequence[float | None]]:
+    ) -> dict[str, Sequence[float]]:
         """The error of the mutual information and the variation ratio, where they are known."""
-        found = estimate.agreement
+        found, columns = estimate.agreement, dict[str, Sequence[float]]()
         if found is None:
-            return [None] * len(mean), [None] * len(mean)
-        ratio: list[float | None] = variation_ratio(found.votes.cpu().numpy()).tolist()
-        if found.covariance is None:
-            return [None] * len(mean), ratio
-        error = mutual_information_error(mean, found.covariance.cpu().numpy(), passes)
-        errors: list[float | None] = error.tolist()
-        return errors, ratio
+            return columns
+        if found.covariance is not None:
+            error = mutual_information_error(mean, found.covariance, passes)
+            columns["mutual_information_error"] = error.tolist()
+        return {**columns, "variation_ratio": variation_ratio(found.votes).tolist()}
 
     @property
     def _set_scores(self) -> dict[LabelSetMethod, Callable[[np.ndarray], np.ndarray]]:
@@ -243,25 +233,33 @@ class Classification:
 
     def _label_sets(
         self, mean: np.ndarray, coverage: float, method: LabelSetMethod, groups: Sequence[str]
-    ) -> list[LabelSet | None]:
+    ) -> dict[str, Rows[LabelSet]]:
         """The classes within the quantile, most probable first; raises CalibrationError."""
         if self.calibration is None:
-            return [None] * len(mean)
+            return {}
         reach = self.calibration.quantile(method, coverage, groups)
         said = self.calibration.method(method)
         inside = conformal.label_sets(self._set_scores[method](mean), reach)  # [B, K]
         order = np.argsort(-mean, axis=-1, kind="stable")
-        return [
-            LabelSet(coverage, tuple(self.target.classes[k] for k in ranked if row[k]), said)
-            for ranked, row in zip(order.tolist(), inside, strict=True)
-        ]
+        columns: dict[str, Sequence[Any]] = {
+            "coverage": [coverage] * len(mean),
+            "labels": [
+                tuple(self.target.classes[k] for k in ranked if row[k])
+                for ranked, row in zip(order.tolist(), inside, strict=True)
+            ],
+            "method": [said] * len(mean),
+        }
+        return {"label_set": Rows(LabelSet, columns)}
 
-    def _samples(self, passes: Passes) -> Sequence[tuple[ByClass, ...] | None]:
+    def _samples(self, passes: Passes) -> dict[str, Sequence[tuple[ByClass, ...]]]:
+        """The column, where there are samples."""
         if passes.samples is None:
-            return [None] * len(passes.counts)
-        by_row = (row[:, :-1].tolist() for row in passes.samples)  # [P, K]
-        classes = self.target.classes
-        return [tuple(dict(zip(classes, p, strict=True)) for p in row) for row in by_row]
+            return {}
+        return {"samples": [tuple(self._by_class(row[:, :-1])) for row in passes.samples]}  # [P, K]
+
+    def _by_class(self, column: np.ndarray | Tensor) -> list[ByClass]:
+        """The rows of [B, K] as objects keyed by class."""
+        return [dict(zip(self.target.classes, row, strict=True)) for row in column.tolist()]
 
 
 def _doubt(mean: np.ndarray) -> np.ndarray:

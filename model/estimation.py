@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -154,7 +155,7 @@ def sample(sampler: Sampler, passes: int) -> Estimate:
 
 
 def sample_until(
-    excess: Callable[[Estimate], Tensor], sampler: Sampler, rows: int, *, passes: int
+    excess: Callable[[Estimate], np.ndarray], sampler: Sampler, rows: int, *, passes: int
 ) -> tuple[Estimate, list[int]]:
     """The estimates of all rows, and the passes that each took: `passes` at most.
 
@@ -162,34 +163,33 @@ def sample_until(
     It is asked at fixed numbers of passes, so that neither chunks nor the other rows of a batch
     have a say in where a row stops; of those, a row sits out the ones that it would hardly meet.
     """
-    checks = torch.tensor(list(_checks(passes)))
-    order, due = torch.arange(rows), torch.zeros(rows, dtype=torch.int64)  # of those that still run
-    counts, done, parts, stopped = torch.empty_like(order), 0, list[Estimate](), list[Tensor]()
+    checks = np.array(list(_checks(passes)))
+    order, due = np.arange(rows), np.zeros(rows, dtype=np.int64)  # of those that still run
+    counts, done, parts, stopped = np.empty_like(order), 0, list[Estimate](), list[np.ndarray]()
     while len(order):
         at = int(due.min())
         sampler.take(range(done, int(checks[at])))
         done, estimate = int(checks[at]), sampler.estimate()
-        off, turn = excess(estimate).cpu(), due == at  # [B]
+        off, turn = excess(estimate), due == at  # [B]
         stop = turn & ((off <= 1) | (done == passes))
-        due = torch.where(turn, _next_check(checks, at, off), due)
+        due = np.where(turn, _next_check(checks, at, off), due)
         if stop.any():
             parts.append(estimate.rows(stop))
             stopped.append(order[stop])
             counts[order[stop]] = done
             order, due = order[~stop], due[~stop]
-            sampler = sampler.rows(~stop) if len(order) else sampler
-    return Estimate.concatenated(parts).rows(torch.cat(stopped).argsort()), counts.tolist()
+            sampler = sampler.rows(torch.from_numpy(~stop)) if len(order) else sampler
+    return Estimate.concatenated(parts).rows(np.concatenate(stopped).argsort()), counts.tolist()
 
 
-def _next_check(checks: Tensor, at: int, excess: Tensor) -> Tensor:
+def _next_check(checks: np.ndarray, at: int, excess: np.ndarray) -> np.ndarray:
     """The index [B] of each row's next check after that at `at`.
 
     Errors fall with the root of the number of passes: it is the last one before they are foreseen
     to be small enough, or one shortly after, as few passes do not foresee well.
     """
-    needed = checks[at] * excess.double().square()
-    foreseen = torch.searchsorted(checks.double(), needed, right=True)
-    return (foreseen - 1).clamp(at + 1, at + MOST_SKIPPED)
+    foreseen = np.searchsorted(checks, checks[at] * excess**2, side="right")
+    return np.asarray(np.clip(foreseen - 1, at + 1, at + MOST_SKIPPED))
 
 
 def _checks(passes: int) -> Iterator[int]:

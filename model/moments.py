@@ -10,6 +10,7 @@ Shapes: P passes, B rows, V values of one pass, F features.
 
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -54,9 +55,13 @@ class Moments:
         self.mean += step.mul_(count / total)
         self.count = total
 
-    def covariance(self) -> Tensor:
+    def averages(self) -> np.ndarray:
+        """Mean of the features, [F, B, V]."""
+        return _host(self.mean)
+
+    def covariance(self) -> np.ndarray:
         """Sample covariance of the features, ddof 1, [F, F, B, V]."""
-        return self.scatter / (self.count - 1)
+        return _host(self.scatter) / (self.count - 1)
 
     def rows(self, index: Tensor) -> "Moments":
         """The moments of some rows."""
@@ -93,8 +98,8 @@ class JointMoments:
 
     def agreement(self) -> Agreement:
         """What the passes so far tell."""
-        covariance = self.scatter / (self.count - 1) if self.count else None
-        return Agreement(covariance, self.votes)
+        covariance = _host(self.scatter) / (self.count - 1) if self.count else None
+        return Agreement(covariance, _host(self.votes))
 
     def rows(self, index: Tensor) -> "JointMoments":
         """The moments of some rows."""
@@ -122,17 +127,18 @@ class PlainMoments:
         if self.joint:
             self.joint.add(y)
 
+    @np.errstate(all="ignore")  # of what overflows, the predictor tells
     def estimate(self) -> Estimate:
         """The estimate from the passes so far; the features are (d, T = d^2)."""
-        mean, covariance = self.moments.mean, self.moments.covariance()
-        d = mean[0]
-        gradient = torch.stack([-2 * d, torch.ones_like(d)])  # of (d - avg d)^2
-        n, variance = self.moments.count, covariance[0, 0]
+        n, covariance = self.moments.count, self.moments.covariance()
+        averages, variance = self.moments.averages(), covariance[0, 0]
+        gradient = -2 * averages  # of (d - avg d)^2
+        gradient[1] = 1
         return Estimate(
-            mean=self.pivot + d,
+            mean=_host(self.pivot) + averages[0],
             variance=variance,
-            mean_error=(variance / n).sqrt(),
-            variance_error=_error(covariance, gradient, n, 2 * variance.square(), HEAVY),
+            mean_error=np.sqrt(variance / n),
+            variance_error=_error(covariance, gradient, n, 2 * variance**2, HEAVY),
             agreement=self.joint.agreement() if self.joint else None,
         )
 
@@ -161,23 +167,24 @@ class ReducedMoments:
         if self.noise and terms.noise is not None:
             self.noise.add(terms.noise)
 
+    @np.errstate(all="ignore")  # of what overflows, the predictor tells
     def estimate(self) -> Estimate:
         """The estimate from the passes so far.
 
         The features are (r, d, l, T = d^2 + 2 l r + v, T^2).
         """
         n, covariance = self.moments.count, self.moments.covariance()
-        r, d, l, t, _ = self.moments.mean.unbind()  # noqa: E741
-        (s_rr, s_rd, s_lr), (_, s_dd, s_dl), (_, _, s_ll) = (
-            row.unbind() for row in covariance[:3, :3].unbind()
-        )
-        gradient = torch.stack([-2 * l, -2 * d, -2 * r, torch.ones_like(t)])
-        variance = t - d.square() - 2 * l * r + (s_dd + 2 * s_lr) / n  # avg v + S_dd + 2 S_lr
-        few = 2 * s_dd.square() + 4 * (s_ll * s_rr + s_lr.square()) + 8 * s_dl * s_rd
+        averages = self.moments.averages()
+        r, d, l, t, _ = averages  # noqa: E741
+        (s_rr, s_rd, s_lr), (_, s_dd, s_dl), (_, _, s_ll) = covariance[:3, :3]
+        gradient = -2 * averages[[2, 1, 0, 3]]
+        gradient[3] = 1
+        variance = t - d**2 - 2 * l * r + (s_dd + 2 * s_lr) / n  # avg v + S_dd + 2 S_lr
+        few = 2 * s_dd**2 + 4 * (s_ll * s_rr + s_lr**2) + 8 * s_dl * s_rd
         estimate = Estimate(
-            mean=self.pivot + r,
-            variance=variance.clamp_min(0),
-            mean_error=(s_rr / n).sqrt(),
+            mean=_host(self.pivot) + r,
+            variance=np.maximum(variance, 0),
+            mean_error=np.sqrt(s_rr / n),
             variance_error=_error(
                 covariance[:4, :4], gradient, n, few, _tail(t, covariance[3:, 3:])
             ),
@@ -190,26 +197,36 @@ class ReducedMoments:
         return ReducedMoments(self.pivot[index], noise, self.moments.rows(index))
 
 
+def _host(t: Tensor) -> np.ndarray:
+    """What a device has gathered, here."""
+    return np.asarray(t.cpu().numpy())
+
+
 def _error(
-    covariance: Tensor, gradient: Tensor, n: int, few: Tensor, tail: float | Tensor
-) -> Tensor:
+    covariance: np.ndarray,
+    gradient: np.ndarray,
+    n: int,
+    few: np.ndarray,
+    tail: float | np.ndarray,
+) -> np.ndarray:
     """Standard error [B, V] of an average of n centred terms T, linear in the features.
 
     `few` / (n - 1) is what centring at the sample's own mean takes from the spread: all of it where
     n = 2. It is exact, by Cov(s_ab, s_cd) = ... + (C_ac C_bd + C_ad C_bc) / (n (n - 1)). `tail` / n
     is what the squared error is widened by.
     """
-    spread = (gradient[:, None] * covariance * gradient).sum((0, 1)).clamp_min(0)
-    spread = spread + few.clamp_min(0) / (n - 1)
-    return (spread / n * (1 + tail / n)).sqrt()
+    spread = np.einsum("i...,ij...,j...->...", gradient, covariance, gradient)
+    spread = np.maximum(spread, 0) + np.maximum(few, 0) / (n - 1)
+    return np.asarray(np.sqrt(spread / n * (1 + tail / n)))
 
 
-def _tail(mean: Tensor, covariance: Tensor) -> Tensor:
+def _tail(mean: np.ndarray, covariance: np.ndarray) -> np.ndarray:
     """TAIL (k + 2), at most HEAVY, of T with this mean and covariance of (T, T^2); [B, V].
 
     k + 2 = Var (T - E T)^2 / (Var T)^2.
     """
-    (spread, between), (_, square) = (row.unbind() for row in covariance.unbind())
+    (spread, between), (_, square) = covariance
     fourth = square - 4 * mean * (between - mean * spread)
-    tiny = torch.finfo(spread.dtype).tiny  # where T never differs
-    return (TAIL * fourth / spread.square().clamp_min(tiny)).clamp(0, HEAVY)
+    tiny = np.finfo(np.float64).tiny  # where T never differs
+    tail = TAIL * fourth / np.maximum(spread**2, tiny)
+    return np.asarray(np.minimum(np.maximum(tail, 0), HEAVY))

@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,8 +21,9 @@ from model.estimation import Batch, PlainSampler, ReducedSampler, Sampler, sampl
 from model.network import MLP
 from model.options import Estimator, MaskScope, PredictOptions
 from model.reduced import Reduction
+from model.rows import Rows
 from model.sampling import run
-from model.similarity import UNKNOWN, Likeness, Similarity
+from model.similarity import Similarity
 from model.task import TASKS, Prediction, Task, TaskName
 from model.uncertainty import Estimate, Passes
 
@@ -47,7 +49,7 @@ class Predictions:
     seed: int
     estimator: Estimator
     masks: MaskScope
-    rows: tuple[Prediction, ...]
+    rows: Rows[Prediction]
     acceptance: Acceptance | None = None  # where a largest error was named
     note: str | None = None
 
@@ -91,6 +93,7 @@ class Predictor:
         """The rows checked and standardised, [B, D] float32; cheap, and needs no torch."""
         return self._schema.encode(rows)
 
+    @np.errstate(all="ignore")  # what is not finite is found, and told
     def predict_encoded(
         self,
         x: np.ndarray,
@@ -114,17 +117,17 @@ class Predictor:
                 block = slice(start, start + ROWS_AT_ONCE)
                 batch = self._batch(x[block], numbers[block], seed, options, before_chunk)
                 parts.append(self._run(batch, start, options))
-            rows = [row for part in parts for row in self._task.summarise(part, options)]
+            rows = Rows.joined([self._task.summarise(part, options) for part in parts])
         met = options.tolerance is not None and all(part.settled for part in parts)
         estimator = self._estimator(options)
         return Predictions(
             task=self.card.task,
-            passes=max((row.passes for row in rows), default=0) if met else options.passes,
+            passes=max(max(part.counts) for part in parts) if met else options.passes,
             stopped="tolerance" if met else "passes",
             seed=seed,
             estimator=estimator,
             masks=options.masks,
-            rows=tuple(rows),
+            rows=rows,
             acceptance=acceptance,
             note=None if estimator == options.estimator else self._task.plain_because,
         )
@@ -156,11 +159,11 @@ class Predictor:
     def _run(self, batch: Batch, start: int, options: PredictOptions) -> Passes:
         """What the passes over a block of rows, the first of them row `start`, leave behind."""
         estimate, counts, settled = self._estimate(batch, options)
-        deterministic = self._task.values(self._network(batch.x)).double()  # [B, V]
+        deterministic = self._deterministic(batch.x)
         _check_finite(start, estimate, deterministic)
         x, by = batch.x.cpu().numpy(), self.card.calibration and self.card.calibration.by
-        likeness = self._likeness(x)
-        outside = self._schema.outside(x)
+        likeness = None if self._similarity is None else self._similarity.likeness(x)
+        unseen = likeness.unseen if likeness else repeat(False)
         common = {count: tuple(self._warnings(count, options)) for count in set(counts)}
         return Passes(
             estimate=estimate,
@@ -168,19 +171,17 @@ class Predictor:
             counts=counts,
             settled=settled,
             warnings=[
-                (*common[count], *(codes or ((UNSEEN,) if like.unseen else ())))
-                for count, codes, like in zip(counts, outside, likeness, strict=True)
+                (*common[count], *(codes or ((UNSEEN,) if strange else ())))
+                for count, codes, strange in zip(counts, self._schema.outside(x), unseen)  # noqa: B905
             ],
             likeness=likeness,
             samples=self._samples(batch, options.passes, counts) if options.samples else None,
             groups=self._schema.categories(by, x) if by else (),
         )
 
-    def _likeness(self, x: np.ndarray) -> Sequence[Likeness]:
-        """How like the training rows each row of x [B, D] is, where the artifact knows."""
-        if self._similarity is None:
-            return [UNKNOWN] * len(x)
-        return self._similarity.likeness(x)
+    def _deterministic(self, x: Tensor) -> np.ndarray:
+        """The values [B, V] of x [B, D] with dropout off, float64."""
+        return np.asarray(self._task.values(self._network(x)).double().cpu().numpy())
 
     def _warnings(self, passes: int, options: PredictOptions) -> Iterator[str]:
         """What a row's numbers do not say, because of the model or of how it was asked."""
@@ -213,7 +214,7 @@ class Predictor:
         if tolerance is None:
             return sample(sampler, options.passes), [options.passes] * rows, False
 
-        def excess(estimate: Estimate) -> Tensor:
+        def excess(estimate: Estimate) -> np.ndarray:
             return self._task.relative_error(estimate) / tolerance
 
         estimate, counts = sample_until(excess, sampler, rows, passes=options.passes)
@@ -274,11 +275,11 @@ def keep_freed_memory() -> None:
     torch.empty((32 << 20) - (1 << 16), dtype=torch.uint8)
 
 
-def _check_finite(start: int, estimate: Estimate, deterministic: Tensor) -> None:
+def _check_finite(start: int, estimate: Estimate, deterministic: np.ndarray) -> None:
     """Raise InputError naming the first row whose numbers overflowed inside the network."""
     numbers = estimate.mean + estimate.variance + estimate.variance_error + deterministic
-    good = numbers.isfinite().all(-1)  # [B]
-    if not bool(good.all()):
-        row = start + int((~good).nonzero()[0])
+    good = np.isfinite(numbers)  # [B, V]
+    if not good.all():
+        row = start + int((~good).any(-1).argmax())
         message = "the model's output is not finite: a value lies too far from the training data"
         raise InputError(f"rows.{row}: {message}", [Detail(f"rows.{row}", message)])

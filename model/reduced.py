@@ -33,6 +33,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -116,24 +117,20 @@ class Reduction:
         self._weights, self._squares = weights, [weight.square() for weight in weights]
         self._spread_squares = config.spreads[-1] * self._squares[-1]  # of the last site [O, H]
         weight = weights[self._first]  # of the first noisy site's layer [J, H]
-        self._powers = None if weight.shape[1] >= WIDE else (weight**3, weight**4)
+        self._powers = None if weight.shape[1] >= WIDE else (weight**3 / 6, weight**4 / 24)
 
     def integrated(self, x: Tensor) -> Estimate:
         """The moments of x [B, D] where `exact`: y = b + w . (h mask), the mask the only noise."""
         *_, h = self._fixed(x, self._last)
         h = h.double()
         mean = h @ self._weights[-1].double().T + self._biases[-1].double()  # [B, O]
-        variance = h.square() @ self._spread_squares.double().T
-        zero = torch.zeros_like(mean)
-        estimate = Estimate(mean, variance, zero, zero)
+        estimate = _exact(mean, h.square() @ self._spread_squares.double().T)
         return estimate.beside(self._integrated_noise(h)) if self.log_noises else estimate
 
     def _integrated_noise(self, h: Tensor) -> Estimate:
         """The moments of the noise variances, [B, R], of the last site's fixed activation h."""
         mean = self._moment(h, 1)
-        variance = (self._moment(h, 2) - mean.square()).clamp_min(0)
-        zero = torch.zeros_like(mean)
-        return Estimate(mean, variance, zero, zero)
+        return _exact(mean, (self._moment(h, 2) - mean.square()).clamp_min(0))
 
     def _moment(self, h: Tensor, power: int) -> Tensor:
         """E exp(power (b + w . (h mask))) over the mask, [B, R], of the log-variance outputs.
@@ -277,13 +274,20 @@ class Reduction:
         f = at.derivatives
         if self._powers is None:
             return f[1], None
-        cube, fourth_power = self._powers
+        cube, fourth_power = self._powers  # over 3! and 4!
         skewness, kurtosis = product(second * third, cube), product(second * fourth, fourth_power)
-        near = (skewness.square() < NEAR_GAUSSIAN**2 * variance**3) & (
-            kurtosis.abs() < NEAR_GAUSSIAN * variance.square()
+        square = variance.square()
+        near = (skewness.square() < (NEAR_GAUSSIAN / 6) ** 2 * square * variance) & (
+            kurtosis.abs() < NEAR_GAUSSIAN / 24 * square
         )  # [B, J]
-        slope = f[1] + near * (skewness / 6 * f[4] + kurtosis / 24 * f[5])
-        return slope, product(near * f[3] * gain, cube.T).mul_(fourth / 6)
+        beyond = (skewness * f[4]).addcmul_(kurtosis, f[5]).mul_(near)
+        return f[1] + beyond, product(near * f[3] * gain, cube.T).mul_(fourth)
+
+
+def _exact(mean: Tensor, variance: Tensor) -> Estimate:
+    """What is known without any pass, and so without error; from [B, V] float64."""
+    zero = np.zeros(tuple(mean.shape))
+    return Estimate(mean.cpu().numpy(), variance.cpu().numpy(), zero, zero)
 
 
 def _cumulants(config: MLPConfig, site: int, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import starmap
+from functools import cached_property
 from statistics import NormalDist
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from model.abstention import Abstention, root_mean_square
 from model.calibration import Calibration, accepts
 from model.network import USUAL_RATE, USUAL_WIDTHS
 from model.options import PredictOptions
+from model.rows import Rows
 from model.scores import mixture_log_density
 from model.table import Target
 from model.tuning import Tuning, tuned_noise
@@ -30,7 +31,7 @@ TINY = 1e-9  # a squared error that may be divided by; of standardised targets
 Value = float | dict[str, float]  # a number, or one number per target where there are several
 
 
-@dataclass(frozen=True)  # without slots: orjson writes it four times as fast
+@dataclass(frozen=True, slots=True)
 class Interval:
     """`lower` to `upper` holds the target with probability `coverage`, as far as `method` goes.
 
@@ -47,7 +48,7 @@ class Interval:
     method: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RegressionPrediction:
     """One row's prediction in the target's unit; variances in the unit squared."""
 
@@ -60,12 +61,12 @@ class RegressionPrediction:
     noise_variance: Value  # aleatoric; 0 where nothing is known of the noise
     total_variance: Value  # variance + noise_variance
     interval: Interval
-    distance: float | None  # to the nearest of the training rows kept, in whitened units
-    distance_p_value: float | None  # share of rows like the data that are as far off, or farther
-    accept: bool | None  # None where no largest error was named
+    distance: float | None = None  # to the nearest of the training rows kept, in whitened units
+    distance_p_value: float | None = None  # share of rows like the data as far off, or farther
+    accept: bool | None = None  # where a largest error was named
     passes: int
     warnings: tuple[str, ...]
-    samples: tuple[Value, ...] | None
+    samples: tuple[Value, ...] | None = None  # where asked for
 
 
 @dataclass(frozen=True)
@@ -150,9 +151,9 @@ class Regression:
         mean, log_variance = outputs.chunk(2, dim=-1)
         return torch.cat([mean, log_variance.exp()], dim=-1)
 
-    def relative_error(self, estimate: Estimate) -> Tensor:
+    def relative_error(self, estimate: Estimate) -> np.ndarray:
         """The largest of all targets, [B]."""
-        return estimate.relative_error[:, : self.linear].amax(-1)
+        return np.asarray(estimate.relative_error[:, : self.linear].max(-1))
 
     def tuned(self, values: np.ndarray, actual: np.ndarray) -> Tuning:
         """The noise that fits the passes' values [P, B, V] of held-out rows best."""
@@ -221,44 +222,37 @@ class Regression:
         density = mixture_log_density(values[..., :count], std, actual)
         return np.asarray(density - np.log(self._scale))
 
-    def summarise(self, passes: Passes, options: PredictOptions) -> Sequence[RegressionPrediction]:
+    def summarise(self, passes: Passes, options: PredictOptions) -> Rows[RegressionPrediction]:
         """One prediction per row; means scale with the target's std, variances with its square."""
         estimate, count, coverage = passes.estimate, self.linear, options.coverage
         mean, deterministic = (
-            part[:, :count].cpu().numpy() * self._scale + self._shift
+            part[:, :count] * self._scale + self._shift
             for part in (estimate.mean, passes.deterministic)
         )  # [B, T]
         variance, variance_error = (
-            part[:, :count].cpu().numpy() * self._scale**2
+            part[:, :count] * self._scale**2
             for part in (estimate.variance, estimate.variance_error)
         )
         noise = self._noise_variance(estimate)
         total = variance + noise
-        lower, upper = self._interval(mean, np.sqrt(total), coverage, passes.groups)
-        numbers = (
-            mean,
-            variance,
-            np.sqrt(variance),
-            estimate.mean_error[:, :count].cpu().numpy() * self._scale,
-            variance_error,
-            deterministic,
-            noise,
-            total,
-        )
-        method = self.calibration.method("conformal") if self.calibration else "normal"
-        ends = zip(self._values(lower), self._values(upper), strict=True)
-        rows = zip(
-            *map(self._values, numbers),
-            [Interval(coverage, *between, method) for between in ends],
-            [like.distance for like in passes.likeness],
-            [like.p_value for like in passes.likeness],
-            accepts(self.calibration, options, np.sqrt(total)[:, 0]),
-            passes.counts,
-            passes.warnings,
-            self._samples(passes),
-            strict=True,
-        )
-        return [*starmap(RegressionPrediction, rows)]
+        total_std = np.sqrt(total)
+        columns: dict[str, Sequence[Any]] = {
+            "mean": self._values(mean),
+            "variance": self._values(variance),
+            "std": self._values(np.sqrt(variance)),
+            "mean_error": self._values(estimate.mean_error[:, :count] * self._scale),
+            "variance_error": self._values(variance_error),
+            "deterministic": self._values(deterministic),
+            "noise_variance": self._values(noise),
+            "total_variance": self._values(total),
+            "interval": self._intervals(mean, total_std, coverage, passes.groups),
+            **passes.distances(),
+            **accepts(self.calibration, options, total_std[:, 0]),
+            "passes": passes.counts,
+            "warnings": passes.warnings,
+            **self._samples(passes),
+        }
+        return Rows(RegressionPrediction, columns)
 
     def metrics(
         self, predictions: Sequence[RegressionPrediction], actual: np.ndarray
@@ -276,15 +270,15 @@ class Regression:
             "deterministic_rmse": float(np.sqrt(np.mean(off**2))),
         }
 
-    @property
+    @cached_property
     def _shift(self) -> np.ndarray:
         return np.array(self.target.means)
 
-    @property
+    @cached_property
     def _scale(self) -> np.ndarray:
         return np.array(self.target.scales)
 
-    @property
+    @cached_property
     def _share(self) -> np.ndarray:
         """What intervals add to every row's total std, [T], standardised."""
         return SHARE * np.array(self.tuning.typical_stds or [0.0])
@@ -296,10 +290,24 @@ class Regression:
             return np.zeros(shape)
         noise = np.array(self.tuning.noise_scales) * self._scale**2
         if self._heteroscedastic:
-            return np.asarray(noise * estimate.mean[:, self.linear :].cpu().numpy())
+            return np.asarray(noise * estimate.mean[:, self.linear :])
         return np.broadcast_to(noise, shape)
 
-    def _interval(
+    def _intervals(
+        self, mean: np.ndarray, std: np.ndarray, coverage: float, groups: Sequence[str]
+    ) -> Rows[Interval]:
+        """The interval of each row; raises CalibrationError."""
+        lower, upper = self._bounds(mean, std, coverage, groups)
+        method = self.calibration.method("conformal") if self.calibration else "normal"
+        columns: dict[str, Sequence[Any]] = {
+            "coverage": [coverage] * len(mean),
+            "lower": self._values(lower),
+            "upper": self._values(upper),
+            "method": [method] * len(mean),
+        }
+        return Rows(Interval, columns)
+
+    def _bounds(
         self, mean: np.ndarray, std: np.ndarray, coverage: float, groups: Sequence[str]
     ) -> tuple[np.ndarray, np.ndarray]:
         """Lower and upper bounds [B, T], from total stds in the unit; raises CalibrationError."""
@@ -308,15 +316,17 @@ class Regression:
             return conformal.interval(mean, reach, std)
         reaches = [self.calibration.quantile(name, coverage, groups) for name in self.target.names]
         wider = std + self._share * self._scale
-        return conformal.interval(mean, np.stack(reaches, axis=-1), wider)  # [T] or [B, T]
+        return conformal.interval(mean, np.array(reaches).T, wider)  # [T] or [B, T]
 
-    def _samples(self, passes: Passes) -> Sequence[tuple[Value, ...] | None]:
+    def _samples(self, passes: Passes) -> dict[str, Sequence[tuple[Value, ...]]]:
+        """The column, where there are samples."""
         if passes.samples is None:
-            return [None] * len(passes.counts)
-        return [
+            return {}
+        rows = [
             tuple(self._values(row[:, : self.linear].cpu().numpy() * self._scale + self._shift))
             for row in passes.samples  # [P, V]
         ]
+        return {"samples": rows}
 
     def _values(self, column: np.ndarray) -> list[Value]:
         """The rows of [B, T] as numbers, or as objects keyed by target where there are several."""

@@ -9,7 +9,7 @@ Shapes: B rows, D inputs (encoded and standardised, or the units of a hidden lay
 rows, n calibration rows.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -29,14 +29,11 @@ ROWS_AT_ONCE = 1024  # bounds the memory; no answer depends on it
 
 @dataclass(frozen=True, slots=True)
 class Likeness:
-    """How like the training rows one row is; None where nothing is kept to compare it with."""
+    """How like the training rows each of B rows is."""
 
-    distance: float | None
-    p_value: float | None
-    unseen: bool  # farther off than nearly all calibration rows
-
-
-UNKNOWN = Likeness(None, None, unseen=False)
+    distance: Sequence[float]
+    p_value: Sequence[float]
+    unseen: Sequence[bool]  # farther off than nearly all calibration rows
 
 
 @dataclass(frozen=True)
@@ -53,10 +50,12 @@ class Similarity:
 
     @cached_property
     def _wide(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """All but the scores in float64, and half the squared norms [R] of the reference rows."""
-        reference = self.reference.double()
+        """In float64: what is added to x @ whitening, the whitening, the reference rows, and half
+        the squared norms [R] of those.
+        """
+        whitening, reference = self.whitening.double(), self.reference.double()
         norms = reference.square().sum(1) / 2
-        return self.centre.double(), self.whitening.double(), reference, norms
+        return -self.centre.double() @ whitening, whitening, reference, norms
 
     @cached_property
     def _sorted(self) -> np.ndarray:
@@ -65,7 +64,8 @@ class Similarity:
 
     def distances(self, x: np.ndarray) -> np.ndarray:
         """Each row's distance [B] to the nearest reference row, in whitened units."""
-        return np.concatenate([np.empty(0), *self._blocks(x)])
+        blocks = list(self._blocks(x))
+        return blocks[0] if len(blocks) == 1 else np.concatenate([np.empty(0), *blocks])
 
     def p_values(self, distances: np.ndarray) -> np.ndarray:
         """The p-value [B] of each distance, (1 + calibration rows at least as far) / (n + 1).
@@ -74,10 +74,10 @@ class Similarity:
         is never below 1 / (n + 1).
         """
         scores = self._sorted
-        farther = len(scores) - np.searchsorted(scores, distances * (1 - TIE), side="left")
-        return np.asarray((1 + farther) / (1 + len(scores)), dtype=np.float64)
+        nearer = scores.searchsorted(distances * (1 - TIE))
+        return np.asarray((1 + len(scores) - nearer) / (1 + len(scores)))
 
-    def likeness(self, x: np.ndarray) -> list[Likeness]:
+    def likeness(self, x: np.ndarray) -> Likeness:
         """Each row's distance and p-value.
 
         A row is called unseen where its p-value is UNSEEN or less, or, with too few calibration
@@ -86,8 +86,7 @@ class Similarity:
         distances = self.distances(x)
         p_values = self.p_values(distances)
         unseen = p_values <= max(UNSEEN, 1 / (1 + len(self.scores)))
-        columns = (distances.tolist(), p_values.tolist(), unseen.tolist())
-        return [Likeness(d, p, unseen=u) for d, p, u in zip(*columns, strict=True)]
+        return Likeness(distances.tolist(), p_values.tolist(), unseen.tolist())
 
     def calibrated(self, calibration: np.ndarray) -> "Similarity":
         """The same, with p-values for rows like these calibration rows [n, D]."""
@@ -100,13 +99,13 @@ class Similarity:
 
         With torch's products, which take as many threads as the computing thread has asked for.
         """
-        centre, whitening, reference, norms = self._wide
+        shift, whitening, reference, norms = self._wide
         for start in range(0, len(x), ROWS_AT_ONCE):
-            block = torch.from_numpy(np.asarray(x[start : start + ROWS_AT_ONCE], dtype=np.float64))
-            z = (block - centre) @ whitening
-            nearest = (norms - z @ reference.T).argmin(1)  # half the squared distance, but |z|^2
-            # Again, with all its digits.
-            yield (z - reference[nearest]).square().sum(1).sqrt().numpy()
+            block = torch.from_numpy(x[start : start + ROWS_AT_ONCE]).double()
+            z = torch.addmm(shift, block, whitening)
+            # Half the squared distance, but |z|^2: the least is that of the nearest row.
+            nearest = torch.addmm(norms, z, reference.T, alpha=-1).argmin(1)
+            yield torch.linalg.vector_norm(z - reference[nearest], dim=1).numpy()  # all its digits
 
 
 def fit(

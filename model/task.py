@@ -11,6 +11,7 @@ from model.calibration import Calibration
 from model.classification import Classification, ClassificationPrediction
 from model.options import PredictOptions
 from model.regression import Regression, RegressionPrediction
+from model.rows import Rows
 from model.table import Target
 from model.tuning import Tuning
 from model.uncertainty import Estimate, Passes
@@ -78,7 +79,7 @@ class Task(Protocol[P]):
         """What is averaged over the passes, [..., V], of outputs [..., O]."""
         ...
 
-    def relative_error(self, estimate: Estimate) -> Tensor:
+    def relative_error(self, estimate: Estimate) -> np.ndarray:
         """Relative standard error [B] of the std that matters, which `tolerance` bounds."""
         ...
 
@@ -104,7 +105,7 @@ class Task(Protocol[P]):
         """What calibration rows promise of rows accepted; None where there are several targets."""
         ...
 
-    def summarise(self, passes: Passes, options: PredictOptions) -> Sequence[P]:
+    def summarise(self, passes: Passes, options: PredictOptions) -> Rows[P]:
         """One prediction per row, in the target's own units; raises CalibrationError."""
         ...
 

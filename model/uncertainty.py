@@ -6,6 +6,7 @@ Shapes: P passes, B rows, V values of one pass (targets, or class probabilities 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,10 +24,10 @@ class Agreement:
     `votes` [B, K] int64, how many passes put each of the K classes first.
     """
 
-    covariance: Tensor | None
-    votes: Tensor
+    covariance: np.ndarray | None
+    votes: np.ndarray
 
-    def rows(self, index: Tensor) -> "Agreement":
+    def rows(self, index: np.ndarray) -> "Agreement":
         """The agreement of some rows."""
         covariance = None if self.covariance is None else self.covariance[index]
         return Agreement(covariance, self.votes[index])
@@ -35,21 +36,24 @@ class Agreement:
     def concatenated(agreements: Sequence["Agreement"]) -> "Agreement":
         """The rows of all, one after the other."""
         found = [a.covariance for a in agreements if a.covariance is not None]
-        votes = torch.cat([a.votes for a in agreements])
-        return Agreement(torch.cat(found) if found else None, votes)
+        votes = np.concatenate([a.votes for a in agreements])
+        return Agreement(np.concatenate(found) if found else None, votes)
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Mean and variance over the passes and their Monte-Carlo standard errors, [B, V] float64."""
+    """Mean and variance over the passes and their Monte-Carlo standard errors, [B, V] float64.
 
-    mean: Tensor
-    variance: Tensor
-    mean_error: Tensor
-    variance_error: Tensor
+    numpy, as is all that follows: of a few numbers per row, each step costs torch thrice as much.
+    """
+
+    mean: np.ndarray
+    variance: np.ndarray
+    mean_error: np.ndarray
+    variance_error: np.ndarray
     agreement: Agreement | None = None
 
-    def rows(self, index: Tensor) -> "Estimate":
+    def rows(self, index: np.ndarray) -> "Estimate":
         """The estimate of some rows."""
         mean, variance, mean_error, variance_error = (part[index] for part in self._parts())
         agreement = self.agreement and self.agreement.rows(index)
@@ -58,7 +62,7 @@ class Estimate:
     @staticmethod
     def concatenated(estimates: Sequence["Estimate"]) -> "Estimate":
         """The rows of all estimates, one after the other."""
-        parts = (torch.cat(same) for same in zip(*(e._parts() for e in estimates), strict=True))
+        parts = map(np.concatenate, zip(*(e._parts() for e in estimates), strict=True))
         mean, variance, mean_error, variance_error = parts
         found = [e.agreement for e in estimates if e.agreement is not None]
         agreement = Agreement.concatenated(found) if found else None
@@ -67,16 +71,18 @@ class Estimate:
     def beside(self, other: "Estimate") -> "Estimate":
         """The same rows' values, followed by those of another estimate."""
         pairs = zip(self._parts(), other._parts(), strict=True)
-        mean, variance, mean_error, variance_error = (torch.cat(pair, dim=-1) for pair in pairs)
+        mean, variance, mean_error, variance_error = (np.concatenate(p, axis=-1) for p in pairs)
         return Estimate(mean, variance, mean_error, variance_error)
 
-    def _parts(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _parts(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         return self.mean, self.variance, self.mean_error, self.variance_error
 
     @property
-    def relative_error(self) -> Tensor:
+    @np.errstate(divide="ignore")  # a variance of 0 that is not exact is infinitely wrong
+    def relative_error(self) -> np.ndarray:
         """Relative standard error [B, V] of the std, by the delta method; 0 where it is exact."""
-        return torch.where(self.variance_error > 0, self.variance_error / (2 * self.variance), 0)
+        error, exact = self.variance_error, np.zeros_like(self.variance_error)
+        return np.asarray(np.divide(error, 2 * self.variance, out=exact, where=error > 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +90,18 @@ class Passes:
     """Everything that the passes over B rows left behind, before a task gives it meaning."""
 
     estimate: Estimate
-    deterministic: Tensor  # [B, V], dropout off
+    deterministic: np.ndarray  # [B, V], dropout off
     counts: Sequence[int]  # passes taken by each row
     settled: bool  # whether every row met the tolerance, where one was given
     warnings: Sequence[tuple[str, ...]]  # of each row
-    likeness: Sequence[Likeness]  # of each row to the training rows
+    likeness: Likeness | None  # to the training rows, where something is kept of them
     samples: Sequence[Tensor] | None = None  # of each row [P, V], where asked for
     groups: Sequence[str] = ()  # of each row, where groups are calibrated each by itself
+
+    def distances(self) -> dict[str, Sequence[float]]:
+        """The columns of the distance score, where there is one."""
+        like = self.likeness
+        return {} if like is None else {"distance": like.distance, "distance_p_value": like.p_value}
 
 
 def entropy(probabilities: Tensor) -> Tensor:

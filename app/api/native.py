@@ -5,10 +5,6 @@ over both than most predictions do, answer a NaN with status 500, and send one a
 """
 
 import copy
-from collections.abc import Sequence
-from dataclasses import fields
-from itertools import repeat
-from operator import attrgetter
 from time import perf_counter
 from typing import Annotated, Any
 
@@ -33,10 +29,9 @@ from app.lane import Predict, Reply
 from app.schemas import ModelList, PredictRequest, PredictResponse
 from app.service import WARM_UP, Answer, Service
 from app.settings import Settings
-from model import Card, ClassificationPrediction, Detail, RegressionPrediction
+from model import Card, Detail
 
 ModelPath = Annotated[str, Path(description="A name from `GET /models`.", examples=["diabetes"])]
-Prediction = RegressionPrediction | ClassificationPrediction
 
 _REQUEST_BODY = {
     "requestBody": {
@@ -128,7 +123,7 @@ def encode(answer: Answer) -> bytes:
             **note,
             "masks": predictions.masks,
             **({} if promised is None else {"acceptance": promised}),
-            "predictions": _public(predictions.rows),
+            "predictions": predictions.rows.documents(),
         }
     )
     # Nothing in an answer is None, so a null can only be a number that is not finite, or four
@@ -231,13 +226,6 @@ def _shown(value: Any) -> str:
         return "an object" if isinstance(value, dict) else "an array"
     text = orjson.dumps(value).decode()
     return text if len(text) <= 80 else f"{text[:80]}..."
-
-
-def _public(rows: Sequence[Prediction]) -> list[dict[str, Any]]:
-    """The predictions as objects, without the fields that this model or request leaves empty."""
-    names = [field.name for field in fields(rows[0]) if getattr(rows[0], field.name) is not None]
-    pairs = map(zip, repeat(names), map(attrgetter(*names), rows))
-    return [*map(dict, pairs)]
 
 
 def _model_list(service: Service) -> dict[str, Any]:

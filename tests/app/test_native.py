@@ -117,25 +117,26 @@ def test_an_output_that_is_not_finite_is_an_error_and_never_null(
     predictor = model.load(artifacts["two_targets"])
     answer = predictor.predict([HOUSE] * 3, model.PredictOptions(seed=1, samples=True))
 
-    def spoiled(**change: Any) -> Answer:
-        good, bad, last = answer.rows
-        rows = (good, replace(bad, **change), last)  # type: ignore[type-var]
-        return Answer(predictor.card, replace(answer, rows=rows))
+    def spoiled(rows: model.Rows[Any], name: str, value: Any) -> model.Rows[Any]:
+        good, _, last = rows.columns[name]
+        return replace(rows, columns={**rows.columns, name: [good, value, last]})
 
-    for change in (
-        {"mean": {"price": 1.0, "rent": math.inf}},
-        {"variance": math.nan},
-        {"interval": model.Interval(0.9, -math.inf, 1.0, "normal")},
-        {"samples": ({"price": math.nan, "rent": 1.0},)},
+    interval: Any = answer.rows.columns["interval"]
+    changed = spoiled(interval, "lower", {"price": -math.inf, "rent": 1.0})
+    for rows in (
+        spoiled(answer.rows, "mean", {"price": 1.0, "rent": math.inf}),
+        spoiled(answer.rows, "variance", math.nan),
+        replace(answer.rows, columns={**answer.rows.columns, "interval": changed}),
+        spoiled(answer.rows, "samples", ({"price": math.nan, "rent": 1.0},)),
     ):
         with pytest.raises(OutputNotFinite, match=r"^rows\.1: "):
-            encode(spoiled(**change))
+            encode(Answer(predictor.card, replace(answer, rows=rows)))
 
 
 def test_a_class_that_is_called_null_is_no_fault(artifacts: dict[str, Path]) -> None:
     predictor = model.load(artifacts["binary"])
     answer = predictor.predict([HOUSE], model.PredictOptions(seed=1))
-    [row] = answer.rows
-    named = replace(answer, rows=(replace(row, label="null"),))  # type: ignore[call-arg]
+    rows = replace(answer.rows, columns={**answer.rows.columns, "label": ["null"]})
+    named = replace(answer, rows=rows)
     content = orjson.loads(encode(Answer(predictor.card, named)))
     assert content["predictions"][0]["label"] == "null"

@@ -310,9 +310,9 @@ async def test_a_model_is_ready_between_start_and_stop(artifacts: dict[str, Path
 def test_an_output_that_is_not_finite_is_an_error(artifacts: dict[str, Path]) -> None:
     loaded = predictor("two_targets", artifacts)
     answer = loaded.predict(HOUSES, model.PredictOptions(seed=1))
-    good, bad, last = answer.rows
-    spoiled = replace(bad, mean={"price": 1.0, "rent": math.nan})  # type: ignore[call-arg]
-    rows = (good, spoiled, last)
+    good, _, last = answer.rows.columns["mean"]
+    mean = [good, {"price": 1.0, "rent": math.nan}, last]
+    rows = replace(answer.rows, columns={**answer.rows.columns, "mean": mean})
     for binary in (False, True):
         with pytest.raises(OutputNotFinite, match=r"^rows\.1: "):
-            encode(Answer(loaded.card, replace(answer, rows=rows)), {"mean": binary}, None)  # type: ignore[arg-type]
+            encode(Answer(loaded.card, replace(answer, rows=rows)), {"mean": binary}, None)

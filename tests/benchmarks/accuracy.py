@@ -23,6 +23,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -165,7 +166,7 @@ def long_run(way: Plain | Reduced, passes: int) -> tuple[Estimate, Estimate]:
 
 def _side_by_side(estimates: list[Estimate]) -> Estimate:
     names = (*PARTS, *(f"{part}_error" for part in PARTS))
-    return Estimate(*(torch.cat([getattr(e, n) for e in estimates], dim=1) for n in names))
+    return Estimate(*(np.concatenate([getattr(e, n) for e in estimates], 1) for n in names))
 
 
 def accuracy(case: Case, passes: int) -> Figures:
@@ -181,26 +182,26 @@ def accuracy(case: Case, passes: int) -> Figures:
     found: Figures = {"gain": {}, "bias": {}, "z": {}}
     for part, value in truth.items():
         few = {name: getattr(runs[name][1], part) for name in ("plain", "reduced")}
-        errors = {name: (value - t).square().mean(1) for name, t in few.items()}
+        errors = {name: np.square(value - t).mean(1) for name, t in few.items()}
         found["gain"][part] = summary(errors["plain"] / errors["reduced"])
-        scale = getattr(plain, part) if part == "variance" else plain.variance.sqrt()
-        bias = few["reduced"].mean(1, keepdim=True) - getattr(plain, part)
-        found["bias"][part] = summary((bias / scale).abs())
-        error = getattr(plain, f"{part}_error").hypot(getattr(ours, f"{part}_error"))
-        found["z"][part] = ((getattr(ours, part) - getattr(plain, part)) / error).flatten()
-        found["z"][part] = found["z"][part].square().mean().sqrt().item()
-    found["plain_passes"] = ((plain.relative_error / TOLERANCE).square() * passes).tolist()
+        scale = getattr(plain, part) if part == "variance" else np.sqrt(plain.variance)
+        bias = few["reduced"].mean(1, keepdims=True) - getattr(plain, part)
+        found["bias"][part] = summary(np.abs(bias / scale))
+        error = np.hypot(getattr(plain, f"{part}_error"), getattr(ours, f"{part}_error"))
+        z = (getattr(ours, part) - getattr(plain, part)) / error
+        found["z"][part] = float(np.sqrt(np.square(z).mean()))
+    found["plain_passes"] = (np.square(plain.relative_error / TOLERANCE) * passes).tolist()
     return found
 
 
 PARTS = ("mean", "variance")
 
 
-def summary(per_row: Tensor) -> dict[str, float]:
+def summary(per_row: np.ndarray) -> dict[str, float]:
     """Median, lower quartile, least and greatest of a figure of every row."""
-    quartile = per_row.quantile(0.25).item()
-    ends = {"least": per_row.min().item(), "most": per_row.max().item()}
-    return {"median": per_row.median().item(), "quartile": quartile, **ends}
+    quartile = float(np.quantile(per_row, 0.25))
+    ends = {"least": float(per_row.min()), "most": float(per_row.max())}
+    return {"median": float(np.median(per_row)), "quartile": quartile, **ends}
 
 
 @dataclass(frozen=True)
@@ -217,20 +218,20 @@ def times(case: Case, effort: Effort, *, until: Sequence[str] = ("median", "all"
     x, rows, passes = case.x, len(case.x), effort.passes
     reduction = Reduction(case.network)
     pilot = run_truth(case, x, passes)
-    needed = (pilot.relative_error / TOLERANCE).square() * passes  # plain passes
+    needed = np.square(pilot.relative_error / TOLERANCE) * passes  # plain passes
     widest = max(case.network.config.hidden)
     naive = naive_ways(case.network.module().train(), x, widest)
     clock = stopwatch(torch.get_num_threads())
     excess = {
-        "median": lambda e: (e.relative_error.median() / TOLERANCE).expand(rows),
-        "all": lambda e: e.relative_error.flatten() / TOLERANCE,
+        "median": lambda e: np.full(rows, np.median(e.relative_error) / TOLERANCE),
+        "all": lambda e: e.relative_error[:, 0] / TOLERANCE,
     }
     found: Figures = {}
     for which in until:
         off_by = excess[which]
-        count = int(needed.median() if which == "median" else needed.max()) + 1
+        count = int(np.median(needed) if which == "median" else needed.max()) + 1
 
-        def ours(_: int, off_by: Callable[[Estimate], Tensor] = off_by, seed: int = 0) -> Any:
+        def ours(_: int, off_by: Callable[[Estimate], np.ndarray] = off_by, seed: int = 0) -> Any:
             sampler = ReducedSampler.of(case.network, Batch(x, seed), reduction)
             return sample_until(off_by, sampler, rows, passes=CEILING)
 
@@ -238,13 +239,13 @@ def times(case: Case, effort: Effort, *, until: Sequence[str] = ("median", "all"
         timed = {name: affordable(way, count, effort.seconds, clock) for name, way in naive.items()}
         took = take_turns(ways, {**timed, "ours": 1}, effort.rounds, clock)
         off = [
-            (ours(1, seed=seed)[0].variance / pilot.variance).sqrt() - 1 for seed in range(1, 17)
+            np.sqrt(ours(1, seed=seed)[0].variance / pilot.variance) - 1 for seed in range(1, 17)
         ]
         found[which] = {name: took[name] * count for name in naive} | {
             "ours": took["ours"],
             "plain_passes": count,
             "passes": max(ours(1)[1]),
-            "rms": torch.stack(off).square().mean(0).sqrt().median().item(),
+            "rms": float(np.median(np.sqrt(np.square(off).mean(0)))),
         }
     return found
 

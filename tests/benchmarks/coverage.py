@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 import torch
-from torch import Tensor
 
 from model.estimation import Batch, PlainSampler, ReducedSampler, Sampler, sample
 from model.predictor import keep_freed_memory
@@ -40,10 +40,10 @@ def sampler(case: Case, estimator: str, masks: str, seed: int) -> Sampler:
     return ReducedSampler.of(case.network, batch, Reduction(case.network))
 
 
-def held(estimate: Estimate, truth: Estimate) -> dict[str, Tensor]:
+def held(estimate: Estimate, truth: Estimate) -> dict[str, np.ndarray]:
     """Whether so many errors hold the truth, [B], by part and number of errors."""
     return {
-        f"{part} {errors} SE": (getattr(estimate, part) - getattr(truth, part)).abs()
+        f"{part} {errors} SE": np.abs(getattr(estimate, part) - getattr(truth, part))
         <= errors * getattr(estimate, f"{part}_error")
         for part, errors in product(PARTS, BANDS)
     }
@@ -51,11 +51,11 @@ def held(estimate: Estimate, truth: Estimate) -> dict[str, Tensor]:
 
 def shares(case: Case, truth: Estimate, way: tuple[str, str], *, passes: int, seeds: int) -> Shares:
     """How often the error bars of one way hold the truth."""
-    counts: dict[str, Tensor] = {}
+    counts: dict[str, np.ndarray] = {}
     for seed in range(seeds):
         for name, holds in held(sample(sampler(case, *way, seed), passes), truth).items():
-            counts[name] = counts.get(name, torch.zeros(len(case.x))) + holds.squeeze(-1)
-    return {name: (count / seeds * 100).median().item() for name, count in counts.items()}
+            counts[name] = counts.get(name, np.zeros(len(case.x))) + holds[:, 0]
+    return {name: float(np.median(count / seeds * 100)) for name, count in counts.items()}
 
 
 def summary(found: dict[str, Shares]) -> Iterator[str]:

@@ -5,6 +5,8 @@ from dataclasses import fields, is_dataclass
 
 import pytest
 
+from model import Rows
+
 HOUSE = {"area": 100.0, "rooms": 4, "quarter": "north"}
 HOUSES = [
     HOUSE,
@@ -20,7 +22,7 @@ def numbers(answer: object) -> Iterator[float]:
     elif isinstance(answer, dict):
         for value in answer.values():
             yield from numbers(value)
-    elif isinstance(answer, tuple):
+    elif isinstance(answer, tuple | Rows):
         for value in answer:
             yield from numbers(value)
     elif is_dataclass(answer):

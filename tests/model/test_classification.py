@@ -11,7 +11,6 @@ from torch import Tensor
 
 from model.classification import Classification, ClassificationPrediction
 from model.options import PredictOptions
-from model.similarity import UNKNOWN
 from model.table import Target
 from model.uncertainty import Estimate, Passes, entropy
 
@@ -21,14 +20,16 @@ TARGET = Target(("worth",), ("high", "low", "middle"), (), (), (None,))
 def summarised(values: Tensor, *, samples: bool = False) -> ClassificationPrediction:
     """The prediction for one row from the values [P, K + 1] of its passes."""
     values = values[:, None]  # [P, 1, K + 1]
-    wide = values.double()
+    wide = values.double().numpy()
     passes = Passes(
-        estimate=Estimate(wide.mean(0), wide.var(0), wide.std(0), wide.var(0)),
+        estimate=Estimate(
+            wide.mean(0), wide.var(0, ddof=1), wide.std(0, ddof=1), wide.var(0, ddof=1)
+        ),
         deterministic=wide[0],
         counts=[len(values)],
         settled=False,
         warnings=[()],
-        likeness=[UNKNOWN],
+        likeness=None,
         samples=list(values.unbind(1)) if samples else None,
     )
     (prediction,) = Classification(TARGET).summarise(passes, PredictOptions())

@@ -143,11 +143,12 @@ def test_a_linear_network_with_dropout_has_its_closed_form_mean_and_variance(sco
     x = torch.tensor([[0.5, 1.0, 2.0, 0.25]])
     first, last = net.layers[0].weight.double(), net.layers[1].weight.double()[0]
     h = first @ x[0].double()
-    mean = last @ h
+    mean = (last @ h).item()
     c_in, c = p_in / (1 - p_in), p / (1 - p)
     # Var = Var(E[y | input masks]) + E[Var(y | input masks)]
     h_squared = h.square() + c_in * (first * x[0].double()).square().sum(1)
     variance = c_in * ((last @ first) * x[0]).square().sum() + c * (last.square() @ h_squared)
+    variance = variance.item()
     rows = torch.arange(1) if scope == "per_row" else None
     deviations = []
     with torch.inference_mode():
@@ -207,9 +208,9 @@ def test_gaussian_input_noise_adds_the_weighted_variance_of_the_noise() -> None:
     slope = (net.layers[1].weight @ net.layers[0].weight).double()[0]
     with torch.inference_mode():
         e = passes_of(net, x, 0, 50_000)
-        off = net(x).double()
+        off = net(x).item()
     assert abs((e.mean - off).item()) < BAND * e.mean_error.item()
-    expected = s**2 * slope.square().sum()
+    expected = s**2 * slope.square().sum().item()
     assert abs((e.variance - expected).item()) < BAND * e.variance_error.item()
 
 

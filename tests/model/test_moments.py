@@ -145,8 +145,8 @@ def test_the_standard_errors_cover_the_truth_as_often_as_normal_ones_do(name: st
     z_mean = (estimate.mean - true_mean) / estimate.mean_error
     z_variance = (estimate.variance - true_variance) / estimate.variance_error
     for z in (z_mean, z_variance):
-        assert 0.925 < (z.abs() < 1.96).double().mean().item() < 0.97
-        assert 0.93 < z.std().item() < 1.1
+        assert 0.925 < (np.abs(z) < 1.96).mean() < 0.97
+        assert 0.93 < z.std() < 1.1
 
 
 def normal(random: np.random.Generator, size: tuple[int, ...]) -> np.ndarray:
@@ -169,9 +169,9 @@ def test_few_reduced_passes_say_how_wrong_their_variance_is_whatever_varies_in_i
     moments.add(Terms(*terms))
     estimate = moments.estimate()
     true_variance = 10 + of_products**2 * (1.0 if draw is normal else 0.3)
-    z = ((estimate.variance - true_variance) / estimate.variance_error).abs()
-    assert 0.64 < (z < 1).double().mean().item() < 0.72
-    assert 0.93 < (z < 2).double().mean().item() < 0.97
+    z = np.abs(estimate.variance - true_variance) / estimate.variance_error
+    assert 0.64 < (z < 1).mean() < 0.72
+    assert 0.93 < (z < 2).mean() < 0.97
 
 
 @pytest.mark.parametrize("estimator", ["plain", "reduced"])

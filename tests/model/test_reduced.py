@@ -20,8 +20,8 @@ from model.sampling import draw_noise
 from model.training import initialised
 
 
-def close(found: Tensor, expected: Tensor) -> None:
-    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
+def close(found: Tensor | np.ndarray, expected: Tensor) -> None:
+    torch.testing.assert_close(torch.as_tensor(found), expected, rtol=1e-9, atol=1e-9)
 
 
 def network(
@@ -50,7 +50,7 @@ def normalised(network: MLP) -> MLP:
         after=tuple(kinds[(at + 1) % 4] for at in range(len(hidden))),
     )
     net = MLP(config).requires_grad_(False).double()
-    net.layers = network.layers
+    net.layers.load_state_dict(network.layers.state_dict())
     generator = torch.Generator().manual_seed(3)
     for weight in (*net.before.parameters(), *net.after.parameters()):
         weight.uniform_(-1, 2, generator=generator)
@@ -279,9 +279,9 @@ def test_the_estimate_is_unbiased_for_any_number_of_passes() -> None:
     }
     moments = ReducedMoments(found.control.pivot[:1].expand(1, count**2))
     moments.add(Terms(**pairs))
-    estimate, chance = moments.estimate(), p[first] * p[second]
+    estimate, chance = moments.estimate(), (p[first] * p[second]).numpy()
     truth, variance = found.all.expectation(found.y), found.all.covariance(found.y, found.y)
-    assert (chance * estimate.mean[0]).sum().item() == pytest.approx(truth[0, 0].item())
-    unclipped = chance[estimate.variance[0] > 0].sum().item()
+    assert (chance * estimate.mean[0]).sum() == pytest.approx(truth[0, 0].item())
+    unclipped = chance[estimate.variance[0] > 0].sum()
     assert unclipped == pytest.approx(1)  # clipping at 0 would be a bias
-    assert (chance * estimate.variance[0]).sum().item() == pytest.approx(variance[0, 0].item())
+    assert (chance * estimate.variance[0]).sum() == pytest.approx(variance[0, 0].item())

@@ -6,12 +6,11 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from model.calibration import Calibration
 from model.options import PredictOptions
 from model.regression import Regression, RegressionPrediction
-from model.similarity import UNKNOWN, Likeness
+from model.similarity import Likeness
 from model.table import Target
 from model.tuning import Tuning
 from model.uncertainty import Estimate, Passes
@@ -22,21 +21,21 @@ TWO = Target(("price", "rent"), (), (100.0, -1.0), (20.0, 0.5), ("EUR", None))
 
 def passes(width: int, *, samples: bool = False) -> Passes:
     """Two rows of standardised values, easy to scale by hand."""
-    base = torch.tensor([[1.0, 2.0], [-1.0, 0.0]], dtype=torch.float64)[:, :width]
+    base = np.array([[1.0, 2.0], [-1.0, 0.0]])[:, :width]
     estimate = Estimate(
         mean=base,
-        variance=0.25 * torch.ones_like(base),
-        mean_error=0.1 * torch.ones_like(base),
-        variance_error=0.01 * torch.ones_like(base),
+        variance=np.full_like(base, 0.25),
+        mean_error=np.full_like(base, 0.1),
+        variance_error=np.full_like(base, 0.01),
     )
-    three: Tensor = torch.stack([base, base + 1, base - 1]).float()
+    three = torch.from_numpy(np.stack([base, base + 1, base - 1])).float()
     return Passes(
         estimate=estimate,
         deterministic=base + 0.5,
         counts=[3, 2],
         settled=False,
         warnings=[(), ("no_dropout",)],
-        likeness=[UNKNOWN, Likeness(2.5, 0.25, unseen=False)],
+        likeness=Likeness([0.5, 2.5], [0.75, 0.25], unseen=[False, False]),
         samples=list(three.unbind(1)) if samples else None,
     )
 
@@ -144,8 +143,8 @@ def test_a_heteroscedastic_network_has_a_noise_variance_for_every_row() -> None:
     assert (NOISY.outputs, NOISY.linear) == (2, 1)
     values = NOISY.values(torch.tensor([[0.5, math.log(3.0)]]))
     assert values.tolist()[0] == pytest.approx([0.5, 3.0])
-    estimate = Estimate(*(torch.tensor([[1.0, 3.0]], dtype=torch.float64) for _ in range(4)))
-    passes = Passes(estimate, estimate.mean, [9], settled=False, warnings=[()], likeness=[UNKNOWN])
+    estimate = Estimate(*(np.array([[1.0, 3.0]]) for _ in range(4)))
+    passes = Passes(estimate, estimate.mean, [9], settled=False, warnings=[()], likeness=None)
     (row,) = NOISY.summarise(passes, PredictOptions())
     assert row.noise_variance == pytest.approx(2.0 * 3.0 * 20**2)
     assert row.total_variance == row.variance + row.noise_variance
