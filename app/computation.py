@@ -154,6 +154,8 @@ def _predict(
     except InputError as error:
         # Of several callers' rows, the batcher finds the culprit; here it is known already.
         raise (_shifted(error, slices[0].start) if len(slices) == 1 else error) from None
+    if len(slices) == 1:
+        return [whole], perf_counter() - started
     ends = accumulate(len(part.x) for part in slices)
     parts = [whole.of_rows(end - len(part.x), end) for part, end in zip(slices, ends, strict=True)]
     return parts, perf_counter() - started

@@ -26,9 +26,9 @@ from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 from typing import Any
 
-import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.encoding import to_json
 from model import CalibrationError, Detail, InputError
 
 MAX_DETAILS = 20
@@ -169,7 +169,7 @@ def error_body(message: str, code: str, details: Iterable[Detail] = ()) -> bytes
         {"field": _clip(detail.field), "message": _clip(detail.message)}
         for detail in list(details)[:MAX_DETAILS]
     ]
-    return orjson.dumps({"error": _clip(message), "code": code, "details": shown})
+    return to_json({"error": _clip(message), "code": code, "details": shown})
 
 
 class ErrorDetail(BaseModel):

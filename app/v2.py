@@ -14,9 +14,9 @@ from types import MappingProxyType
 from typing import Any, cast
 
 import numpy as np
-import orjson
 from pydantic import ValidationError
 
+from app.encoding import to_json
 from app.errors import InvalidRequest, LimitExceeded
 from app.schemas import PredictRequest
 from app.service import Answer
@@ -176,7 +176,7 @@ def encode(answer: Answer, outputs: dict[str, bool], request_id: str | None) -> 
         "parameters": _reproduction(answer),
         "outputs": entries,
     }
-    content = orjson.dumps(document)
+    content = to_json(document)
     if b"null" in content:  # a number that is not finite, or four letters in a name
         answer.check_finite()
     return content, b"".join(parts)
@@ -260,7 +260,7 @@ def _values(rows: Rows[Any], name: str) -> tuple[Sequence[Any], list[int]]:
     column = _column(rows, name)
     if name in _TEXTS and name != "label":
         lists = [getattr(value, "labels", value) for value in column]
-        column = [orjson.dumps(each).decode() for each in lists]
+        column = [to_json(each).decode() for each in lists]
     shape = [len(column)]
     while isinstance(column[0], dict | tuple):  # a number per target or class, or per pass
         shape.append(len(column[0]))

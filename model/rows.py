@@ -51,15 +51,6 @@ class Rows(Sequence[R], Generic[R]):
         for values in zip(*self.columns.values(), strict=True):
             yield self.kind(**dict(zip(self.columns, values, strict=True)))
 
-    def documents(self) -> list[dict[str, Any]]:
-        """The rows as plain objects, as they are written: with the fields that are given."""
-        columns = [
-            column.documents() if isinstance(column, Rows) else column
-            for column in self.columns.values()
-        ]
-        names = tuple(self.columns)
-        return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
-
 
 def _joined(parts: Sequence[Any]) -> Sequence[Any]:
     if isinstance(parts[0], Rows):

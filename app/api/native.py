@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope
 
 from app.body import read_json
 from app.deadline import timeout_seconds
+from app.encoding import objects, to_json
 from app.errors import (
     InvalidRequest,
     NotJson,
@@ -112,7 +113,7 @@ def encode(answer: Answer) -> bytes:
     predictions = answer.predictions
     note = {} if predictions.note is None else {"note": predictions.note}
     promised = predictions.acceptance
-    content = orjson.dumps(
+    content = to_json(
         {
             "model": {"name": answer.card.name, "version": answer.card.version},
             "task": predictions.task,
@@ -123,7 +124,7 @@ def encode(answer: Answer) -> bytes:
             **note,
             "masks": predictions.masks,
             **({} if promised is None else {"acceptance": promised}),
-            "predictions": predictions.rows.documents(),
+            "predictions": objects(predictions.rows),
         }
     )
     # Nothing in an answer is None, so a null can only be a number that is not finite, or four
@@ -165,7 +166,7 @@ def _add_models(routes: APIRouter, service: Service) -> None:
     )
     async def list_models() -> Response:
         """The models that are served, the default one first."""
-        return Reply(orjson.dumps(_model_list(service))).response()
+        return Reply(to_json(_model_list(service))).response()
 
     @routes.get(
         "/models/{name}",
@@ -175,7 +176,7 @@ def _add_models(routes: APIRouter, service: Service) -> None:
     )
     async def describe_model(name: ModelPath) -> Response:
         """The model's card: features, target, architecture, training record, held-out metrics."""
-        return Reply(orjson.dumps(service.card(name).public())).response()
+        return Reply(to_json(service.card(name).public())).response()
 
 
 async def _predict(
@@ -224,7 +225,7 @@ def _shown(value: Any) -> str:
     """A value of the request in JSON's words, short."""
     if isinstance(value, dict | list):
         return "an object" if isinstance(value, dict) else "an array"
-    text = orjson.dumps(value).decode()
+    text = to_json(value).decode()
     return text if len(text) <= 80 else f"{text[:80]}..."
 
 

@@ -12,9 +12,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-import orjson
 from fastapi import APIRouter, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
+
+from app.encoding import to_json
 
 Asset = Literal["swagger-ui-bundle.js", "swagger-ui.css", "favicon.png"]
 _TYPES = {"js": "text/javascript", "css": "text/css", "png": "image/png"}
@@ -29,7 +30,7 @@ def router(title: str, document: Callable[[], dict[str, Any]]) -> APIRouter:
     async def openapi(request: Request) -> Response:
         prefix = request.scope.get("root_path", "")
         servers = {"servers": [{"url": prefix}]} if prefix else {}
-        return Response(orjson.dumps(document() | servers), media_type="application/json")
+        return Response(to_json(document() | servers), media_type="application/json")
 
     page = get_swagger_ui_html(
         title=title,

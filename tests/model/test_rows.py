@@ -1,6 +1,6 @@
 """Rows by column are the rows that they would be as objects."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -62,13 +62,3 @@ def test_rows_are_a_sequence_of_their_objects(
 def test_parts_are_joined_in_their_order(parts: list[list[Guess]]) -> None:
     joined = Rows.joined([by_column(part) for part in parts])
     assert joined == by_column([guess for part in parts for guess in part])
-
-
-@given(guesses=guesses)
-def test_documents_leave_out_what_is_not_given_and_keep_the_order(guesses: list[Guess]) -> None:
-    documents = by_column(guesses).documents()
-    expected = [asdict(guess) for guess in guesses]
-    for each in expected:
-        del each["distance"]
-    assert documents == expected
-    assert {tuple(each) for each in documents} <= {("mean", "bounds", "label")}
