@@ -10,6 +10,7 @@ Shapes: P passes, B rows, D inputs, H hidden units, O outputs; the pass axis com
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Literal, get_args
 
@@ -58,7 +59,7 @@ class Norm:
     eps: float = 1e-5
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class MLPConfig:
     """Widths, activation, norms and noise of a network.
 
@@ -116,12 +117,12 @@ class MLPConfig:
                     faults.append((field, f"eps must be finite and >= 0, not {norm.eps}"))
         return faults
 
-    @property
+    @cached_property
     def site_widths(self) -> tuple[int, ...]:
         """Number of units at each dropout site, the input's first."""
         return (self.inputs, *self.hidden)
 
-    @property
+    @cached_property
     def drop_levels(self) -> tuple[int, ...]:
         """Each site's rate in units of 2^-16: the exact probability that masks are drawn with.
 
@@ -132,24 +133,24 @@ class MLPConfig:
             for rate in self.dropout
         )
 
-    @property
+    @cached_property
     def spreads(self) -> tuple[float, ...]:
         """Each site's variance of the mask, p/(1-p), by the exact rate."""
         return tuple(level / (LEVELS - level) for level in self.drop_levels)
 
-    @property
+    @cached_property
     def stochastic(self) -> bool:
         """Whether two passes can differ at all."""
         return self.input_noise > 0 or any(self.drop_levels)
 
-    @property
+    @cached_property
     def first_noisy(self) -> int:
         """The first site with noise; the last one where no other has any."""
         noisy = [self.input_noise > 0 or self.drop_levels[0] > 0]
         noisy += [level > 0 for level in self.drop_levels[1:]]
         return noisy.index(True) if any(noisy) else len(self.hidden)
 
-    @property
+    @cached_property
     def normalised(self) -> bool:
         """Whether any norm stands beside an activation."""
         return any(self.before) or any(self.after)

@@ -125,12 +125,18 @@ def _layout(config: MLPConfig, device: torch.device, drawn: int | None) -> _Layo
 
 def _keys(seed: int, passes: range, rows: Tensor | None, device: torch.device | None) -> Tensor:
     """One 64-bit stream key per pass [P, 1, 1], or per pass and row [P, B, 1]."""
-    numbers = torch.arange(passes.start, passes.stop, passes.step, dtype=torch.int64, device=device)
-    keys = numbers.mul_(_signed(_GOLDEN)).add_(_signed(_hash_int(seed + 1)))
-    keys = _hash(keys)[:, None, None]  # [P, 1, 1]
+    keys = _hash(_pass_steps(passes, device) + _signed(_hash_int(seed + 1)))[:, None, None]
     if rows is None:
         return keys
     return _hash(keys + (rows[:, None] + 1) * _signed(_GOLDEN))  # [P, B, 1]
+
+
+@lru_cache(maxsize=256)
+@torch.inference_mode(False)
+def _pass_steps(passes: range, device: torch.device | None) -> Tensor:
+    """Offsets of the passes in a splitmix64 stream, [P]."""
+    numbers = torch.arange(passes.start, passes.stop, passes.step, dtype=torch.int64, device=device)
+    return numbers.mul_(_signed(_GOLDEN))
 
 
 def _masks(keys: Tensor, layout: _Layout) -> Tensor:
