@@ -17,7 +17,7 @@ to_json = msgspec.json.encode
 def objects(rows: Rows[Any]) -> list[msgspec.Struct]:
     """An object of each row to encode, with the fields that are given."""
     columns = [
-        objects(column) if isinstance(column, Rows) else column for column in rows.columns.values()
+        objects(column) if type(column) is Rows else column for column in rows.columns.values()
     ]
     return [*map(_kind(tuple(rows.columns)), *columns)]
 

@@ -54,9 +54,15 @@ class Exchange(RequestResponseCycle):
 
     def begin(self, body: bytes) -> None:
         """Let the application have the body."""
-        self.body += body
+        self._whole: bytes | None = body
         self.more_body = False
-        self.message_event.set()
+
+    async def receive(self) -> Any:
+        """The body, then what else becomes of the connection."""
+        body, self._whole = self._whole, None
+        if body is None or self.disconnected:
+            return await super().receive()
+        return {"type": "http.request", "body": body, "more_body": False}
 
     async def send(self, message: Any) -> None:
         """Gather the response, and write it once that is whole."""

@@ -1,5 +1,7 @@
 """The one place where the parts of the service are joined."""
 
+import os
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import lru_cache
@@ -27,14 +29,7 @@ DESCRIPTION = """\
 Predictions of trained networks with dropout left active: mean, variance across the passes, and the
 Monte-Carlo error of both. Every error, on every route, has the same body."""
 
-# Traces and metrics of requests, where the environment names a collector (OTEL_EXPORTER_OTLP_...).
-# No log records: those have the messages of exceptions, and they may quote a request.
-_TELEMETRY: TelemetryConfig = {
-    "auto_configure": True,
-    "logs": False,
-    "operation_spans": False,
-    "exclude": lambda scope: route_path(scope) in UNOBSERVED_PATHS,
-}
+COLLECTOR = re.compile(r"OTEL_EXPORTER_OTLP_((TRACES|METRICS)_)?ENDPOINT")
 
 
 class Application(FastAPI):
@@ -65,7 +60,7 @@ def create_app(settings: Settings | None = None, service: Service | None = None)
         openapi_url=None,  # served by api/pages.py, with examples and relative URLs
         generate_unique_id_function=lambda route: route.name,
         redirect_slashes=False,  # a redirect would name this host, not the proxy in front
-        telemetry=_TELEMETRY,
+        telemetry=_telemetry(),
     )
     failures.install(app, service.metrics)
     app.include_router(native.router(service, settings))
@@ -79,6 +74,23 @@ def create_app(settings: Settings | None = None, service: Service | None = None)
     # Made once for the models that are there, and again once they have changed.
     app.include_router(pages.router(TITLE, lambda: document(service.generation)))
     return app
+
+
+def _telemetry() -> TelemetryConfig:
+    """Traces and metrics of requests, where the environment names a collector.
+
+    Where it names none, the framework would look for one at every request. No log records: those
+    have the messages of exceptions, and they may quote a request.
+    """
+    wanted = any(COLLECTOR.fullmatch(name) for name in os.environ)
+    return {
+        "auto_configure": wanted,
+        "tracing": wanted,
+        "metrics": wanted,
+        "logs": False,
+        "operation_spans": False,
+        "exclude": lambda scope: route_path(scope) in UNOBSERVED_PATHS,
+    }
 
 
 def _layers(settings: Settings, service: Service) -> Callable[[ASGIApp], ASGIApp]:

@@ -262,7 +262,7 @@ def _values(rows: Rows[Any], name: str) -> tuple[Sequence[Any], list[int]]:
         lists = [getattr(value, "labels", value) for value in column]
         column = [to_json(each).decode() for each in lists]
     shape = [len(column)]
-    while isinstance(column[0], dict | tuple):  # a number per target or class, or per pass
+    while type(column[0]) in (dict, tuple):  # a number per target or class, or per pass
         shape.append(len(column[0]))
         inner = (each.values() if isinstance(each, dict) else each for each in column)
         column = list(chain.from_iterable(inner))

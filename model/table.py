@@ -7,6 +7,7 @@ import math
 import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import accumulate, chain, islice
 from operator import itemgetter
 from typing import cast
@@ -203,22 +204,22 @@ class _Numbers:
             return np.asarray((block - self.mean) / self.scale, dtype=np.float32)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Schema:
     """The features, in the network's order."""
 
     features: tuple[Feature, ...]
-    _numbers: _Numbers = field(init=False, repr=False, compare=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_numbers", _Numbers.of(self.features))
+    @cached_property
+    def _numbers(self) -> "_Numbers":
+        return _Numbers.of(self.features)
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The features' names."""
         return tuple(feature.name for feature in self.features)
 
-    @property
+    @cached_property
     def width(self) -> int:
         """The number of encoded columns, D."""
         return sum(feature.width for feature in self.features)
