@@ -283,15 +283,16 @@ class Regression:
         """What intervals add to every row's total std, [T], standardised."""
         return SHARE * np.array(self.tuning.typical_stds or [0.0])
 
+    @cached_property
+    def _noise(self) -> np.ndarray:
+        """What a noise variance is times in the unit squared, [T]."""
+        return np.asarray(np.array(self.tuning.noise_scales or [0.0]) * self._scale**2)
+
     def _noise_variance(self, estimate: Estimate) -> np.ndarray:
         """The noise variance [B, T] in the unit squared; 0 where nothing is known of it."""
-        shape = (len(estimate.mean), self.linear)
-        if not self.tuning.noise_scales:
-            return np.zeros(shape)
-        noise = np.array(self.tuning.noise_scales) * self._scale**2
-        if self._heteroscedastic:
-            return np.asarray(noise * estimate.mean[:, self.linear :])
-        return np.broadcast_to(noise, shape)
+        if self._heteroscedastic and self.tuning.noise_scales:
+            return np.asarray(self._noise * estimate.mean[:, self.linear :])
+        return np.asarray(np.zeros((len(estimate.mean), self.linear)) + self._noise)
 
     def _intervals(
         self, mean: np.ndarray, std: np.ndarray, coverage: float, groups: Sequence[str]

@@ -58,6 +58,11 @@ class Similarity:
         return -self.centre.double() @ whitening, whitening, reference, norms
 
     @cached_property
+    def _unseen(self) -> float:
+        """The largest p-value of a row that is called unseen."""
+        return max(UNSEEN, 1 / (1 + len(self.scores)))
+
+    @cached_property
     def _sorted(self) -> np.ndarray:
         """The scores in float64."""
         return np.asarray(self.scores.double().numpy())
@@ -85,7 +90,7 @@ class Similarity:
         """
         distances = self.distances(x)
         p_values = self.p_values(distances)
-        unseen = p_values <= max(UNSEEN, 1 / (1 + len(self.scores)))
+        unseen = p_values <= self._unseen
         return Likeness(distances.tolist(), p_values.tolist(), unseen.tolist())
 
     def calibrated(self, calibration: np.ndarray) -> "Similarity":

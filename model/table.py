@@ -260,6 +260,8 @@ class Schema:
         z = x if len(numbers.positions) == x.shape[1] else x[:, numbers.positions]
         beyond = (z < numbers.low) | (z > numbers.high)  # [B, numeric features]
         codes: list[tuple[str, ...]] = [()] * len(x)
+        if not beyond.any():  # as it mostly is
+            return codes
         for row, at in zip(*beyond.nonzero(), strict=True):
             codes[row] += (f"outside_training_range:{numbers.features[at].name}",)
         return codes
