@@ -12,6 +12,8 @@ from dataclasses import dataclass, fields, is_dataclass
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+
 import model
 from app.computation import Computation
 from app.errors import LimitExceeded, NotReady, OutputNotFinite, ServiceError, UnknownModel
@@ -175,7 +177,7 @@ class Service:
     async def predict(
         self,
         name: str | None,
-        rows: Sequence[Any],
+        rows: Sequence[Any] | np.ndarray,
         *,
         options: PredictOptions,
         version: str | None = None,

@@ -104,7 +104,9 @@ def timeout_seconds(request: InferRequest) -> float | None:
     return microseconds / 1e6 or None
 
 
-def rows(request: InferRequest, binary: bytes, card: Card, *, max_rows: int) -> list[Any]:
+def rows(
+    request: InferRequest, binary: bytes, card: Card, *, max_rows: int
+) -> list[Any] | np.ndarray:
     """The rows in the card's order; `binary` is what follows the JSON in the body."""
     _check_unique([tensor.name for tensor in request.inputs], "inputs")
     arrays, at = {}, 0
@@ -188,7 +190,7 @@ def _features(card: Card) -> tuple[list[str], set[str]]:
     return [feature.name for feature in card.features], texts
 
 
-def _rows(arrays: dict[str, np.ndarray], card: Card) -> list[Any]:
+def _rows(arrays: dict[str, np.ndarray], card: Card) -> list[Any] | np.ndarray:
     names, texts = _features(card)
     if arrays.keys() == {INPUT} != set(names):
         array = arrays[INPUT]
@@ -197,8 +199,7 @@ def _rows(arrays: dict[str, np.ndarray], card: Card) -> list[Any]:
         if array.ndim != 2 or array.shape[1] != len(names):
             message = f"the shape is {list(array.shape)}; the model expects [rows, {len(names)}]"
             raise refusal("inputs.0", f"{message}: {', '.join(names)}")
-        matrix: list[Any] = array.tolist()
-        return matrix
+        return array
     if arrays.keys() != set(names):
         wrong = [f"{name[:40]!r} is missing" for name in names if name not in arrays]
         wrong += [f"{name[:40]!r} is not known" for name in arrays if name not in names]

@@ -82,14 +82,18 @@ class Predictor:
         self._ranges_known = all(feature.range for feature in self._schema.numeric()[0])
         self._device = next(network.parameters()).device
 
-    def predict(self, rows: Sequence[Row], options: PredictOptions | None = None) -> Predictions:
+    def predict(
+        self, rows: Sequence[Row] | np.ndarray, options: PredictOptions | None = None
+    ) -> Predictions:
         """A prediction for every row, given as an object by feature name or a list in card order.
+
+        Or as one array [B, features] of numbers.
 
         Raises InputError naming row, feature and value.
         """
         return self.predict_encoded(self.encode(rows), options or PredictOptions())
 
-    def encode(self, rows: Sequence[Row]) -> np.ndarray:
+    def encode(self, rows: Sequence[Row] | np.ndarray) -> np.ndarray:
         """The rows checked and standardised, [B, D] float32; cheap, and needs no torch."""
         return self._schema.encode(rows)
 

@@ -76,6 +76,39 @@ def test_encoding_many_rows_is_encoding_each(rows: list[tuple[float, float]]) ->
     assert np.array_equal(together, np.stack(alone))
 
 
+@pytest.mark.parametrize("kind", ["f2", "f4", "f8", ">f8", "i1", "u8", "O"])
+def test_an_array_of_rows_is_encoded_as_its_rows_are(kind: str) -> None:
+    rows = np.array([[6, 75], [4, 100], [1, 2]]).astype(kind)
+    for array in (rows, rows[::2], np.asfortranarray(rows)):
+        x = NUMBERS.encode(array)
+        assert x.tolist() == NUMBERS.encode(array.tolist()).tolist()
+        assert x.dtype == np.float32
+        assert x.flags.c_contiguous
+
+
+@pytest.mark.parametrize(
+    ("rows", "field"),
+    [
+        ([[6.0, np.nan]], "rows.0.area"),
+        ([[6.0, 75.0], [1e300, 1.0]], "rows.1.rooms"),
+        ([[6.0, 75.0, 1.0]], "rows.0"),
+        ([6.0, 75.0], "rows.0"),
+        ([[[6.0, 75.0]]], "rows.0"),
+        (np.empty((0, 2)), "rows"),
+        ([[True, False]], "rows.0.rooms"),
+        ([[6.0, 75j]], "rows.0.rooms"),
+    ],
+)
+def test_a_fault_in_an_array_is_told_by_row_and_feature(rows: object, field: str) -> None:
+    said = faults(NUMBERS, np.array(rows))  # type: ignore[arg-type]
+    assert next(iter(said)) == field
+    assert "np." not in said[field]
+
+
+def test_an_array_of_numbers_is_no_row_of_categories() -> None:
+    assert "quarter" in faults(HOUSES, np.array([[6.0, 1.0, 75.0]]))["rows.0.quarter"]  # type: ignore[arg-type]
+
+
 def test_null_is_filled_where_the_schema_says_so() -> None:
     rows = [{"rooms": None, "quarter": None}, {"rooms": 4, "quarter": "south"}]
     assert FILLED.encode(rows).tolist() == [[0.5, 0, 1, 0], [0, 0, 0, 1]]
