@@ -23,8 +23,9 @@ from model.options import PredictOptions
 from model.predictor import Predictor
 from model.preparation import encode_table, encode_target
 from model.similarity import MOST_INPUTS, Similarity
-from model.table import Table, listed
+from model.table import Table
 from model.task import TASKS
+from model.words import listed
 
 PASSES, SEED = 100, 0  # behind everything that held-out rows fit or measure
 TUNING_ROWS = 10, 2_000  # least and most: one number is fitted, on a quarter of the rows

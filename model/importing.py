@@ -26,9 +26,9 @@ from model.options import PredictOptions
 from model.predictor import Predictor
 from model.regression import Value
 from model.spec import Spec, SpecFile, read_spec
-from model.table import shown
 from model.task import TaskName
 from model.weights import Weights, read_weights
+from model.words import shown
 
 ROUNDING = 1e-4  # of an example's output, relative to its size and the target's scale
 

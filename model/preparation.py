@@ -20,9 +20,8 @@ from model.table import (
     Table,
     Target,
     label,
-    listed,
-    shown,
 )
+from model.words import listed, shown
 
 TASK_CHOICES = ("auto", "regression", "binary", "multiclass", "classification")
 MAX_CATEGORIES = 1000  # of one column, or of the target: more is free text, or a number

@@ -18,7 +18,8 @@ import numpy as np
 
 from model.errors import DataError
 from model.examples import example
-from model.table import Table, label, listed, shown
+from model.table import Table, label
+from model.words import listed, shown
 
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "None", "?")  # CSV cells without a value
 NUMERIC_SHARE = 0.9  # of a CSV column: from here on, a cell that is not a number is a mistake

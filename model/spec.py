@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from model.card import Entry, Name, Rate, TargetScale
 from model.errors import Detail, InputError
-from model.table import shown
 from model.tuning import NoiseKind
+from model.words import shown
 
 LayerKind = Literal["linear", "batch_norm", "layer_norm", "activation", "dropout"]
 Positive = Annotated[float, Field(gt=0)]

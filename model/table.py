@@ -4,7 +4,6 @@ Shapes: B rows, D encoded columns (a numeric feature is one, a categorical one p
 """
 
 import math
-import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,9 +14,9 @@ from typing import Any, cast
 import numpy as np
 
 from model.errors import DataError, Detail, InputError
+from model.words import listed, shown
 
 MAX_DETAILS = 20
-MAX_LISTED = 20  # names in one message
 TOLERANCE = 1e-6  # in scales, for what float32 rounds: the training range itself is never outside
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
@@ -340,20 +339,6 @@ def label(value: str | float) -> str:
     if isinstance(value, str):
         return value
     return str(int(value)) if value == value // 1 else repr(value)
-
-
-def shown(value: object) -> str:
-    """A value for a message: short and printable, whatever was sent."""
-    try:
-        return reprlib.repr(value)
-    except ValueError:  # an integer of more digits than Python agrees to print
-        return "a huge integer"
-
-
-def listed(names: Sequence[str]) -> str:
-    """Names for a message: "a, b, c", the first 20 of many."""
-    head = ", ".join(names[:MAX_LISTED])
-    return head if len(names) <= MAX_LISTED else f"{head}, ... ({len(names)} in all)"
 
 
 def _checked(schema: Schema, rows: Sequence[Row]) -> list[Row]:

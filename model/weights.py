@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from model.errors import ArtifactError
-from model.table import listed
+from model.words import listed
 
 NESTED = ("state_dict", "model_state_dict")  # where checkpoints keep the state dict
 TORCH = (".pt", ".pth", ".bin", ".ckpt")

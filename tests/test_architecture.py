@@ -20,7 +20,7 @@ MODULES = {
 
 # A module of `model` may import those on the lines above its own, and no other.
 ORDER = (
-    ("errors", "descent", "pretrained", "scores", "charts", "stylesheet"),
+    ("errors", "descent", "pretrained", "rows", "scores", "charts", "stylesheet", "words"),
     ("table", "network", "options", "outcome"),
     ("abstention", "agreement", "conformal", "search", "similarity"),
     ("calibration", "tuning"),

@@ -1,0 +1,20 @@
+"""What messages quote: short and printable, whatever was sent."""
+
+import reprlib
+from collections.abc import Sequence
+
+MAX_LISTED = 20  # names in one message
+
+
+def shown(value: object) -> str:
+    """A value for a message: short and printable, whatever was sent."""
+    try:
+        return reprlib.repr(value)
+    except ValueError:  # an integer of more digits than Python agrees to print
+        return "a huge integer"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names for a message: "a, b, c", the first 20 of many."""
+    head = ", ".join(names[:MAX_LISTED])
+    return head if len(names) <= MAX_LISTED else f"{head}, ... ({len(names)} in all)"
