@@ -1,7 +1,5 @@
 """The one place where the parts of the service are joined."""
 
-import os
-import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import lru_cache
@@ -21,15 +19,13 @@ from app.lane import Lane
 from app.metrics import Metrics
 from app.presence import Presence
 from app.service import Service
-from app.settings import Settings, read_settings, shared_metrics_folder
+from app.settings import Settings, names_a_collector, read_settings, shared_metrics_folder
 
 TITLE = "MC dropout"
 UNOBSERVED_PATHS = (*PUBLIC_PATHS, "/metrics")  # asked every few seconds, by machines
 DESCRIPTION = """\
 Predictions of trained networks with dropout left active: mean, variance across the passes, and the
 Monte-Carlo error of both. Every error, on every route, has the same body."""
-
-COLLECTOR = re.compile(r"OTEL_EXPORTER_OTLP_((TRACES|METRICS)_)?ENDPOINT")
 
 
 class Application(FastAPI):
@@ -82,7 +78,7 @@ def _telemetry() -> TelemetryConfig:
     Where it names none, the framework would look for one at every request. No log records: those
     have the messages of exceptions, and they may quote a request.
     """
-    wanted = any(COLLECTOR.fullmatch(name) for name in os.environ)
+    wanted = names_a_collector()
     return {
         "auto_configure": wanted,
         "tracing": wanted,

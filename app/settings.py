@@ -1,6 +1,7 @@
 """Every knob of the service, as environment variables with the prefix `MCD_`."""
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,6 +12,7 @@ PREFIX = "MCD_"
 
 _METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # the library's own name; read when it is imported
 _EXPORT_SECONDS = "OTEL_EXPORTER_OTLP_TIMEOUT"
+_COLLECTOR = re.compile(r"OTEL_EXPORTER_OTLP_((TRACES|METRICS)_)?ENDPOINT")
 
 
 class SettingsError(Exception):
@@ -147,6 +149,11 @@ def shared_metrics_folder() -> Path | None:
     """Where this process and its siblings write what they count; None where it has none."""
     folder = os.environ.get(_METRICS_FOLDER)
     return Path(folder) if folder else None
+
+
+def names_a_collector() -> bool:
+    """Whether the environment says where traces or metrics of requests go."""
+    return any(_COLLECTOR.fullmatch(name) for name in os.environ)
 
 
 def hurry_exporters() -> None:
