@@ -19,12 +19,14 @@ import model
 from app.batching import Capacity, MicroBatcher, Wanted
 from app.errors import NotReady
 from app.metrics import Metrics
+from app.pace import Pace
 from app.settings import Settings
 from app.worker import Worker
 from model import Detail, InputError, Predictions, PredictOptions, Predictor, Rows
 
 FRESH_SEEDS = 1 << 53  # a fresh seed survives JSON readers that hold numbers as doubles
 SLICE_ROW_PASSES = 400_000  # bounds what one turn takes where there are many passes
+SHORT_SECONDS = 0.006  # what is expected to take less is computed on the event loop itself
 LEAST_ROWS = 16  # of a slice: fewer would spend more time on masks than on rows
 
 
@@ -44,6 +46,12 @@ class Key:
     options: PredictOptions
     alone: object = None
 
+    def kind(self, rows: int) -> Hashable:
+        """The same of batches that take about the same time; rows count by powers of two."""
+        asked = self.options
+        how = (asked.passes, asked.estimator, asked.masks, asked.samples)
+        return (id(self.predictor), how, rows.bit_length())
+
 
 @dataclass(frozen=True, slots=True)
 class Slice:
@@ -54,12 +62,13 @@ class Slice:
 
 
 class Computation:
-    """The queue before the worker thread, and the thread."""
+    """The queue before what computes, and the thread that does, but for what is short."""
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._settings = settings
         self._metrics = metrics
         self._worker = Worker("mcd-inference", partial(model.use_threads, settings.threads))
+        self._pace = Pace()
         self._batcher = MicroBatcher[Slice, Predictions](
             self._compute,
             Capacity(settings.batch_rows, settings.queue_rows),
@@ -83,6 +92,7 @@ class Computation:
 
     def start(self) -> None:
         """Start the worker thread, or a new one where it has died."""
+        model.use_threads(self._settings.threads)  # of the event loop's own thread
         self._worker.start()
 
     def give_up(self) -> None:
@@ -124,8 +134,13 @@ class Computation:
     async def _compute(
         self, key: Hashable, slices: Sequence[Slice], wanted: Wanted
     ) -> list[Predictions]:
-        work = partial(_predict, cast(Key, key), slices, _before_chunk(wanted))
-        results, seconds = await self._worker.run(work)
+        key = cast(Key, key)
+        work = partial(_predict, key, slices, _before_chunk(wanted))
+        kind = key.kind(sum(len(part.x) for part in slices))
+        # With a tolerance, that is `alone`, hard rows take many times the passes of others.
+        here = key.alone is None and self._pace.expected_seconds(kind) < SHORT_SECONDS
+        results, seconds = await self._worker.run(work, here=here)
+        self._pace.took(kind, seconds)
         self._metrics.inference_seconds.observe(seconds)
         return results
 

@@ -1,7 +1,7 @@
 """The use cases: which models there are, and predictions of one of them. Knows no HTTP.
 
 Checks run where they are asked for, on the event loop, before anything is queued; predictions run
-in one worker thread, in batches (app/computation.py).
+in batches, and those that take long in one worker thread (app/computation.py).
 """
 
 import asyncio

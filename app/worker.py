@@ -65,9 +65,17 @@ class Worker:
             self._thread = Thread(target=self._work, name=self._name, daemon=True)
             self._thread.start()
 
-    async def run(self, function: Callable[[], T]) -> T:
-        """What `function` returns, run in the thread; raises NotReady where the thread dies."""
+    async def run(self, function: Callable[[], T], *, here: bool = False) -> T:
+        """What `function` returns, run in the thread; raises NotReady where the thread dies.
+
+        `here`: the function is known to be short, and so is run on the event loop, which would
+        stand still for it in any case. The thread is mostly woken on another core, whose caches are
+        cold: that costs what the event loop and a batch of 16 rows do together a fifth of their
+        time.
+        """
         self.start()
+        if here and self.alive:
+            return function()
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         job = _Job(function, loop, future)

@@ -1,11 +1,12 @@
 """Whoever shares a batch, and however a request is cut: its numbers are its own."""
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given, settings
@@ -17,6 +18,7 @@ from app.errors import DeadlineExceeded
 from app.metrics import Metrics
 from app.settings import Settings
 from model import InputError, Predictions, PredictOptions, Predictor
+from model.artifact import read
 
 pytestmark = pytest.mark.anyio
 
@@ -202,3 +204,37 @@ async def test_a_stop_gives_up_on_what_runs_too_long(predictors: dict[str, Predi
     with pytest.raises(Exception, match="going down"):
         await task
     assert not computation.alive
+
+
+class Watched(Predictor):
+    """A predictor that notes which threads compute."""
+
+    threads: ClassVar[list[str]] = []
+
+    def predict_encoded(self, *args: Any, **options: Any) -> Predictions:
+        self.threads.append(threading.current_thread().name)
+        return super().predict_encoded(*args, **options)
+
+
+async def test_batches_known_to_be_short_are_computed_on_the_event_loop_and_no_others(
+    artifacts: dict[str, Path],
+) -> None:
+    predictor = Watched(*read(artifacts["regression"]))
+    computation = Computation(Settings(), Metrics())
+    computation.start()
+
+    async def threads(rows: int, **options: Any) -> list[str]:
+        x = predictor.encode([HOUSE] * rows)
+        Watched.threads.clear()
+        for _ in range(3):
+            await computation.predict(predictor, x, PredictOptions(**options))
+        return Watched.threads
+
+    thread, loop = "mcd-inference", threading.current_thread().name
+    assert (await threads(1, passes=10))[0] == thread  # how long it takes is not known
+    async with asyncio.timeout(30):
+        while await threads(1, passes=10) != [loop] * 3:
+            pass  # on a busy machine, that it is short shows late
+    assert set(await threads(2_000, passes=4_000)) == {thread}
+    assert set(await threads(1, passes=10, tolerance=0.1)) == {thread}
+    await computation.stop(5)

@@ -77,7 +77,7 @@ async def test_every_example_is_a_row_that_its_model_accepts_and_the_answer_to_i
     await service.stop()
 
 
-async def test_all_predictions_run_in_one_named_thread(artifacts: dict[str, Path]) -> None:
+async def test_predictions_have_one_named_thread(artifacts: dict[str, Path]) -> None:
     service = service_of(artifacts["regression"])
 
     def workers() -> list[str]:

@@ -28,6 +28,28 @@ async def test_functions_run_one_after_another_in_one_named_thread() -> None:
     assert not worker.alive
 
 
+async def test_a_short_function_runs_on_the_event_loop_once_there_is_a_thread() -> None:
+    gate = threading.Event()
+    worker = Worker("one", lambda: gate.wait() and None)
+
+    def name() -> str:
+        return threading.current_thread().name
+
+    early = asyncio.create_task(worker.run(name, here=True))
+    await asyncio.sleep(0.01)
+    gate.set()
+    assert await early == "one"
+    assert await worker.run(name, here=True) == threading.current_thread().name
+    assert await worker.run(name) == "one"
+    with pytest.raises(ValueError, match="no"):
+        await worker.run(fail, here=True)
+    with pytest.raises(NotReady, match="died"):
+        await worker.run(die)
+    assert await worker.run(name, here=True) in {"one", threading.current_thread().name}
+    assert worker.alive
+    worker.stop(5)
+
+
 async def test_the_thread_is_initialised_before_it_computes() -> None:
     there = threading.local()
     worker = Worker("one", lambda: setattr(there, "value", 3))
