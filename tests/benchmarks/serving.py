@@ -102,7 +102,8 @@ def large(artifact: Path, given: argparse.Namespace) -> dict[str, Any]:
 def overload(artifact: Path, given: argparse.Namespace) -> dict[str, Any]:
     """Requests of 20 rows and 1,000 passes: all that can be served, and then twice as many.
 
-    The server has one core and we the others: what it cannot do then, it does not do for us.
+    The server has one core and we the others: what it cannot do then, it does not do for us. The
+    peak is that of before and after, as the machine is not the same for two minutes.
     """
     rows = [row(number) for number in range(20)]
     sent = {"rows": rows, "passes": 1000, "estimator": "plain", "masks": "per_row"}
@@ -110,11 +111,13 @@ def overload(artifact: Path, given: argparse.Namespace) -> dict[str, Any]:
     with _pinned(), serving(artifact, MCD_QUEUE_ROWS="400") as ours:
         _take_other_cores()
         asyncio.run(load(ours.url, [message], connections=8, seconds=1))
-        peak = asyncio.run(load(ours.url, [message], connections=8, seconds=given.seconds))
-        twice = asyncio.run(offer(ours.url, message, rate=2 * peak.rate(), seconds=given.seconds))
+        half = given.seconds / 2
+        peak = asyncio.run(load(ours.url, [message], connections=8, seconds=half)).rate()
+        twice = asyncio.run(offer(ours.url, message, rate=2 * peak, seconds=given.seconds))
+        again = asyncio.run(load(ours.url, [message], connections=8, seconds=half)).rate()
     return {
-        "peak_per_second": peak.rate(),
-        "goodput_ratio": twice.rate() / peak.rate(),
+        "peaks_per_second": [peak, again],
+        "goodput_ratio": twice.rate() / statistics.mean([peak, again]),
         "rejected_p99_ms": twice.milliseconds(99, 429),
         "served_p99_ms": twice.milliseconds(99),
         "statuses": twice.statuses(),
