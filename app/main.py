@@ -80,7 +80,7 @@ def _telemetry() -> TelemetryConfig:
     """
     wanted = names_a_collector()
     return {
-        "auto_configure": wanted,
+        "auto_configure": True,
         "tracing": wanted,
         "metrics": wanted,
         "logs": False,

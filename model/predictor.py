@@ -117,7 +117,7 @@ class Predictor:
         numbers = np.arange(len(x)) if numbers is None else numbers
         with torch.inference_mode():
             parts = []
-            for start in range(0, len(x), ROWS_AT_ONCE):
+            for start in range(0, max(len(x), 1), ROWS_AT_ONCE):  # no rows are one block, too
                 block = slice(start, start + ROWS_AT_ONCE)
                 batch = self._batch(x[block], numbers[block], seed, options, before_chunk)
                 parts.append(self._run(batch, start, options))
@@ -126,7 +126,7 @@ class Predictor:
         estimator = self._estimator(options)
         return Predictions(
             task=self.card.task,
-            passes=max(max(part.counts) for part in parts) if met else options.passes,
+            passes=max(max(part.counts, default=0) for part in parts) if met else options.passes,
             stopped="tolerance" if met else "passes",
             seed=seed,
             estimator=estimator,
@@ -167,7 +167,7 @@ class Predictor:
         _check_finite(start, estimate, deterministic)
         x, by = batch.x.cpu().numpy(), self.card.calibration and self.card.calibration.by
         likeness = None if self._similarity is None else self._similarity.likeness(x)
-        unseen = likeness.unseen if likeness else repeat(False)
+        unseen = likeness.unseen if likeness else repeat(False, len(x))
         common = {count: tuple(self._warnings(count, options)) for count in set(counts)}
         return Passes(
             estimate=estimate,
@@ -176,7 +176,9 @@ class Predictor:
             settled=settled,
             warnings=[
                 (*common[count], *(codes or ((UNSEEN,) if strange else ())))
-                for count, codes, strange in zip(counts, self._schema.outside(x), unseen)  # noqa: B905
+                for count, codes, strange in zip(
+                    counts, self._schema.outside(x), unseen, strict=True
+                )
             ],
             likeness=likeness,
             samples=self._samples(batch, options.passes, counts) if options.samples else None,
@@ -215,8 +217,8 @@ class Predictor:
             else PlainSampler.of(network, batch, self._task.values, joint=self._task.joint)
         )
         tolerance = options.tolerance
-        if tolerance is None:
-            return sample(sampler, options.passes), [options.passes] * rows, False
+        if tolerance is None or not rows:  # every one of no rows has met it
+            return sample(sampler, options.passes), [options.passes] * rows, not rows
 
         def excess(estimate: Estimate) -> np.ndarray:
             return self._task.relative_error(estimate) / tolerance

@@ -6,13 +6,13 @@ none. Shapes: B rows.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 R = TypeVar("R", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Rows(Sequence[R], Generic[R]):
+class Rows(Sequence[R]):
     """B rows of the dataclass `kind`, each of which is made when it is looked at.
 
     `columns` has B values for each field that is given, in the order in which the rows are written;

@@ -138,6 +138,18 @@ def test_an_answer_is_made_of_plain_floats_and_strings(artifact: Path) -> None:
     assert (answer.passes, answer.stopped, len(answer.rows)) == (5, "passes", 3)
 
 
+@pytest.mark.parametrize("options", [{}, {"estimator": "plain"}, {"tolerance": 0.1}])
+@pytest.mark.parametrize("masks", get_args(MaskScope))
+def test_of_no_rows_there_are_no_predictions(
+    artifact: Path, masks: MaskScope, options: dict[str, Any]
+) -> None:
+    predictor = load(artifact)
+    x = predictor.encode(HOUSES)[:0]
+    answer = predictor.predict_encoded(x, PredictOptions(masks=masks, samples=True, **options))
+    assert list(answer.rows) == []
+    assert answer.stopped == ("tolerance" if "tolerance" in options else "passes")
+
+
 @pytest.mark.parametrize("masks", get_args(MaskScope))
 def test_mean_and_variance_are_those_of_the_samples(artifact: Path, masks: MaskScope) -> None:
     options = PredictOptions(passes=30, seed=4, estimator="plain", masks=masks, samples=True)
