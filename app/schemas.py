@@ -154,7 +154,8 @@ class RegressionPrediction(_Schema):
 
     mean: Value = Field(description="Mean over the passes.")
     variance: Value = Field(
-        description="Variance across the passes (epistemic), unit squared: the uncertainty score."
+        description="Variance across the passes (epistemic), unit squared: what more training data "
+        "would remove."
     )
     std: Value = Field(description="Square root of `variance`.")
     mean_error: Value = Field(description="Monte-Carlo standard error of `mean`.")
@@ -165,7 +166,11 @@ class RegressionPrediction(_Schema):
     noise_variance: Value = Field(
         description="Variance of the noise in the target (aleatoric), unit squared."
     )
-    total_variance: Value = Field(description="`variance` + `noise_variance`.")
+    total_variance: Value = Field(
+        description="factor x `variance` + `noise_variance`, the factor fitted on held-out rows "
+        "(`tuning.variance_factors` of `GET /models/{name}`; 1 without such rows): the size of the "
+        "errors to expect, and what ranks them."
+    )
     interval: Interval
     distance: Distance = None
     distance_p_value: DistancePValue = None

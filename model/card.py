@@ -175,7 +175,7 @@ class Card(Part):
         texts = {feature.name for feature in self.features if feature.kind == "categorical"}
         if self.calibration and self.calibration.by not in {None, *texts}:
             raise ValueError("calibration.by must be a categorical feature, whose groups these are")
-        for field in ("noise_scales", "noise_powers", "typical_stds"):
+        for field in ("variance_factors", "noise_scales", "noise_powers", "typical_stds"):
             if len(getattr(self.tuning, field)) not in (0, len(target.names)):
                 raise ValueError(f"tuning.{field} needs one number per target")
         return self

@@ -30,6 +30,7 @@ class TuningEntry(Part):
     """What validation rows fitted; see `model.tuning`. `fitted`: false before any have."""
 
     noise: NoiseKind = "homoscedastic"
+    variance_factors: tuple[Annotated[float, Field(gt=0)], ...] = ()
     noise_scales: tuple[Annotated[float, Field(gt=0)], ...] = ()
     noise_powers: tuple[Annotated[float, Field(ge=0)], ...] = ()
     typical_stds: tuple[Annotated[float, Field(ge=0)], ...] = ()

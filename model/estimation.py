@@ -132,8 +132,7 @@ class ReducedSampler:
 
     def _terms(self, chunk: range) -> Terms:
         """The terms of some passes; their noise is gone before the next is drawn."""
-        # The last site is integrated: only log-variances need its mask.
-        sites = None if self.reduction.log_noises else len(self.network.config.hidden)
+        sites = len(self.network.config.hidden)  # the last one is integrated
         return self.reduction.terms(self.control, _noise(self.network, self.batch, chunk, sites))
 
     def estimate(self) -> Estimate:

@@ -240,7 +240,7 @@ def _notes(card: Card, table: Table, part: Part, outcome: Outcome) -> Iterator[s
     """What to know before believing the figures."""
     if part == "all" and table.sha256 == card.training.data_sha256:
         yield "the model was trained on these very rows, so the figures flatter it"
-    if isinstance(outcome, RegressionOutcome) and np.allclose(outcome.std, outcome.epistemic_std):
+    if isinstance(outcome, RegressionOutcome) and not card.tuning.noise_scales:
         yield (
             "the std is that across the passes and knows nothing of the noise in the target, "
             "which lies outside of intervals made of it more often than they claim"

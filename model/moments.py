@@ -152,7 +152,7 @@ class PlainMoments:
 class ReducedMoments:
     """The reduced estimator: moments of y from the terms of `model.reduced`.
 
-    `noise`, where there is any, has the plain ones of the noise variances; they come after y's.
+    `noise`, where there is any, has the plain ones of the log-variances; they come after y's.
     """
 
     pivot: Tensor

@@ -229,8 +229,8 @@ class Predictor:
     def values(self, x: np.ndarray, *, passes: int, seed: int) -> np.ndarray:
         """What each pass says of `encode`'s x [B, D], [P, B, V] float64.
 
-        Standardised targets and, with heteroscedastic noise, their noise variances; or a
-        classifier's probabilities and their entropy.
+        Standardised targets and, with heteroscedastic noise, the logarithms of their noise
+        variances; or a classifier's probabilities and their entropy.
         """
         with torch.inference_mode():
             batch = Batch(torch.from_numpy(x).to(self._device), seed)

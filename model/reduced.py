@@ -38,7 +38,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from model.network import LEVELS, MLP, MLPConfig, Noise
+from model.network import MLP, MLPConfig, Noise
 from model.passage import Passage, passage
 from model.smoothing import ORDER
 from model.thinning import aligned, in_columns, preactivation, product
@@ -85,7 +85,7 @@ class Control:
 class Terms:
     """What some passes leave for the moments, each [P, B, O]; y - pivot = l + d.
 
-    `noise` [P, B, R] are the variances whose logarithms the outputs after the first O are.
+    `noise` [P, B, R] are the outputs after the first O, over the last mask: log-variances.
     """
 
     r: Tensor
@@ -98,9 +98,9 @@ class Terms:
 class Reduction:
     """The reduced estimator of one network: what of it does not depend on the rows.
 
-    It is that of the first `linear` outputs; of the others, log-variances, the exponentials are
-    averaged over the passes. `exact`: all noise sits at the last site, so `integrated` gives the
-    moments without any pass.
+    It is that of the first `linear` outputs; the others, log-variances, are averaged over the
+    passes. `exact`: all noise sits at the last site, so `integrated` gives the moments without any
+    pass.
     """
 
     def __init__(self, network: MLP, linear: int | None = None) -> None:
@@ -123,24 +123,10 @@ class Reduction:
         """The moments of x [B, D] where `exact`: y = b + w . (h mask), the mask the only noise."""
         *_, h = self._fixed(x, self._last)
         h = h.double()
-        mean = h @ self._weights[-1].double().T + self._biases[-1].double()  # [B, O]
-        estimate = _exact(mean, h.square() @ self._spread_squares.double().T)
-        return estimate.beside(self._integrated_noise(h)) if self.log_noises else estimate
-
-    def _integrated_noise(self, h: Tensor) -> Estimate:
-        """The moments of the noise variances, [B, R], of the last site's fixed activation h."""
-        mean = self._moment(h, 1)
-        return _exact(mean, (self._moment(h, 2) - mean.square()).clamp_min(0))
-
-    def _moment(self, h: Tensor, power: int) -> Tensor:
-        """E exp(power (b + w . (h mask))) over the mask, [B, R], of the log-variance outputs.
-
-        A product over the units, exact: each is dropped with probability p, else h w / (1-p).
-        """
-        p = self._network.config.drop_levels[-1] / LEVELS
-        weight, bias = (part.double() * power for part in self._log_noise)
-        kept = torch.expm1(h[:, None] * weight / (1 - p)) * (1 - p)  # [B, R, H]
-        return torch.exp(torch.log1p(kept).sum(-1) + bias)
+        spread = self._network.config.spreads[-1] * h.square()
+        parts = (self._weights[-1], self._biases[-1]), self._log_noise
+        weight, bias = (torch.cat(part).double() for part in zip(*parts, strict=True))
+        return _exact(h @ weight.T + bias, spread @ weight.square().T)
 
     def control(self, x: Tensor, *, shared: bool = True) -> Control:
         """The control variates for rows x [B, D]; where not `exact`.
@@ -175,7 +161,7 @@ class Reduction:
         )
 
     def terms(self, control: Control, noise: Noise) -> Terms:
-        """The terms of the passes whose noise is given; the last mask is for log-variances only."""
+        """The terms of the passes whose noise is given; the last mask is never used."""
         network, first = self._network, self._first
         l, bend = self._first_noise(control, noise).chunk(2, dim=-1)  # noqa: E741
         z = preactivation(network, first, control.prefix, noise, control.centre)  # [P, B, J]
@@ -191,13 +177,9 @@ class Reduction:
                 v = v + _spent(h.square(), control.scaled[between])
             h = network.activation(site + 1, preactivation(network, site, h, noise))  # [P, B, H]
         d = product(h, self._weights[-1], self._biases[-1]) - (control.pivot + l)
-        variances = self._noise_variance(h, noise.masks[-1]) if self.log_noises else None
+        logs = F.linear(h, *self._log_noise) if self.log_noises else None  # [P, B, R]
         v = v + product(h.square_(), self._spread_squares)
-        return Terms(r=d - q, d=d, l=l, v=v, noise=variances)
-
-    def _noise_variance(self, h: Tensor, mask: Tensor | None) -> Tensor:
-        """The variances [P, B, R] that the last site's activation h under its mask stands for."""
-        return torch.exp(F.linear(h if mask is None else h * mask, *self._log_noise))
+        return Terms(r=d - q, d=d, l=l, v=v, noise=logs)
 
     def _fixed(self, x: Tensor, site: int) -> Iterator[Tensor]:
         """The activations of x [B, D] from the input up to `site`, without noise."""

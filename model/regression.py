@@ -7,7 +7,6 @@ from statistics import NormalDist
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -19,7 +18,7 @@ from model.options import PredictOptions
 from model.rows import Rows
 from model.scores import mixture_log_density
 from model.table import Target
-from model.tuning import Tuning, tuned_noise
+from model.tuning import CLAIMS, Tuning, tuned_noise
 from model.uncertainty import Estimate, Passes
 
 FEW_ROWS = 1_200  # up to which a weight decay and a dropout rate of one tenth were best
@@ -59,7 +58,7 @@ class RegressionPrediction:
     variance_error: Value
     deterministic: Value  # dropout off
     noise_variance: Value  # aleatoric; 0 where nothing is known of the noise
-    total_variance: Value  # variance + noise_variance
+    total_variance: Value  # factor x variance + noise_variance: what ranks the errors
     interval: Interval
     distance: float | None = None  # to the nearest of the training rows kept, in whitened units
     distance_p_value: float | None = None  # share of rows like the data as far off, or farther
@@ -145,18 +144,15 @@ class Regression:
         return 0.5 * (log_variance.mean(0) + scale.log() + 1).mean()
 
     def values(self, outputs: Tensor) -> Tensor:
-        """The standardised targets [..., T], then their noise variances, if there are any."""
-        if not self._heteroscedastic:
-            return outputs
-        mean, log_variance = outputs.chunk(2, dim=-1)
-        return torch.cat([mean, log_variance.exp()], dim=-1)
+        """The standardised targets [..., T], then the logarithms of their noise variances."""
+        return outputs
 
     def relative_error(self, estimate: Estimate) -> np.ndarray:
         """The largest of all targets, [B]."""
         return np.asarray(estimate.relative_error[:, : self.linear].max(-1))
 
     def tuned(self, values: np.ndarray, actual: np.ndarray) -> Tuning:
-        """The noise that fits the passes' values [P, B, V] of held-out rows best."""
+        """The factors of variance and noise that fit the passes' values [P, B, V] best."""
         return tuned_noise(self.tuning.noise, values, actual)
 
     def scores(
@@ -209,17 +205,16 @@ class Regression:
     def log_density(self, values: np.ndarray, actual: np.ndarray) -> np.ndarray:
         """Log density [B, T] of the passes' mixture of normals at the standardised actual [B, T].
 
-        In nats, of targets in their own unit; of the passes' values [P, B, V]. NaN where nothing is
-        known of the noise. Far from the data a network may claim none at all: no less is believed
-        than the training loss can tell apart.
+        In nats, of targets in their own unit; of the passes' values [P, B, V], drawn together
+        around their mean, so that the variance is the total variance. NaN where nothing is known of
+        the noise.
         """
-        count = self.linear
         if not self.tuning.noise_scales:
             return np.full(actual.shape, np.nan)
-        claimed = values[..., count:] if self._heteroscedastic else np.ones_like(values)
-        noise = np.maximum(claimed, np.exp(LOG_VARIANCES[0]))
-        std = np.sqrt(noise * np.array(self.tuning.noise_scales))  # [P, B, T]
-        density = mixture_log_density(values[..., :count], std, actual)
+        passes, noise = values[..., : self.linear], self._noise(values[..., self.linear :].mean(0))
+        mean, together = passes.mean(0), np.sqrt(self._factor)
+        std = np.sqrt(noise) * np.ones_like(mean)  # [B, T]
+        density = mixture_log_density(mean + together * (passes - mean), std, actual)
         return np.asarray(density - np.log(self._scale))
 
     def summarise(self, passes: Passes, options: PredictOptions) -> Rows[RegressionPrediction]:
@@ -233,8 +228,8 @@ class Regression:
             part[:, :count] * self._scale**2
             for part in (estimate.variance, estimate.variance_error)
         )
-        noise = self._noise_variance(estimate)
-        total = variance + noise
+        noise = self._noise(estimate.mean[:, count:]) * self._scale**2 + np.zeros_like(variance)
+        total = self._factor * variance + noise
         total_std = np.sqrt(total)
         columns: dict[str, Sequence[Any]] = {
             "mean": self._values(mean),
@@ -284,15 +279,19 @@ class Regression:
         return SHARE * np.array(self.tuning.typical_stds or [0.0])
 
     @cached_property
-    def _noise(self) -> np.ndarray:
-        """What a noise variance is times in the unit squared, [T]."""
-        return np.asarray(np.array(self.tuning.noise_scales or [0.0]) * self._scale**2)
+    def _factor(self) -> np.ndarray:
+        """What the variance across the passes is times in the total, [T]."""
+        return np.array(self.tuning.variance_factors or [1.0])
 
-    def _noise_variance(self, estimate: Estimate) -> np.ndarray:
-        """The noise variance [B, T] in the unit squared; 0 where nothing is known of it."""
-        if self._heteroscedastic and self.tuning.noise_scales:
-            return np.asarray(self._noise * estimate.mean[:, self.linear :])
-        return np.asarray(np.zeros((len(estimate.mean), self.linear)) + self._noise)
+    def _noise(self, logs: np.ndarray) -> np.ndarray:
+        """The noise variance, standardised, from the passes' mean log-variances [B, T] or [B, 0].
+
+        [B, T], or [T] of noise that is the same for all rows; 0 where nothing is known of it.
+        """
+        scales = np.array(self.tuning.noise_scales or [0.0])
+        if not self._heteroscedastic:
+            return scales
+        return np.asarray(scales * np.exp(logs.clip(*CLAIMS)))
 
     def _intervals(
         self, mean: np.ndarray, std: np.ndarray, coverage: float, groups: Sequence[str]

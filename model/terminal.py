@@ -21,6 +21,7 @@ def describe(card: Card) -> str:
         + (f", input noise {shape.input_noise:g}" if shape.input_noise else "")
         + (", norms beside the activations" if shape.before or shape.after else ""),
         *_origin(card),
+        *_total_variance(card),
     ]
     if card.calibration:
         made = card.calibration
@@ -46,6 +47,21 @@ def _origin(card: Card) -> list[str]:
         *_searched(record),
         "  held out   " + ", ".join(f"{name} {value:.4g}" for name, value in card.metrics.items()),
     ]
+
+
+def _total_variance(card: Card) -> list[str]:
+    """How a regression's total variance is made of the passes' variance and of the noise."""
+    tuning, names = card.tuning, card.target.names
+    if card.task != "regression" or not tuning.noise_scales:
+        return []
+    said = "what the network says" if tuning.noise == "heteroscedastic" else "the target's variance"
+    factors = tuning.variance_factors or (1.0,) * len(names)
+    each = [
+        (f"{name}: " if len(names) > 1 else "")
+        + f"{factor:.3g} x variance + noise, {scale:.3g} x {said}"
+        for name, factor, scale in zip(names, factors, tuning.noise_scales, strict=True)
+    ]
+    return [f"  total      {'; '.join(each)}"]
 
 
 def _searched(record: TrainingRecord) -> list[str]:

@@ -1,36 +1,42 @@
-"""What validation rows add to the weights: the size of the noise, or a temperature.
+"""What validation rows add to the weights: how large variance and noise are, or a temperature.
 
-Training with squared error and dropout says nothing of the noise in the target, and networks are
-too sure of their classes: one number per target, or one in all, fitted on rows that the weights
-have not seen, mends most of it. Calibration rows are kept for `model.conformal`.
+Training with squared error and dropout says nothing of the noise in the target, nor how far the
+passes' spread is from the size of the errors, and networks are too sure of their classes: a few
+numbers per target, or one in all, fitted on rows that the weights have not seen, mend most of it.
+Calibration rows are kept for `model.conformal`.
 
 Shapes: P passes, B rows, T targets, K classes.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from model.agreement import fit_temperature, least
+from model.agreement import fit_temperature
 from model.conformal import label_sets, quantile, raps, rows_needed, sorted_scores, true_scores
 from model.errors import CalibrationError
-from model.scores import mixture_log_likelihood
 
 NoiseKind = Literal["homoscedastic", "heteroscedastic"]
 SET_COVERAGE = 0.9  # of the label sets that RAPS makes smallest
 PENALTIES = (0.0, 0.001, 0.01, 0.1, 0.2, 0.5)
-LOG_SCALES = (-20.0, 10.0)  # of the noise variance, in units of the target's variance
-CLAIMS = (1e-6, 1e6)  # noise variances that a network may claim of a row far from the others
-POWERS, POWER_PRIOR = (0.0, 1.5), 0.25  # of predicted variances; std of the power around 1
-ROUNDS = 3  # of scale and power in turns
+CLAIMS = (-14.0, 14.0)
+"""Mean log-variances, of standardised targets, that are believed of a row far from the others."""
+FACTOR_PRIOR, SCALE_PRIOR, POWER_PRIOR = 1.0, 2.0, 0.25
+"""Stds, a priori, of log a and log b around their starts, and of the power around 1."""
+STARTS = (0.0, -2.0, -4.0)  # of log a: the likelihood may have several maxima
+STEPS, HALVINGS, ENOUGH = 100, 30, 1e-9  # of Fisher scoring
 
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """`noise_scales` [T]: homoscedastic noise variances 1/tau of the standardised targets; with a
-    heteroscedastic network, factors on the variances that it gives. Empty: the noise is unknown.
+    """Of each target, total variance = a x variance of the passes + noise variance.
+
+    `variance_factors` [T]: a. Dropout trains the passes' spread to be small, and not to be the size
+    of the errors. Empty: 1.
+
+    `noise_scales` [T]: homoscedastic noise variances 1/tau of the standardised targets; with a
+    heteroscedastic network, b in b x exp(mean log-variance). Empty: the noise is unknown.
 
     `noise_powers` [T]: what a heteroscedastic network's log-variances were multiplied by before the
     scales; in its weights already. Training errors are smaller than those to come, and most where
@@ -48,6 +54,7 @@ class Tuning:
     """
 
     noise: NoiseKind = "homoscedastic"
+    variance_factors: tuple[float, ...] = ()
     noise_scales: tuple[float, ...] = ()
     noise_powers: tuple[float, ...] = ()
     typical_stds: tuple[float, ...] = ()
@@ -58,32 +65,32 @@ class Tuning:
 
 
 def tuned_noise(noise: NoiseKind, outputs: np.ndarray, actual: np.ndarray) -> Tuning:
-    """The noise scales of the largest predictive log-likelihood, one per target.
+    """The factors, noise scales and powers that are most probable given held-out rows.
 
-    With heteroscedastic noise the powers too, the most probable ones: a priori normal around 1 with
-    std POWER_PRIOR, so that few rows leave what the network says as it is. `outputs` [P, B, T] of
-    the passes, or [P, B, 2 T] with their noise variances behind; `actual` [B, T]; all standardised.
+    Jointly, target by target, for an error that is normal with the total variance. `outputs`
+    [P, B, T] of the passes, or [P, B, 2 T] with the logarithms of their noise variances behind;
+    `actual` [B, T]; all standardised.
     """
     if not len(actual):
         raise CalibrationError("the noise needs held-out rows; there are none")
     count = actual.shape[-1]
-    means, scales, powers = outputs[..., :count], list[float](), list[float]()
-    spread = np.zeros_like(actual)  # [B, T]: mean noise variances
-    for t in range(count):
-        if noise == "homoscedastic":
-            scales.append(_best_scale(means[..., t], np.ones(()), actual[:, t]))
-            spread[:, t] = scales[-1]
-        else:
-            claimed = outputs[..., count + t].clip(*CLAIMS)
-            scale, power = _best_noise(means[..., t], claimed, actual[:, t])
-            scales, powers = [*scales, scale], [*powers, power]
-            spread[:, t] = scale * (claimed**power).mean(0)
+    means, error = outputs[..., :count], outputs[..., :count].mean(0) - actual  # [B, T]
+    variance = _variance(means)
+    logs = outputs[..., count:].mean(0).clip(*CLAIMS) if noise == "heteroscedastic" else None
+    found = [
+        _fitted(
+            _Held(error[:, t], variance[:, t], len(means), None if logs is None else logs[:, t])
+        )
+        for t in range(count)
+    ]
+    total = np.stack([fit.total for fit in found], axis=-1)  # [B, T]
     return Tuning(
         noise=noise,
-        noise_scales=tuple(scales),
-        noise_powers=tuple(powers),
-        typical_stds=tuple(np.median(np.sqrt(means.var(0) + spread), axis=0).tolist()),
-        largest_errors=tuple(np.abs(means.mean(0) - actual).max(0).tolist()),
+        variance_factors=tuple(fit.factor for fit in found),
+        noise_scales=tuple(fit.scale for fit in found),
+        noise_powers=() if logs is None else tuple(fit.power for fit in found),
+        typical_stds=tuple(np.median(np.sqrt(total), axis=0).tolist()),
+        largest_errors=tuple(np.abs(error).max(0).tolist()),
     )
 
 
@@ -122,34 +129,96 @@ def _smallest_sets(probabilities: np.ndarray, labels: np.ndarray) -> tuple[float
     return min(PENALTIES, key=size), free
 
 
-def _best_noise(
-    means: np.ndarray, variances: np.ndarray, actual: np.ndarray
-) -> tuple[float, float]:
-    """The scale and the power of one target's noise variances [P, B], found in turns.
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """One target of held-out rows [B]: the mean's error, the passes' variance, log-variances."""
 
-    Around their geometric mean a change of the one hardly moves the other.
+    error: np.ndarray
+    variance: np.ndarray
+    passes: int
+    logs: np.ndarray | None  # None: the noise is the same for all rows
+
+    @property
+    def centre(self) -> float:
+        """Around which a change of the power hardly moves the scale."""
+        if self.logs is not None:
+            return float(self.logs.mean())
+        return float(np.log(max(np.mean(self.error**2), np.exp(CLAIMS[0]))))
+
+    def parts(self, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """a x variance and the noise variance [B] at (log a, log b, power).
+
+        `b` is in units of what the network says or, of homoscedastic noise, of the squared error.
+        """
+        logs = 0.0 if self.logs is None else at[2] * (self.logs - self.centre)
+        noise = np.exp(at[1] + self.centre + logs)
+        return np.exp(at[0]) * self.variance, np.broadcast_to(noise, self.error.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    """What one target's rows fit, and their total variances [B]."""
+
+    factor: float
+    scale: float
+    power: float
+    total: np.ndarray
+
+
+def _fitted(held: _Held) -> _Fit:
+    found = [_most_probable(held, np.array([start, 0.0, 1.0])) for start in STARTS]
+    at = min(found, key=lambda at: _doubt(held, at))
+    spread, noise = held.parts(at)
+    factor, centred, power = float(np.exp(at[0])), float(at[1]), float(at[2])
+    shift = held.centre * (1.0 if held.logs is None else 1 - power)
+    return _Fit(factor, float(np.exp(centred + shift)), power, spread + noise)
+
+
+_START = np.array([0.0, 0.0, 1.0])
+_PRECISION = np.array([FACTOR_PRIOR, SCALE_PRIOR, POWER_PRIOR]) ** -2.0
+
+
+def _doubt(held: _Held, at: np.ndarray) -> float:
+    """Minus the log of the posterior density, but for a constant.
+
+    The mean of P passes has an error of its own, variance / P, which is no part of the total.
     """
-    logs = np.log(variances)
-    centre = float(logs.mean())
-    scale, power = math.exp(centre), 1.0
-    for _ in range(ROUNDS):
-        spread = np.exp(power * (logs - centre))
-        scale = _best_scale(means, spread, actual)
-        power = _best_power(means, scale, logs - centre, actual)
-    return scale * math.exp(-power * centre), power
+    total = sum(held.parts(at)) + held.variance / held.passes
+    loss = np.log(total) + held.error**2 / total
+    return float(loss.sum() / 2 + _PRECISION @ (at - _START) ** 2 / 2)
 
 
-def _best_power(means: np.ndarray, scale: float, logs: np.ndarray, actual: np.ndarray) -> float:
-    def loss(power: float) -> float:
-        doubt = ((power - 1) / POWER_PRIOR) ** 2 / 2
-        std = np.sqrt(scale * np.exp(power * logs))
-        return doubt - len(actual) * mixture_log_likelihood(means, std, actual)
+def _most_probable(held: _Held, at: np.ndarray) -> np.ndarray:
+    """(log a, log b, power) of the least doubt near a start, by Fisher scoring."""
+    doubt = _doubt(held, at)
+    for _ in range(STEPS):
+        step = _step(held, at)
+        for _ in range(HALVINGS):
+            tried = at - step
+            tried[2] = max(tried[2], 0.0)
+            lower = _doubt(held, tried)
+            if lower <= doubt:
+                break
+            step = step / 2
+        else:
+            return at
+        gain, at, doubt = doubt - lower, tried, lower
+        if gain < ENOUGH:
+            break
+    return at
 
-    return least(loss, *POWERS)
+
+def _step(held: _Held, at: np.ndarray) -> np.ndarray:
+    """The gradient over the expected curvature, [3]."""
+    spread, noise = held.parts(at)
+    total = spread + noise + held.variance / held.passes
+    logs = np.zeros_like(total) if held.logs is None else held.logs - held.centre
+    shares = np.stack([spread, noise, noise * logs]) / total  # [3, B], of log total
+    gradient = shares @ (1 - held.error**2 / total) / 2 + _PRECISION * (at - _START)
+    curvature = shares @ shares.T / 2 + np.diag(_PRECISION)
+    return np.asarray(np.linalg.solve(curvature, gradient).clip(-2, 2))
 
 
-def _best_scale(means: np.ndarray, variances: np.ndarray, actual: np.ndarray) -> float:
-    def loss(log_scale: float) -> float:
-        return -mixture_log_likelihood(means, np.sqrt(variances * np.exp(log_scale)), actual)
-
-    return float(np.exp(least(loss, *LOG_SCALES)))
+def _variance(means: np.ndarray) -> np.ndarray:
+    """Over the passes, ddof 1; 0 of a single one."""
+    return means.var(0, ddof=1) if len(means) > 1 else np.zeros(means.shape[1:])

@@ -69,8 +69,9 @@ def test_intervals_hold_fresh_targets_as_often_as_they_say(
 
 
 def test_total_variance_is_the_sum_of_its_parts(predictor: Predictor) -> None:
+    (factor,) = predictor.card.tuning.variance_factors
     for row in predictor.predict(rows_of(noisy(50, 2))).rows:
-        assert row.total_variance == row.variance + row.noise_variance
+        assert row.total_variance == factor * row.variance + row.noise_variance
 
 
 def test_heteroscedastic_noise_grows_where_the_data_says_so(predictor: Predictor) -> None:

@@ -77,7 +77,7 @@ def table(seed: int, y: Callable[[torch.Tensor, np.random.Generator], dict[str, 
         "rooms": np.array(room),
         "quarter": np.array(quarter, object),
     }
-    return Table("fresh.csv", columns | y(x, np.random.default_rng(seed)), f"{seed:064}")
+    return Table("fresh.csv", columns | y(x, np.random.default_rng(seed + 11)), f"{seed:064}")
 
 
 def noisy(std: float) -> Callable[[torch.Tensor, np.random.Generator], dict[str, Any]]:

@@ -12,7 +12,7 @@ from model.options import PredictOptions
 from model.regression import Regression, RegressionPrediction
 from model.similarity import Likeness
 from model.table import Target
-from model.tuning import Tuning
+from model.tuning import NoiseKind, Tuning
 from model.uncertainty import Estimate, Passes
 
 ONE = Target(("price",), (), (100.0,), (20.0,), ("EUR",))
@@ -142,12 +142,51 @@ NOISY = Regression(
 def test_a_heteroscedastic_network_has_a_noise_variance_for_every_row() -> None:
     assert (NOISY.outputs, NOISY.linear) == (2, 1)
     values = NOISY.values(torch.tensor([[0.5, math.log(3.0)]]))
-    assert values.tolist()[0] == pytest.approx([0.5, 3.0])
-    estimate = Estimate(*(np.array([[1.0, 3.0]]) for _ in range(4)))
+    assert values.tolist()[0] == pytest.approx([0.5, math.log(3.0)])
+    estimate = Estimate(*(np.array([[1.0, math.log(3.0)]]) for _ in range(4)))
     passes = Passes(estimate, estimate.mean, [9], settled=False, warnings=[()], likeness=None)
     (row,) = NOISY.summarise(passes, PredictOptions())
     assert row.noise_variance == pytest.approx(2.0 * 3.0 * 20**2)
     assert row.total_variance == row.variance + row.noise_variance
+
+
+@pytest.mark.parametrize("noise", ["homoscedastic", "heteroscedastic"])
+def test_the_total_variance_has_a_factor_on_that_of_the_passes(noise: NoiseKind) -> None:
+    tuning = Tuning(noise=noise, variance_factors=(0.25,), noise_scales=(0.5,))
+    task = Regression(ONE, tuning)
+    (row, _) = task.summarise(passes(task.outputs), PredictOptions())
+    assert row.total_variance == pytest.approx(0.25 * row.variance + row.noise_variance)
+    reach = -NormalDist().inv_cdf(0.05) * math.sqrt(row.total_variance)
+    assert row.interval.upper == pytest.approx(row.mean + reach)
+
+
+@pytest.mark.parametrize("factor", [0.04, 1.0, 2.5])
+@pytest.mark.parametrize("noise", ["homoscedastic", "heteroscedastic"])
+def test_the_density_has_the_mean_and_the_total_variance_of_the_prediction(
+    factor: float, noise: NoiseKind
+) -> None:
+    """By quadrature of the density over the target's own unit."""
+    tuning = Tuning(noise=noise, variance_factors=(factor,), noise_scales=(0.5,))
+    task = Regression(ONE, tuning)
+    values = np.random.default_rng(1).normal(size=(6, 1, task.outputs))
+    y, step = np.linspace(-12, 12, 40_001, retstep=True)  # standardised
+    density = np.exp(task.log_density(np.repeat(values, len(y), 1), y[:, None])[:, 0])
+    price, weight = 20 * y, density * step * 20
+    mean, spread = 20 * values[..., 0].mean(), 400 * values[..., 0].var()
+    noise_variance = 400 * 0.5 * (math.exp(values[..., 1].mean()) if task.outputs == 2 else 1)
+    assert weight.sum() == pytest.approx(1)
+    assert weight @ price == pytest.approx(mean)
+    found = weight @ (price - mean) ** 2
+    assert found == pytest.approx(factor * spread + noise_variance, rel=1e-4)
+
+
+def test_a_claim_beyond_all_reason_leaves_a_finite_noise_variance() -> None:
+    for claimed in (-1e4, 1e4):
+        estimate = Estimate(*(np.array([[1.0, claimed]]) for _ in range(4)))
+        taken = Passes(estimate, estimate.mean, [9], settled=False, warnings=[()], likeness=None)
+        (row,) = NOISY.summarise(taken, PredictOptions())
+        assert 0 < row.noise_variance < 1e12
+        assert math.isfinite(row.total_variance)
 
 
 def test_the_likelihood_of_heteroscedastic_noise_is_greatest_at_the_true_noise() -> None:

@@ -87,11 +87,14 @@ def test_the_card_tells_the_log_likelihood_of_the_validation_rows(
     card = trained(houses, tmp_path / "a", options=replace(OPTIONS, refit=False))
     predictor, rows = load(tmp_path / "a"), PARTS.validation
     target, (noise,) = card.target_of_rows, card.tuning.noise_scales
+    (factor,) = card.tuning.variance_factors
     x = encode_table(houses, card.schema_of_rows)[rows]
     price = encode_target(houses, target)[rows, 0] * target.scales[0] + target.means[0]
     values = predictor.values(x, passes=400, seed=1)
-    mean = values[..., 0] * target.scales[0] + target.means[0]
-    std = np.sqrt(noise * values[..., 1]) * target.scales[0]
+    centre = values[..., 0].mean(0)
+    around = centre + np.sqrt(factor) * (values[..., 0] - centre)
+    mean = around * target.scales[0] + target.means[0]
+    std = np.sqrt(noise * np.exp(values[..., 1].mean(0))) * target.scales[0]
     expected = mixture_log_likelihood(mean, std, price)
     said = card.training.searched[f"{card.architecture.dropout[1]:g}"]
     assert said == pytest.approx(expected, abs=0.01)

@@ -27,7 +27,7 @@ def test_heteroscedastic_noise_is_scaled_target_by_target() -> None:
     means, said = random.normal(size=(5, 4_000, 2)), np.exp(random.normal(size=(4_000, 2)))
     means[:] = means[0]
     actual = means[0] + np.sqrt(said * [4.0, 0.25]) * random.normal(size=(4_000, 2))
-    outputs = np.concatenate([means, np.broadcast_to(said, means.shape)], axis=-1)
+    outputs = np.concatenate([means, np.broadcast_to(np.log(said), means.shape)], axis=-1)
     found = tuned_noise("heteroscedastic", outputs, actual).noise_scales
     assert found == pytest.approx([4.0, 0.25], rel=0.1)
 
@@ -37,7 +37,7 @@ def test_a_power_makes_noise_differ_less_or_more_from_row_to_row(power: float) -
     random = np.random.default_rng(3)
     said = np.exp(2 * random.normal(size=(8_000, 1)))
     actual = np.sqrt(3 * said**power) * random.normal(size=(8_000, 1))
-    outputs = np.stack([np.zeros_like(said), said], axis=-1).reshape(1, 8_000, 2)
+    outputs = np.stack([np.zeros_like(said), np.log(said)], axis=-1).reshape(1, 8_000, 2)
     found = tuned_noise("heteroscedastic", outputs, actual)
     assert found.noise_powers == pytest.approx([power], abs=0.05)
     assert found.noise_scales == pytest.approx([3], rel=0.1)
@@ -47,7 +47,7 @@ def test_few_rows_leave_the_power_near_one() -> None:
     """Noise that is the same everywhere, beside a network that says otherwise."""
     random = np.random.default_rng(4)
     said, actual = np.exp(random.normal(size=(5_000, 1))), random.normal(size=(5_000, 1))
-    outputs = np.concatenate([np.zeros_like(said), said], axis=-1)[None]
+    outputs = np.concatenate([np.zeros_like(said), np.log(said)], axis=-1)[None]
     powers = [
         tuned_noise("heteroscedastic", outputs[:, :rows], actual[:rows]).noise_powers[0]
         for rows in (3, 40, 5_000)
@@ -59,8 +59,8 @@ def test_few_rows_leave_the_power_near_one() -> None:
 def test_a_row_of_which_the_network_claims_no_noise_or_endless_noise_does_no_harm() -> None:
     random = np.random.default_rng(6)
     actual = random.normal(size=(500, 1))
-    outputs = np.stack([np.zeros((500, 1)), np.ones((500, 1))], axis=-1).reshape(1, 500, 2)
-    outputs[0, :2, 1] = 0, np.inf
+    outputs = np.zeros((1, 500, 2))
+    outputs[0, :2, 1] = -np.inf, np.inf
     found = tuned_noise("heteroscedastic", outputs, actual)
     assert [*found.noise_scales, *found.typical_stds] == pytest.approx([1, 1], rel=0.15)
 
@@ -70,18 +70,58 @@ def test_the_typical_std_has_the_spread_of_the_passes_and_the_noise_in_it(noise:
     random = np.random.default_rng(5)
     means = 0.3 * random.normal(size=(50, 600, 2))
     actual = means[0] + [0.4, 1.2] * random.normal(size=(600, 2))
-    outputs = means if noise == "homoscedastic" else np.concatenate([means, means**0], axis=-1)
+    outputs = means if noise == "homoscedastic" else np.concatenate([means, means * 0], axis=-1)
     found = tuned_noise(noise, outputs, actual).typical_stds
     assert found == pytest.approx([0.5, math.hypot(0.3, 1.2)], rel=0.08)
 
 
-def test_what_the_passes_spread_is_not_called_noise_as_well() -> None:
+@pytest.mark.parametrize("factor", [0.05, 1.0, 4.0])
+@pytest.mark.parametrize("noise", ["homoscedastic", "heteroscedastic"])
+@pytest.mark.parametrize("passes", [40, 400])
+def test_what_the_passes_spread_is_told_from_the_noise(
+    factor: float, noise: NoiseKind, passes: int
+) -> None:
+    """Where both differ from row to row; and the error of a mean of few passes is neither."""
     random = np.random.default_rng(2)
-    spread, noise = 1.0, 0.5
-    actual = random.normal(size=(3_000, 1)) * math.hypot(spread, noise)
-    outputs = spread * random.normal(size=(400, 3_000, 1))
-    (found,) = tuned_noise("homoscedastic", outputs, actual).noise_scales
-    assert found == pytest.approx(noise**2, rel=0.25)
+    shape, said = (4_000, 1), np.zeros((4_000, 1))
+    spread, centre = random.uniform(0.2, 3, shape), random.normal(size=shape)
+    if noise == "heteroscedastic":
+        said = random.normal(size=shape)
+    total = factor * spread**2 + 0.5 * np.exp(said)
+    actual = centre + np.sqrt(total) * random.normal(size=shape)
+    means = centre + spread * random.normal(size=(passes, *shape))
+    outputs = means
+    if noise == "heteroscedastic":
+        outputs = np.concatenate([means, np.tile(said, (passes, 1, 1))], axis=-1)
+    found = tuned_noise(noise, outputs, actual)
+    assert found.noise_scales == pytest.approx([0.5], rel=0.3)
+    assert found.variance_factors == pytest.approx([factor], rel=0.2, abs=0.025)
+
+
+def test_few_rows_leave_the_factor_near_one() -> None:
+    random, factors = np.random.default_rng(3), []
+    for rows in (3, 30, 3_000):
+        means = random.uniform(0.5, 3, (1, rows, 1)) * random.normal(size=(100, rows, 1))
+        actual = 0.3 * random.normal(size=(rows, 1))  # of passes that spread far too much
+        factors += tuned_noise("homoscedastic", means, actual).variance_factors
+    assert 1 > factors[0] > 0.25 > factors[1] > factors[2]
+
+
+def test_where_passes_never_differ_their_variance_counts_as_it_is() -> None:
+    actual = np.random.default_rng(7).normal(size=(50, 1))
+    found = tuned_noise("homoscedastic", np.zeros((20, 50, 1)), actual)
+    assert found.variance_factors == pytest.approx([1.0])
+    assert found.noise_scales == pytest.approx([np.mean(actual**2)], rel=0.02)
+
+
+def test_one_wild_pass_does_not_make_a_row_noisy() -> None:
+    """Log-variances are averaged, not variances."""
+    random = np.random.default_rng(8)
+    actual = random.normal(size=(300, 1))
+    outputs = np.zeros((100, 300, 2))
+    outputs[0, ::10, 1] = 12.0  # one pass in a hundred claims a noise variance of 160,000
+    found = tuned_noise("heteroscedastic", outputs, actual)
+    assert [*found.noise_scales, *found.typical_stds] == pytest.approx([1, 1], rel=0.15)
 
 
 def test_without_rows_there_is_nothing_to_fit() -> None:
