@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.moments import JointMoments, PlainMoments, ReducedMoments
+from model.moments import JointMoments, PlainMoments
 from model.network import MLP, Noise
 from model.reduced import Control, Reduction, Terms
+from model.reduced_moments import ReducedMoments
 from model.sampling import chunk_passes, chunks, draw_noise
 from model.thinning import Prefix, outputs, prefix
 from model.uncertainty import Estimate
@@ -121,10 +122,9 @@ class ReducedSampler:
     def of(cls, network: MLP, batch: Batch, reduction: Reduction) -> Self:
         """A sampler that has seen no pass."""
         control = reduction.control(batch.x, shared=batch.numbers is None)
-        pivot = control.pivot.double()
-        zero = pivot.new_zeros(len(pivot), reduction.log_noises)
+        zero = batch.x.new_zeros(len(batch.x), reduction.log_noises, dtype=torch.float64)
         noise = PlainMoments(zero) if reduction.log_noises else None
-        return cls(network, batch, reduction, control, ReducedMoments(pivot, noise))
+        return cls(network, batch, reduction, control, ReducedMoments(control.law, noise))
 
     def take(self, passes: range) -> None:
         for chunk in _chunks(self.network, self.batch, passes):

@@ -1,9 +1,9 @@
-"""Mean and variance over passes, streaming, with their Monte-Carlo standard errors.
+"""The plain estimator: mean and variance over passes, streaming, with their standard errors.
 
-Every estimator leaves a few features per pass; their running means and scatter are all that is kept
-of it. Both estimators' variance is an average of one term T per pass, up to products of means, so
-that the spread of T over the passes gives its standard error: no assumption on the distribution,
-whose kurtosis is large where p is small.
+A pass leaves a few features; their running means and scatter are all that is kept of it. The
+variance is an average of one term T per pass, up to products of means, so that the spread of T over
+the passes gives its standard error: no assumption on the distribution, whose kurtosis is large
+where p is small. The reduced estimator's moments are in `model.reduced_moments`.
 
 Shapes: P passes, B rows, V values of one pass, F features.
 """
@@ -14,15 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.reduced import Terms
 from model.uncertainty import COVARIANCE_CLASSES, Agreement, Estimate
 
-HEAVY, TAIL = 17.0, 3.0
+HEAVY = 17.0
 """The spread of N terms T is itself estimated, with 2 N / (k + 2) degrees of freedom where k is
 T's excess kurtosis (Satterthwaite 1946). Student's t of so many has a variance of 1 + (k + 2) / N,
-so that squared errors are widened by that. Few passes see little of a heavy tail: TAIL times as
-much, up to HEAVY / N, makes 1 and 2 errors hold 68 and 95 % (tests/benchmarks/coverage.py). The
-squares of the plain estimator always need HEAVY: k is 12 where the passes are normal."""
+so that squared errors are widened by that; few passes see little of a heavy tail, so by HEAVY / N.
+Of squares, k is 12 where the passes are normal."""
 
 
 def _zero() -> Tensor:
@@ -138,7 +136,7 @@ class PlainMoments:
             mean=_host(self.pivot) + averages[0],
             variance=variance,
             mean_error=np.sqrt(variance / n),
-            variance_error=_error(covariance, gradient, n, 2 * variance**2, HEAVY),
+            variance_error=_error(covariance, gradient, n, 2 * variance**2),
             agreement=self.joint.agreement() if self.joint else None,
         )
 
@@ -148,85 +146,17 @@ class PlainMoments:
         return PlainMoments(self.pivot[index], joint, self.moments.rows(index))
 
 
-@dataclass(frozen=True)
-class ReducedMoments:
-    """The reduced estimator: moments of y from the terms of `model.reduced`.
-
-    `noise`, where there is any, has the plain ones of the log-variances; they come after y's.
-    """
-
-    pivot: Tensor
-    noise: PlainMoments | None = None
-    moments: Moments = field(default_factory=Moments)
-
-    def add(self, terms: Terms) -> None:
-        """Take in a chunk of passes."""
-        r, d, l = terms.r.double(), terms.d.double(), terms.l.double()  # noqa: E741
-        t = d.square().addcmul_(l, r, value=2).add_(terms.v)
-        self.moments.add(r, d, l, t, t.square())
-        if self.noise and terms.noise is not None:
-            self.noise.add(terms.noise)
-
-    @np.errstate(all="ignore")  # of what overflows, the predictor tells
-    def estimate(self) -> Estimate:
-        """The estimate from the passes so far.
-
-        The features are (r, d, l, T = d^2 + 2 l r + v, T^2).
-        """
-        n, covariance = self.moments.count, self.moments.covariance()
-        averages = self.moments.averages()
-        r, d, l, t, _ = averages  # noqa: E741
-        (s_rr, s_rd, s_lr), (_, s_dd, s_dl), (_, _, s_ll) = covariance[:3, :3]
-        gradient = -2 * averages[[2, 1, 0, 3]]
-        gradient[3] = 1
-        variance = t - d**2 - 2 * l * r + (s_dd + 2 * s_lr) / n  # avg v + S_dd + 2 S_lr
-        few = 2 * s_dd**2 + 4 * (s_ll * s_rr + s_lr**2) + 8 * s_dl * s_rd
-        estimate = Estimate(
-            mean=_host(self.pivot) + r,
-            variance=np.maximum(variance, 0),
-            mean_error=np.sqrt(s_rr / n),
-            variance_error=_error(
-                covariance[:4, :4], gradient, n, few, _tail(t, covariance[3:, 3:])
-            ),
-        )
-        return estimate.beside(self.noise.estimate()) if self.noise else estimate
-
-    def rows(self, index: Tensor) -> "ReducedMoments":
-        """The same for some rows."""
-        noise = self.noise.rows(index) if self.noise else None
-        return ReducedMoments(self.pivot[index], noise, self.moments.rows(index))
-
-
 def _host(t: Tensor) -> np.ndarray:
     """What a device has gathered, here."""
     return np.asarray(t.cpu().numpy())
 
 
-def _error(
-    covariance: np.ndarray,
-    gradient: np.ndarray,
-    n: int,
-    few: np.ndarray,
-    tail: float | np.ndarray,
-) -> np.ndarray:
+def _error(covariance: np.ndarray, gradient: np.ndarray, n: int, few: np.ndarray) -> np.ndarray:
     """Standard error [B, V] of an average of n centred terms T, linear in the features.
 
     `few` / (n - 1) is what centring at the sample's own mean takes from the spread: all of it where
-    n = 2. It is exact, by Cov(s_ab, s_cd) = ... + (C_ac C_bd + C_ad C_bc) / (n (n - 1)). `tail` / n
-    is what the squared error is widened by.
+    n = 2. It is exact, by Cov(s_ab, s_cd) = ... + (C_ac C_bd + C_ad C_bc) / (n (n - 1)).
     """
     spread = np.einsum("i...,ij...,j...->...", gradient, covariance, gradient)
     spread = np.maximum(spread, 0) + np.maximum(few, 0) / (n - 1)
-    return np.asarray(np.sqrt(spread / n * (1 + tail / n)))
-
-
-def _tail(mean: np.ndarray, covariance: np.ndarray) -> np.ndarray:
-    """TAIL (k + 2), at most HEAVY, of T with this mean and covariance of (T, T^2); [B, V].
-
-    k + 2 = Var (T - E T)^2 / (Var T)^2.
-    """
-    (spread, between), (_, square) = covariance
-    fourth = square - 4 * mean * (between - mean * spread)
-    tiny = np.finfo(np.float64).tiny  # where T never differs
-    tail = TAIL * fourth / np.maximum(spread**2, tiny)
-    return np.asarray(np.minimum(np.maximum(tail, 0), HEAVY))
+    return np.asarray(np.sqrt(spread / n * (1 + HEAVY / n)))

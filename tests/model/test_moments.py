@@ -1,7 +1,6 @@
 """Streaming moments are those of numpy in two passes, and their errors hold what they promise."""
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -10,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model import PredictOptions, load
-from model.moments import JointMoments, Moments, PlainMoments, ReducedMoments
-from model.reduced import Terms
+from model.moments import JointMoments, Moments, PlainMoments
 from model.uncertainty import COVARIANCE_CLASSES, Estimate
 
 
@@ -147,31 +145,6 @@ def test_the_standard_errors_cover_the_truth_as_often_as_normal_ones_do(name: st
     for z in (z_mean, z_variance):
         assert 0.925 < (np.abs(z) < 1.96).mean() < 0.97
         assert 0.93 < z.std() < 1.1
-
-
-def normal(random: np.random.Generator, size: tuple[int, ...]) -> np.ndarray:
-    return random.normal(size=size)
-
-
-def rare(random: np.random.Generator, size: tuple[int, ...]) -> np.ndarray:
-    return np.where(random.uniform(size=size) < 0.3, random.normal(size=size), 0)
-
-
-@pytest.mark.parametrize(("draw", "of_products"), [(normal, 0.01), (normal, 1.0), (rare, 1.0)])
-def test_few_reduced_passes_say_how_wrong_their_variance_is_whatever_varies_in_it(
-    draw: Callable[[np.random.Generator, tuple[int, ...]], np.ndarray], of_products: float
-) -> None:
-    """4,000 estimates of 64 passes. A sum over many units, v, is near normal; products are not."""
-    random, size = np.random.default_rng(0), (64, 4000, 1)
-    d, l = draw(random, size) * of_products, draw(random, size)  # noqa: E741
-    terms = (torch.from_numpy(t) for t in (d, d, l, 10 + 0.5 * random.normal(size=size)))
-    moments = ReducedMoments(torch.zeros(4000, 1, dtype=torch.float64))
-    moments.add(Terms(*terms))
-    estimate = moments.estimate()
-    true_variance = 10 + of_products**2 * (1.0 if draw is normal else 0.3)
-    z = np.abs(estimate.variance - true_variance) / estimate.variance_error
-    assert 0.64 < (z < 1).mean() < 0.72
-    assert 0.93 < (z < 2).mean() < 0.97
 
 
 @pytest.mark.parametrize("estimator", ["plain", "reduced"])

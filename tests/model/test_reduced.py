@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from model import reduced
-from model.moments import ReducedMoments
 from model.network import ACTIVATIONS, MLP, ActivationName, MLPConfig, Noise, Norm
 from model.reduced import Control, Reduction, Terms
 from model.sampling import draw_noise
@@ -113,16 +112,12 @@ every_activation = pytest.mark.parametrize("activation", ACTIVATIONS)
 
 @dataclass(frozen=True)
 class Everything:
-    """A network under all its noise: outputs y, the terms, and q = d - r."""
+    """A network under all its noise: outputs y, and the terms."""
 
     all: Enumeration
     control: Control
     y: Tensor
     terms: Terms
-
-    @property
-    def q(self) -> Tensor:
-        return self.terms.d - self.terms.r
 
     @staticmethod
     def of(net: MLP) -> "Everything":
@@ -135,14 +130,16 @@ class Everything:
 
 
 def check_expectations(found: Everything) -> None:
-    every, y, t = found.all, found.y, found.terms
+    every, y, t, law = found.all, found.y, found.terms, found.control.law
     zero = torch.zeros_like(y[0])
-    close(found.control.pivot + every.expectation(t.r), every.expectation(y))
-    variance = every.expectation(t.v) + every.covariance(t.d, t.d) + 2 * every.covariance(t.l, t.r)
-    close(variance, every.covariance(y, y))
-    close(every.expectation(t.l), zero)
-    close(every.expectation(found.q), zero)
-    close(every.covariance(t.l, found.q), zero)
+    close(law.pivot + every.expectation(t.output), every.expectation(y))
+    sampled = every.covariance(t.output, t.output)
+    close(every.expectation(t.last_variance) + sampled, every.covariance(y, y))
+    close(every.expectation(t.linear), zero)
+    known = law.linear + every.expectation(t.linear_variance)
+    close(known, every.covariance(t.linear, t.linear))
+    close(every.expectation(t.quadratic), zero)
+    close(every.covariance(t.linear, t.quadratic), zero)
 
 
 @every_activation
@@ -162,15 +159,15 @@ def test_the_terms_have_the_expectations_of_all_masks_with_norms_too(
 
 
 @every_activation
-def test_the_terms_of_wide_layers_have_the_expectations_of_all_masks(
+def test_the_terms_have_the_expectations_of_all_masks_where_slopes_take_the_place_of_effects(
     activation: ActivationName, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    net = network(*SHAPES["two hidden layers"], activation)
-    narrow = Everything.of(net)
-    monkeypatch.setattr(reduced, "WIDE", 1)
-    wide = Everything.of(net)
-    check_expectations(wide)
-    assert not torch.equal(wide.terms.r, narrow.terms.r)  # they are other terms
+    net = network(*SHAPES["three hidden layers and input dropout"], activation)
+    effects = Everything.of(net)
+    monkeypatch.setattr(reduced, "FEW_DROPS", 0.0)
+    slopes = Everything.of(net)
+    check_expectations(slopes)
+    assert not torch.equal(slopes.terms.linear, effects.terms.linear)  # they are other terms
 
 
 @pytest.mark.parametrize("rates", [(0.0, 0.3, 0.2), (0.2, 0.3, 0.2), (0.0, 0.0, 0.4)])
@@ -179,11 +176,10 @@ def test_the_terms_have_the_expectations_of_gaussian_input_noise(rates: tuple[fl
 
 
 @every_shape
-def test_no_outcome_of_the_masks_is_left_out_of_what_l_and_d_add_up_to(shape: str) -> None:
-    """y - pivot = l + d, up to the last site's noise, whose mean they hold."""
+def test_outputs_differ_from_the_terms_by_the_last_sites_noise_alone(shape: str) -> None:
     net = network(*SHAPES[shape])
     found, last = Everything.of(net), net.config.dropout[-1]
-    off = found.y - (found.control.pivot + found.terms.l + found.terms.d)
+    off = found.y - (found.control.law.pivot + found.terms.output)
     if last:
         close(found.all.expectation(off), torch.zeros_like(off[0]))
     else:
@@ -193,8 +189,18 @@ def test_no_outcome_of_the_masks_is_left_out_of_what_l_and_d_add_up_to(shape: st
 @every_shape
 def test_little_of_the_variance_is_left_to_sample(shape: str) -> None:
     found = Everything.of(network(*SHAPES[shape], "tanh"))
-    left = found.all.covariance(found.terms.r, found.terms.r)
-    assert (left / found.all.covariance(found.y, found.y)).median() < 0.2
+    share = what_is_left(found) / found.all.covariance(found.y, found.y)
+    assert share.median() < 0.2
+
+
+def what_is_left(found: Everything) -> Tensor:
+    """The variance [B, O] of c less the best multiples of l and q, which are uncorrelated."""
+    t, covariance = found.terms, found.all.covariance
+    left = covariance(t.output, t.output)
+    for control in (t.linear, t.quadratic):
+        explained = covariance(t.output, control).square() / covariance(control, control)
+        left = left - torch.nan_to_num(explained)
+    return left
 
 
 @pytest.mark.parametrize("norms", [False, True])
@@ -243,8 +249,7 @@ def test_one_control_serves_shared_and_fresh_masks(activation: ActivationName) -
         shared.passes,
     )
     one, other = reduction.terms(control, shared), reduction.terms(control, fresh)
-    for name in ("r", "d", "l", "v"):
-        close(getattr(one, name), getattr(other, name))
+    close(one.stacked(), other.stacked())
 
 
 def test_the_terms_of_a_row_are_those_that_it_has_alone() -> None:
@@ -254,9 +259,8 @@ def test_the_terms_of_a_row_are_those_that_it_has_alone() -> None:
     picked = reduction.terms(control.rows(some), noise)
     alone = reduction.terms(reduction.control(x[some]), noise)
     together = reduction.terms(control, noise)
-    for name in ("r", "d", "l", "v"):
-        close(getattr(picked, name), getattr(alone, name))
-        close(getattr(picked, name), getattr(together, name)[:, some])
+    close(picked.stacked(), alone.stacked())
+    close(picked.stacked(), together.stacked()[:, :, some])
 
 
 def every_draw(config: MLPConfig) -> Noise:
@@ -264,24 +268,3 @@ def every_draw(config: MLPConfig) -> Noise:
     noise = draw_noise(config, 0, range(40))
     masks = tuple(None if mask is None else mask.double() for mask in noise.masks)
     return Noise(masks, None if noise.inputs is None else noise.inputs.double(), noise.passes)
-
-
-def test_the_estimate_is_unbiased_for_any_number_of_passes() -> None:
-    """Every pair of passes, each with its probability: the two-pass estimate's expectation."""
-    net = network((2, 2, 2, 1), (0.0, 0.4, 0.3), "gelu")
-    found = Everything.of(net)
-    p, t = found.all.probabilities, found.terms
-    count = len(p)
-    first, second = torch.arange(count).repeat(count), torch.arange(count).repeat_interleave(count)
-    pairs = {
-        name: torch.stack([term[first, 0, 0], term[second, 0, 0]])[:, None]  # [2, 1, pairs]
-        for name, term in (("r", t.r), ("d", t.d), ("l", t.l), ("v", t.v))
-    }
-    moments = ReducedMoments(found.control.pivot[:1].expand(1, count**2))
-    moments.add(Terms(**pairs))
-    estimate, chance = moments.estimate(), (p[first] * p[second]).numpy()
-    truth, variance = found.all.expectation(found.y), found.all.covariance(found.y, found.y)
-    assert (chance * estimate.mean[0]).sum() == pytest.approx(truth[0, 0].item())
-    unclipped = chance[estimate.variance[0] > 0].sum()
-    assert unclipped == pytest.approx(1)  # clipping at 0 would be a bias
-    assert (chance * estimate.variance[0]).sum() == pytest.approx(variance[0, 0].item())

@@ -81,7 +81,7 @@ def test_an_activation_far_from_its_kink_is_its_linear_self() -> None:
     for mean, level in ((50.0, 50.0), (-50.0, 0.0)):
         found = smoothed(ACTIVATIONS["relu"], torch.tensor(mean), torch.tensor(2.0))
         values = [derivative.item() for derivative in found.derivatives]
-        assert values == [level, float(mean > 0), 0, 0, 0, 0]
+        assert values == [level, float(mean > 0), 0]
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
