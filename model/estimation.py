@@ -19,7 +19,7 @@ from model.sampling import chunk_passes, chunks, draw_noise
 from model.thinning import Prefix, outputs, prefix
 from model.uncertainty import Estimate
 
-FIRST_CHECK = 32  # passes before which no row stops, however lucky its first ones look
+FIRST_CHECK = 64  # passes before which no row stops, however lucky its first ones look
 CHECK_GROWTH = 1.5
 MOST_SKIPPED = 4  # steps of that growth at once
 
@@ -147,14 +147,23 @@ class ReducedSampler:
         )
 
 
-def sample(sampler: Sampler, passes: int) -> Estimate:
+Widen = Callable[[Estimate, int], Estimate]
+"""The estimate from so many passes, with what they cannot know in its error bars."""
+
+
+def sample(sampler: Sampler, passes: int, widen: Widen = lambda estimate, _: estimate) -> Estimate:
     """The estimate from this many passes."""
     sampler.take(range(passes))
-    return sampler.estimate()
+    return widen(sampler.estimate(), passes)
 
 
 def sample_until(
-    excess: Callable[[Estimate], np.ndarray], sampler: Sampler, rows: int, *, passes: int
+    excess: Callable[[Estimate], np.ndarray],
+    sampler: Sampler,
+    rows: int,
+    *,
+    passes: int,
+    widen: Widen = lambda estimate, _: estimate,
 ) -> tuple[Estimate, list[int]]:
     """The estimates of all rows, and the passes that each took: `passes` at most.
 
@@ -168,7 +177,8 @@ def sample_until(
     while len(order):
         at = int(due.min())
         sampler.take(range(done, int(checks[at])))
-        done, estimate = int(checks[at]), sampler.estimate()
+        done = int(checks[at])
+        estimate = widen(sampler.estimate(), done)
         off, turn = excess(estimate), due == at  # [B]
         stop = turn & ((off <= 1) | (done == passes))
         due = np.where(turn, _next_check(checks, at, off), due)
@@ -192,7 +202,7 @@ def _next_check(checks: np.ndarray, at: int, excess: np.ndarray) -> np.ndarray:
 
 
 def _checks(passes: int) -> Iterator[int]:
-    """The numbers of passes after which rows may stop: 32, 48, 72, ..., `passes`."""
+    """The numbers of passes after which rows may stop: 64, 96, 144, ..., `passes`."""
     check = FIRST_CHECK
     while check < passes:
         yield check

@@ -59,9 +59,13 @@ class Law:
     fourth: Tensor  # the fourth cumulant of l, over all sites, by the propagated moments
     quadratic: Tensor  # the variance of q if delta were Gaussian and uncorrelated: a scale, no more
 
+    def parts(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """All of it."""
+        return self.pivot, self.linear, self.fourth, self.quadratic
+
     def rows(self, index: Tensor) -> "Law":
         """That of some of the rows."""
-        return Law(*(getattr(self, field.name)[index] for field in fields(self)))
+        return Law(*(part[index] for part in self.parts()))
 
 
 @dataclass(frozen=True, slots=True)

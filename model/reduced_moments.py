@@ -69,8 +69,7 @@ class ReducedMoments:
     def _estimate(self, terms: Tensor) -> Estimate:
         """The estimate from the passes of a block, [5, P, B, V], some rows after the other."""
         rows = max(1, VALUES_AT_ONCE // (terms.shape[1] * terms.shape[3] or 1))
-        law = (self.law.pivot, self.law.linear, self.law.fourth, self.law.quadratic)
-        parts = zip(*(torch.split(t, rows) for t in law), strict=True)
+        parts = zip(*(torch.split(t, rows) for t in self.law.parts()), strict=True)
         found = [
             fitted(*(_host(t.double()) for t in (block, *part)))
             for block, part in zip(torch.split(terms, rows, dim=2), parts, strict=True)

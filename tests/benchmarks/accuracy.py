@@ -29,13 +29,14 @@ from torch import Tensor
 
 from model.artifact import read
 from model.estimation import Batch, ReducedSampler, sample_until
-from model.moments import PlainMoments, ReducedMoments
+from model.moments import PlainMoments
 from model.network import MLP
 from model.predictor import keep_freed_memory
 from model.preparation import encode_table, split_rows
 from model.reading import read_table
 from model.recipe import train
-from model.reduced import Control, Reduction, Terms
+from model.reduced import Control, Law, Reduction, Terms
+from model.reduced_moments import ReducedMoments
 from model.sampling import chunk_passes, chunks, draw_noise, run
 from model.training import TrainOptions
 from model.uncertainty import Estimate
@@ -53,6 +54,8 @@ ROWS, MANY_ROWS, LONE_ROWS = 40, 256, 7
 TOLERANCE = 0.02  # of the std, relative
 CEILING = 1_000_000  # passes after which ours gives up
 SEEN_ROWS = 600_000  # by training, in all its epochs
+
+PER_PASS = ("output", "linear", "quadratic", "linear_variance", "last_variance")  # of `Terms`
 
 Figures = dict[str, Any]
 
@@ -134,7 +137,8 @@ class Reduced:
 
     def moments(self, blocks: int = 1) -> ReducedMoments:
         """Of so many blocks, each a value of every row."""
-        return ReducedMoments(self._control.pivot.double().expand(-1, blocks))
+        law = self._control.law
+        return ReducedMoments(Law(*(part.expand(-1, blocks) for part in law.parts())))
 
     def cut(self, segment: Terms, size: int) -> Terms:
         """Blocks [N, B, blocks] of a segment."""
@@ -142,7 +146,7 @@ class Reduced:
 
 
 def _each(term: Callable[[str], Tensor]) -> Terms:
-    return Terms(**{name: term(name) for name in ("r", "d", "l", "v")})
+    return Terms(*map(term, PER_PASS))
 
 
 def cut(t: Tensor, size: int) -> Tensor:
