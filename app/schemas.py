@@ -146,7 +146,8 @@ class Interval(_Schema):
     upper: Value = Field(description="Upper end, in the target's unit.")
     method: str = Field(
         description="`conformal`: mean +- q (total std + 2 typical total std), q from calibration "
-        "rows, holds a fresh row's target with that probability at least; `conformal:FEATURE`: q "
+        "rows, holds a fresh row's target with that probability at least, over rows and seeds; "
+        "`conformal:FEATURE`: q "
         "from those of the same category. `normal`, without them: mean +- z total std."
     )
 

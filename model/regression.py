@@ -37,8 +37,8 @@ class Interval:
     """`lower` to `upper` holds the target with probability `coverage`, as far as `method` goes.
 
     `conformal`: mean +- q (total std + 2 typical total std), q from calibration rows; holds a fresh
-    row's target with that probability at least, whatever the network and the data, as long as rows
-    are exchangeable.
+    row's target with that probability at least, over rows and seeds, whatever the network and the
+    data, as long as rows are exchangeable. Rows of one request under shared masks err together.
     `conformal:FEATURE`: the same for the rows of each category of that feature by itself.
     `normal`, without calibration rows: mean +- z total std, which promises nothing.
     """
