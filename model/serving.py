@@ -20,9 +20,9 @@ MOST_PASSES, STEP = 1_000, 100  # of a model's own number of passes
 def served(card: Card, share: float, *, passes: int) -> Card:
     """The card with the passes that take the mean's error, this share after so many, down.
 
-    A pass more costs less than fresh masks for every row, and makes intervals narrower, too; where
-    MOST_PASSES do not suffice the rows get masks of their own. What the card says of the estimator
-    stays.
+    More shared passes make the mean better, too, and cost little more than fresh masks for every
+    row. Where MOST_PASSES do not suffice the rows get masks of their own. What the card says of the
+    estimator stays.
     """
     usual = ServingEntry()
     needed = max(usual.passes, math.ceil(round(_needed(share, passes) / STEP, 6)) * STEP)
