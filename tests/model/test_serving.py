@@ -11,7 +11,7 @@ import pytest
 from model import Card, PredictOptions, Predictor, Resolved, TrainOptions, load, train
 from model.artifact import read
 from model.entries import ServingEntry
-from model.held_out import calibrated
+from model.held_out import calibrated, retuned
 from model.serving import LARGEST_SHARE, served
 from model.table import Table
 from model.task import TASKS
@@ -184,3 +184,22 @@ def inputs(columns: dict[str, np.ndarray]) -> np.ndarray:
 
 def standardised(card: Card, columns: dict[str, np.ndarray]) -> np.ndarray:
     return np.asarray((columns["y"][:, None] - card.target.means[0]) / card.target.scales[0])
+
+
+def test_a_factor_from_the_calibration_rows_moves_no_interval_and_no_row_of_the_order(
+    noiseless: Path,
+) -> None:
+    card, network, _ = read(noiseless)
+    columns = wave(ROWS, 3, noise=0.3)
+    x, y = load(noiseless).encode(inputs(columns)), standardised(card, columns)
+    fitted = retuned(card, network, x, y)
+    assert fitted.tuning.noise_scales[0] != pytest.approx(card.tuning.noise_scales[0], rel=0.01)
+    bounds, totals = [], []
+    for each in (card, fitted):
+        made = calibrated(each, network, Table("t", {}, "1" * 64), x, y)
+        found = Predictor(made, network).predict_encoded(x, PredictOptions(seed=7)).rows.columns
+        bounds.append([found["interval"].columns[end] for end in ENDS])
+        totals.append(np.array(found["total_variance"]))
+    np.testing.assert_allclose(bounds[1], bounds[0], rtol=1e-9)
+    ratio = fitted.tuning.noise_scales[0] / card.tuning.noise_scales[0]
+    np.testing.assert_allclose(totals[1], totals[0] * ratio, rtol=1e-9)
