@@ -22,7 +22,7 @@ from app.metrics import Metrics
 from app.pace import Pace
 from app.settings import Settings
 from app.worker import Worker
-from model import Detail, InputError, Predictions, PredictOptions, Predictor, Rows
+from model import Detail, InputError, Predictions, PredictOptions, Predictor, Resolved, Rows
 
 FRESH_SEEDS = 1 << 53  # a fresh seed survives JSON readers that hold numbers as doubles
 SLICE_ROW_PASSES = 400_000  # bounds what one turn takes where there are many passes
@@ -43,7 +43,7 @@ class Key:
     """
 
     predictor: Predictor
-    options: PredictOptions
+    options: Resolved
     alone: object = None
 
     def kind(self, rows: int) -> Hashable:
@@ -117,7 +117,7 @@ class Computation:
         timeout_seconds: float | None = None,
     ) -> Predictions:
         """A prediction for every row of x [B, D]; raises Overloaded, DeadlineExceeded, NotReady."""
-        limit = self._settings.request_timeout_seconds
+        limit, options = self._settings.request_timeout_seconds, predictor.resolved(options)
         size = min(self._settings.batch_rows, max(LEAST_ROWS, SLICE_ROW_PASSES // options.passes))
         if len(x) > size and options.seed is None:  # one seed for all slices
             options = replace(options, seed=secrets.randbelow(FRESH_SEEDS))
@@ -182,7 +182,7 @@ def _numbers(slices: Sequence[Slice]) -> np.ndarray:
     return np.concatenate(ranges)
 
 
-def _joined(parts: Sequence[Predictions], options: PredictOptions) -> Predictions:
+def _joined(parts: Sequence[Predictions], options: Resolved) -> Predictions:
     """One request's predictions from those of its slices."""
     met = all(part.stopped == "tolerance" for part in parts)
     return replace(

@@ -64,9 +64,10 @@ class PredictRequest(_Schema):
             },
         },
     )
-    passes: int = Field(
+    passes: int | None = Field(
         default=_DEFAULTS.passes,
-        description="Stochastic forward passes N; with `tolerance`, the most of them.",
+        description="Stochastic forward passes N; with `tolerance`, the most of them. null takes "
+        "the model's own number, `serving.passes` of `GET /models/{name}`: 100 for most.",
         json_schema_extra={"minimum": 2},
     )
     seed: int | None = Field(
@@ -79,15 +80,16 @@ class PredictRequest(_Schema):
         description="Probability with which the interval holds the target.",
         json_schema_extra={"exclusiveMinimum": 0, "exclusiveMaximum": 1},
     )
-    estimator: Estimator = Field(
+    estimator: Estimator | None = Field(
         default=_DEFAULTS.estimator,
         description="`plain`: sample mean and variance of the passes. `reduced`: the same "
-        "expectations with less Monte-Carlo error.",
+        "expectations with less Monte-Carlo error. null takes the model's own, "
+        "`serving.estimator`: `reduced` for most regressions.",
     )
-    masks: MaskScope = Field(
+    masks: MaskScope | None = Field(
         default=_DEFAULTS.masks,
         description="`shared`: one thinned network per pass for all rows. `per_row`: fresh masks "
-        "for every row.",
+        "for every row. null takes the model's own, `serving.masks`: `shared` for most.",
     )
     tolerance: float | None = Field(
         default=_DEFAULTS.tolerance,
@@ -144,7 +146,8 @@ class Interval(_Schema):
     upper: Value = Field(description="Upper end, in the target's unit.")
     method: str = Field(
         description="`conformal`: mean +- q (total std + 2 typical total std), q from calibration "
-        "rows, holds a fresh row's target with that probability at least; `conformal:FEATURE`: q "
+        "rows, holds a fresh row's target with that probability at least, over rows and seeds; "
+        "`conformal:FEATURE`: q "
         "from those of the same category. `normal`, without them: mean +- z total std."
     )
 
@@ -263,7 +266,7 @@ class PredictResponse(_Schema):
         default=None,
         description="Why `estimator` is not the one asked for; only there where it is not.",
     )
-    masks: MaskScope = Field(description="As asked for.")
+    masks: MaskScope = Field(description="As asked for, or the model's own.")
     acceptance: Acceptance | None = Field(
         default=None, description="Only where `largest_error` was named."
     )

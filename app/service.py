@@ -20,7 +20,7 @@ from app.errors import LimitExceeded, NotReady, OutputNotFinite, ServiceError, U
 from app.library import Library, read_library
 from app.metrics import Metrics
 from app.settings import Settings, SettingsError
-from model import Card, Detail, Predictions, PredictOptions, Predictor
+from model import Card, Detail, Predictions, PredictOptions, Predictor, Resolved
 
 WARM_UP = PredictOptions(seed=1)
 OBSERVED_ROWS = 8  # of a request, at most: a drift shows in few rows of many requests
@@ -189,10 +189,11 @@ class Service:
         UnknownModel, LimitExceeded, Overloaded, DeadlineExceeded and model.InputError.
         """
         predictor = self.admit(name, version)
-        self._check_limits(len(rows), options)
+        asked = predictor.resolved(options)
+        self._check_limits(len(rows), asked)
         x = predictor.encode(rows)  # [B, D]; faults are found here, before anything is queued
         predictions = await self._computation.predict(
-            predictor, x, options, timeout_seconds=timeout_seconds
+            predictor, x, asked, timeout_seconds=timeout_seconds
         )
         self._observe(predictor.card, predictions)
         return Answer(predictor.card, predictions)
@@ -261,7 +262,7 @@ class Service:
             if changed:
                 await self.reload()
 
-    def _check_limits(self, rows: int, options: PredictOptions) -> None:
+    def _check_limits(self, rows: int, options: Resolved) -> None:
         limits, row_passes = self._settings, rows * options.passes
         asked = [
             ("rows", "rows", rows, limits.max_rows),

@@ -18,7 +18,7 @@ from model.errors import (
 from model.evaluation import Evaluation, evaluate
 from model.held_out import calibrate
 from model.importing import import_model
-from model.options import Estimator, LabelSetMethod, MaskScope, PredictOptions
+from model.options import Estimator, LabelSetMethod, MaskScope, PredictOptions, Resolved
 from model.predictor import Predictions, Predictor, load, use_threads
 from model.preparation import Split
 from model.pretrained import shipped
@@ -56,6 +56,7 @@ __all__ = [
     "Predictions",
     "Predictor",
     "RegressionPrediction",
+    "Resolved",
     "Rows",
     "Split",
     "Table",

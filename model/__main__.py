@@ -194,8 +194,15 @@ def _add_evaluate(commands: Any) -> None:
     add("data", metavar="DATA", help="of the table it was trained on, only the test rows are used")
     add("--json", action="store_true", help="print one JSON document, curves included")
     add("--report", type=Path, metavar="FILE.html", help="also write a page with pictures")
-    add("--passes", type=int, default=defaults.passes, help=f"default: {defaults.passes}")
-    add("--seed", type=int, default=0, help="default: 0")
+    add("--passes", type=int, help="default: those that the model is served with")
+    add("--seed", type=int, default=1, help="default: 1")
+    add(
+        "--seeds",
+        type=int,
+        default=5,
+        metavar="K",
+        help="judge regions under K seeds, from the first one on (default: 5)",
+    )
     add("--coverage", type=float, default=defaults.coverage, help=f"default: {defaults.coverage}")
     add(
         "--largest-error",
@@ -303,7 +310,8 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         largest_error=arguments.largest_error,
     )
     predictor = load(arguments.folder)
-    evaluation = evaluate(predictor, _table_for(predictor.card, arguments), options)
+    table = _table_for(predictor.card, arguments)
+    evaluation = evaluate(predictor, table, options, seeds=arguments.seeds)
     if arguments.report:
         _write(arguments.report, report_page(evaluation))
     if arguments.json:

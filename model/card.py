@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from model.calibration import Calibration
-from model.entries import CalibrationEntry, Part, TuningEntry
+from model.entries import CalibrationEntry, Part, ServingEntry, TuningEntry
 from model.errors import Detail, InputError
 from model.network import ActivationName, MLPConfig, Norm, NormKind
 from model.similarity import Similarity
@@ -154,6 +154,7 @@ class Card(Part):
     architecture: Architecture
     weights_sha256: str
     tuning: TuningEntry = TuningEntry()
+    serving: ServingEntry = ServingEntry()
     calibration: CalibrationEntry | None = None
     similarity: SimilarityEntry | None = None
     training: TrainingRecord | ImportRecord

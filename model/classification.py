@@ -141,6 +141,22 @@ class Classification:
         """
         return tuned_classes(np.log(np.maximum(values[..., :-1], TINY)), actual)
 
+    def retuned(
+        self,
+        predictions: Sequence[ClassificationPrediction],  # noqa: ARG002
+        actual: np.ndarray,  # noqa: ARG002
+    ) -> Tuning:
+        """The same: a temperature changes the order of the rows."""
+        return self.tuning
+
+    def error_share(
+        self,
+        predictions: Sequence[ClassificationPrediction],  # noqa: ARG002
+        actual: np.ndarray,  # noqa: ARG002
+    ) -> float:
+        """None: probabilities of a hundred passes hardly move from seed to seed."""
+        return 0.0
+
     def scores(
         self, predictions: Sequence[ClassificationPrediction], actual: np.ndarray
     ) -> dict[str, np.ndarray]:

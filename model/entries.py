@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from model.abstention import Abstention, Level, Risk
 from model.calibration import Calibration
-from model.options import Estimator
+from model.options import Estimator, MaskScope
 from model.table import Table
 from model.tuning import NoiseKind
 
@@ -41,6 +41,19 @@ class TuningEntry(Part):
     fitted: bool = True
 
 
+class ServingEntry(Part):
+    """What the model is served with where a request does not say; see `model.serving`.
+
+    `reason`: why with other passes and masks than usual. `plain_because`: why not `reduced`.
+    """
+
+    passes: Annotated[int, Field(ge=2)] = 100
+    estimator: Estimator = "reduced"
+    masks: MaskScope = "shared"
+    reason: str = ""
+    plain_because: str = ""
+
+
 class LevelEntry(Part):
     """One threshold of the uncertainty; none where all rows are accepted."""
 
@@ -63,15 +76,18 @@ class AbstentionEntry(Part):
 class CalibrationEntry(Part):
     """Sorted conformal scores by name, the rows, the passes and the estimator behind them.
 
-    `tuning_rows` others of the same data have fitted the noise or the temperature. `groups`: the
-    scores of each category of the feature `by`, where each was calibrated by itself; `comparisons`:
-    those of intervals of other kinds, see `model.calibration`.
+    `masks`: `per_row` where each row was scored under masks of its own, independent of the others';
+    cards made before had all scored under the same. `tuning_rows` others of the same data have
+    fitted the noise or the temperature. `groups`: the scores of each category of the feature `by`,
+    where each was calibrated by itself; `comparisons`: those of intervals of other kinds, see
+    `model.calibration`.
     """
 
     data: str
     data_sha256: str
     passes: Annotated[int, Field(ge=2)]
     estimator: Estimator
+    masks: MaskScope = "shared"
     rows: Annotated[int, Field(ge=1)]
     tuning_rows: Annotated[int, Field(ge=0)] = 0
     scores: dict[str, Scores]
@@ -103,6 +119,7 @@ class CalibrationEntry(Part):
         return Calibration(
             passes=self.passes,
             estimator=self.estimator,
+            masks=self.masks,
             scores={name: np.array(scores) for name, scores in self.scores.items()},
             abstention=_abstention(self),
             by=self.by,
@@ -120,6 +137,7 @@ def calibration_entry(calibration: Calibration, data: Table) -> CalibrationEntry
         data_sha256=data.sha256,
         passes=calibration.passes,
         estimator=calibration.estimator,
+        masks=calibration.masks,
         rows=rows,
         scores=scores,
         abstention=_abstention_entry(calibration.abstention),

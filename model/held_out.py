@@ -22,12 +22,14 @@ from model.network import MLP
 from model.options import PredictOptions
 from model.predictor import Predictor
 from model.preparation import encode_table, encode_target
+from model.serving import served
 from model.similarity import MOST_INPUTS, Similarity
 from model.table import Table
 from model.task import TASKS
 from model.words import listed
 
-PASSES, SEED = 100, 0  # behind everything that held-out rows fit or measure
+PASSES, SEED = 100, 0  # behind everything that held-out rows fit; every row has masks of its own
+TEST_SEED = 1  # of the metrics: the calibration's would hide how coverage differs between seeds
 TUNING_ROWS = 10, 2_000  # least and most: one number is fitted, on a quarter of the rows
 
 
@@ -68,13 +70,25 @@ def tuned(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> Card:
     What it says of the noise holds once the network is `tempered`.
     """
     task = TASKS[card.task](card.target_of_rows, *card.fitted)
-    values = Predictor(card, network).values(x, passes=PASSES, seed=SEED)
+    values = Predictor(card, network).values(x, passes=PASSES, seed=SEED, masks="per_row")
     return card.model_copy(update={"tuning": TuningEntry(**asdict(task.tuned(values, y)))})
+
+
+def retuned(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> Card:
+    """The card with what calibration rows x [B, D] say of weights that were trained again.
+
+    That is one common factor, which leaves the order of the rows, and their intervals, as they are:
+    calibration rows may fit it and calibrate too.
+    """
+    task = TASKS[card.task](card.target_of_rows, *card.fitted)
+    options = PredictOptions(passes=PASSES, seed=SEED, masks="per_row")
+    rows = Predictor(_uncalibrated(card), network).predict_encoded(x, options).rows
+    return card.model_copy(update={"tuning": TuningEntry(**asdict(task.retuned(rows, y)))})
 
 
 def log_densities(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Log density [B] of the targets y of rows x [B, D], or log probability of the classes."""
-    values = Predictor(card, network).values(x, passes=PASSES, seed=SEED)
+    values = Predictor(card, network).values(x, passes=PASSES, seed=SEED, masks="per_row")
     task = TASKS[card.task](card.target_of_rows, *card.fitted)
     return np.asarray(task.log_density(values, y).sum(-1))
 
@@ -101,18 +115,25 @@ def calibrated(
 ) -> Card:
     """The card with the scores of encoded rows x [B, D] of the table, and their targets y.
 
-    With `by` those of each category of that feature too. Raises CalibrationError naming one with
-    too few rows for a region that nobody has asked to be smaller.
+    Each row is scored under masks of its own, as a fresh row under a fresh seed is, with the
+    estimator and the passes that the model is then served with: more than usual where the error of
+    the mean, which the rows of one request share, would otherwise show. With `by` the scores of
+    each category of that feature too. Raises CalibrationError naming one with too few rows for a
+    region that nobody has asked to be smaller.
     """
     groups = _groups(card, x, by) if by else []
-    predictor = Predictor(card.model_copy(update={"calibration": None}), network)
-    predictions = predictor.predict_encoded(x, PredictOptions(passes=PASSES, seed=SEED))
     task = TASKS[card.task](card.target_of_rows, *card.fitted)
-    rows = predictions.rows
+    predictor = Predictor(_uncalibrated(card), network)
+    made = predictor.predict_encoded(x, PredictOptions(passes=PASSES, seed=SEED, masks="per_row"))
+    card = served(card, task.error_share(made.rows, y), passes=PASSES)
+    if card.serving.passes != PASSES:
+        options = PredictOptions(passes=card.serving.passes, seed=SEED, masks="per_row")
+        made = predictor.predict_encoded(x, options)
+    rows = made.rows
     scores = task.scores(rows, y)
     calibration = Calibration(
-        PASSES,
-        predictions.estimator,
+        card.serving.passes,
+        made.estimator,
         {name: sorted_scores(column) for name, column in scores.items()},
         task.abstention(rows, y),
         by,
@@ -123,6 +144,10 @@ def calibrated(
         },
     )
     return card.model_copy(update={"calibration": calibration_entry(calibration, table)})
+
+
+def _uncalibrated(card: Card) -> Card:
+    return card.model_copy(update={"calibration": None})
 
 
 def _groups(card: Card, x: np.ndarray, by: str) -> list[str]:
@@ -178,9 +203,11 @@ def _range(column: np.ndarray) -> tuple[float, float] | None:
 
 
 def measured(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> dict[str, float]:
-    """The model's metrics on rows x [B, D], which nothing else has seen, and their targets y."""
-    options = PredictOptions(passes=PASSES, seed=SEED)
-    predictions = Predictor(card, network).predict_encoded(x, options).rows
+    """The model's metrics on rows x [B, D], which nothing else has seen, and their targets y.
+
+    As it is served, under another seed than the calibration's.
+    """
+    predictions = Predictor(card, network).predict_encoded(x, PredictOptions(seed=TEST_SEED)).rows
     return TASKS[card.task](card.target_of_rows, *card.fitted).metrics(predictions, y)
 
 

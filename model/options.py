@@ -1,7 +1,8 @@
 """What a caller may choose about a prediction."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Literal, get_args
 
 from model.errors import Detail, InputError
@@ -16,22 +17,23 @@ SEED_LIMIT = 1 << 63
 class PredictOptions:
     """How to predict; equal options may share a batch.
 
-    `passes`: stochastic forward passes N >= 2. `seed`: in [0, 2^63), or None for a fresh one.
-    `coverage`: in (0, 1), of the region around each prediction. `label_set`: how a classifier's
-    region is made, see `LabelSet`. `estimator`: `reduced` has the
-    expectations of `plain`, the sample mean and variance of the passes, with less Monte-Carlo
-    error. `masks`: `shared` draws one thinned network per pass for all rows, `per_row` fresh masks
-    for every row. `tolerance`: above 0; a row stops once the relative Monte-Carlo standard error of
-    its std is at most this, and `passes` is the ceiling. `samples`: also return every pass's
-    output. `largest_error`: the RMSE, or a classifier's error rate, that rows may have and still be
+    `passes`, `estimator` and `masks` are the model's own where they are None: those that its card
+    says it is served with. `passes`: stochastic forward passes N >= 2. `seed`: in [0, 2^63), or
+    None for a fresh one. `coverage`: in (0, 1), of the region around each prediction. `label_set`:
+    how a classifier's region is made, see `LabelSet`. `estimator`: `reduced` has the expectations
+    of `plain`, the sample mean and variance of the passes, with less Monte-Carlo error. `masks`:
+    `shared` draws one thinned network per pass for all rows, `per_row` fresh masks for every row.
+    `tolerance`: above 0; a row stops once the relative Monte-Carlo standard error of its std is at
+    most this, and `passes` is the ceiling. `samples`: also return every pass's output.
+    `largest_error`: the RMSE, or a classifier's error rate, that rows may have and still be
     accepted, above 0. Raises InputError naming the option.
     """
 
-    passes: int = 100
+    passes: int | None = None
     seed: int | None = None
     coverage: float = 0.9
-    estimator: Estimator = "reduced"
-    masks: MaskScope = "shared"
+    estimator: Estimator | None = None
+    masks: MaskScope | None = None
     tolerance: float | None = None
     samples: bool = False
     label_set: LabelSetMethod = "lac"
@@ -39,16 +41,16 @@ class PredictOptions:
 
     def __post_init__(self) -> None:
         for field, value, domain, ok in (
-            ("passes", self.passes, "a whole number, 2 or more", _whole(self.passes, 2)),
+            ("passes", self.passes, "a whole number, 2 or more", _passes(self.passes)),
             ("seed", self.seed, "a whole number in [0, 2^63)", _seed(self.seed)),
             ("coverage", self.coverage, "a number in (0, 1)", _between(self.coverage, 1)),
             (
                 "estimator",
                 self.estimator,
                 _choices(Estimator),
-                self.estimator in get_args(Estimator),
+                self.estimator in (None, *get_args(Estimator)),
             ),
-            ("masks", self.masks, _choices(MaskScope), self.masks in get_args(MaskScope)),
+            ("masks", self.masks, _choices(MaskScope), self.masks in (None, *get_args(MaskScope))),
             ("tolerance", self.tolerance, "a number above 0", _positive(self.tolerance)),
             (
                 "label_set",
@@ -67,6 +69,29 @@ class PredictOptions:
             if not ok:
                 message = f"must be {domain}, not {value!r}"
                 raise InputError(f"{field}: {message}", [Detail(field, message)])
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved(PredictOptions):
+    """The same, with nothing left to the model: what batches, limits and estimates go by."""
+
+    passes: int = 100
+    estimator: Estimator = "reduced"
+    masks: MaskScope = "shared"
+
+
+@lru_cache(256)  # most requests choose what some other has chosen
+def resolved(
+    options: PredictOptions, *, passes: int, estimator: Estimator, masks: MaskScope
+) -> Resolved:
+    """The options, with these values where they name none."""
+    own = {"passes": passes, "estimator": estimator, "masks": masks}
+    given = {field.name: getattr(options, field.name) for field in fields(options)}
+    return Resolved(**given | {name: given[name] or value for name, value in own.items()})
+
+
+def _passes(value: object) -> bool:
+    return value is None or _whole(value, 2)
 
 
 def _whole(value: object, least: int) -> bool:

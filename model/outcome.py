@@ -35,6 +35,7 @@ class RegressionOutcome:
     deterministic: np.ndarray
     outside: np.ndarray  # whether a feature lies outside its training range, bool
     accept: np.ndarray | None = None  # whether the row is accepted, bool; None where not asked
+    held: tuple[float, ...] = ()  # the share of intervals that hold the target, by seed
     epistemic_reach: float | None = None  # of intervals to compare with: mean +- that x passes' std
     deterministic_reach: float | None = None  # deterministic +- that, in the target's unit
 
@@ -61,6 +62,7 @@ class RegressionOutcome:
                 crps=scores.gaussian_crps(mean, std, actual),
             )
             | self._intervals("interval", (self.lower, self.upper))
+            | _over_seeds("interval_coverage", self.held, self.coverage)
             | self._intervals("epistemic_interval", by_passes)
             | _defined(
                 mean_std=float(np.mean(std)),
@@ -122,6 +124,7 @@ class ClassificationOutcome:
     label_sets: np.ndarray | None  # which classes each row's set holds, bool [B, K]
     outside: np.ndarray  # whether a feature lies outside its training range, bool [B]
     accept: np.ndarray | None = None  # whether the row is accepted, bool [B]; None where not asked
+    held: tuple[float, ...] = ()  # the share of label sets that hold the class, by seed
 
     @property
     def uncertainty(self) -> np.ndarray:
@@ -156,6 +159,7 @@ class ClassificationOutcome:
                 set_coverage=math.nan if sets is None else scores.set_coverage(sets, self.actual),
                 set_size=math.nan if sets is None else scores.set_size(sets),
             )
+            | _over_seeds("set_coverage", self.held, 1.0)
             | _accepted("accepted_error_rate", self.accept, self.loss)
         )
 
@@ -196,6 +200,16 @@ def _around(
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """The bounds centre -+ reach x std; None without a reach."""
     return None if reach is None else (centre - reach * std, centre + reach * std)
+
+
+def _over_seeds(name: str, held: tuple[float, ...], claimed: float) -> Metrics:
+    """The mean over several seeds of what regions hold, and what they do under the worst one."""
+    if len(held) < 2:
+        return {}
+    worst = max(held, key=lambda share: abs(share - claimed))
+    return _defined(
+        **{f"{name}_over_seeds": float(np.mean(held)), f"{name}_worst_seed": float(worst)}
+    )
 
 
 def _accepted(

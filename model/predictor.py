@@ -19,7 +19,7 @@ from model.card import Card
 from model.errors import Detail, InputError
 from model.estimation import Batch, PlainSampler, ReducedSampler, Sampler, sample, sample_until
 from model.network import MLP
-from model.options import Estimator, MaskScope, PredictOptions
+from model.options import Estimator, MaskScope, PredictOptions, Resolved, resolved
 from model.reduced import Reduction
 from model.rows import Rows
 from model.sampling import run
@@ -112,6 +112,7 @@ class Predictor:
         they tell `per_row` masks apart. `before_chunk` is called every few milliseconds; what it
         raises ends the work. Raises InputError naming a row on which the network overflows.
         """
+        options = self.resolved(options)
         acceptance = promise(self._task.calibration, options)  # or why not, before any work
         seed = secrets.randbelow(FRESH_SEEDS) if options.seed is None else options.seed
         numbers = np.arange(len(x)) if numbers is None else numbers
@@ -136,6 +137,18 @@ class Predictor:
             note=None if estimator == options.estimator else self._task.plain_because,
         )
 
+    def resolved(self, options: PredictOptions) -> Resolved:
+        """The options with the model's own passes, estimator and masks where they name none."""
+        if isinstance(options, Resolved):
+            return options
+        own = self.card.serving
+        return resolved(
+            options,
+            passes=own.passes,
+            estimator="plain" if self._task.plain_because else own.estimator,
+            masks=own.masks,
+        )
+
     def module(self) -> nn.Sequential:
         """A copy of the network as plain torch layers, in evaluation mode.
 
@@ -149,7 +162,7 @@ class Predictor:
         x: np.ndarray,
         numbers: np.ndarray,
         seed: int,
-        options: PredictOptions,
+        options: Resolved,
         before_chunk: Callable[[], None],
     ) -> Batch:
         per_row = options.masks == "per_row"
@@ -160,7 +173,7 @@ class Predictor:
             before_chunk=before_chunk,
         )
 
-    def _run(self, batch: Batch, start: int, options: PredictOptions) -> Passes:
+    def _run(self, batch: Batch, start: int, options: Resolved) -> Passes:
         """What the passes over a block of rows, the first of them row `start`, leave behind."""
         estimate, counts, settled = self._estimate(batch, options)
         deterministic = self._deterministic(batch.x)
@@ -189,7 +202,7 @@ class Predictor:
         """The values [B, V] of x [B, D] with dropout off, float64."""
         return np.asarray(self._task.values(self._network(x)).double().cpu().numpy())
 
-    def _warnings(self, passes: int, options: PredictOptions) -> Iterator[str]:
+    def _warnings(self, passes: int, options: Resolved) -> Iterator[str]:
         """What a row's numbers do not say, because of the model or of how it was asked."""
         if not self._network.config.stochastic:
             yield "no_dropout"
@@ -201,11 +214,11 @@ class Predictor:
         elif passes not in (0, made.passes) or self._estimator(options) != made.estimator:
             yield f"calibrated_with:{made.estimator}:{made.passes}"
 
-    def _estimator(self, options: PredictOptions) -> Estimator:
+    def _estimator(self, options: Resolved) -> Estimator:
         """The one that applies to this task."""
         return "plain" if self._task.plain_because else options.estimator
 
-    def _estimate(self, batch: Batch, options: PredictOptions) -> tuple[Estimate, list[int], bool]:
+    def _estimate(self, batch: Batch, options: Resolved) -> tuple[Estimate, list[int], bool]:
         """The estimate, each row's number of passes, and whether all met the tolerance."""
         network, rows = self._network, len(batch.x)
         reduced = self._estimator(options) == "reduced"
@@ -226,14 +239,17 @@ class Predictor:
         estimate, counts = sample_until(excess, sampler, rows, passes=options.passes)
         return estimate, counts, bool((excess(estimate) <= 1).all())
 
-    def values(self, x: np.ndarray, *, passes: int, seed: int) -> np.ndarray:
+    def values(
+        self, x: np.ndarray, *, passes: int, seed: int, masks: MaskScope = "shared"
+    ) -> np.ndarray:
         """What each pass says of `encode`'s x [B, D], [P, B, V] float64.
 
         Standardised targets and, with heteroscedastic noise, the logarithms of their noise
         variances; or a classifier's probabilities and their entropy.
         """
         with torch.inference_mode():
-            batch = Batch(torch.from_numpy(x).to(self._device), seed)
+            numbers = torch.arange(len(x), device=self._device) if masks == "per_row" else None
+            batch = Batch(torch.from_numpy(x).to(self._device), seed, numbers)
             rows = self._samples(batch, passes, [passes] * len(x))
             return torch.stack(rows, dim=1).double().cpu().numpy()
 

@@ -22,7 +22,15 @@ from model.concrete import learn_rates
 from model.conformal import rows_needed
 from model.entries import TuningEntry
 from model.errors import CalibrationError, DataError
-from model.held_out import calibrated, compared, log_densities, measured, tempered, tuned
+from model.held_out import (
+    calibrated,
+    compared,
+    log_densities,
+    measured,
+    retuned,
+    tempered,
+    tuned,
+)
 from model.network import MLP
 from model.options import PredictOptions
 from model.preparation import (
@@ -213,8 +221,8 @@ def _refitted(
     """The fit on training and validation rows together, and the card that says so.
 
     What validation rows fitted stays as the first fit left it: they can say nothing of weights that
-    have learned from them. More rows make the errors smaller, so the noise is told too large rather
-    than too small.
+    have learned from them. More rows make the errors smaller, so the total variance is told too
+    large, until calibration rows fit a factor to it (`held_out.retuned`).
     """
     if not options.refit or fitted.interrupted:
         return fitted, card
@@ -289,13 +297,16 @@ def _calibrated(data: _Data, network: MLP, card: Card, by: str | None) -> Card:
         return _noted(
             card, f"{len(rows)} calibration rows are too few: regions promise no coverage"
         )
+    if isinstance(card.training, TrainingRecord) and card.training.refitted:
+        card = retuned(card, network, x, y)
     try:
-        return calibrated(card, network, data.table, x, y, by=by)
+        card = calibrated(card, network, data.table, x, y, by=by)
     except CalibrationError as error:
         if by is None:
             raise
         card = _noted(card, f"not calibrated by {by}, but over all rows: {error}")
-        return calibrated(card, network, data.table, x, y)
+        card = calibrated(card, network, data.table, x, y)
+    return _noted(card, card.serving.reason) if card.serving.reason else card
 
 
 def _noted(card: Card, notice: str) -> Card:

@@ -1,5 +1,6 @@
 """Regression, one or several targets: the training loss and the parts of a prediction."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,7 +19,7 @@ from model.options import PredictOptions
 from model.rows import Rows
 from model.scores import mixture_log_density
 from model.table import Target
-from model.tuning import CLAIMS, Tuning, tuned_noise
+from model.tuning import CLAIMS, Tuning, rescaled, tuned_noise
 from model.uncertainty import Estimate, Passes
 
 FEW_ROWS = 1_200  # up to which a weight decay and a dropout rate of one tenth were best
@@ -26,6 +27,7 @@ LEAST_SHARE = 0.1  # of that rate, whatever the number of rows
 MANY_ROWS = 5_000  # from which three layers are better than two, which are for fewer
 SHARE = 2.0  # of the typical std in an interval, beside a row's own; best on validation rows
 LOG_VARIANCES = (-12.0, 6.0)  # of standardised targets; beyond, no gradient in the loss
+INNER, INNER_REACH = 0.8, 1.282  # coverage of an interval, and half its width in stds if normal
 TINY = 1e-9  # a squared error that may be divided by; of standardised targets
 Value = float | dict[str, float]  # a number, or one number per target where there are several
 
@@ -35,8 +37,8 @@ class Interval:
     """`lower` to `upper` holds the target with probability `coverage`, as far as `method` goes.
 
     `conformal`: mean +- q (total std + 2 typical total std), q from calibration rows; holds a fresh
-    row's target with that probability at least, whatever the network and the data, as long as rows
-    are exchangeable.
+    row's target with that probability at least, over rows and seeds, whatever the network and the
+    data, as long as rows are exchangeable. Rows of one request under shared masks err together.
     `conformal:FEATURE`: the same for the rows of each category of that feature by itself.
     `normal`, without calibration rows: mean +- z total std, which promises nothing.
     """
@@ -155,6 +157,34 @@ class Regression:
         """The factors of variance and noise that fit the passes' values [P, B, V] best."""
         return tuned_noise(self.tuning.noise, values, actual)
 
+    def retuned(self, predictions: Sequence[RegressionPrediction], actual: np.ndarray) -> Tuning:
+        """Total variances, one factor per target, as large as calibration rows say they are."""
+        error, std, mean_error = self._errors(predictions, actual)
+        return rescaled(self.tuning, error**2 / (std**2 + mean_error**2))
+
+    def error_share(self, predictions: Sequence[RegressionPrediction], actual: np.ndarray) -> float:
+        """The mean's Monte-Carlo variance over the variance that 80 % intervals stand for.
+
+        Not the mean square of the errors, which a few make large: the others' intervals are narrow,
+        and feel it more. The average over calibration rows, in each of which it counts as 1 at
+        most; of the target where it is largest.
+        """
+        error, std, mean_error = self._errors(predictions, actual)
+        wider = std + self._share
+        scores = np.sort(conformal.regression_scores(actual, actual + error, wider), axis=0)
+        reach = scores[min(math.ceil(INNER * len(scores)), len(scores)) - 1] * wider
+        share = np.zeros_like(error)
+        np.divide(mean_error * INNER_REACH, reach, out=share, where=reach > 0)
+        return float(np.minimum(share**2, 1).mean(0).max())
+
+    def _errors(
+        self, predictions: Sequence[RegressionPrediction], actual: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Errors of the mean, total stds and the mean's Monte-Carlo errors [B, T], standardised."""
+        error = self._standardised([p.mean for p in predictions]) - actual
+        std = np.sqrt(_array([p.total_variance for p in predictions])) / self._scale
+        return error, std, _array([p.mean_error for p in predictions]) / self._scale
+
     def scores(
         self, predictions: Sequence[RegressionPrediction], actual: np.ndarray
     ) -> dict[str, np.ndarray]:
@@ -164,9 +194,8 @@ class Regression:
         intervals that follow it halfway are shorter than those that follow it and than those that
         do not (Papadopoulos and Haralambous 2011 add a constant likewise).
         """
-        mean = self._standardised([p.mean for p in predictions])  # [B, T]
-        std = np.sqrt(_array([p.total_variance for p in predictions])) / self._scale
-        scores = conformal.regression_scores(actual, mean, std + self._share)
+        error, std, _ = self._errors(predictions, actual)
+        scores = conformal.regression_scores(actual, actual + error, std + self._share)
         return dict(zip(self.target.names, scores.T, strict=True))
 
     def comparisons(
@@ -206,14 +235,15 @@ class Regression:
         """Log density [B, T] of the passes' mixture of normals at the standardised actual [B, T].
 
         In nats, of targets in their own unit; of the passes' values [P, B, V], drawn together
-        around their mean, so that the variance is the total variance. NaN where nothing is known of
-        the noise.
+        around their mean by the factor on their variance. Each pass keeps the noise that it claims:
+        what they disagree about makes tails that are heavier than a normal's of the total variance,
+        and likelier (docs/coverage.md). NaN where nothing is known of the noise.
         """
         if not self.tuning.noise_scales:
             return np.full(actual.shape, np.nan)
-        passes, noise = values[..., : self.linear], self._noise(values[..., self.linear :].mean(0))
+        passes, noise = values[..., : self.linear], self._noise(values[..., self.linear :])
         mean, together = passes.mean(0), np.sqrt(self._factor)
-        std = np.sqrt(noise) * np.ones_like(mean)  # [B, T]
+        std = np.sqrt(noise) * np.ones_like(passes)  # [P, B, T]
         density = mixture_log_density(mean + together * (passes - mean), std, actual)
         return np.asarray(density - np.log(self._scale))
 
@@ -284,9 +314,9 @@ class Regression:
         return np.array(self.tuning.variance_factors or [1.0])
 
     def _noise(self, logs: np.ndarray) -> np.ndarray:
-        """The noise variance, standardised, from the passes' mean log-variances [B, T] or [B, 0].
+        """The noise variances, standardised, that log-variances [..., T] stand for.
 
-        [B, T], or [T] of noise that is the same for all rows; 0 where nothing is known of it.
+        [..., T], or [T] of noise that is the same for all rows; 0 where nothing is known of it.
         """
         scales = np.array(self.tuning.noise_scales or [0.0])
         if not self._heteroscedastic:

@@ -34,6 +34,12 @@ MEASURES = {
     "interval_coverage": Measure(
         "interval coverage", CLAIMED, "share of the targets inside their intervals"
     ),
+    "interval_coverage_over_seeds": Measure(
+        "mean over seeds", CLAIMED, "the same, averaged over several seeds"
+    ),
+    "interval_coverage_worst_seed": Measure(
+        "worst seed", CLAIMED, "the same under that of those seeds where it is farthest off"
+    ),
     "interval_width": Measure(
         "interval width",
         LOW,
@@ -79,6 +85,12 @@ MEASURES = {
     "set_coverage": Measure(
         "label set coverage", CLAIMED, "share of the rows whose label set holds the right class"
     ),
+    "set_coverage_over_seeds": Measure(
+        "mean over seeds", CLAIMED, "the same, averaged over several seeds"
+    ),
+    "set_coverage_worst_seed": Measure(
+        "worst seed", CLAIMED, "the same under that of those seeds where it is least"
+    ),
     "set_size": Measure("label set size", LOW, "mean number of labels in a set"),
     "accepted": Measure("accepted", HIGH, "share of the rows accepted for the error named"),
     "accepted_rmse": Measure("RMSE of accepted", BOUNDED, "root mean squared error of those"),
@@ -95,9 +107,9 @@ LONG, WIDE = ("features", "classes"), ' class="long"'  # entries as wide as the 
 
 def report_text(evaluation: Evaluation) -> str:
     """The metrics as a table for a terminal, one per target."""
-    card, options = evaluation.card, evaluation.options
+    card = evaluation.card
     lines = [f"{card.name} (version {card.version}) on {_rows(evaluation)}"]
-    lines += [f"  passes {options.passes}, seed {options.seed}, coverage {options.coverage:g}"]
+    lines += [f"  {_asked(evaluation)}"]
     for outcome in evaluation.outcomes:
         off = outcome.deterministic_metrics()
         lines += ["", f"  {_named(outcome):24} {'MC mean':>11} {'dropout off':>12}   better"]
@@ -138,13 +150,19 @@ the same numbers; the SHA-256 of the data is <code>{escape(evaluation.data_sha25
 """
 
 
+def _asked(evaluation: Evaluation) -> str:
+    options, seeds = evaluation.options, evaluation.seeds
+    more = f" (regions: {seeds[0]} to {seeds[-1]})" if len(seeds) > 1 else ""
+    return f"passes {options.passes}, seed {options.seed}{more}, coverage {options.coverage:g}"
+
+
 def _header(evaluation: Evaluation) -> str:
-    card, options = evaluation.card, evaluation.options
+    card = evaluation.card
     shape, record = card.architecture, card.training
     rates = ", ".join(f"{rate:g}" for rate in shape.dropout)
     facts = {
         "judged on": _rows(evaluation),
-        "passes": f"{options.passes}, seed {options.seed}, coverage {options.coverage:g}",
+        "asked for": _asked(evaluation),
         "network": f"{'-'.join(map(str, shape.hidden))} {shape.activation}, dropout {rates}",
         "trained on": f"{record.rows['train']} rows of {record.data}"
         if "train" in record.rows

@@ -87,6 +87,14 @@ class Task(Protocol[P]):
         """What the passes' values [P, B, V] of validation rows fit."""
         ...
 
+    def retuned(self, predictions: Sequence[P], actual: np.ndarray) -> Tuning:
+        """What calibration rows say of weights that were trained again, without harm to scores."""
+        ...
+
+    def error_share(self, predictions: Sequence[P], actual: np.ndarray) -> float:
+        """How much of the squared error is the mean's Monte-Carlo error; see `model.serving`."""
+        ...
+
     def scores(self, predictions: Sequence[P], actual: np.ndarray) -> dict[str, np.ndarray]:
         """The conformal scores [B] of calibration rows, by name."""
         ...

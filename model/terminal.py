@@ -22,12 +22,14 @@ def describe(card: Card) -> str:
         + (", norms beside the activations" if shape.before or shape.after else ""),
         *_origin(card),
         *_total_variance(card),
+        *_served(card),
     ]
     if card.calibration:
         made = card.calibration
         tuned = f", tuned on {made.tuning_rows} others" if made.tuning_rows else ""
         each = f", each {made.by} by itself" if made.by else ""
-        lines.append(f"  calibrated on {made.rows} rows of {made.data}{tuned}{each}")
+        own = ", every row under masks of its own" if made.masks == "per_row" else ""
+        lines.append(f"  calibrated on {made.rows} rows of {made.data}{tuned}{each}{own}")
         lines += _certified(made)
     if card.target.classes:
         lines.insert(2, f"  classes    {', '.join(card.target.classes)}")
@@ -47,6 +49,14 @@ def _origin(card: Card) -> list[str]:
         *_searched(record),
         "  held out   " + ", ".join(f"{name} {value:.4g}" for name, value in card.metrics.items()),
     ]
+
+
+def _served(card: Card) -> list[str]:
+    """With what, and why, where that is not the usual."""
+    own = card.serving
+    why = [reason for reason in (own.reason, own.plain_because) if reason]
+    said = f"  serves     {own.passes} passes, {own.estimator}, {own.masks} masks"
+    return [f"{said}: {'; '.join(why)}"] if why else []
 
 
 def _total_variance(card: Card) -> list[str]:

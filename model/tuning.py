@@ -8,12 +8,12 @@ Calibration rows are kept for `model.conformal`.
 Shapes: P passes, B rows, T targets, K classes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
-from model.agreement import fit_temperature
+from model.agreement import fit_temperature, least
 from model.conformal import label_sets, quantile, raps, rows_needed, sorted_scores, true_scores
 from model.errors import CalibrationError
 
@@ -22,9 +22,11 @@ SET_COVERAGE = 0.9  # of the label sets that RAPS makes smallest
 PENALTIES = (0.0, 0.001, 0.01, 0.1, 0.2, 0.5)
 CLAIMS = (-14.0, 14.0)
 """Mean log-variances, of standardised targets, that are believed of a row far from the others."""
-FACTOR_PRIOR, SCALE_PRIOR, POWER_PRIOR = 1.0, 2.0, 0.25
+FACTOR_PRIOR, SCALE_PRIOR, POWER_PRIOR = 0.5, 2.0, 0.25
 """Stds, a priori, of log a and log b around their starts, and of the power around 1."""
+RESCALE_PRIOR = 0.5  # std of the log of a factor on both, of weights that were trained again
 STARTS = (0.0, -2.0, -4.0)  # of log a: the likelihood may have several maxima
+LOG_RESCALES = (-3.0, 3.0)
 STEPS, HALVINGS, ENOUGH = 100, 30, 1e-9  # of Fisher scoring
 
 
@@ -91,6 +93,33 @@ def tuned_noise(noise: NoiseKind, outputs: np.ndarray, actual: np.ndarray) -> Tu
         noise_powers=() if logs is None else tuple(fit.power for fit in found),
         typical_stds=tuple(np.median(np.sqrt(total), axis=0).tolist()),
         largest_errors=tuple(np.abs(error).max(0).tolist()),
+    )
+
+
+def rescaled(tuning: Tuning, squares: np.ndarray) -> Tuning:
+    """The tuning with one factor per target on its total variance, by squared z-scores [B, T].
+
+    The most probable one, a priori about 1. Weights that have learned from more rows err less than
+    those that the rest was fitted to.
+    """
+
+    def best(squares: np.ndarray) -> float:
+        def doubt(log: float) -> float:
+            likelihood = (log + float(np.mean(squares)) * np.exp(-log)) * len(squares) / 2
+            return float(likelihood + (log / RESCALE_PRIOR) ** 2 / 2)
+
+        return float(np.exp(least(doubt, *LOG_RESCALES)))
+
+    factors = [best(column) for column in squares.T]
+
+    def times(values: tuple[float, ...], power: float = 1.0) -> tuple[float, ...]:
+        return tuple(v * f**power for v, f in zip(values, factors, strict=True)) if values else ()
+
+    return replace(
+        tuning,
+        variance_factors=times(tuning.variance_factors or (1.0,) * len(factors)),
+        noise_scales=times(tuning.noise_scales),
+        typical_stds=times(tuning.typical_stds, 0.5),
     )
 
 

@@ -30,7 +30,7 @@ ORDER = (
     ("task", "sampling", "moments", "entries"),
     ("card",),
     ("artifact", "estimation", "spec", "weights"),
-    ("predictor", "training", "folding"),
+    ("predictor", "training", "folding", "serving"),
     ("held_out", "concrete", "importing"),
     ("recipe", "evaluation", "figures", "terminal"),
     ("report",),

@@ -140,3 +140,17 @@ def test_a_class_that_is_called_null_is_no_fault(artifacts: dict[str, Path]) -> 
     named = replace(answer, rows=rows)
     content = orjson.loads(encode(Answer(predictor.card, named)))
     assert content["predictions"][0]["label"] == "null"
+
+
+async def test_options_that_are_null_are_the_models_own(client: httpx.AsyncClient) -> None:
+    left_out = {"rows": [HOUSE], "seed": 3}
+    null = left_out | {"passes": None, "estimator": None, "masks": None}
+    card = (await client.get("/models/regression")).json()
+    said = card["serving"]
+    answers = [(await client.post("/predict", json=sent)).json() for sent in (left_out, null)]
+    assert answers[0] == answers[1]
+    assert {name: answers[0][name] for name in ("passes", "estimator", "masks")} == {
+        name: said[name] for name in ("passes", "estimator", "masks")
+    }
+    assert card["tuning"]["variance_factors"][0] > 0
+    assert card["calibration"]["masks"] == "per_row"

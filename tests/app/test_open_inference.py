@@ -199,9 +199,13 @@ async def test_the_parameters_take_the_options_of_the_native_route(
 async def test_the_answer_of_a_classifier_says_why_it_took_another_estimator(
     client: httpx.AsyncClient,
 ) -> None:
-    told = (await infer(client, "binary", house_request()))["parameters"]
+    asked = house_request(parameters={"estimator": "reduced"})
+    told = (await infer(client, "binary", asked))["parameters"]
     assert told["estimator"] == "plain"
     assert "estimator" in told["note"]
+    told = (await infer(client, "binary", house_request()))["parameters"]
+    assert told["estimator"] == "plain"
+    assert "note" not in told
 
 
 async def test_the_seed_of_an_answer_repeats_it(client: httpx.AsyncClient) -> None:

@@ -73,7 +73,6 @@ async def test_wrong_inputs_are_refused_with_what_is_wrong(
         ({"parameters": {"binary_data_output": "yes"}}, "type bool"),
         ({"parameters": {"passes": 1}}, "passes"),
         ({"parameters": {"passes": "7"}}, "passes"),
-        ({"parameters": {"passes": None}}, "passes"),
         ({"parameters": {"passes": 401}}, "MCD_MAX_PASSES"),
         ({"parameters": {"passes": 10**18}}, "MCD_MAX_PASSES"),
         ({"parameters": {"seed": -1}}, "seed"),

@@ -11,6 +11,8 @@ from app.metrics import Metrics
 from app.service import Service
 from app.settings import Settings, SettingsError
 from model import PredictOptions
+from model.artifact import Artifact, read, save
+from model.entries import ServingEntry
 
 pytestmark = pytest.mark.anyio
 
@@ -138,6 +140,23 @@ async def test_a_request_beyond_a_limit_is_refused_with_the_settings_name(
     options = PredictOptions(passes=20, samples=True)
     assert await service.predict(None, ROWS, options=options)
     assert await service.predict(None, ROWS * 3, options=PredictOptions(passes=20))
+    await service.stop()
+
+
+async def test_what_a_request_leaves_out_is_the_models_own_and_the_limits_see_it(
+    artifacts: dict[str, Path], tmp_path: Path
+) -> None:
+    card, network, similarity = read(artifacts["regression"])
+    own = ServingEntry(passes=40, estimator="plain", masks="per_row")
+    card = card.model_copy(update={"serving": own})
+    save(tmp_path / "own", Artifact(card, network, similarity))
+    service = service_of(tmp_path / "own", max_row_passes=119)
+    await service.start()
+    found = (await service.predict(None, ROWS, options=PredictOptions())).predictions
+    assert (found.passes, found.estimator, found.masks) == (40, "plain", "per_row")
+    with pytest.raises(LimitExceeded, match="120 rows x passes are more than 119"):
+        await service.predict(None, ROWS * 3, options=PredictOptions())
+    assert await service.predict(None, ROWS * 3, options=PredictOptions(passes=39))
     await service.stop()
 
 

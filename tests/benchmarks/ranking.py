@@ -45,7 +45,7 @@ def errors(
         train(table, target, Path(folder) / "net", task="regression", options=options, split=split)
         predictor = load(Path(folder) / "net")
     x = encode_table(table, predictor.card.schema_of_rows)[judged]
-    found: Sequence[Any] = predictor.predict_encoded(x, PredictOptions(passes=200, seed=0)).rows
+    found: Sequence[Any] = predictor.predict_encoded(x, PredictOptions(passes=200, seed=100)).rows
     mean = np.array([row.mean for row in found])
     std = np.sqrt([row.total_variance for row in found])
     return np.abs(mean - table.columns[target][judged]), std

@@ -35,7 +35,7 @@ def test_the_command_prints_a_line_for_every_metric(
     printed = run(capsys, str(artifact), str(flats), "--passes", "20")
     card = load(artifact).card
     assert printed.startswith(f"{card.name} (version {card.version}) on 200 rows of flats.csv\n")
-    for outcome in evaluate(load(artifact), read_table(flats), PredictOptions(20, seed=0)).outcomes:
+    for outcome in evaluate(load(artifact), read_table(flats), PredictOptions(20, seed=1)).outcomes:
         for name, value in outcome.metrics().items():
             shown = "-" if value is None else f"{value:.4g}"
             assert any(
@@ -47,13 +47,16 @@ def test_the_command_prints_a_line_for_every_metric(
 def test_the_command_answers_machines_in_json(
     regression_artifact: Path, flats: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = ["--json", "--passes", "11", "--seed", "7", "--coverage", "0.5"]
+    options = ["--json", "--passes", "11", "--seed", "7", "--seeds", "2", "--coverage", "0.5"]
     first, second = (run(capsys, str(regression_artifact), str(flats), *options) for _ in range(2))
     assert first == second
     document = json.loads(first)
     assert document["options"] == {
         "passes": 11,
         "seed": 7,
+        "seeds": [7, 8],
+        "estimator": "reduced",
+        "masks": "shared",
         "coverage": 0.5,
         "largest_error": None,
     }

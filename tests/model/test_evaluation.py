@@ -91,7 +91,9 @@ def test_a_fresh_seed_is_told_and_gives_the_same_figures_again(
 
 def test_another_table_is_judged_on_all_rows(evaluation: Evaluation, houses: Table) -> None:
     assert (evaluation.part, evaluation.rows) == ("all", houses.rows)
-    assert evaluation.options == OPTIONS
+    asked = evaluation.options
+    assert (asked.passes, asked.seed, asked.coverage) == (20, 3, 0.8)
+    assert evaluation.seeds == (3, 4, 5, 6, 7)
 
 
 def test_a_table_of_training_whose_test_rows_are_unknown_is_said_to_flatter(
@@ -153,6 +155,9 @@ def test_the_document_is_json_with_the_same_keys_for_every_target(evaluation: Ev
     assert document["options"] == {
         "passes": 20,
         "seed": 3,
+        "seeds": [3, 4, 5, 6, 7],
+        "estimator": evaluation.options.estimator,
+        "masks": "shared",
         "coverage": 0.8,
         "largest_error": None,
     }
@@ -163,6 +168,26 @@ def test_the_document_is_json_with_the_same_keys_for_every_target(evaluation: Ev
         assert set(found["deterministic"]) < set(found["metrics"]) <= set(MEASURES)
         *_, last = found["curves"]["risk_coverage"]
         assert last["coverage"] == 1
+
+
+def test_regions_are_judged_under_every_seed(artifact: Path, houses: Table) -> None:
+    predictor = load(artifact)
+    found = evaluate(predictor, fresh(houses), OPTIONS, seeds=3)
+    apart = [
+        evaluate(predictor, fresh(houses), replace(OPTIONS, seed=seed), seeds=1)
+        for seed in (3, 4, 5)
+    ]
+    for at, outcome in enumerate(found.outcomes):
+        metrics = outcome.metrics()
+        name = "interval_coverage" if "rmse" in metrics else "set_coverage"
+        shares = [each.outcomes[at].metrics()[name] for each in apart]
+        claimed = 0.8 if "rmse" in metrics else 1.0
+        worst = max(shares, key=lambda share: abs(share - claimed))  # type: ignore[operator]
+        assert metrics[name] == shares[0]
+        assert metrics[f"{name}_over_seeds"] == pytest.approx(np.mean(shares))  # type: ignore[arg-type]
+        assert metrics[f"{name}_worst_seed"] == worst
+        assert f"{name}_worst_seed" not in apart[0].outcomes[at].metrics()
+    assert "seed 3 (regions: 3 to 5)" in report_text(found)
 
 
 def test_the_whole_tables_risk_is_the_mean_error(
@@ -239,11 +264,12 @@ def test_the_log_likelihood_is_of_the_passes_around_their_mean_in_the_targets_un
     tuning, centre = predictor.card.tuning, values[..., 0].mean(0)
     around = centre + np.sqrt(tuning.variance_factors[0]) * (values[..., 0] - centre)
     means = around * target.scales[0] + target.means[0]
-    noise = tuning.noise_scales[0] * np.exp(values[..., 1].mean(0))  # [B]
+    noise = tuning.noise_scales[0] * np.exp(values[..., 1])  # [P, B]
     stds = np.sqrt(noise) * target.scales[0]
     expected = []
     for row, price in enumerate(table.columns["price"]):
-        densities = [NormalDist(mean, stds[row]).pdf(price) for mean in means[:, row]]
+        passes = zip(means[:, row], stds[:, row], strict=True)
+        densities = [NormalDist(mean, std).pdf(price) for mean, std in passes]
         expected.append(math.log(sum(densities) / len(densities)))
     assert outcome.metrics()["log_likelihood"] == pytest.approx(np.mean(expected), rel=1e-4)
 

@@ -117,8 +117,19 @@ def test_calibration_rows_are_kept_from_everything_else_whatever_is_refitted(
     assert first.calibration
     assert second.calibration
     assert second.weights_sha256 == first.weights_sha256
-    assert second.tuning == first.tuning
     assert second.features == first.features
+    if refit:  # but for a common factor on the total variance, which moves no interval
+        tunings = (first.tuning, second.tuning)
+        factors = [tuning.noise_scales[0] for tuning in tunings]
+        assert factors[1] > factors[0]
+        for name, power in (("variance_factors", 1), ("typical_stds", 0.5)):
+            scaled = [
+                getattr(tuning, name)[0] / factor**power
+                for tuning, factor in zip(tunings, factors, strict=True)
+            ]
+            assert scaled[1] == pytest.approx(scaled[0])
+    else:
+        assert second.tuning == first.tuning
     assert second.metrics == first.metrics
     assert second.calibration.scores != first.calibration.scores
 
@@ -139,10 +150,10 @@ def test_the_noise_is_that_of_rows_that_the_weights_had_not_seen(
     houses: Table, tmp_path: Path
 ) -> None:
     """The validation rows fit it before the weights learn from them: on the first fit's errors."""
-    validation = split_rows(200, OPTIONS.seed).validation
-    first = trained(houses, tmp_path / "a")
-    second = trained(changed(houses, validation), tmp_path / "b")
-    assert second.tuning.noise_scales[0] > 2 * first.tuning.noise_scales[0]
+    split = replace(split_rows(200, OPTIONS.seed), calibration=np.arange(0))
+    first = trained(houses, tmp_path / "a", split=split)
+    second = trained(changed(houses, split.validation), tmp_path / "b", split=split)
+    assert second.tuning.typical_stds[0] > 2 * first.tuning.typical_stds[0]
 
 
 def test_an_interrupted_refit_is_saved_and_says_so(houses: Table, tmp_path: Path) -> None:

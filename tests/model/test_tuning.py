@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from model.conformal import label_sets, quantile, raps, sorted_scores, true_scores
 from model.errors import CalibrationError
-from model.tuning import NoiseKind, tuned_classes, tuned_noise
+from model.tuning import NoiseKind, Tuning, rescaled, tuned_classes, tuned_noise
 
 
 @settings(max_examples=20, deadline=None)
@@ -122,6 +122,30 @@ def test_one_wild_pass_does_not_make_a_row_noisy() -> None:
     outputs[0, ::10, 1] = 12.0  # one pass in a hundred claims a noise variance of 160,000
     found = tuned_noise("heteroscedastic", outputs, actual)
     assert [*found.noise_scales, *found.typical_stds] == pytest.approx([1, 1], rel=0.15)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.floats(0.3, 2), st.integers(0, 99))
+def test_a_common_factor_makes_z_scores_right_the_more_the_more_rows(
+    error: float, seed: int
+) -> None:
+    squares = (error * np.random.default_rng(seed).normal(size=(2_000, 1))) ** 2
+    given = Tuning(variance_factors=(0.5,), noise_scales=(2.0,), typical_stds=(3.0,))
+    many, few = rescaled(given, squares), rescaled(given, squares[:5])
+    found = many.noise_scales[0] / 2.0
+    assert found == pytest.approx(np.mean(squares), rel=0.02)
+    assert many.variance_factors == pytest.approx([0.5 * found])
+    assert many.typical_stds == pytest.approx([3.0 * math.sqrt(found)])
+    five = float(np.mean(squares[:5]))
+    assert min(five, 1) <= few.noise_scales[0] / 2.0 <= max(five, 1)
+
+
+def test_a_factor_that_nobody_fitted_counts_as_one_and_every_target_has_its_own() -> None:
+    squares = np.tile([0.25, 4.0], (5_000, 1))
+    found = rescaled(Tuning(noise_scales=(1.0, 1.0)), squares)
+    assert found.variance_factors == pytest.approx([0.25, 4.0], rel=0.01)
+    assert found.noise_scales == found.variance_factors
+    assert found.typical_stds == ()
 
 
 def test_without_rows_there_is_nothing_to_fit() -> None:
