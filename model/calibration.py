@@ -10,6 +10,7 @@ import numpy as np
 
 from model.abstention import Abstention, Acceptance, acceptance, accepted
 from model.conformal import group_quantiles, quantile
+from model.error_bars import Allowance
 from model.errors import CalibrationError
 from model.options import Estimator, MaskScope, PredictOptions
 
@@ -25,6 +26,8 @@ class Calibration:
     `epistemic`, by the std across the passes alone, and `deterministic`, by the absolute error of
     the pass with dropout off.
 
+    `allowances` has what is added to the error bars of each estimator; see `model.error_bars`.
+
     All belong to the weights and to the `passes` and `estimator` that they were made with. `masks`
     is `per_row` where every row had masks of its own, as a fresh row under a fresh seed has: the
     scores of both are then exchangeable, which those of rows that share their masks are not.
@@ -37,6 +40,7 @@ class Calibration:
     by: str | None = None
     groups: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
     comparisons: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
+    allowances: Mapping[Estimator, Allowance] = field(default_factory=dict)
     masks: MaskScope = "per_row"
 
     def quantile(

@@ -19,6 +19,7 @@ from model.agreement import (
     variation_ratio,
 )
 from model.calibration import Calibration, accepts
+from model.error_bars import Quantities, Quantity, widened
 from model.network import USUAL_RATE, USUAL_WIDTHS
 from model.options import LabelSetMethod, PredictOptions
 from model.rows import Rows
@@ -129,6 +130,37 @@ class Classification:
         probabilities = (outputs / self.tuning.temperature).softmax(-1)
         return torch.cat([probabilities, entropy(probabilities)[..., None]], dim=-1)
 
+    def quantities(self, estimate: Estimate, passes: int) -> Quantities:
+        """Probabilities and their variances, in units of the largest that either can be.
+
+        That is of a probability that is always 0 or 1, p (1 - p); and the mutual information, in
+        units of the entropy. As if half a pass more had said 0 and half a pass 1: where all passes
+        agree, one that does not may be as likely as 1 / N.
+        """
+        mean = _smoothed(estimate.mean, passes)
+        unit = mean * (1 - mean)
+        unit[:, -1] = 0  # of the entropy nothing is told
+        found = {
+            "mean": Quantity(estimate.mean, estimate.mean_error, np.sqrt(unit)),
+            "variance": Quantity(estimate.variance, estimate.variance_error, unit),
+        }
+        agreement = estimate.agreement
+        if agreement is not None and agreement.covariance is not None:
+            found["mutual_information"] = self._information(estimate, agreement.covariance, passes)
+        return found
+
+    def _information(
+        self, estimate: Estimate, covariance: np.ndarray, passes: int | np.ndarray
+    ) -> Quantity:
+        """The mutual information [B]; `passes` may be each row's own, [B]."""
+        mean, expected = np.split(np.maximum(estimate.mean, 0), [-1], axis=-1)
+        args = mean, estimate.variance[:, :-1]
+        counts = np.broadcast_to(passes, len(mean))[:, None]
+        value = mutual_information(*args, expected[:, 0], counts)
+        error = mutual_information_error(mean, covariance, passes)
+        smooth = _smoothed(mean, passes)
+        return Quantity(value, error, -(smooth * np.log(smooth)).sum(-1))
+
     def relative_error(self, estimate: Estimate) -> np.ndarray:
         """That of the class whose probability varies most, [B]; the others hardly count."""
         most = estimate.variance[:, :-1].argmax(-1)  # [B]
@@ -205,7 +237,7 @@ class Classification:
             "predictive_entropy": predictive_entropy(mean, variance, counts[:, None]).tolist(),
             "expected_entropy": expected.tolist(),
             "mutual_information": information.tolist(),
-            **self._agreement(mean, estimate, counts),
+            **self._agreement(estimate, counts),
             **self._label_sets(mean, options.coverage, options.label_set, passes.groups),
             **passes.distances(),
             **accepts(self.calibration, options, _doubt(mean)),
@@ -228,15 +260,16 @@ class Classification:
             "deterministic_accuracy": float(np.mean(off.argmax(-1) == actual)),
         }
 
-    def _agreement(
-        self, mean: np.ndarray, estimate: Estimate, passes: np.ndarray
-    ) -> dict[str, Sequence[float]]:
+    def _agreement(self, estimate: Estimate, passes: np.ndarray) -> dict[str, Sequence[float]]:
         """The error of the mutual information and the variation ratio, where they are known."""
         found, columns = estimate.agreement, dict[str, Sequence[float]]()
         if found is None:
             return columns
         if found.covariance is not None:
-            error = mutual_information_error(mean, found.covariance, passes)
+            information = self._information(estimate, found.covariance, passes)
+            allowances = self.calibration.allowances if self.calibration else {}
+            allowance = allowances.get("plain", {}).get("mutual_information", (0.0, 0.0))
+            error = widened(information, allowance, passes)
             columns["mutual_information_error"] = error.tolist()
         return {**columns, "variation_ratio": variation_ratio(found.votes).tolist()}
 
@@ -276,6 +309,12 @@ class Classification:
     def _by_class(self, column: np.ndarray | Tensor) -> list[ByClass]:
         """The rows of [B, K] as objects keyed by class."""
         return [dict(zip(self.target.classes, row, strict=True)) for row in column.tolist()]
+
+
+def _smoothed(mean: np.ndarray, passes: int | np.ndarray) -> np.ndarray:
+    """Probabilities [B, K] with half a pass for each class and half a pass against it."""
+    counts = np.broadcast_to(passes, len(mean))[:, None]
+    return np.asarray((counts * np.clip(mean, 0, 1) + 0.5) / (counts + 1))
 
 
 def _doubt(mean: np.ndarray) -> np.ndarray:

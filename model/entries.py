@@ -11,11 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from model.abstention import Abstention, Level, Risk
 from model.calibration import Calibration
+from model.error_bars import KNOTS
 from model.options import Estimator, MaskScope
 from model.table import Table
 from model.tuning import NoiseKind
 
-Scores = tuple[Annotated[float, Field(ge=0)], ...]
+Units = Annotated[float, Field(ge=0)]
+Scores = tuple[Units, ...]
 
 
 class Part(BaseModel):
@@ -80,7 +82,8 @@ class CalibrationEntry(Part):
     cards made before had all scored under the same. `tuning_rows` others of the same data have
     fitted the noise or the temperature. `groups`: the scores of each category of the feature `by`,
     where each was calibrated by itself; `comparisons`: those of intervals of other kinds, see
-    `model.calibration`.
+    `model.calibration`. `allowances`: what is added to Monte-Carlo errors, by estimator and by what
+    they are of; see `model.error_bars`.
     """
 
     data: str
@@ -95,6 +98,7 @@ class CalibrationEntry(Part):
     by: str | None = None
     groups: dict[str, dict[str, Scores]] = Field(default={})  # by name, as the scores, and group
     comparisons: dict[str, dict[str, Scores]] = Field(default={})  # by kind and target
+    allowances: dict[Estimator, dict[str, tuple[Units, ...]]] = Field(default={})
 
     @model_validator(mode="after")
     def _sorted(self) -> Self:
@@ -108,6 +112,9 @@ class CalibrationEntry(Part):
                 raise ValueError(f"groups of {name!r} must have {self.rows} scores in all")
             if not all(map(_ascending, groups)):
                 raise ValueError(f"the scores of each group of {name!r} must be ascending")
+        for estimator, units in self.allowances.items():
+            if not all(len(each) == len(KNOTS) for each in units.values()):
+                raise ValueError(f"allowances.{estimator} must be {len(KNOTS)} numbers each")
         for kind, parts in self.comparisons.items():
             if not all(len(each) == self.rows and _ascending(each) for each in parts.values()):
                 raise ValueError(f"comparisons.{kind} must be {self.rows} ascending numbers each")
@@ -125,6 +132,7 @@ class CalibrationEntry(Part):
             by=self.by,
             groups=_arrays(self.groups),
             comparisons=_arrays(self.comparisons),
+            allowances=self.allowances,
         )
 
 
@@ -144,6 +152,10 @@ def calibration_entry(calibration: Calibration, data: Table) -> CalibrationEntry
         by=calibration.by,
         groups=_tuples(calibration.groups),
         comparisons=_tuples(calibration.comparisons),
+        allowances={
+            estimator: {name: tuple(units) for name, units in parts.items()}
+            for estimator, parts in calibration.allowances.items()
+        },
     )
 
 

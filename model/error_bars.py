@@ -2,84 +2,99 @@
 
 An error bar is made of the passes that were run. What moves the outputs once in 5,000 passes is not
 among 100 of them, and they cannot tell: the estimate misses its share, and the error bar knows of
-nothing. So calibration rows are asked with many passes, once; blocks of them are estimates from few
-whose error is known. An allowance is the least that, added to the error bars of a block in
-quadrature, makes two of them hold the truth in HELD of the blocks, for all but REST of the rows.
-It is measured in a unit that every row has: of a mean the passes' std, of a variance itself.
+nothing. So calibration rows are asked with many passes, once; blocks of those are estimates from
+few, whose errors are known. An allowance is the least number of units that, added to the error bars
+of a block in quadrature, makes two of them hold the truth in HELD of the blocks, for all but REST
+of the rows. The unit is one that every row has, such as the passes' own std for a mean.
 
 Shapes: K blocks, B rows, V values.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from model.uncertainty import Estimate
 
 KNOTS = (32, 100)  # passes at which allowances are learned
+BLOCKS = (64, 40)  # of so many passes
 HELD, REST = 0.88, 0.02
+MOST_ROWS = 64  # are asked
+
+Allowance = Mapping[str, Sequence[float]]
+"""Units at KNOTS, by what the error is of: `mean`, `variance`, `mutual_information`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Allowance:
-    """What is added to the errors of an estimator's means and variances, in units, at KNOTS."""
+class Quantity:
+    """What an estimate says of each row, and how far off it may be; all [B, V] or [B]."""
 
-    mean: tuple[float, ...]
-    variance: tuple[float, ...]
+    value: np.ndarray
+    error: np.ndarray
+    unit: np.ndarray
 
-    def widened(
-        self, estimate: Estimate, units: tuple[np.ndarray, np.ndarray], passes: np.ndarray
-    ) -> Estimate:
-        """The estimate with allowances in its errors; of rows that took `passes` [B].
 
-        `units` [B, V] are those of the means and of the variances.
-        """
-        mean, variance = (
-            np.hypot(error, unit * _at(allowance, passes)[:, None])
-            for error, unit, allowance in zip(
-                (estimate.mean_error, estimate.variance_error),
-                units,
-                (self.mean, self.variance),
-                strict=True,
+Quantities = Mapping[str, Quantity]
+
+
+def learned(blocks: Mapping[int, Sequence[Quantities]], truth: Quantities) -> Allowance:
+    """The allowance of what estimates from so many passes each say, beside the truth."""
+    return {
+        name: tuple(
+            needed(
+                np.stack([found[name].value - truth[name].value for found in blocks[passes]]),
+                np.stack([found[name].error for found in blocks[passes]]),
+                np.stack([found[name].unit for found in blocks[passes]]),
             )
+            for passes in KNOTS
         )
-        return Estimate(estimate.mean, estimate.variance, mean, variance, estimate.agreement)
-
-
-def learned(
-    blocks: Callable[[int], Sequence[Estimate]],
-    truth: Estimate,
-    units: Callable[[Estimate], tuple[np.ndarray, np.ndarray]],
-) -> Allowance:
-    """The allowance that makes two errors hold the truth, of rows [B].
-
-    `blocks` gives estimates of so many passes each, disjoint parts of the many behind `truth`.
-    """
-    found: dict[str, list[float]] = {"mean": [], "variance": []}
-    for passes in KNOTS:
-        few = blocks(passes)
-        for at, name in enumerate(found):
-            unit = np.stack([units(estimate)[at] for estimate in few])  # [K, B, V]
-            off = np.stack([getattr(e, name) - getattr(truth, name) for e in few])
-            error = np.stack([getattr(e, f"{name}_error") for e in few])
-            found[name].append(needed(off, error, unit))
-    return Allowance(tuple(found["mean"]), tuple(found["variance"]))
+        for name in truth
+    }
 
 
 def needed(off: np.ndarray, error: np.ndarray, unit: np.ndarray) -> float:
-    """The least allowance with which two errors hold; all [K, B, V]. Where the unit is 0, none."""
+    """The least allowance with which two errors hold; all [K, B, ...]. None where the unit is 0."""
     short = np.sqrt(np.maximum(np.square(off / 2) - np.square(error), 0))
     each = np.divide(short, unit, out=np.zeros_like(short), where=unit > 0)
-    of_rows = np.quantile(each, HELD, axis=0, method="higher")  # [B, V]
+    of_rows = np.quantile(each, HELD, axis=0, method="higher")
     return float(np.quantile(of_rows, 1 - REST, method="higher")) if of_rows.size else 0.0
 
 
-def _at(allowance: Sequence[float], passes: np.ndarray) -> np.ndarray:
-    """The allowance for each number of passes [B]: between the knots by the logarithms.
+def widened(found: Quantity, allowance: Sequence[float], passes: int | np.ndarray) -> np.ndarray:
+    """The errors with the allowance for so many passes, [B] or one number."""
+    units = np.reshape(_at(allowance, passes), (-1, *[1] * (found.unit.ndim - 1)))
+    return np.asarray(np.hypot(found.error, found.unit * units))
+
+
+def wide(estimate: Estimate, quantities: Quantities, allowance: Allowance, passes: int) -> Estimate:
+    """The estimate with allowances in the errors of its means and variances."""
+    mean, variance = (
+        widened(quantities[name], allowance[name], passes) for name in ("mean", "variance")
+    )
+    return replace(estimate, mean_error=mean, variance_error=variance)
+
+
+def pooled(blocks: Sequence[Estimate]) -> Estimate:
+    """The estimate from all of the blocks, of equally many passes each; its errors mean nothing."""
+    mean, variance = (
+        np.mean([getattr(block, name) for block in blocks], axis=0) for name in ("mean", "variance")
+    )
+    return replace(blocks[0], mean=mean, variance=variance)
+
+
+def squared_error(blocks: Sequence[Estimate], truth: Estimate, name: str, values: int) -> float:
+    """The mean over blocks of the squared error of the first values, summed over the rows."""
+    off = np.array([getattr(block, name) - getattr(truth, name) for block in blocks])
+    return float(np.square(off[..., :values]).mean(0).sum())
+
+
+def _at(allowance: Sequence[float], passes: int | np.ndarray) -> np.ndarray:
+    """The allowance for each number of passes: between the knots by the logarithms.
 
     Beyond them it falls with the root, as all errors do.
     """
-    inside = np.clip(passes, KNOTS[0], KNOTS[-1])
+    taken = np.maximum(passes, 1)
+    inside = np.clip(taken, KNOTS[0], KNOTS[-1])
     between = np.interp(np.log(inside), np.log(KNOTS), allowance)
-    return np.asarray(between * np.sqrt(inside / np.maximum(passes, 1)))
+    return np.asarray(between * np.sqrt(inside / taken))

@@ -58,6 +58,10 @@ class Sampler(Protocol):
         """The same for some of the rows."""
         ...
 
+    def restarted(self) -> Self:
+        """The same that has seen no pass."""
+        ...
+
 
 @dataclass(frozen=True)
 class PlainSampler:
@@ -107,6 +111,9 @@ class PlainSampler:
             moments=self.moments.rows(index),
         )
 
+    def restarted(self) -> Self:
+        return replace(self, moments=self.moments.restarted())
+
 
 @dataclass(frozen=True)
 class ReducedSampler:
@@ -145,6 +152,9 @@ class ReducedSampler:
             control=self.control.rows(index),
             moments=self.moments.rows(index),
         )
+
+    def restarted(self) -> Self:
+        return replace(self, moments=self.moments.restarted())
 
 
 Widen = Callable[[Estimate, int], Estimate]

@@ -16,8 +16,9 @@ from model.artifact import Artifact, read, save
 from model.calibration import Calibration
 from model.card import Card
 from model.conformal import by_group, rows_needed, sorted_scores
-from model.entries import TuningEntry, calibration_entry
+from model.entries import ServingEntry, TuningEntry, calibration_entry
 from model.errors import CalibrationError, DataError
+from model.monte_carlo import tried
 from model.network import MLP
 from model.options import PredictOptions
 from model.predictor import Predictor
@@ -29,6 +30,7 @@ from model.task import TASKS
 from model.words import listed
 
 PASSES, SEED = 100, 0  # behind everything that held-out rows fit; every row has masks of its own
+TRIAL_SEED = 2  # and more, of what is added to error bars
 TEST_SEED = 1  # of the metrics: the calibration's would hide how coverage differs between seeds
 TUNING_ROWS = 10, 2_000  # least and most: one number is fitted, on a quarter of the rows
 
@@ -123,6 +125,8 @@ def calibrated(
     """
     groups = _groups(card, x, by) if by else []
     task = TASKS[card.task](card.target_of_rows, *card.fitted)
+    trial = tried(card, Predictor(_uncalibrated(card), network), x, seed=TRIAL_SEED)
+    card = card.model_copy(update={"serving": _estimator(card, trial.plain_because)})
     predictor = Predictor(_uncalibrated(card), network)
     made = predictor.predict_encoded(x, PredictOptions(passes=PASSES, seed=SEED, masks="per_row"))
     card = served(card, task.error_share(made.rows, y), passes=PASSES)
@@ -142,8 +146,18 @@ def calibrated(
             kind: {name: sorted_scores(column) for name, column in parts.items()}
             for kind, parts in task.comparisons(rows, y).items()
         },
+        trial.allowances,
     )
     return card.model_copy(update={"calibration": calibration_entry(calibration, table)})
+
+
+def _estimator(card: Card, plain_because: str) -> ServingEntry:
+    """What the card says of serving, with the estimator that pays."""
+    update = {
+        "estimator": "plain" if plain_because else ServingEntry().estimator,
+        "plain_because": plain_because,
+    }
+    return card.serving.model_copy(update=update)
 
 
 def _uncalibrated(card: Card) -> Card:

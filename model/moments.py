@@ -145,6 +145,10 @@ class PlainMoments:
         joint = self.joint.rows(index) if self.joint else None
         return PlainMoments(self.pivot[index], joint, self.moments.rows(index))
 
+    def restarted(self) -> "PlainMoments":
+        """The same that has seen no pass."""
+        return PlainMoments(self.pivot, JointMoments() if self.joint else None)
+
 
 def _host(t: Tensor) -> np.ndarray:
     """What a device has gathered, here."""

@@ -16,8 +16,17 @@ from model.abstention import Acceptance
 from model.artifact import read
 from model.calibration import promise
 from model.card import Card
+from model.error_bars import wide
 from model.errors import Detail, InputError
-from model.estimation import Batch, PlainSampler, ReducedSampler, Sampler, sample, sample_until
+from model.estimation import (
+    Batch,
+    PlainSampler,
+    ReducedSampler,
+    Sampler,
+    Widen,
+    sample,
+    sample_until,
+)
 from model.network import MLP
 from model.options import Estimator, MaskScope, PredictOptions, Resolved, resolved
 from model.reduced import Reduction
@@ -77,6 +86,7 @@ class Predictor:
         self._similarity = similarity
         self._task: Task[Any] = TASKS[card.task](card.target_of_rows, *card.fitted)
         self._reduction = Reduction(network, self._task.linear)
+        self.exact = self._reduction.exact  # whether `reduced` needs no pass
         keep_freed_memory()
         self._schema = card.schema_of_rows
         self._ranges_known = all(feature.range for feature in self._schema.numeric()[0])
@@ -220,24 +230,52 @@ class Predictor:
 
     def _estimate(self, batch: Batch, options: Resolved) -> tuple[Estimate, list[int], bool]:
         """The estimate, each row's number of passes, and whether all met the tolerance."""
-        network, rows = self._network, len(batch.x)
-        reduced = self._estimator(options) == "reduced"
-        if reduced and self._reduction.exact:
+        rows, estimator = len(batch.x), self._estimator(options)
+        if estimator == "reduced" and self.exact:
             return self._reduction.integrated(batch.x), [0] * rows, True
-        sampler: Sampler = (
-            ReducedSampler.of(network, batch, self._reduction)
-            if reduced
-            else PlainSampler.of(network, batch, self._task.values, joint=self._task.joint)
-        )
-        tolerance = options.tolerance
+        sampler = self._sampler(batch, estimator)
+        tolerance, widen = options.tolerance, self._widen(self._estimator(options))
         if tolerance is None or not rows:  # every one of no rows has met it
-            return sample(sampler, options.passes), [options.passes] * rows, not rows
+            return sample(sampler, options.passes, widen), [options.passes] * rows, not rows
 
         def excess(estimate: Estimate) -> np.ndarray:
             return self._task.relative_error(estimate) / tolerance
 
-        estimate, counts = sample_until(excess, sampler, rows, passes=options.passes)
+        estimate, counts = sample_until(excess, sampler, rows, passes=options.passes, widen=widen)
         return estimate, counts, bool((excess(estimate) <= 1).all())
+
+    def _sampler(self, batch: Batch, estimator: Estimator) -> Sampler:
+        """One that has seen no pass; not for `reduced` where it is `exact`."""
+        if estimator == "reduced":
+            return ReducedSampler.of(self._network, batch, self._reduction)
+        return PlainSampler.of(self._network, batch, self._task.values, joint=self._task.joint)
+
+    def _widen(self, estimator: Estimator) -> Widen:
+        """What adds to error bars that calibration rows have shown to be too small."""
+        allowances = self._task.calibration.allowances if self._task.calibration else {}
+        allowance = allowances.get(estimator)
+        if allowance is None:
+            return lambda estimate, passes: estimate  # noqa: ARG005
+
+        def widen(estimate: Estimate, passes: int) -> Estimate:
+            return wide(estimate, self._task.quantities(estimate, passes), allowance, passes)
+
+        return widen
+
+    def blocks(
+        self, x: np.ndarray, estimator: Estimator, *, passes: int, count: int, seed: int
+    ) -> list[Estimate]:
+        """Estimates from disjoint blocks of so many passes each over `encode`'s x [B, D].
+
+        Of standardised targets and log-variances, or of probabilities and their entropy; with the
+        error bars that the passes give, and no more.
+        """
+        with torch.inference_mode():
+            fresh = self._sampler(Batch(torch.from_numpy(x).to(self._device), seed), estimator)
+            samplers = [fresh.restarted() for _ in range(count)]
+            for block, sampler in enumerate(samplers):
+                sampler.take(range(block * passes, (block + 1) * passes))
+            return [sampler.estimate() for sampler in samplers]
 
     def values(
         self, x: np.ndarray, *, passes: int, seed: int, masks: MaskScope = "shared"

@@ -86,6 +86,10 @@ class ReducedMoments:
             [block.rows(kept) for block in self.closed],
         )
 
+    def restarted(self) -> "ReducedMoments":
+        """The same that has seen no pass."""
+        return ReducedMoments(self.law, self.noise.restarted() if self.noise else None)
+
 
 def fitted(
     terms: np.ndarray,

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from model import conformal
 from model.abstention import Abstention, root_mean_square
 from model.calibration import Calibration, accepts
+from model.error_bars import Quantities, Quantity
 from model.network import USUAL_RATE, USUAL_WIDTHS
 from model.options import PredictOptions
 from model.rows import Rows
@@ -148,6 +149,15 @@ class Regression:
     def values(self, outputs: Tensor) -> Tensor:
         """The standardised targets [..., T], then the logarithms of their noise variances."""
         return outputs
+
+    def quantities(self, estimate: Estimate, passes: int) -> Quantities:  # noqa: ARG002
+        """Means, in units of the passes' std, and variances; log-variances have no unit."""
+        told = np.arange(estimate.mean.shape[-1]) < self.linear
+        unit = np.where(told, estimate.variance, 0)
+        return {
+            "mean": Quantity(estimate.mean, estimate.mean_error, np.sqrt(unit)),
+            "variance": Quantity(estimate.variance, estimate.variance_error, unit),
+        }
 
     def relative_error(self, estimate: Estimate) -> np.ndarray:
         """The largest of all targets, [B]."""

@@ -9,6 +9,7 @@ from torch import Tensor
 from model.abstention import Abstention
 from model.calibration import Calibration
 from model.classification import Classification, ClassificationPrediction
+from model.error_bars import Quantities
 from model.options import PredictOptions
 from model.regression import Regression, RegressionPrediction
 from model.rows import Rows
@@ -77,6 +78,10 @@ class Task(Protocol[P]):
 
     def values(self, outputs: Tensor) -> Tensor:
         """What is averaged over the passes, [..., V], of outputs [..., O]."""
+        ...
+
+    def quantities(self, estimate: Estimate, passes: int) -> Quantities:
+        """What an estimate from so many passes says, for `model.error_bars`."""
         ...
 
     def relative_error(self, estimate: Estimate) -> np.ndarray:

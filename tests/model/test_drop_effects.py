@@ -1,4 +1,4 @@
-"""What dropping a unit does on average, beside all outcomes of the other units and beside slopes."""
+"""What dropping a unit does on average, beside draws of the other units and beside slopes."""
 
 import numpy as np
 import pytest

@@ -1,0 +1,74 @@
+"""Calibration rows asked many times: what error bars then hold, and which estimator is served."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model import PredictOptions, Predictor, Table, TrainOptions, load, train
+from model.monte_carlo import tried
+
+OPTIONS = TrainOptions(hidden=(40, 40, 40), dropout=(0.02,), epochs=60, noise="homoscedastic")
+
+
+def table(rows: int, seed: int = 0) -> Table:
+    random = np.random.default_rng(seed)
+    x = random.normal(size=(rows, 3))
+    columns = {f"x{i}": x[:, i] for i in range(3)}
+    return Table("waves", columns | {"y": np.sin(2 * x[:, 0]) + x[:, 1]}, sha256=f"{seed:064d}")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
+    """Three layers that drop a unit or two per pass: error bars by themselves are too small."""
+    folder: Path = tmp_path_factory.mktemp("models") / "waves"
+    train(table(1000), "y", folder, options=OPTIONS)
+    return load(folder)
+
+
+def test_error_bars_of_few_passes_hold_in_nearly_every_row(model: Predictor) -> None:
+    fresh = table(200, seed=5)
+    x = model.encode(np.stack([fresh.columns[f"x{i}"] for i in range(3)], axis=1))
+    truth = model.predict_encoded(x, PredictOptions(passes=20_000, seed=77)).rows.columns
+    for passes in (32, 100):
+        held = {"mean": np.zeros(200), "variance": np.zeros(200)}
+        for seed in range(100, 200):
+            found = model.predict_encoded(x, PredictOptions(passes=passes, seed=seed)).rows.columns
+            for name, count in held.items():
+                off = np.abs(np.array(found[name]) - np.array(truth[name]))
+                count += off <= 2 * np.array(found[f"{name}_error"])
+        for count in held.values():
+            assert (count >= 75).mean() >= 0.98  # of 100; 85 less three standard errors
+
+
+def test_the_allowances_are_on_the_card_and_what_widens_the_errors(model: Predictor) -> None:
+    calibration = model.card.calibration
+    assert calibration is not None
+    assert set(calibration.allowances) == {"plain", "reduced"}
+    without = Predictor(
+        model.card.model_copy(
+            update={"calibration": calibration.model_copy(update={"allowances": {}})}
+        ),
+        model._network,
+    )
+    x, options = np.zeros((1, 3), dtype=np.float32), PredictOptions(passes=32, seed=1)
+    wide, narrow = (p.predict_encoded(x, options).rows[0] for p in (model, without))
+    assert (wide.mean, wide.variance) == (narrow.mean, narrow.variance)
+    share = calibration.allowances["reduced"]["variance"][0]
+    expected = np.hypot(narrow.variance_error, share * narrow.variance)
+    assert wide.variance_error == pytest.approx(expected)
+
+
+def test_an_estimator_that_pays_is_served(model: Predictor) -> None:
+    assert model.card.serving.estimator == "reduced"
+    assert not model.card.serving.plain_because
+
+
+def test_one_that_does_not_pay_is_not_and_the_card_says_why(
+    model: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("model.monte_carlo.PAYS", 1e9)
+    card = model.card.model_copy(update={"calibration": None})
+    x = np.random.default_rng(0).normal(size=(30, 3)).astype(np.float32)
+    found = tried(card, Predictor(card, model._network), x, seed=1)
+    assert "does not pay for its time" in found.plain_because
