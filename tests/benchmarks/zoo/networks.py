@@ -215,7 +215,8 @@ def sourced(network: Network, data: Path | None) -> Source:
 
 def _drawn(network: Network) -> Source:
     counts = np.cumsum([network.rows, network.calibration, TEST])
-    drawn = LAWS[network.source](np.random.default_rng(2026), int(counts[-1]))
+    seed = int(sha256(network.name.encode()).hexdigest()[:8], 16)  # no two share their rows
+    drawn = LAWS[network.source](np.random.default_rng(seed), int(counts[-1]))
     names = (f"x{at}" for at in range(drawn.x.shape[1]))
     y = (
         drawn.y
