@@ -20,6 +20,7 @@ EQUAL_PASSES, EQUAL_TIME = 1.05, 1.0  # squared error over plain's, at most
 LEAST_HELD, CHANCE = 0.85, 0.01  # share of two errors; chance that a sound network is blamed
 MOST_WARNED = 0.02  # of the rows
 CEILING, KEPT, MOST_BIAS = 10_000, 0.95, 0.01  # of a tolerance
+MOST_Z = 2.0  # rows that share masks err together
 TIMED_ROWS = (1, 64, 256)
 PARTS = ("mean", "variance")
 ROUNDING = 1e-12  # relative, of what is exact
@@ -192,7 +193,7 @@ def _tolerances(case: Case, known: Truth, effort: Effort) -> Iterator[tuple[str,
 def agreement(known: Truth) -> Finding:
     """Both ways to the truth agree; else one of them is biased, or its error is too small."""
     worst = max(known.z.values())
-    return Finding(worst <= 1.5, f"{worst:.2f}", dict(known.z))
+    return Finding(worst <= MOST_Z, f"{worst:.2f}", dict(known.z))
 
 
 def _percent(share: float) -> str:
