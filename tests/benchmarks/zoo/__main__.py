@@ -10,11 +10,11 @@ trained once into the folder of `--models` and read from there the next time. DI
 
 - No seed of a request is calibration's. Coverage and p-values allow for the chance of the test rows
   and of the calibration rows; a law draws 2,000 fresh rows, and 1,999 for calibration.
-- The truth of a row is that of 40,000 passes of `plain` and as many of `reduced`, weighted by their
+- The truth of a row is that of 20,000 passes of `plain` and as many of `reduced`, weighted by their
   errors. "agreement" tells whether the two contradict each other.
 - Both estimators get the same seeds, and so the same masks: their ratio is known better than either
   error. What the truth's own error adds to a squared error is taken off.
-- A row's error bar fails where so few of 300 requests hold the truth by two errors that a row with
+- A row's error bar fails where so few of 200 requests hold the truth by two errors that a row with
   85 % would have a chance of one in 100, over all rows, to look so. Answers that warn of their
   error bar do not count; at most 2 % may.
 - Whatever a cell in bold says missed its target by more than chance explains.
@@ -31,6 +31,8 @@ from tests.benchmarks.zoo.findings import SMALL as LITTLE
 from tests.benchmarks.zoo.findings import WHOLE, Finding
 from tests.benchmarks.zoo.networks import SMALL, ZOO, Network, case, stale
 from tests.benchmarks.zoo.promises import table, timed
+
+Zoo = dict[str, dict[str, Finding]]  # by network and promise
 
 
 def chosen(arguments: argparse.Namespace) -> tuple[Network, ...]:
@@ -58,7 +60,8 @@ def main() -> None:
     arguments = parser().parse_args()
     use_threads(1)
     nets, effort = chosen(arguments), LITTLE if arguments.small else WHOLE
-    zoo: dict[str, dict[str, Finding]] = {}
+    zoo: Zoo = {}
+    lines: list[str] = []
     for net in nets:
         start = process_time()
         one = case(net, arguments.data, arguments.models, print)
@@ -70,19 +73,26 @@ def main() -> None:
             f"missed: {', '.join(missed) or 'nothing'}",
             flush=True,
         )
-        if arguments.json:
-            found = {name: _plain(findings) for name, findings in zoo.items()}
-            arguments.json.write_text(json.dumps(found, indent=1))
-    lines = [*table(zoo)]
-    if old := stale(nets, arguments.models):
-        lines.append(f"- trained by other code than this: {', '.join(old)}")
+        lines = [*table(zoo), *_notes(nets, arguments.models)]
+        _keep(arguments, zoo, lines)  # at once: a run that is cut off has something to show
     print(*lines, sep="\n")
+
+
+def _notes(nets: tuple[Network, ...], models: Path) -> list[str]:
+    old = stale(nets, models)
+    return [f"- trained by other code than this: {', '.join(old)}"] if old else []
+
+
+def _keep(arguments: argparse.Namespace, zoo: Zoo, lines: list[str]) -> None:
+    """Write what was asked for."""
+    if arguments.json:
+        found = {
+            net: {name: asdict(finding) for name, finding in findings.items()}
+            for net, findings in zoo.items()
+        }
+        arguments.json.write_text(json.dumps(found, indent=1))
     if arguments.out:
         arguments.out.write_text("\n".join(lines).lstrip() + "\n")
-
-
-def _plain(findings: dict[str, Finding]) -> dict[str, object]:
-    return {name: asdict(finding) for name, finding in findings.items()}
 
 
 if __name__ == "__main__":

@@ -24,13 +24,13 @@ class Effort:
     timing.
     """
 
-    runs: int = 300
-    long_runs: int = 40
-    truth: int = 40_000
+    runs: int = 200
+    long_runs: int = 20
+    truth: int = 20_000
     seeds: int = 12
-    tolerance_runs: tuple[tuple[float, int], ...] = ((0.02, 16), (0.05, 40))
+    tolerance_runs: tuple[tuple[float, int], ...] = ((0.02, 12), (0.05, 30))
     rounds: int = 9
 
 
 WHOLE = Effort()
-SMALL = Effort(60, 0, 20_000, 4, ((0.05, 8),), 3)
+SMALL = Effort(60, 0, 10_000, 4, ((0.05, 8),), 3)

@@ -107,7 +107,7 @@ def _time_ratio(case: Case, estimator: str, count: int, rounds: int) -> float:
         took = dict[str, float]()
         for way in (estimator, "plain"):
             options = PredictOptions(passes=100, seed=turn, estimator=way)
-            repeats, start = max(1, 64 // count), process_time()
+            repeats, start = max(1, 32 // count), process_time()
             for _ in range(repeats):
                 case.predictor.predict(rows, options)
             took[way] = process_time() - start

@@ -93,7 +93,6 @@ ZOO = (
     Network("yacht 2", "yacht", options=_net((100, 100), 0.05), **_UCI),
     Network("wine default", "wine-quality-red", **_UCI),
     Network("power default 3", "power-plant", options={"epochs": 100}, **_UCI),
-    *(Network(f"naval default 3 {at}", _NAVAL, 20_000, split=at) for at in range(3)),
     Network("overlap default", "overlapping classes"),
     Network("overlap 1 half", "overlapping classes", options=_net((50,), 0.5)),
     Network("rare class default", "rare class", 2_800),
@@ -105,6 +104,7 @@ ZOO = (
     Network("satimage 2", "tabular/satimage.csv", 4_000, _net((128, 128), 0.2)),
     Network("digits 2", "tabular/mnist_t10k_14x14.csv", 4_000, _net((128, 128), 0.3)),
     Network("penguins default", "tabular/penguins.csv", 4_000),
+    *(Network(f"naval default 3 {at}", _NAVAL, 20_000, split=at) for at in range(3)),
 )
 SMALL = ("smooth 2 same", "few 2 same", "noisy labels patience")  # trained within seconds
 
