@@ -34,7 +34,7 @@ def _surface(x: np.ndarray) -> np.ndarray:
 
 
 def _steps(x: np.ndarray) -> np.ndarray:
-    return np.floor(x[:, 0]) + np.where(x[:, 1] * x[:, 2] > 0, 1.0, -1.0)
+    return np.asarray(np.floor(x[:, 0]) + np.where(x[:, 1] * x[:, 2] > 0, 1.0, -1.0))
 
 
 def _nothing(x: np.ndarray) -> np.ndarray:
@@ -94,7 +94,7 @@ def _noisy_labels(x: np.ndarray) -> np.ndarray:
 def _flipped(x: np.ndarray) -> np.ndarray:
     """Four sectors; a fifth of the labels are drawn at random."""
     sector = 2 * (x[:, 0] > 0) + (x[:, 1] > 0)
-    return 0.2 / 4 + 0.8 * np.eye(4)[sector]
+    return np.asarray(0.2 / 4 + 0.8 * np.eye(4)[sector])
 
 
 def _ten(x: np.ndarray) -> np.ndarray:

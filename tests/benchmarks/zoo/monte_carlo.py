@@ -9,7 +9,7 @@ from time import process_time
 import numpy as np
 from scipy.stats import binom, chi2
 
-from model import PredictOptions
+from model import Estimator, PredictOptions
 from tests.benchmarks.zoo.answers import Answers, Truth, predictions, requests
 from tests.benchmarks.zoo.findings import Effort, Figures, Finding
 from tests.benchmarks.zoo.networks import Case
@@ -70,7 +70,8 @@ def equal_passes(runs: Runs, known: Truth) -> Finding:
 
 def _squares(found: Answers, known: Truth, part: str) -> np.ndarray:
     """Squared errors [R, B], without what the truth's own error adds on average."""
-    return np.square(found.values[part] - known.values[part]) - known.errors[part] ** 2
+    squares = np.square(found.values[part] - known.values[part])
+    return np.asarray(squares - known.errors[part] ** 2)
 
 
 def _ratios(ours: np.ndarray, plain: np.ndarray) -> dict[str, float]:
@@ -97,7 +98,7 @@ def equal_time(case: Case, runs: Runs, known: Truth, effort: Effort) -> Finding:
     return Finding(most <= EQUAL_TIME, f"{most:.2g}", figures)
 
 
-def _time_ratio(case: Case, estimator: str, count: int, rounds: int) -> float:
+def _time_ratio(case: Case, estimator: Estimator, count: int, rounds: int) -> float:
     """CPU time over plain's of `Predictor.predict`, the median of interleaved rounds."""
     assert case.raw is not None
     rows, ratios = case.raw[np.arange(count) % len(case.raw)], list[float]()
@@ -105,7 +106,8 @@ def _time_ratio(case: Case, estimator: str, count: int, rounds: int) -> float:
         return 1.0
     for turn in range(rounds + 1):  # the first one warms up
         took = dict[str, float]()
-        for way in (estimator, "plain"):
+        ways: tuple[Estimator, ...] = estimator, "plain"
+        for way in ways:
             options = PredictOptions(passes=100, seed=turn, estimator=way)
             repeats, start = max(1, 32 // count), process_time()
             for _ in range(repeats):

@@ -64,7 +64,7 @@ def _net(
 
 
 _SAME = "homoscedastic"
-_NAVAL, _UCI = "naval-propulsion-plant", {"split": 0, "rows": 20_000}
+_NAVAL = "naval-propulsion-plant"
 
 ZOO = (
     Network("quiet 2", "no noise", options=_net((100, 100), 0.1)),
@@ -88,11 +88,11 @@ ZOO = (
     Network("many 2 same", "many features", options=_net((50, 50), 0.05, _SAME)),
     Network("few default", "some noise", 120, calibration=199),
     Network("few 2 same", "some noise", 120, _net((50, 50), 0.3, _SAME), calibration=199),
-    Network("concrete 2 same", "concrete", options=_net((50, 50), 0.1, _SAME), **_UCI),
-    Network("energy 3", "energy", options=_net((64,) * 3, 0.02), **_UCI),
-    Network("yacht 2", "yacht", options=_net((100, 100), 0.05), **_UCI),
-    Network("wine default", "wine-quality-red", **_UCI),
-    Network("power default 3", "power-plant", options={"epochs": 100}, **_UCI),
+    Network("concrete 2 same", "concrete", options=_net((50, 50), 0.1, _SAME), split=0),
+    Network("energy 3", "energy", options=_net((64,) * 3, 0.02), split=0),
+    Network("yacht 2", "yacht", options=_net((100, 100), 0.05), split=0),
+    Network("wine default", "wine-quality-red", split=0),
+    Network("power default 3", "power-plant", options={"epochs": 100}, split=0),
     Network("overlap default", "overlapping classes"),
     Network("overlap 1 half", "overlapping classes", options=_net((50,), 0.5)),
     Network("rare class default", "rare class", 2_800),
@@ -104,7 +104,7 @@ ZOO = (
     Network("satimage 2", "tabular/satimage.csv", 4_000, _net((128, 128), 0.2)),
     Network("digits 2", "tabular/mnist_t10k_14x14.csv", 4_000, _net((128, 128), 0.3)),
     Network("penguins default", "tabular/penguins.csv", 4_000),
-    *(Network(f"naval default 3 {at}", _NAVAL, 20_000, split=at) for at in range(3)),
+    *(Network(f"naval default 3 {at}", _NAVAL, split=at) for at in range(3)),
 )
 SMALL = ("smooth 2 same", "few 2 same", "noisy labels patience")  # trained within seconds
 
