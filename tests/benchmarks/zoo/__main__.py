@@ -90,7 +90,7 @@ def _keep(arguments: argparse.Namespace, zoo: Zoo, lines: list[str]) -> None:
             net: {name: asdict(finding) for name, finding in findings.items()}
             for net, findings in zoo.items()
         }
-        arguments.json.write_text(json.dumps(found, indent=1))
+        arguments.json.write_text(json.dumps(found, indent=1, default=float))
     if arguments.out:
         arguments.out.write_text("\n".join(lines).lstrip() + "\n")
 

@@ -84,7 +84,7 @@ def _ratios(ours: np.ndarray, plain: np.ndarray) -> dict[str, float]:
     a, b = ours.sum(1), plain.sum(1)
     ratio = max(float(a.mean() / b.mean()), 0.0)
     error = float(np.std(a - ratio * b) / np.sqrt(len(a)) / b.mean())
-    median, tenth = np.quantile(rows, [0.5, 0.9])
+    median, tenth = np.quantile(rows, [0.5, 0.9]).tolist()
     return {"median": median, "worst tenth": tenth, "sums": ratio, "sums_error": error}
 
 
@@ -98,7 +98,7 @@ def equal_time(case: Case, runs: Runs, known: Truth, effort: Effort) -> Finding:
     products = {rows: worst * ratio for rows, ratio in times.items()}
     figures = {"estimator": default, "error": worst, "time": times, "product": products}
     most = max(products.values())
-    return Finding(most <= EQUAL_TIME, f"{most:.2g}", figures)
+    return Finding(bool(most <= EQUAL_TIME), f"{most:.2g}", figures)
 
 
 def _time_ratio(case: Case, estimator: Estimator, count: int, rounds: int) -> float:
