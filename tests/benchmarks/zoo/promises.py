@@ -16,7 +16,7 @@ PROMISES = {  # what a cell has
     "error bars": "failing rows of 200; two errors hold: worst row, least median; warned rows",
     "tolerance": "rows within .02, worst row, bias; the same for .05",
     "total std": "RMS of z-scores; rank correlation with |error|, log-likelihood",
-    "noise": "noise variance over the truth",
+    "noise": "noise variance over the truth; misfit may come on top",
     "p-values": "percent of fresh rows up to .01, .05 and .1",
     "ECE": "beyond a calibrated model's own (its standard deviation); confidence - accuracy",
     "log loss": "nats: over the base rates, over logistic regression",
