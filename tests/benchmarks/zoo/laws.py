@@ -33,6 +33,11 @@ def _surface(x: np.ndarray) -> np.ndarray:
     return np.asarray(np.sin(2 * x[:, 0]) + x[:, 1] * x[:, 2] / 2 + np.abs(x[:, 3]))
 
 
+def _linear(x: np.ndarray) -> np.ndarray:
+    """So easy that what the passes differ by is most of what is left, as on naval."""
+    return np.asarray(x @ np.linspace(-0.6, 0.6, x.shape[1]))
+
+
 def _steps(x: np.ndarray) -> np.ndarray:
     return np.asarray(np.floor(x[:, 0]) + np.where(x[:, 1] * x[:, 2] > 0, 1.0, -1.0))
 
@@ -105,6 +110,7 @@ def _ten(x: np.ndarray) -> np.ndarray:
 
 LAWS: dict[str, Law] = {
     "no noise": _regression(_surface, 0.0),
+    "linear": _regression(_linear, 0.0),
     "some noise": _regression(_surface, 0.3),
     "all noise": _regression(_nothing, 1.0),
     "heavy tails": _regression(_surface, 0.5, heavy=True),

@@ -70,6 +70,8 @@ ZOO = (
     Network("quiet 2", "no noise", options=_net((100, 100), 0.1)),
     Network("quiet 3 same", "no noise", 3_500, _net((100,) * 3, 0.01, _SAME)),
     Network("quiet 4", "no noise", options=_net((50,) * 4, 0.02)),
+    Network("linear default", "linear"),
+    Network("linear default 3", "linear", 6_000, {"epochs": 100}),
     Network("smooth 1", "some noise", options=_net((50,), 0.2)),
     Network("smooth 2 rare drops", "some noise", options=_net((100, 100), 0.005)),
     Network("smooth 2 same", "some noise", options=_net((50, 50), 0.1, _SAME)),
