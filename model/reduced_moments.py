@@ -19,6 +19,7 @@ VALUES_AT_ONCE = 1 << 15  # of each term: what is counted with them stays in cac
 PRIOR = 5.0  # passes that a priori say that the coefficients are 1
 COEFFICIENTS = (0.0, 2.0)  # between which they lie, whatever few passes say
 TAIL = 3.0  # like HEAVY, times the kurtosis of T that the passes show, up to HEAVY
+TINY = np.finfo(np.float64).tiny
 ROUNDING = 2.0**-22  # of outputs in single precision, relative
 
 
@@ -111,40 +112,54 @@ def fitted(
     n = terms.shape[1]
     means = terms.mean(1)  # [5, B, V]
     c, l, q = terms[:3] - means[:3, None]  # noqa: E741
+    known = linear + means[3]  # Var l
+    b, k = _coefficients(c, l, q, known, quadratic)
+    used = k * q
+    e, square, used = c - b * l - used, used**2, used + b * l
+    kept = n / (n + PRIOR)  # of a coefficient, the part that the passes say
+    left, s_qq = (e**2).sum(0) / (n - 1 - 2 * kept), square.sum(0) / (n - 1)  # S_ee, k^2 S_qq
+    variance = b**2 * known + s_qq + left + means[4]
+    t = e**2 + 2 * kept * e * used + square + b**2 * terms[3] + terms[4]
+    (spread, tail), (_, tail_of_e) = _spread(t), _spread(e)
+    few = 2 * left**2 + 4 * kept**2 * left * (b**2 * known + s_qq) + 2 * s_qq**2
+    unseen = _unseen(l, 3 * known**2 + fourth)
+    mean = pivot + means[0] - b * means[1] - k * means[2]
+    rounding = ROUNDING**2 * (np.abs(mean) + np.sqrt(variance)) ** 2
+    mean_square = left / n * np.sqrt(unseen) * (1 + tail_of_e / n)
+    variance_square = (spread + few / (n - 1)) / n * unseen * (1 + tail / n)
+    return Estimate(
+        mean,
+        variance,
+        np.sqrt(mean_square + rounding),
+        np.sqrt(variance_square + 4 * variance * rounding),
+    )
+
+
+def _coefficients(
+    c: np.ndarray,
+    l: np.ndarray,  # noqa: E741
+    q: np.ndarray,
+    known: np.ndarray,
+    quadratic: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """b and k [B, V] of c = b l + k q + e, from centred terms [P, B, V] and a prior belief in 1."""
     s_ll, s_qq, s_lq, s_cl, s_cq = (
-        np.einsum("pbv,pbv->bv", one, other) / (n - 1)
+        np.einsum("pbv,pbv->bv", one, other) / (len(c) - 1)
         for one, other in ((l, l), (q, q), (l, q), (c, l), (c, q))
     )
-    known = linear + means[3]  # Var l
-    prior_l, prior_q = PRIOR / n * known, PRIOR / n * np.maximum(s_qq, quadratic)
-    a_ll, a_qq, a_cl, a_cq = s_ll + prior_l, s_qq + prior_q, s_cl + prior_l, s_cq + prior_q
-    scale = np.maximum(a_ll * a_qq - s_lq**2, np.finfo(np.float64).tiny)
-    b = np.clip((a_cl * a_qq - a_cq * s_lq) / scale, *COEFFICIENTS)
-    k = np.clip((a_cq * a_ll - a_cl * s_lq) / scale, *COEFFICIENTS)
-    used = k * q
-    e, used = c - b * l - used, used + b * l
-    kept = n / (n + PRIOR)  # of a coefficient, the part that the passes say
-    square = e**2
-    left = square.sum(0) / (n - 1 - 2 * kept)  # S_ee
-    variance = b**2 * known + k**2 * s_qq + left + means[4]
-    t = square + 2 * kept * e * used + (k * q) ** 2 + b**2 * terms[3] + terms[4]
-    spread, tail = _spread(t)
-    _, tail_of_e = _spread(e)
-    s_used = b**2 * s_ll + k**2 * s_qq
-    few = 2 * left**2 + 4 * kept**2 * left * s_used + 2 * k**4 * s_qq**2
-    expected = 3 * known**2 + fourth  # E l^4
-    seen = np.maximum((l**4).mean(0), np.maximum(expected / n, np.finfo(np.float64).tiny))
-    unseen = np.maximum(expected / seen, 1)
-    mean = pivot + means[0] - b * means[1] - k * means[2]
-    rounding = ROUNDING * (np.abs(mean) + np.sqrt(variance))
-    return Estimate(
-        mean=mean,
-        variance=variance,
-        mean_error=np.sqrt(left / n * np.sqrt(unseen) * (1 + tail_of_e / n) + rounding**2),
-        variance_error=np.sqrt(
-            (spread + few / (n - 1)) / n * unseen * (1 + tail / n) + 4 * variance * rounding**2
-        ),
+    prior_l, prior_q = (
+        PRIOR / len(c) * variance for variance in (known, np.maximum(s_qq, quadratic))
     )
+    a_ll, a_qq, a_cl, a_cq = s_ll + prior_l, s_qq + prior_q, s_cl + prior_l, s_cq + prior_q
+    scale = np.maximum(a_ll * a_qq - s_lq**2, TINY)
+    b, k = (a_cl * a_qq - a_cq * s_lq) / scale, (a_cq * a_ll - a_cl * s_lq) / scale
+    return np.clip(b, *COEFFICIENTS), np.clip(k, *COEFFICIENTS)
+
+
+def _unseen(l: np.ndarray, expected: np.ndarray) -> np.ndarray:  # noqa: E741
+    """How many times E l^4 is what these passes [P, B, V] have seen of it, 1 to P."""
+    seen = np.maximum((l**4).mean(0), np.maximum(expected / len(l), TINY))
+    return np.asarray(np.maximum(expected / seen, 1))
 
 
 def _spread(t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -152,7 +167,7 @@ def _spread(t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     centred = t - t.mean(0)
     square = centred**2
     spread = square.sum(0) / (len(t) - 1)
-    kurtosis = (square**2).mean(0) / np.maximum(spread**2, np.finfo(np.float64).tiny)
+    kurtosis = (square**2).mean(0) / np.maximum(spread**2, TINY)
     return spread, np.minimum(TAIL * kurtosis, HEAVY)
 
 

@@ -21,6 +21,7 @@ from model.agreement import (
     variation_ratio,
 )
 from model.errors import CalibrationError
+from tests.model.answers import without_allowances
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -210,7 +211,7 @@ ROWS = [
 def test_an_answer_tells_how_far_its_passes_agree(
     classification_artifact: Path, tolerance: float | None
 ) -> None:
-    predictor = load(classification_artifact)
+    predictor = without_allowances(load(classification_artifact))
     options = PredictOptions(passes=300, seed=3, samples=True, tolerance=tolerance)
     for row in predictor.predict(ROWS, options).rows:
         assert isinstance(row, ClassificationPrediction)

@@ -7,6 +7,7 @@ import pytest
 
 from model import PredictOptions, Predictor, Table, TrainOptions, load, train
 from model.monte_carlo import tried
+from tests.model.answers import without_allowances
 
 OPTIONS = TrainOptions(hidden=(40, 40, 40), dropout=(0.02,), epochs=60, noise="homoscedastic")
 
@@ -45,12 +46,7 @@ def test_the_allowances_are_on_the_card_and_what_widens_the_errors(model: Predic
     calibration = model.card.calibration
     assert calibration is not None
     assert set(calibration.allowances) == {"plain", "reduced"}
-    without = Predictor(
-        model.card.model_copy(
-            update={"calibration": calibration.model_copy(update={"allowances": {}})}
-        ),
-        model._network,
-    )
+    without = without_allowances(model)
     x, options = np.zeros((1, 3), dtype=np.float32), PredictOptions(passes=32, seed=1)
     wide, narrow = (p.predict_encoded(x, options).rows[0] for p in (model, without))
     assert (wide.mean, wide.variance) == (narrow.mean, narrow.variance)
