@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from model.abstention import Abstention, Acceptance, acceptance, accepted
-from model.conformal import group_quantiles, quantile
+from model.conformal import group_quantiles, p_values, quantile, unusual
 from model.errors import CalibrationError
 from model.options import Estimator, PredictOptions
+
+SPREAD = "unusual_spread"  # of the passes over a row
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class Calibration:
     `epistemic`, by the std across the passes alone, and `deterministic`, by the absolute error of
     the pass with dropout off.
 
+    `spreads` [n], sorted: how much the passes spread over each of those rows, see `Task.spreads`.
+
     All belong to the weights and to the `passes` and `estimator` that they were made with.
     """
 
@@ -35,6 +39,7 @@ class Calibration:
     by: str | None = None
     groups: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
     comparisons: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
+    spreads: np.ndarray | None = None
 
     def quantile(
         self, name: str, coverage: float, groups: Sequence[str] = ()
@@ -57,6 +62,27 @@ class Calibration:
     def method(self, name: str) -> str:
         """The name of the method, with the feature by whose groups it was calibrated, if it was."""
         return name if self.by is None else f"{name}:{self.by}"
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What the spreads of B rows add: a column, if any, and a warning where one is unusual."""
+
+    column: dict[str, Sequence[float]]
+    warnings: Sequence[tuple[str, ...]]
+
+
+def judged(
+    calibration: Calibration | None, spreads: np.ndarray, warnings: Sequence[tuple[str, ...]]
+) -> Judged:
+    """How unusual each row's spread [B] is; nothing where no calibration rows have left theirs."""
+    if calibration is None or calibration.spreads is None:
+        return Judged({}, warnings)
+    found = p_values(calibration.spreads, spreads)
+    strange = found <= unusual(calibration.spreads)
+    pairs = zip(warnings, strange, strict=True)
+    codes = [(*codes, SPREAD) if odd else codes for codes, odd in pairs]
+    return Judged({"spread_p_value": found.tolist()}, codes)
 
 
 def promise(calibration: Calibration | None, options: PredictOptions) -> Acceptance | None:

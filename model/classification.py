@@ -18,7 +18,7 @@ from model.agreement import (
     predictive_entropy,
     variation_ratio,
 )
-from model.calibration import Calibration, accepts
+from model.calibration import Calibration, accepts, judged
 from model.network import USUAL_RATE, USUAL_WIDTHS
 from model.options import LabelSetMethod, PredictOptions
 from model.rows import Rows
@@ -64,6 +64,7 @@ class ClassificationPrediction:
     label_set: LabelSet | None = None  # None without calibration rows
     distance: float | None = None  # to the nearest of the training rows kept, in whitened units
     distance_p_value: float | None = None  # share of rows like the data as far off, or farther
+    spread_p_value: float | None = None  # share of rows like the data whose passes spread as much
     accept: bool | None = None  # where a largest error was named
     passes: int
     warnings: tuple[str, ...]
@@ -164,6 +165,10 @@ class Classification:
         """None: every kind of label set may be asked for."""
         return {}
 
+    def spreads(self, predictions: Sequence[ClassificationPrediction]) -> np.ndarray:
+        """The mutual information."""
+        return np.array([p.mutual_information for p in predictions])
+
     def abstention(
         self, predictions: Sequence[ClassificationPrediction], actual: np.ndarray
     ) -> Abstention | None:
@@ -178,6 +183,7 @@ class Classification:
         mean, expected = values[:, :-1], values[:, -1]
         variance, counts = estimate.variance[:, :-1], np.array(passes.counts)
         information = mutual_information(mean, variance, expected, counts[:, None])
+        judging = judged(self.calibration, information, passes.warnings)
         columns: dict[str, Sequence[Any]] = {
             "label": [classes[label] for label in mean.argmax(-1).tolist()],
             "mean": self._by_class(mean),
@@ -192,9 +198,10 @@ class Classification:
             **self._agreement(mean, estimate, counts),
             **self._label_sets(mean, options.coverage, options.label_set, passes.groups),
             **passes.distances(),
+            **judging.column,
             **accepts(self.calibration, options, _doubt(mean)),
             "passes": passes.counts,
-            "warnings": passes.warnings,
+            "warnings": judging.warnings,
             **self._samples(passes),
         }
         return Rows(ClassificationPrediction, columns)

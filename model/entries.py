@@ -64,7 +64,8 @@ class CalibrationEntry(Part):
 
     `tuning_rows` others of the same data have fitted the noise or the temperature. `groups`: the
     scores of each category of the feature `by`, where each was calibrated by itself; `comparisons`:
-    those of intervals of other kinds, see `model.calibration`.
+    those of intervals of other kinds, see `model.calibration`. `spreads`: how much the passes
+    spread over each row; none in older cards.
     """
 
     data: str
@@ -78,6 +79,7 @@ class CalibrationEntry(Part):
     by: str | None = None
     groups: dict[str, dict[str, Scores]] = Field(default={})  # by name, as the scores, and group
     comparisons: dict[str, dict[str, Scores]] = Field(default={})  # by kind and target
+    spreads: Scores = ()
 
     @model_validator(mode="after")
     def _sorted(self) -> Self:
@@ -94,6 +96,8 @@ class CalibrationEntry(Part):
         for kind, parts in self.comparisons.items():
             if not all(len(each) == self.rows and _ascending(each) for each in parts.values()):
                 raise ValueError(f"comparisons.{kind} must be {self.rows} ascending numbers each")
+        if len(self.spreads) not in (0, self.rows) or not _ascending(self.spreads):
+            raise ValueError(f"spreads must be {self.rows} ascending numbers, or none")
         return self
 
     @property
@@ -107,6 +111,7 @@ class CalibrationEntry(Part):
             by=self.by,
             groups=_arrays(self.groups),
             comparisons=_arrays(self.comparisons),
+            spreads=np.array(self.spreads) if self.spreads else None,
         )
 
 
@@ -125,6 +130,7 @@ def calibration_entry(calibration: Calibration, data: Table) -> CalibrationEntry
         by=calibration.by,
         groups=_tuples(calibration.groups),
         comparisons=_tuples(calibration.comparisons),
+        spreads=() if calibration.spreads is None else tuple(calibration.spreads.tolist()),
     )
 
 

@@ -106,7 +106,9 @@ def calibrated(
     """
     groups = _groups(card, x, by) if by else []
     predictor = Predictor(card.model_copy(update={"calibration": None}), network)
-    predictions = predictor.predict_encoded(x, PredictOptions(passes=PASSES, seed=SEED))
+    # Masks of its own for every row, as a fresh row under a fresh seed has them.
+    options = PredictOptions(passes=PASSES, seed=SEED, masks="per_row")
+    predictions = predictor.predict_encoded(x, options)
     task = TASKS[card.task](card.target_of_rows, *card.fitted)
     rows = predictions.rows
     scores = task.scores(rows, y)
@@ -121,6 +123,7 @@ def calibrated(
             kind: {name: sorted_scores(column) for name, column in parts.items()}
             for kind, parts in task.comparisons(rows, y).items()
         },
+        sorted_scores(task.spreads(rows)),
     )
     return card.model_copy(update={"calibration": calibration_entry(calibration, table)})
 

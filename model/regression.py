@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from model import conformal
 from model.abstention import Abstention, root_mean_square
-from model.calibration import Calibration, accepts
+from model.calibration import Calibration, accepts, judged
 from model.network import USUAL_RATE, USUAL_WIDTHS
 from model.options import PredictOptions
 from model.rows import Rows
@@ -63,6 +63,7 @@ class RegressionPrediction:
     interval: Interval
     distance: float | None = None  # to the nearest of the training rows kept, in whitened units
     distance_p_value: float | None = None  # share of rows like the data as far off, or farther
+    spread_p_value: float | None = None  # share of rows like the data whose passes spread as much
     accept: bool | None = None  # where a largest error was named
     passes: int
     warnings: tuple[str, ...]
@@ -195,6 +196,10 @@ class Regression:
             if np.isfinite(scores).all()
         }
 
+    def spreads(self, predictions: Sequence[RegressionPrediction]) -> np.ndarray:
+        """The total std; of several targets the root of their mean square, standardised."""
+        return self._spreads(_array([p.total_variance for p in predictions]))
+
     def abstention(
         self, predictions: Sequence[RegressionPrediction], actual: np.ndarray
     ) -> Abstention | None:
@@ -236,6 +241,7 @@ class Regression:
         noise = self._noise_variance(estimate)
         total = variance + noise
         total_std = np.sqrt(total)
+        judging = judged(self.calibration, self._spreads(total), passes.warnings)
         columns: dict[str, Sequence[Any]] = {
             "mean": self._values(mean),
             "variance": self._values(variance),
@@ -247,9 +253,10 @@ class Regression:
             "total_variance": self._values(total),
             "interval": self._intervals(mean, total_std, coverage, passes.groups),
             **passes.distances(),
+            **judging.column,
             **accepts(self.calibration, options, total_std[:, 0]),
             "passes": passes.counts,
-            "warnings": passes.warnings,
+            "warnings": judging.warnings,
             **self._samples(passes),
         }
         return Rows(RegressionPrediction, columns)
@@ -293,6 +300,10 @@ class Regression:
         if self._heteroscedastic and self.tuning.noise_scales:
             return np.asarray(self._noise * estimate.mean[:, self.linear :])
         return np.asarray(np.zeros((len(estimate.mean), self.linear)) + self._noise)
+
+    def _spreads(self, total: np.ndarray) -> np.ndarray:
+        """[B] of the total variances [B, T] in the unit squared."""
+        return np.asarray(np.sqrt((total / self._scale**2).mean(1)))
 
     def _intervals(
         self, mean: np.ndarray, std: np.ndarray, coverage: float, groups: Sequence[str]

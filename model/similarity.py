@@ -17,12 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from model.conformal import p_values, unusual
 from model.errors import CalibrationError
 
 REFERENCE_ROWS = 4096  # at most: a row is compared with all of them
 REFERENCE_BYTES = 4 << 20  # at most, of float32: all of those rows up to 256 inputs
 SHRINKAGE = 0.01  # of the covariance: a flat direction is stretched tenfold at most
-UNSEEN = 0.01  # the share of rows like the data that are called unlike it, at most
 TIE = 1e-6  # relative: a row as far as a calibration row counts as no farther
 MOST_INPUTS = 2048  # whose covariance takes seconds to invert, and 16 MB
 ROWS_AT_ONCE = 32  # whose products with the reference rows fit a core's cache
@@ -70,7 +70,7 @@ class Similarity:
     @cached_property
     def _unseen(self) -> float:
         """The largest p-value of a row that is called unseen."""
-        return max(UNSEEN, 1 / (1 + len(self.scores)))
+        return unusual(self._sorted)
 
     @cached_property
     def _sorted(self) -> np.ndarray:
@@ -83,25 +83,14 @@ class Similarity:
         return blocks[0] if len(blocks) == 1 else np.concatenate([np.empty(0), *blocks])
 
     def p_values(self, distances: np.ndarray) -> np.ndarray:
-        """The p-value [B] of each distance, (1 + calibration rows at least as far) / (n + 1).
-
-        For rows like the calibration rows, at most a share p of them has a p-value of p or less; it
-        is never below 1 / (n + 1).
-        """
-        scores = self._sorted
-        nearer = scores.searchsorted(distances * (1 - TIE))
-        return np.asarray((1 + len(scores) - nearer) / (1 + len(scores)))
+        """The p-value [B] of each distance: the share of calibration rows at least as far off."""
+        return p_values(self._sorted, distances, tie=TIE)
 
     def likeness(self, x: np.ndarray) -> Likeness:
-        """Each row's distance and p-value.
-
-        A row is called unseen where its p-value is UNSEEN or less, or, with too few calibration
-        rows for so small a number, where it is farther off than all of them.
-        """
+        """Each row's distance and p-value; unseen is a row whose p-value is `unusual`."""
         distances = self.distances(x)
-        p_values = self.p_values(distances)
-        unseen = p_values <= self._unseen
-        return Likeness(distances.tolist(), p_values.tolist(), unseen.tolist())
+        found = self.p_values(distances)
+        return Likeness(distances.tolist(), found.tolist(), (found <= self._unseen).tolist())
 
     def calibrated(self, calibration: np.ndarray) -> "Similarity":
         """The same, with p-values for rows like these calibration rows [n, D]."""

@@ -101,6 +101,10 @@ class Task(Protocol[P]):
         """The scores [B] of regions to compare with, by kind and name; see `model.calibration`."""
         ...
 
+    def spreads(self, predictions: Sequence[P]) -> np.ndarray:
+        """How much the passes and the noise spread over each row, [B]; see `model.calibration`."""
+        ...
+
     def abstention(self, predictions: Sequence[P], actual: np.ndarray) -> Abstention | None:
         """What calibration rows promise of rows accepted; None where there are several targets."""
         ...
