@@ -124,6 +124,7 @@ class TrainingRecord(Provenance):
     best_epoch: int
     refitted: bool = False  # the weights have learned from the validation rows too
     searched: dict[str, float] = Field(default={})  # log-likelihood of validation rows, by rate
+    decays: dict[str, float] = Field(default={})  # the same, by weight decay
 
 
 class ImportRecord(Provenance):

@@ -27,6 +27,7 @@ from model.tuning import Tuning, tuned_classes
 from model.uncertainty import Estimate, Passes, entropy
 
 TINY = 1e-12  # a probability that a logarithm can take
+CLEAN_DECAY, NOISY_DECAY, FEW_ROWS = 0.3, 10.0, 1_200
 ByClass = dict[str, float]
 
 
@@ -114,9 +115,17 @@ class Classification:
         """The same for any number of rows."""
         return USUAL_RATE
 
-    def weight_decay(self, rows: int) -> float:  # noqa: ARG002  a regression's
-        """The same for any number of rows."""
-        return 1e-4
+    def weight_decay(self, rows: int) -> float:
+        """One that clean classes want, of many rows less; see `strong_decay`."""
+        return CLEAN_DECAY * min(1.0, FEW_ROWS / rows)
+
+    def strong_decay(self, rows: int) -> float | None:
+        """One that noisy labels want: under a smaller one a network learns them by heart.
+
+        On small noisy tables it is as good as logistic regression. How noisy the labels are, only
+        rows that the network has not seen can tell.
+        """
+        return NOISY_DECAY * min(1.0, FEW_ROWS / rows)
 
     def validation_loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The loss itself."""

@@ -34,11 +34,14 @@ from model.preparation import (
     fit_target,
     split_rows,
 )
-from model.search import best_rate, next_rate
+from model.search import best_rate, is_likelier, next_rate
 from model.table import Schema, Table, Target
 from model.task import TASKS, Task, TaskName
 from model.training import LEARN, SEARCH, Epoch, Fit, Rows, TrainOptions, fit, refit
 from model.tuning import NoiseKind, Tuning
+
+SURE = 2.0  # few validation rows mistake labels learned by heart for better ones, and that is dear
+Settings = dict[str, bool | int | float | str]
 
 
 def train(
@@ -77,13 +80,14 @@ def train(
     if calibrate_by is not None:
         data.schema.categorical(calibrate_by)  # raises InputError for what is no such feature
     find = _searched if options.dropout == SEARCH else _fitted
-    fitted, card = _refitted(data, *find(data, options, name, progress), options, progress)
+    fitted, card, options = _decayed(data, *find(data, options, name, progress), options, progress)
+    fitted, card = _refitted(data, fitted, card, options, progress)
     network = tempered(card, fitted.network)
     card, rows = _calibrated(data, network, card, calibrate_by), data.split.test
     metrics = measured(card, network, data.x[rows], data.y[rows]) if len(rows) else {}
     seen, kept = data.split.seen(refit=options.refit), data.split.calibration
     similarity = compared(data.x[seen], data.x[kept], seed=options.seed)
-    card = card.model_copy(update={"metrics": metrics})
+    card = _judged(data, card.model_copy(update={"metrics": metrics}), seen)
     return save(folder, Artifact(card, network, similarity))
 
 
@@ -157,14 +161,12 @@ def _searched(
     Ctrl-C keeps the best of the rates that have been tried; at the first one what there is of it.
     """
     found, tried, stopped = dict[float, tuple[Fit, Card]](), dict[float, np.ndarray](), False
-    rows = data.split.validation
     while not stopped and (rate := next_rate(tried)) is not None:
         fitted, card = _fitted(data, options, name, _at(rate, progress), rate)
         stopped = fitted.interrupted
         if not (stopped and found):
             found[rate] = fitted, card
-            network = tempered(card, fitted.network)
-            tried[rate] = log_densities(card, network, data.x[rows], data.y[rows])
+            tried[rate] = _validated(data, fitted, card)
     fitted, card = found[best_rate(tried)]
     if stopped and not fitted.interrupted:
         card = _noted(card, "the search for a dropout rate was interrupted")
@@ -201,6 +203,58 @@ def _fit(data: _Data, options: TrainOptions, progress: Callable[[Epoch], None]) 
     if options.dropout == LEARN:
         config = learn_rates(task, training, validation, config, options, progress)
     return fit(task, training, validation, config, options, progress)
+
+
+def _decayed(
+    data: _Data,
+    fitted: Fit,
+    card: Card,
+    options: TrainOptions,
+    progress: Callable[[Epoch], None],
+) -> tuple[Fit, Card, TrainOptions]:
+    """The fit with the task's strong weight decay, where it has one and the options name none.
+
+    Or the one that was given, where it makes validation rows likelier, by more than SURE standard
+    errors; and the options that say which. Both have the same dropout.
+    """
+    task = data.untuned(options.noise)
+    count = len(data.split.train)
+    strong = task.strong_decay(count) if options.weight_decay is None else None
+    if strong is None or fitted.interrupted:
+        return fitted, card, options
+    rates = fitted.network.config.dropout[1:]
+    at = replace(options, dropout=rates, weight_decay=strong)
+    try:
+        other, tried = _fitted(data, at, card.name, _with_decay(strong, progress))
+    except DataError as error:  # the learning rate is too high for it
+        return fitted, _noted(card, f"a weight decay of {strong:g} was tried: {error}"), options
+    if other.interrupted:
+        card = _noted(card, "the choice of a weight decay was interrupted")
+        return replace(fitted, interrupted=True), card, options
+    mild = options.schedule(task, count).weight_decay
+    settings = {**_settings(data, options), "weight_decay": strong}
+    found = {mild: (fitted, card), strong: (other, _retold(card, other, tried.tuning, settings))}
+    densities = {decay: _validated(data, *parts) for decay, parts in found.items()}
+    surely = is_likelier(densities[mild], densities[strong], errors=SURE)
+    fitted, card = found[chosen := mild if surely else strong]
+    said = {f"{decay:g}": round(float(rows.mean()), 4) for decay, rows in densities.items()}
+    return fitted, _recorded(card, decays=said), replace(options, weight_decay=chosen)
+
+
+def _retold(card: Card, fitted: Fit, tuning: TuningEntry, settings: Settings) -> Card:
+    """The card of another fit, with these settings, of which this one says all else."""
+    epochs = {"epochs": fitted.epochs, "best_epoch": fitted.best_epoch}
+    return _recorded(card.model_copy(update={"tuning": tuning}), settings=settings, **epochs)
+
+
+def _validated(data: _Data, fitted: Fit, card: Card) -> np.ndarray:
+    """The log density, or log probability, of each validation row [B]."""
+    rows, network = data.split.validation, tempered(card, fitted.network)
+    return log_densities(card, network, data.x[rows], data.y[rows])
+
+
+def _with_decay(decay: float, progress: Callable[[Epoch], None]) -> Callable[[Epoch], None]:
+    return lambda epoch: progress(replace(epoch, decay=decay))
 
 
 def _refitted(
@@ -267,7 +321,7 @@ def _card(data: _Data, fitted: Fit, options: TrainOptions, name: str) -> Card:
     )
 
 
-def _settings(data: _Data, options: TrainOptions) -> dict[str, bool | int | float | str]:
+def _settings(data: _Data, options: TrainOptions) -> Settings:
     """What the architecture and the seed do not already say."""
     task, rows = data.untuned(options.noise), len(data.split.train)
     schedule = asdict(options.schedule(task, rows))
@@ -296,6 +350,26 @@ def _calibrated(data: _Data, network: MLP, card: Card, by: str | None) -> Card:
             raise
         card = _noted(card, f"not calibrated by {by}, but over all rows: {error}")
         return calibrated(card, network, data.table, x, y)
+
+
+def _judged(data: _Data, card: Card, seen: np.ndarray) -> Card:
+    """The card, with a notice where the test rows are likelier by the classes' shares alone.
+
+    The shares are those of the rows that training has seen.
+    """
+    classes, rows = len(data.target.classes), data.split.test
+    if not classes or not len(rows):
+        return card
+    counts = 1 + np.bincount(data.y[seen], minlength=classes)
+    shares = float(-np.log(counts / counts.sum())[data.y[rows]].mean())
+    loss = card.metrics["log_loss"]
+    if loss <= shares:
+        return card
+    return _noted(
+        card,
+        f"worse than no model: the log loss of the test rows is {loss:.3f}, and {shares:.3f} where "
+        "each class is given its share of the training rows",
+    )
 
 
 def _noted(card: Card, notice: str) -> Card:

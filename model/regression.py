@@ -137,6 +137,10 @@ class Regression:
         """
         return 0.1 * min(1.0, FEW_ROWS / rows)
 
+    def strong_decay(self, rows: int) -> float | None:  # noqa: ARG002  a classifier's
+        """None: the number of rows says enough."""
+        return None
+
     def validation_loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The loss, with heteroscedastic noise after the scale of the noise that makes it least."""
         if not self._heteroscedastic:

@@ -71,6 +71,13 @@ class Task(Protocol[P]):
         """That of training on so many rows, by default."""
         ...
 
+    def strong_decay(self, rows: int) -> float | None:
+        """A stronger one that holds where none is named, unless held-out rows say it is too strong.
+
+        None where the number of rows says enough.
+        """
+        ...
+
     def validation_loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """What the best epoch has the least of: the loss after what `tuned` will do, about."""
         ...
