@@ -96,19 +96,19 @@ def log_loss(logits: np.ndarray, labels: np.ndarray, temperature: float = 1.0) -
     return float(np.mean(np.log(len(scaled)) - _logsumexp(chosen - _logsumexp(scaled, -1), 0)))
 
 
-def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
+def fit_temperature(logits: np.ndarray, labels: np.ndarray, *, prior: float = PRIOR) -> float:
     """The most probable T in TEMPERATURES given held-out rows, to a relative 1e-4.
 
     Above 1 the passes' average was too sure. T does not commute with the average: it is fitted for
     the average over passes, and belongs to their law, not to their number. A priori log T is normal
-    around 0 with std PRIOR: rows that are all right would make every class certain otherwise.
+    around 0 with std `prior`: rows that are all right would make every class certain otherwise.
     Raises CalibrationError without rows.
     """
     if not len(labels):
         raise CalibrationError("a temperature needs held-out rows; there are none")
 
     def loss(log_temperature: float) -> float:
-        doubt = (log_temperature / PRIOR) ** 2 / 2
+        doubt = (log_temperature / prior) ** 2 / 2
         return len(labels) * log_loss(logits, labels, float(np.exp(log_temperature))) + doubt
 
     return float(np.exp(least(loss, *np.log(TEMPERATURES))))

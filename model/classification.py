@@ -1,7 +1,7 @@
 """Classification, two classes or many: the training loss and the parts of a prediction."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, ClassVar
 
@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from model import conformal
 from model.abstention import Abstention, error_rate
 from model.agreement import (
+    fit_temperature,
     mutual_information,
     mutual_information_error,
     predictive_entropy,
@@ -27,6 +28,7 @@ from model.tuning import Tuning, tuned_classes
 from model.uncertainty import Estimate, Passes, entropy
 
 TINY = 1e-12  # a probability that a logarithm can take
+NEAR = 0.1  # std of the log of what a temperature changes by once the weights know more rows
 CLEAN_DECAY, NOISY_DECAY, FEW_ROWS = 0.3, 10.0, 1_200
 ByClass = dict[str, float]
 
@@ -87,6 +89,7 @@ class Classification:
     # To the end: with dropout off a network grows too sure of its classes, and its loss is least,
     # long before the average of the passes is at its best.
     epochs: ClassVar[int] = 100
+    retunes: ClassVar[bool] = True
     least_steps: ClassVar[int] = 0
 
     @property
@@ -150,6 +153,15 @@ class Classification:
         And the numbers of RAPS that make its label sets for them smallest.
         """
         return tuned_classes(np.log(np.maximum(values[..., :-1], TINY)), actual)
+
+    def retuned(self, values: np.ndarray, actual: np.ndarray) -> Tuning:
+        """The temperature near the one found before, of which the values are, that fits best.
+
+        More rows make a network surer rightly: under the old temperature it is too little sure.
+        """
+        logits = np.log(np.maximum(values[..., :-1], TINY))
+        factor = fit_temperature(logits, actual, prior=NEAR)
+        return replace(self.tuning, temperature=self.tuning.temperature * factor)
 
     def scores(
         self, predictions: Sequence[ClassificationPrediction], actual: np.ndarray

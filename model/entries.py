@@ -62,10 +62,10 @@ class AbstentionEntry(Part):
 class CalibrationEntry(Part):
     """Sorted conformal scores by name, the rows, the passes and the estimator behind them.
 
-    `tuning_rows` others of the same data have fitted the noise or the temperature. `groups`: the
-    scores of each category of the feature `by`, where each was calibrated by itself; `comparisons`:
-    those of intervals of other kinds, see `model.calibration`. `spreads`: how much the passes
-    spread over each row; none in older cards.
+    `tuning_rows` others of the same data have fitted the noise or the temperature, or corrected it.
+    `groups`: the scores of each category of the feature `by`, where each was calibrated by itself;
+    `comparisons`: those of intervals of other kinds, see `model.calibration`. `spreads`: how much
+    the passes spread over each row; none in older cards.
     """
 
     data: str

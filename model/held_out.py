@@ -53,7 +53,7 @@ def calibrate(
     y = encode_target(table, card.target_of_rows)
     card, first, rows = _with_ranges(card, table), np.arange(0), np.arange(table.rows)
     if not card.tuning.fitted:
-        first, rows = _parted(table.rows)
+        first, rows = parted(table.rows)
         card = tuned(card, network, x[first], y[first])
         network = tempered(card, network)
     card = calibrated(card, network, table, x[rows], y[rows], by=by)
@@ -70,6 +70,16 @@ def tuned(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> Card:
     task = TASKS[card.task](card.target_of_rows, *card.fitted)
     values = Predictor(card, network).values(x, passes=PASSES, seed=SEED)
     return card.model_copy(update={"tuning": TuningEntry(**asdict(task.tuned(values, y)))})
+
+
+def retuned(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> Card:
+    """The card with what was tuned corrected by rows x [B, D] that nothing else sees, for y.
+
+    The network is `tempered`, and has learned from the rows that tuned it.
+    """
+    task = TASKS[card.task](card.target_of_rows, *card.fitted)
+    values = Predictor(card, network).values(x, passes=PASSES, seed=SEED)
+    return card.model_copy(update={"tuning": TuningEntry(**asdict(task.retuned(values, y)))})
 
 
 def log_densities(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -150,7 +160,7 @@ def compared(training: np.ndarray, calibration: np.ndarray, *, seed: int) -> Sim
     return similarity.fit(training, calibration, seed=seed)
 
 
-def _parted(rows: int) -> tuple[np.ndarray, np.ndarray]:
+def parted(rows: int) -> tuple[np.ndarray, np.ndarray]:
     """The numbers of the rows that tune, and of those that calibrate: drawn at random, disjoint."""
     order = np.random.default_rng(SEED).permutation(rows)
     least, most = TUNING_ROWS

@@ -22,7 +22,16 @@ from model.concrete import learn_rates
 from model.conformal import rows_needed
 from model.entries import TuningEntry
 from model.errors import CalibrationError, DataError
-from model.held_out import calibrated, compared, log_densities, measured, tempered, tuned
+from model.held_out import (
+    calibrated,
+    compared,
+    log_densities,
+    measured,
+    parted,
+    retuned,
+    tempered,
+    tuned,
+)
 from model.network import MLP
 from model.options import PredictOptions
 from model.preparation import (
@@ -40,6 +49,7 @@ from model.task import TASKS, Task, TaskName
 from model.training import LEARN, SEARCH, Epoch, Fit, Rows, TrainOptions, fit, refit
 from model.tuning import NoiseKind, Tuning
 
+MANY_ROWS = 200  # of calibration: a quarter of them may correct the tuning
 SURE = 2.0  # few validation rows mistake labels learned by heart for better ones, and that is dear
 Settings = dict[str, bool | int | float | str]
 
@@ -63,7 +73,8 @@ def train(
     Rows are split by the seed, or as `split` says, into disjoint training, validation, calibration
     and test parts. Validation rows choose the dropout rate where it is searched for, say when to
     stop and how large the noise is, or the temperature; then, with `options.refit`, the weights
-    learn from them too. Calibration and test rows serve their one purpose. With `calibrate_by` the
+    learn from them too. Of many calibration rows a quarter corrects a classifier's temperature for
+    that. The others and the test rows serve their one purpose. With `calibrate_by` the
     regions of each category of that feature are calibrated by themselves, where all have rows
     enough. Raises DataError for a table or a split that cannot be used, InputError for an option
     out of its domain, ArtifactError for a folder that holds something else.
@@ -267,8 +278,8 @@ def _refitted(
     """The fit on training and validation rows together, and the card that says so.
 
     What validation rows fitted stays as the first fit left it: they can say nothing of weights that
-    have learned from them. More rows make the errors smaller, so the noise is told too large rather
-    than too small.
+    have learned from them; see `_retuned`. More rows make the errors smaller, so the noise is told
+    too large rather than too small.
     """
     if not options.refit or fitted.interrupted:
         return fitted, card
@@ -335,21 +346,37 @@ def _settings(data: _Data, options: TrainOptions) -> Settings:
 def _calibrated(data: _Data, network: MLP, card: Card, by: str | None) -> Card:
     """The card with the scores of the calibration rows; without any where they are too few.
 
-    Where a group of them is, all are calibrated together.
+    Where there are many and the weights have learned from the validation rows, a quarter of them
+    corrects the tuning first. Where a group of them is too few, all are calibrated together.
     """
     rows = data.split.calibration
-    x, y = data.x[rows], data.y[rows]
     if len(rows) < rows_needed(PredictOptions().coverage):
         return _noted(
             card, f"{len(rows)} calibration rows are too few: regions promise no coverage"
         )
+    card, rows = _retuned(data, network, card)
+    x, y = data.x[rows], data.y[rows]
     try:
-        return calibrated(card, network, data.table, x, y, by=by)
+        card = calibrated(card, network, data.table, x, y, by=by)
     except CalibrationError as error:
         if by is None:
             raise
         card = _noted(card, f"not calibrated by {by}, but over all rows: {error}")
-        return calibrated(card, network, data.table, x, y)
+        card = calibrated(card, network, data.table, x, y)
+    count = len(data.split.calibration) - len(rows)
+    entry = card.calibration and card.calibration.model_copy(update={"tuning_rows": count})
+    return card.model_copy(update={"calibration": entry})
+
+
+def _retuned(data: _Data, network: MLP, card: Card) -> tuple[Card, np.ndarray]:
+    """The card with its tuning corrected by a part of the calibration rows, and the other rows."""
+    rows = data.split.calibration
+    refitted = isinstance(card.training, TrainingRecord) and card.training.refitted
+    task = data.untuned(card.tuning.noise)
+    if not (refitted and task.retunes and len(rows) >= MANY_ROWS):
+        return card, rows
+    first, others = (rows[part] for part in parted(len(rows)))
+    return retuned(card, network, data.x[first], data.y[first]), others
 
 
 def _judged(data: _Data, card: Card, seen: np.ndarray) -> Card:

@@ -94,6 +94,16 @@ class Task(Protocol[P]):
         """What the passes' values [P, B, V] of validation rows fit."""
         ...
 
+    retunes: ClassVar[bool]
+    """Whether `retuned` makes a difference: whether a part of the calibration rows is for it."""
+
+    def retuned(self, values: np.ndarray, actual: np.ndarray) -> Tuning:
+        """What is tuned, corrected for weights that have learned from the validation rows as well.
+
+        By the passes' values [P, B, V] of some calibration rows, which then calibrate no more.
+        """
+        ...
+
     def scores(self, predictions: Sequence[P], actual: np.ndarray) -> dict[str, np.ndarray]:
         """The conformal scores [B] of calibration rows, by name."""
         ...
