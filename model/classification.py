@@ -160,7 +160,7 @@ class Classification:
         More rows make a network surer rightly: under the old temperature it is too little sure.
         """
         logits = np.log(np.maximum(values[..., :-1], TINY))
-        factor = fit_temperature(logits, actual, prior=NEAR)
+        factor = fit_temperature(logits, actual, prior=(NEAR, NEAR))
         return replace(self.tuning, temperature=self.tuning.temperature * factor)
 
     def scores(
