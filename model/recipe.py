@@ -50,7 +50,7 @@ from model.training import LEARN, SEARCH, Epoch, Fit, Rows, TrainOptions, fit, r
 from model.tuning import NoiseKind, Tuning
 
 MANY_ROWS = 200  # of calibration: a quarter of them may correct the tuning
-SURE = 2.0  # few validation rows mistake labels learned by heart for better ones, and that is dear
+FEW_ROWS = 30  # of validation: they mistake labels learned by heart for better ones, and it is dear
 Settings = dict[str, bool | int | float | str]
 
 
@@ -225,8 +225,8 @@ def _decayed(
 ) -> tuple[Fit, Card, TrainOptions]:
     """The fit with the task's strong weight decay, where it has one and the options name none.
 
-    Or the one that was given, where it makes validation rows likelier, by more than SURE standard
-    errors; and the options that say which. Both have the same dropout.
+    Or the one that was given, where it makes n validation rows likelier, by more than
+    1 + FEW_ROWS / n standard errors; and the options that say which. Both have the same dropout.
     """
     task = data.untuned(options.noise)
     count = len(data.split.train)
@@ -246,7 +246,8 @@ def _decayed(
     settings = {**_settings(data, options), "weight_decay": strong}
     found = {mild: (fitted, card), strong: (other, _retold(card, other, tried.tuning, settings))}
     densities = {decay: _validated(data, *parts) for decay, parts in found.items()}
-    surely = is_likelier(densities[mild], densities[strong], errors=SURE)
+    errors = 1 + FEW_ROWS / len(data.split.validation)
+    surely = is_likelier(densities[mild], densities[strong], errors=errors)
     fitted, card = found[chosen := mild if surely else strong]
     said = {f"{decay:g}": round(float(rows.mean()), 4) for decay, rows in densities.items()}
     return fitted, _recorded(card, decays=said), replace(options, weight_decay=chosen)
