@@ -120,7 +120,7 @@ class Classification:
 
     def weight_decay(self, rows: int) -> float:
         """One that clean classes want, of many rows less; see `strong_decay`."""
-        return CLEAN_DECAY * min(1.0, FEW_ROWS / rows)
+        return round(CLEAN_DECAY * min(1.0, FEW_ROWS / rows), 4)
 
     def strong_decay(self, rows: int) -> float | None:
         """One that noisy labels want: under a smaller one a network learns them by heart.
@@ -128,7 +128,7 @@ class Classification:
         On small noisy tables it is as good as logistic regression. How noisy the labels are, only
         rows that the network has not seen can tell.
         """
-        return NOISY_DECAY * min(1.0, FEW_ROWS / rows)
+        return round(NOISY_DECAY * min(1.0, FEW_ROWS / rows), 4)
 
     def validation_loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The loss itself."""
