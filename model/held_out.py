@@ -197,6 +197,12 @@ def measured(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> dict[str
     return TASKS[card.task](card.target_of_rows, *card.fitted).metrics(predictions, y)
 
 
+def shares_loss(seen: np.ndarray, actual: np.ndarray, classes: int) -> float:
+    """Log loss, in nats, of actual classes [B] where each is given its share of those seen."""
+    counts = 1 + np.bincount(seen, minlength=classes)  # none is impossible
+    return float(-np.log(counts / counts.sum())[actual].mean())
+
+
 def _compared_anew(known: Similarity | None, x: np.ndarray) -> Similarity | None:
     """The distance score for rows like x [B, D]; half of them stand in for rows never seen."""
     if known is not None:

@@ -29,6 +29,7 @@ from model.held_out import (
     measured,
     parted,
     retuned,
+    shares_loss,
     tempered,
     tuned,
 )
@@ -173,7 +174,7 @@ def _searched(
     """
     found, tried, stopped = dict[float, tuple[Fit, Card]](), dict[float, np.ndarray](), False
     while not stopped and (rate := next_rate(tried)) is not None:
-        fitted, card = _fitted(data, options, name, _at(rate, progress), rate)
+        fitted, card = _fitted(data, options, name, _told(progress, rate=rate), rate)
         stopped = fitted.interrupted
         if not (stopped and found):
             found[rate] = fitted, card
@@ -186,8 +187,9 @@ def _searched(
     return replace(fitted, interrupted=stopped), card
 
 
-def _at(rate: float, progress: Callable[[Epoch], None]) -> Callable[[Epoch], None]:
-    return lambda epoch: progress(replace(epoch, rate=rate))
+def _told(progress: Callable[[Epoch], None], **tried: float) -> Callable[[Epoch], None]:
+    """The progress with what is tried in every epoch."""
+    return lambda epoch: progress(replace(epoch, **tried))  # type: ignore[arg-type]
 
 
 def _fitted(
@@ -236,7 +238,7 @@ def _decayed(
     rates = fitted.network.config.dropout[1:]
     at = replace(options, dropout=rates, weight_decay=strong)
     try:
-        other, tried = _fitted(data, at, card.name, _with_decay(strong, progress))
+        other, tried = _fitted(data, at, card.name, _told(progress, decay=strong))
     except DataError as error:  # the learning rate is too high for it
         return fitted, _noted(card, f"a weight decay of {strong:g} was tried: {error}"), options
     if other.interrupted:
@@ -263,10 +265,6 @@ def _validated(data: _Data, fitted: Fit, card: Card) -> np.ndarray:
     """The log density, or log probability, of each validation row [B]."""
     rows, network = data.split.validation, tempered(card, fitted.network)
     return log_densities(card, network, data.x[rows], data.y[rows])
-
-
-def _with_decay(decay: float, progress: Callable[[Epoch], None]) -> Callable[[Epoch], None]:
-    return lambda epoch: progress(replace(epoch, decay=decay))
 
 
 def _refitted(
@@ -381,23 +379,16 @@ def _retuned(data: _Data, network: MLP, card: Card) -> tuple[Card, np.ndarray]:
 
 
 def _judged(data: _Data, card: Card, seen: np.ndarray) -> Card:
-    """The card, with a notice where the test rows are likelier by the classes' shares alone.
-
-    The shares are those of the rows that training has seen.
-    """
+    """The card, with a notice where the test rows are likelier by the classes' shares alone."""
     classes, rows = len(data.target.classes), data.split.test
-    if not classes or not len(rows):
-        return card
-    counts = 1 + np.bincount(data.y[seen], minlength=classes)
-    shares = float(-np.log(counts / counts.sum())[data.y[rows]].mean())
-    loss = card.metrics["log_loss"]
+    shares = shares_loss(data.y[seen], data.y[rows], classes) if classes and len(rows) else np.inf
+    loss = card.metrics.get("log_loss", -np.inf)
     if loss <= shares:
         return card
-    return _noted(
-        card,
-        f"worse than no model: the log loss of the test rows is {loss:.3f}, and {shares:.3f} where "
-        "each class is given its share of the training rows",
+    said = (
+        f"the log loss of the test rows is {loss:.3f}, and {shares:.3f} where each class is given"
     )
+    return _noted(card, f"worse than no model: {said} its share of the training rows")
 
 
 def _noted(card: Card, notice: str) -> Card:

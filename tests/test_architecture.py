@@ -22,8 +22,8 @@ MODULES = {
 ORDER = (
     ("errors", "descent", "pretrained", "rows", "scores", "charts", "stylesheet", "words"),
     ("table", "network", "options", "outcome"),
-    ("abstention", "agreement", "conformal", "search", "similarity"),
-    ("calibration", "tuning"),
+    ("abstention", "agreement", "conformal", "search"),
+    ("calibration", "similarity", "tuning"),
     ("examples", "preparation", "uncertainty", "smoothing", "thinning"),
     ("reading", "regression", "classification", "passage"),
     ("reduced",),
