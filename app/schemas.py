@@ -30,6 +30,14 @@ DistancePValue = Annotated[
     float | None,
     Field(description="Share of rows like the calibration rows that are as far off, or farther."),
 ]
+SpreadPValue = Annotated[
+    float | None,
+    Field(
+        description="Share of rows like the calibration rows that have as large a "
+        "`mutual_information`, or total std, or larger. Not there where the model is not "
+        "calibrated, or was before there was such a score."
+    ),
+]
 Accept = Annotated[
     bool | None,
     Field(description="Whether to trust the row; only where `largest_error` was named."),
@@ -177,6 +185,7 @@ class RegressionPrediction(_Schema):
     interval: Interval
     distance: Distance = None
     distance_p_value: DistancePValue = None
+    spread_p_value: SpreadPValue = None
     accept: Accept = None
     passes: RowPasses
     warnings: list[str] = Field(description="Codes such as `outside_training_range:bmi`.")
@@ -228,6 +237,7 @@ class ClassificationPrediction(_Schema):
     )
     distance: Distance = None
     distance_p_value: DistancePValue = None
+    spread_p_value: SpreadPValue = None
     accept: Accept = None
     passes: RowPasses
     warnings: list[str] = Field(description="Codes such as `outside_training_range:bmi`.")

@@ -48,6 +48,7 @@ _PER_ROW = (
     "variation_ratio",
     "distance",
     "distance_p_value",
+    "spread_p_value",
 )
 _DTYPES = {BYTES: object, "BOOL": bool, "INT64": np.int64, "FP64": np.float64}
 _UNSUPPORTED = ("classification", "shared_memory_region")  # would change where or what we answer
@@ -222,6 +223,7 @@ def _outputs(card: Card) -> Mapping[str, Tensor]:
     count = len(target.classes or target.names)
     unknown = {"mutual_information_error"} if count > COVARIANCE_CLASSES else set()
     unknown |= set() if card.similarity else {"distance", "distance_p_value"}
+    unknown |= set() if card.calibration and card.calibration.spreads else {"spread_p_value"}
     unknown |= set() if card.calibration and card.calibration.abstention else {ACCEPT}
     return _outputs_but(frozenset(unknown), count, classifies=bool(target.classes))
 

@@ -6,7 +6,6 @@ O network outputs, K classes, V values of one pass. The pass axis comes first.
 
 from model.abstention import Acceptance
 from model.card import Card
-from model.classification import ClassificationPrediction, LabelSet
 from model.errors import (
     ArtifactError,
     CalibrationError,
@@ -19,12 +18,17 @@ from model.evaluation import Evaluation, evaluate
 from model.held_out import calibrate
 from model.importing import import_model
 from model.options import Estimator, LabelSetMethod, MaskScope, PredictOptions, Resolved
+from model.predictions import (
+    ClassificationPrediction,
+    Interval,
+    LabelSet,
+    RegressionPrediction,
+)
 from model.predictor import Predictions, Predictor, load, use_threads
 from model.preparation import Split
 from model.pretrained import shipped
 from model.reading import read_table
 from model.recipe import train
-from model.regression import Interval, RegressionPrediction
 from model.report import report_page, report_text
 from model.rows import Rows
 from model.table import Table

@@ -14,9 +14,12 @@ import numpy as np
 from model.errors import CalibrationError
 
 TEMPERATURES = (0.05, 20.0)
-PRIOR = 0.2  # a factor of 1.2 is one std: thousands of rows overrule it, a hundred hardly
+PRIOR = 0.2, 0.5  # below 1 and above: thousands of rows overrule the first, a hundred hardly
 """Chosen on digits, fitted on 180 rows and judged on 270 others, ten splits: from .1 to log 2 the
-log loss there is .105 to .109, but confidences are off by .017 with .2 and by .022 with log 2."""
+log loss there is .105 to .109, but confidences are off by .017 with .2 and by .022 with log 2.
+Above 1 a wider one costs nothing, and few noisy rows need it: .5 takes the log loss of 25 noisy
+tables of 200 rows down by .006 in the mean, and the worst excess over base rates from .10 to .06.
+"""
 GOLDEN = (5**0.5 - 1) / 2
 GRID = 25
 SMALL_SAMPLE = 10
@@ -96,19 +99,21 @@ def log_loss(logits: np.ndarray, labels: np.ndarray, temperature: float = 1.0) -
     return float(np.mean(np.log(len(scaled)) - _logsumexp(chosen - _logsumexp(scaled, -1), 0)))
 
 
-def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
+def fit_temperature(
+    logits: np.ndarray, labels: np.ndarray, *, prior: tuple[float, float] = PRIOR
+) -> float:
     """The most probable T in TEMPERATURES given held-out rows, to a relative 1e-4.
 
     Above 1 the passes' average was too sure. T does not commute with the average: it is fitted for
     the average over passes, and belongs to their law, not to their number. A priori log T is normal
-    around 0 with std PRIOR: rows that are all right would make every class certain otherwise.
-    Raises CalibrationError without rows.
+    around 0 with stds `prior` below and above: rows that are all right would make every class
+    certain otherwise. Raises CalibrationError without rows.
     """
     if not len(labels):
         raise CalibrationError("a temperature needs held-out rows; there are none")
 
     def loss(log_temperature: float) -> float:
-        doubt = (log_temperature / PRIOR) ** 2 / 2
+        doubt = (log_temperature / prior[log_temperature > 0]) ** 2 / 2
         return len(labels) * log_loss(logits, labels, float(np.exp(log_temperature))) + doubt
 
     return float(np.exp(least(loss, *np.log(TEMPERATURES))))

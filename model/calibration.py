@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from model.abstention import Abstention, Acceptance, acceptance, accepted
-from model.conformal import group_quantiles, quantile
+from model.conformal import group_quantiles, p_values, quantile, unusual
 from model.error_bars import Allowance
 from model.errors import CalibrationError
 from model.options import Estimator, MaskScope, PredictOptions
+
+SPREAD = "unusual_spread"  # of the passes over a row
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Calibration:
     `epistemic`, by the std across the passes alone, and `deterministic`, by the absolute error of
     the pass with dropout off.
 
+    `spreads` [n], sorted: how much the passes spread over each of those rows, see `Task.spreads`.
     `allowances` has what is added to the error bars of each estimator; see `model.error_bars`.
 
     All belong to the weights and to the `passes` and `estimator` that they were made with. `masks`
@@ -41,6 +44,7 @@ class Calibration:
     groups: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
     comparisons: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
     allowances: Mapping[Estimator, Allowance] = field(default_factory=dict)
+    spreads: np.ndarray | None = None
     masks: MaskScope = "per_row"
 
     def quantile(
@@ -64,6 +68,27 @@ class Calibration:
     def method(self, name: str) -> str:
         """The name of the method, with the feature by whose groups it was calibrated, if it was."""
         return name if self.by is None else f"{name}:{self.by}"
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What the spreads of B rows add: a column, if any, and a warning where one is unusual."""
+
+    column: dict[str, Sequence[float]]
+    warnings: Sequence[tuple[str, ...]]
+
+
+def judged(
+    calibration: Calibration | None, spreads: np.ndarray, warnings: Sequence[tuple[str, ...]]
+) -> Judged:
+    """How unusual each row's spread [B] is; nothing where no calibration rows have left theirs."""
+    if calibration is None or calibration.spreads is None:
+        return Judged({}, warnings)
+    found = p_values(calibration.spreads, spreads)
+    strange = found <= unusual(calibration.spreads)
+    pairs = zip(warnings, strange, strict=True)
+    codes = [(*codes, SPREAD) if odd else codes for codes, odd in pairs]
+    return Judged({"spread_p_value": found.tolist()}, codes)
 
 
 def promise(calibration: Calibration | None, options: PredictOptions) -> Acceptance | None:

@@ -16,7 +16,7 @@ from model.similarity import Similarity
 from model.table import CategoricalFeature, Feature, NumericFeature, Schema, Target
 from model.tuning import Tuning
 
-BULK = {"scores", "groups", "comparisons"}  # of a calibration
+BULK = {"scores", "groups", "comparisons", "spreads"}  # of a calibration
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"  # safe in a URL and in a file name
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Width = Annotated[int, Field(ge=1, le=1 << 20)]
@@ -124,6 +124,7 @@ class TrainingRecord(Provenance):
     best_epoch: int
     refitted: bool = False  # the weights have learned from the validation rows too
     searched: dict[str, float] = Field(default={})  # log-likelihood of validation rows, by rate
+    decays: dict[str, float] = Field(default={})  # the same, by weight decay
 
 
 class ImportRecord(Provenance):

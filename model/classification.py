@@ -1,7 +1,7 @@
 """Classification, two classes or many: the training loss and the parts of a prediction."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, ClassVar
 
@@ -13,62 +13,25 @@ from torch.nn import functional as F
 from model import conformal
 from model.abstention import Abstention, error_rate
 from model.agreement import (
+    fit_temperature,
     mutual_information,
     mutual_information_error,
     predictive_entropy,
     variation_ratio,
 )
-from model.calibration import Calibration, accepts
+from model.calibration import Calibration, accepts, judged
 from model.error_bars import Quantities, Quantity, widened
 from model.network import USUAL_RATE, USUAL_WIDTHS
 from model.options import LabelSetMethod, PredictOptions
+from model.predictions import ByClass, ClassificationPrediction, LabelSet
 from model.rows import Rows
 from model.table import Target
 from model.tuning import Tuning, tuned_classes
 from model.uncertainty import Estimate, Passes, entropy
 
 TINY = 1e-12  # a probability that a logarithm can take
-ByClass = dict[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class LabelSet:
-    """`labels`, most probable first, hold the true class with probability `coverage` at least.
-
-    Over fresh rows, as long as they are exchangeable with the calibration rows. `lac`: the smallest
-    sets on average; `aps`: larger ones that are more alike in coverage between easy and hard rows;
-    `raps`: the same, but for a penalty on unlikely classes that keeps sets small where there are
-    many. `lac:FEATURE` and so on: so calibrated for each category of that feature by itself.
-    """
-
-    coverage: float
-    labels: tuple[str, ...]
-    method: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClassificationPrediction:
-    """One row's prediction; `mean` holds the predicted probabilities, entropies are in nats."""
-
-    label: str  # the class of the largest mean probability
-    mean: ByClass
-    variance: ByClass  # across the passes: epistemic
-    std: ByClass
-    mean_error: ByClass  # Monte-Carlo standard errors
-    variance_error: ByClass
-    deterministic: ByClass  # dropout off
-    predictive_entropy: float
-    expected_entropy: float
-    mutual_information: float
-    mutual_information_error: float | None = None  # Monte-Carlo standard error; not of many classes
-    variation_ratio: float | None = None  # share of passes that put another class first
-    label_set: LabelSet | None = None  # None without calibration rows
-    distance: float | None = None  # to the nearest of the training rows kept, in whitened units
-    distance_p_value: float | None = None  # share of rows like the data as far off, or farther
-    accept: bool | None = None  # where a largest error was named
-    passes: int
-    warnings: tuple[str, ...]
-    samples: tuple[ByClass, ...] | None = None  # where asked for
+NEAR = 0.1  # std of the log of what a temperature changes by once the weights know more rows
+CLEAN_DECAY, NOISY_DECAY, FEW_ROWS = 0.3, 10.0, 1_200
 
 
 @dataclass(frozen=True)
@@ -86,6 +49,7 @@ class Classification:
     # To the end: with dropout off a network grows too sure of its classes, and its loss is least,
     # long before the average of the passes is at its best.
     epochs: ClassVar[int] = 100
+    retunes: ClassVar[bool] = True
     least_steps: ClassVar[int] = 0
 
     @property
@@ -114,9 +78,17 @@ class Classification:
         """The same for any number of rows."""
         return USUAL_RATE
 
-    def weight_decay(self, rows: int) -> float:  # noqa: ARG002  a regression's
-        """The same for any number of rows."""
-        return 1e-4
+    def weight_decay(self, rows: int) -> float:
+        """One that clean classes want, of many rows less; see `strong_decay`."""
+        return round(CLEAN_DECAY * min(1.0, FEW_ROWS / rows), 4)
+
+    def strong_decay(self, rows: int) -> float | None:
+        """One that noisy labels want: under a smaller one a network learns them by heart.
+
+        On small noisy tables it is as good as logistic regression. How noisy the labels are, only
+        rows that the network has not seen can tell.
+        """
+        return round(NOISY_DECAY * min(1.0, FEW_ROWS / rows), 4)
 
     def validation_loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The loss itself."""
@@ -173,7 +145,7 @@ class Classification:
         """
         return tuned_classes(np.log(np.maximum(values[..., :-1], TINY)), actual)
 
-    def retuned(
+    def rescaled(
         self,
         predictions: Sequence[ClassificationPrediction],  # noqa: ARG002
         actual: np.ndarray,  # noqa: ARG002
@@ -188,6 +160,15 @@ class Classification:
     ) -> float:
         """None: probabilities of a hundred passes hardly move from seed to seed."""
         return 0.0
+
+    def retuned(self, values: np.ndarray, actual: np.ndarray) -> Tuning:
+        """The temperature near the one found before, of which the values are, that fits best.
+
+        More rows make a network surer rightly: under the old temperature it is too little sure.
+        """
+        logits = np.log(np.maximum(values[..., :-1], TINY))
+        factor = fit_temperature(logits, actual, prior=(NEAR, NEAR))
+        return replace(self.tuning, temperature=self.tuning.temperature * factor)
 
     def scores(
         self, predictions: Sequence[ClassificationPrediction], actual: np.ndarray
@@ -212,6 +193,10 @@ class Classification:
         """None: every kind of label set may be asked for."""
         return {}
 
+    def spreads(self, predictions: Sequence[ClassificationPrediction]) -> np.ndarray:
+        """The mutual information."""
+        return np.array([p.mutual_information for p in predictions])
+
     def abstention(
         self, predictions: Sequence[ClassificationPrediction], actual: np.ndarray
     ) -> Abstention | None:
@@ -226,6 +211,7 @@ class Classification:
         mean, expected = values[:, :-1], values[:, -1]
         variance, counts = estimate.variance[:, :-1], np.array(passes.counts)
         information = mutual_information(mean, variance, expected, counts[:, None])
+        judging = judged(self.calibration, information, passes.warnings)
         columns: dict[str, Sequence[Any]] = {
             "label": [classes[label] for label in mean.argmax(-1).tolist()],
             "mean": self._by_class(mean),
@@ -240,9 +226,10 @@ class Classification:
             **self._agreement(estimate, counts),
             **self._label_sets(mean, options.coverage, options.label_set, passes.groups),
             **passes.distances(),
+            **judging.column,
             **accepts(self.calibration, options, _doubt(mean)),
             "passes": passes.counts,
-            "warnings": passes.warnings,
+            "warnings": judging.warnings,
             **self._samples(passes),
         }
         return Rows(ClassificationPrediction, columns)

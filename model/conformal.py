@@ -20,6 +20,8 @@ from model.errors import CalibrationError
 TIE = 1e-9
 """Relative room at the quantile: a class that scores the same on another machine stays inside."""
 
+UNUSUAL = 0.01  # the share of rows like the data that are called unlike it, at most
+
 
 def sorted_scores(scores: np.ndarray) -> np.ndarray:
     """The scores [n] in the form that is stored and asked, ascending float64.
@@ -56,6 +58,24 @@ def quantile(scores: np.ndarray, coverage: float) -> float:
             "which no finite interval covers; ask for less, or give the scores another scale"
         )
     return float(scores[index - 1])
+
+
+def p_values(scores: np.ndarray, values: np.ndarray, *, tie: float = TIE) -> np.ndarray:
+    """The p-value [B] of each value, (1 + those of n sorted scores at least as large) / (n + 1).
+
+    Of values like the scores, at most a share p has a p-value of p or less; none is below
+    1 / (n + 1). `tie`: how much smaller, relatively, a value may be than a score of the same size.
+    """
+    smaller = scores.searchsorted(values * (1 - tie))
+    return np.asarray((1 + len(scores) - smaller) / (1 + len(scores)))
+
+
+def unusual(scores: np.ndarray) -> float:
+    """The largest p-value of a row that is called unlike the rows of n scores.
+
+    UNUSUAL, or, with too few scores for so small a number, that of a value beyond all of them.
+    """
+    return max(UNUSUAL, 1 / (1 + len(scores)))
 
 
 def by_group(scores: np.ndarray, groups: Sequence[str]) -> dict[str, np.ndarray]:

@@ -80,10 +80,11 @@ class CalibrationEntry(Part):
 
     `masks`: `per_row` where each row was scored under masks of its own, independent of the others';
     cards made before had all scored under the same. `tuning_rows` others of the same data have
-    fitted the noise or the temperature. `groups`: the scores of each category of the feature `by`,
+    fitted or corrected the tuning. `groups`: the scores of each category of the feature `by`,
     where each was calibrated by itself; `comparisons`: those of intervals of other kinds, see
     `model.calibration`. `allowances`: what is added to Monte-Carlo errors, by estimator and by what
     they are of; see `model.error_bars`.
+    `spreads`: how much the passes spread over each row; none in older cards.
     """
 
     data: str
@@ -99,6 +100,7 @@ class CalibrationEntry(Part):
     groups: dict[str, dict[str, Scores]] = Field(default={})  # by name, as the scores, and group
     comparisons: dict[str, dict[str, Scores]] = Field(default={})  # by kind and target
     allowances: dict[Estimator, dict[str, tuple[Units, ...]]] = Field(default={})
+    spreads: Scores = ()
 
     @model_validator(mode="after")
     def _sorted(self) -> Self:
@@ -118,6 +120,8 @@ class CalibrationEntry(Part):
         for kind, parts in self.comparisons.items():
             if not all(len(each) == self.rows and _ascending(each) for each in parts.values()):
                 raise ValueError(f"comparisons.{kind} must be {self.rows} ascending numbers each")
+        if len(self.spreads) not in (0, self.rows) or not _ascending(self.spreads):
+            raise ValueError(f"spreads must be {self.rows} ascending numbers, or none")
         return self
 
     @property
@@ -133,6 +137,7 @@ class CalibrationEntry(Part):
             groups=_arrays(self.groups),
             comparisons=_arrays(self.comparisons),
             allowances=self.allowances,
+            spreads=np.array(self.spreads) if self.spreads else None,
         )
 
 
@@ -156,6 +161,7 @@ def calibration_entry(calibration: Calibration, data: Table) -> CalibrationEntry
             estimator: {name: tuple(units) for name, units in parts.items()}
             for estimator, parts in calibration.allowances.items()
         },
+        spreads=() if calibration.spreads is None else tuple(calibration.spreads.tolist()),
     )
 
 

@@ -10,14 +10,13 @@ import numpy as np
 
 from model import scores
 from model.card import Card, TrainingRecord
-from model.classification import ClassificationPrediction
 from model.conformal import quantile
 from model.errors import DataError, InputError
 from model.options import SEED_LIMIT, PredictOptions, Resolved
 from model.outcome import ClassificationOutcome, Outcome, RegressionOutcome
+from model.predictions import ClassificationPrediction, RegressionPrediction, Value
 from model.predictor import Predictor
 from model.preparation import encode_table, encode_target, split_rows
-from model.regression import RegressionPrediction, Value
 from model.table import Table, Target
 from model.task import Prediction
 

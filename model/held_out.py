@@ -57,7 +57,7 @@ def calibrate(
     y = encode_target(table, card.target_of_rows)
     card, first, rows = _with_ranges(card, table), np.arange(0), np.arange(table.rows)
     if not card.tuning.fitted:
-        first, rows = _parted(table.rows)
+        first, rows = parted(table.rows)
         card = tuned(card, network, x[first], y[first])
         network = tempered(card, network)
     card = calibrated(card, network, table, x[rows], y[rows], by=by)
@@ -77,6 +77,16 @@ def tuned(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> Card:
 
 
 def retuned(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> Card:
+    """The card with what was tuned corrected by rows x [B, D] that nothing else sees, for y.
+
+    The network is `tempered`, and has learned from the rows that tuned it.
+    """
+    task = TASKS[card.task](card.target_of_rows, *card.fitted)
+    values = Predictor(card, network).values(x, passes=PASSES, seed=SEED, masks="per_row")
+    return card.model_copy(update={"tuning": TuningEntry(**asdict(task.retuned(values, y)))})
+
+
+def rescaled(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> Card:
     """The card with what calibration rows x [B, D] say of weights that were trained again.
 
     That is one common factor, which leaves the order of the rows, and their intervals, as they are:
@@ -85,7 +95,7 @@ def retuned(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> Card:
     task = TASKS[card.task](card.target_of_rows, *card.fitted)
     options = PredictOptions(passes=PASSES, seed=SEED, masks="per_row")
     rows = Predictor(_uncalibrated(card), network).predict_encoded(x, options).rows
-    return card.model_copy(update={"tuning": TuningEntry(**asdict(task.retuned(rows, y)))})
+    return card.model_copy(update={"tuning": TuningEntry(**asdict(task.rescaled(rows, y)))})
 
 
 def log_densities(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -147,6 +157,7 @@ def calibrated(
             for kind, parts in task.comparisons(rows, y).items()
         },
         trial.allowances,
+        sorted_scores(task.spreads(rows)),
     )
     return card.model_copy(update={"calibration": calibration_entry(calibration, table)})
 
@@ -186,7 +197,7 @@ def compared(training: np.ndarray, calibration: np.ndarray, *, seed: int) -> Sim
     return similarity.fit(training, calibration, seed=seed)
 
 
-def _parted(rows: int) -> tuple[np.ndarray, np.ndarray]:
+def parted(rows: int) -> tuple[np.ndarray, np.ndarray]:
     """The numbers of the rows that tune, and of those that calibrate: drawn at random, disjoint."""
     order = np.random.default_rng(SEED).permutation(rows)
     least, most = TUNING_ROWS
@@ -223,6 +234,12 @@ def measured(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> dict[str
     """
     predictions = Predictor(card, network).predict_encoded(x, PredictOptions(seed=TEST_SEED)).rows
     return TASKS[card.task](card.target_of_rows, *card.fitted).metrics(predictions, y)
+
+
+def shares_loss(seen: np.ndarray, actual: np.ndarray, classes: int) -> float:
+    """Log loss, in nats, of actual classes [B] where each is given its share of those seen."""
+    counts = 1 + np.bincount(seen, minlength=classes)  # none is impossible
+    return float(-np.log(counts / counts.sum())[actual].mean())
 
 
 def _compared_anew(known: Similarity | None, x: np.ndarray) -> Similarity | None:

@@ -23,8 +23,8 @@ from model.errors import ArtifactError, Detail, InputError
 from model.folding import Assembly, Block, Scaling
 from model.network import MLP, ActivationName
 from model.options import PredictOptions
+from model.predictions import Value
 from model.predictor import Predictor
-from model.regression import Value
 from model.spec import Spec, SpecFile, read_spec
 from model.task import TaskName
 from model.weights import Weights, read_weights

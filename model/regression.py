@@ -13,10 +13,11 @@ from torch.nn import functional as F
 
 from model import conformal
 from model.abstention import Abstention, root_mean_square
-from model.calibration import Calibration, accepts
+from model.calibration import Calibration, accepts, judged
 from model.error_bars import Quantities, Quantity
 from model.network import USUAL_RATE, USUAL_WIDTHS
 from model.options import PredictOptions
+from model.predictions import Interval, RegressionPrediction, Value
 from model.rows import Rows
 from model.scores import mixture_log_density
 from model.table import Target
@@ -30,45 +31,6 @@ SHARE = 2.0  # of the typical std in an interval, beside a row's own; best on va
 LOG_VARIANCES = (-12.0, 6.0)  # of standardised targets; beyond, no gradient in the loss
 INNER, INNER_REACH = 0.8, 1.282  # coverage of an interval, and half its width in stds if normal
 TINY = 1e-9  # a squared error that may be divided by; of standardised targets
-Value = float | dict[str, float]  # a number, or one number per target where there are several
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """`lower` to `upper` holds the target with probability `coverage`, as far as `method` goes.
-
-    `conformal`: mean +- q (total std + 2 typical total std), q from calibration rows; holds a fresh
-    row's target with that probability at least, over rows and seeds, whatever the network and the
-    data, as long as rows are exchangeable. Rows of one request under shared masks err together.
-    `conformal:FEATURE`: the same for the rows of each category of that feature by itself.
-    `normal`, without calibration rows: mean +- z total std, which promises nothing.
-    """
-
-    coverage: float
-    lower: Value
-    upper: Value
-    method: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegressionPrediction:
-    """One row's prediction in the target's unit; variances in the unit squared."""
-
-    mean: Value
-    variance: Value  # across the passes: epistemic
-    std: Value
-    mean_error: Value  # Monte-Carlo standard errors
-    variance_error: Value
-    deterministic: Value  # dropout off
-    noise_variance: Value  # aleatoric; 0 where nothing is known of the noise
-    total_variance: Value  # factor x variance + noise_variance: what ranks the errors
-    interval: Interval
-    distance: float | None = None  # to the nearest of the training rows kept, in whitened units
-    distance_p_value: float | None = None  # share of rows like the data as far off, or farther
-    accept: bool | None = None  # where a largest error was named
-    passes: int
-    warnings: tuple[str, ...]
-    samples: tuple[Value, ...] | None = None  # where asked for
 
 
 @dataclass(frozen=True)
@@ -88,6 +50,7 @@ class Regression:
     # learning long after the likelihood of validation rows has begun to fall, which `tuned` mends:
     # training runs to its end.
     epochs: ClassVar[int] = 400
+    retunes: ClassVar[bool] = False
     least_steps: ClassVar[int] = 10_000
 
     @property
@@ -138,6 +101,10 @@ class Regression:
         """
         return 0.1 * min(1.0, FEW_ROWS / rows)
 
+    def strong_decay(self, rows: int) -> float | None:  # noqa: ARG002  a classifier's
+        """None: the number of rows says enough."""
+        return None
+
     def validation_loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The loss, with heteroscedastic noise after the scale of the noise that makes it least."""
         if not self._heteroscedastic:
@@ -167,7 +134,11 @@ class Regression:
         """The factors of variance and noise that fit the passes' values [P, B, V] best."""
         return tuned_noise(self.tuning.noise, values, actual)
 
-    def retuned(self, predictions: Sequence[RegressionPrediction], actual: np.ndarray) -> Tuning:
+    def retuned(self, values: np.ndarray, actual: np.ndarray) -> Tuning:  # noqa: ARG002
+        """The same: `rescaled` needs no rows of its own."""
+        return self.tuning
+
+    def rescaled(self, predictions: Sequence[RegressionPrediction], actual: np.ndarray) -> Tuning:
         """Total variances, one factor per target, as large as calibration rows say they are."""
         error, std, mean_error = self._errors(predictions, actual)
         return rescaled(self.tuning, error**2 / (std**2 + mean_error**2))
@@ -230,6 +201,10 @@ class Regression:
             if np.isfinite(scores).all()
         }
 
+    def spreads(self, predictions: Sequence[RegressionPrediction]) -> np.ndarray:
+        """The total std; of several targets the root of their mean square, standardised."""
+        return self._spreads(_array([p.total_variance for p in predictions]))
+
     def abstention(
         self, predictions: Sequence[RegressionPrediction], actual: np.ndarray
     ) -> Abstention | None:
@@ -271,6 +246,7 @@ class Regression:
         noise = self._noise(estimate.mean[:, count:]) * self._scale**2 + np.zeros_like(variance)
         total = self._factor * variance + noise
         total_std = np.sqrt(total)
+        judging = judged(self.calibration, self._spreads(total), passes.warnings)
         columns: dict[str, Sequence[Any]] = {
             "mean": self._values(mean),
             "variance": self._values(variance),
@@ -282,9 +258,10 @@ class Regression:
             "total_variance": self._values(total),
             "interval": self._intervals(mean, total_std, coverage, passes.groups),
             **passes.distances(),
+            **judging.column,
             **accepts(self.calibration, options, total_std[:, 0]),
             "passes": passes.counts,
-            "warnings": passes.warnings,
+            "warnings": judging.warnings,
             **self._samples(passes),
         }
         return Rows(RegressionPrediction, columns)
@@ -332,6 +309,10 @@ class Regression:
         if not self._heteroscedastic:
             return scales
         return np.asarray(scales * np.exp(logs.clip(*CLAIMS)))
+
+    def _spreads(self, total: np.ndarray) -> np.ndarray:
+        """[B] of the total variances [B, T] in the unit squared."""
+        return np.asarray(np.sqrt((total / self._scale**2).mean(1)))
 
     def _intervals(
         self, mean: np.ndarray, std: np.ndarray, coverage: float, groups: Sequence[str]

@@ -35,18 +35,18 @@ def best_rate(tried: LogDensities) -> float:
     while likelier := [
         other
         for other in _beside(rate)
-        if other in tried and _is_likelier(tried[other], tried[rate])
+        if other in tried and is_likelier(tried[other], tried[rate])
     ]:
         rate = max(likelier, key=lambda other: float(tried[other].mean()))
     return rate
 
 
+def is_likelier(one: np.ndarray, other: np.ndarray, *, errors: float = 1.0) -> bool:
+    """Whether the same rows [B] are likelier in the mean, by more than so many standard errors."""
+    gain = one - other
+    return bool(gain.mean() > errors * gain.std() / math.sqrt(len(gain)))
+
+
 def _beside(rate: float) -> tuple[float, ...]:
     at = RATES.index(rate)
     return (*RATES[max(at - 1, 0) : at], *RATES[at + 1 : at + 2])
-
-
-def _is_likelier(one: np.ndarray, other: np.ndarray) -> bool:
-    """Whether the same rows are likelier in the mean, by more than one standard error."""
-    gain = one - other
-    return bool(gain.mean() > gain.std() / math.sqrt(len(gain)))

@@ -8,10 +8,11 @@ from torch import Tensor
 
 from model.abstention import Abstention
 from model.calibration import Calibration
-from model.classification import Classification, ClassificationPrediction
+from model.classification import Classification
 from model.error_bars import Quantities
 from model.options import PredictOptions
-from model.regression import Regression, RegressionPrediction
+from model.predictions import ClassificationPrediction, RegressionPrediction
+from model.regression import Regression
 from model.rows import Rows
 from model.table import Target
 from model.tuning import Tuning
@@ -72,6 +73,13 @@ class Task(Protocol[P]):
         """That of training on so many rows, by default."""
         ...
 
+    def strong_decay(self, rows: int) -> float | None:
+        """A stronger one that holds where none is named, unless held-out rows say it is too strong.
+
+        None where the number of rows says enough.
+        """
+        ...
+
     def validation_loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """What the best epoch has the least of: the loss after what `tuned` will do, about."""
         ...
@@ -92,8 +100,21 @@ class Task(Protocol[P]):
         """What the passes' values [P, B, V] of validation rows fit."""
         ...
 
-    def retuned(self, predictions: Sequence[P], actual: np.ndarray) -> Tuning:
-        """What calibration rows say of weights that were trained again, without harm to scores."""
+    retunes: ClassVar[bool]
+    """Whether `retuned` makes a difference: whether a part of the calibration rows is for it."""
+
+    def retuned(self, values: np.ndarray, actual: np.ndarray) -> Tuning:
+        """What is tuned, corrected for weights that have learned from the validation rows as well.
+
+        By the passes' values [P, B, V] of some calibration rows, which then calibrate no more.
+        """
+        ...
+
+    def rescaled(self, predictions: Sequence[P], actual: np.ndarray) -> Tuning:
+        """What is tuned, corrected likewise by predictions of all calibration rows.
+
+        In a way that leaves the order of their scores, so that they calibrate all the same.
+        """
         ...
 
     def error_share(self, predictions: Sequence[P], actual: np.ndarray) -> float:
@@ -112,6 +133,10 @@ class Task(Protocol[P]):
         self, predictions: Sequence[P], actual: np.ndarray
     ) -> dict[str, dict[str, np.ndarray]]:
         """The scores [B] of regions to compare with, by kind and name; see `model.calibration`."""
+        ...
+
+    def spreads(self, predictions: Sequence[P]) -> np.ndarray:
+        """How much the passes and the noise spread over each row, [B]; see `model.calibration`."""
         ...
 
     def abstention(self, predictions: Sequence[P], actual: np.ndarray) -> Abstention | None:

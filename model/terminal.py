@@ -75,9 +75,13 @@ def _total_variance(card: Card) -> list[str]:
 
 
 def _searched(record: TrainingRecord) -> list[str]:
-    """The dropout rates that were tried, with the log-likelihood of a validation row."""
-    tried = ", ".join(f"dropout {rate}: {value:.4g}" for rate, value in record.searched.items())
-    return [f"  searched   {tried} (log-likelihood of a validation row)"] if tried else []
+    """What was tried, with the log-likelihood of a validation row."""
+    kinds = {"dropout": record.searched, "weight decay": record.decays}
+    found = []
+    for kind, values in kinds.items():
+        tried = ", ".join(f"{kind} {number}: {value:.4g}" for number, value in values.items())
+        found += [f"  searched   {tried} (log-likelihood of a validation row)"] if tried else []
+    return found
 
 
 def _certified(calibration: CalibrationEntry) -> list[str]:
@@ -109,6 +113,8 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
         said = {"train": f"{epoch.training_loss:.4f}", "best": epoch.best_epoch}
         if epoch.rate is not None:
             said = {"dropout": f"{epoch.rate:g}", **said}
+        if epoch.decay is not None:
+            said = {"weight decay": f"{epoch.decay:g}", **said}
         if epoch.validation_loss is None:
             said = {"again, with validation rows": said["train"]}
         else:

@@ -39,7 +39,8 @@ class TrainOptions:
     `epochs`: by default the task's, and more for a small table, until there are as many
     mini-batches as the task needs at least. `learning_rate` falls to zero along a half cosine over
     `epochs`. `patience`: epochs without a better validation loss before training stops and the best
-    weights are kept; without it training runs to the end. `weight_decay`: by default the task's.
+    weights are kept; without it training runs to the end. `weight_decay`: by default the task's;
+    a classifier tries two, and validation rows choose.
     `refit`: once the validation rows have had their say, train again on them as well, for as many
     epochs as were kept. Raises InputError naming the option.
     """
@@ -153,6 +154,7 @@ class Epoch:
     validation_loss: float | None  # without; None while refitting
     best_epoch: int
     rate: float | None = None  # of dropout, where several are tried
+    decay: float | None = None  # of the weights, where another is tried
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,9 @@ MODULES = {
 # A module of `model` may import those on the lines above its own, and no other.
 ORDER = (
     ("errors", "descent", "pretrained", "rows", "scores", "charts", "stylesheet", "words"),
-    ("table", "network", "options", "outcome"),
-    ("abstention", "agreement", "conformal", "drop_effects", "search", "similarity"),
+    ("table", "network", "options", "outcome", "predictions"),
+    ("abstention", "agreement", "conformal", "drop_effects", "search"),
+    ("similarity",),
     ("uncertainty",),
     ("error_bars",),
     ("calibration", "tuning"),
@@ -33,7 +34,7 @@ ORDER = (
     ("card", "reduced_moments"),
     ("artifact", "estimation", "spec", "weights"),
     ("predictor", "training", "folding", "serving"),
-    ("monte_carlo",),
+    ("monte_carlo", "prepared"),
     ("held_out", "concrete", "importing"),
     ("recipe", "evaluation", "figures", "terminal"),
     ("report",),

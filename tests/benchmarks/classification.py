@@ -106,6 +106,8 @@ def judged(table: Table, target: str, options: TrainOptions, split: int) -> Judg
             inside = outcome.label_sets[np.arange(len(outcome.actual)), outcome.actual]
             covered[method, coverage] = int(inside.sum()), float(outcome.label_sets.sum(1).mean())
             covered[EXACT, coverage] = _hits(outcome, predictor, coverage), None
+    made = predictor.card.calibration
+    assert made is not None
     return Judged(
         correct=outcome.probabilities.argmax(1) == outcome.actual,
         confidence=outcome.probabilities.max(1),
@@ -115,7 +117,7 @@ def judged(table: Table, target: str, options: TrainOptions, split: int) -> Judg
             "mutual information": outcome.mutual_information,
         },
         covered=covered,
-        calibration_rows=predictor.card.training.rows["calibration"],
+        calibration_rows=made.rows,
         off=float(np.mean(outcome.deterministic.argmax(1) == outcome.actual)),
     )
 

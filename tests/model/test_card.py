@@ -38,7 +38,7 @@ def test_the_outside_sees_all_of_a_card_but_the_calibration_scores(artifact: Pat
     assert card.calibration is not None
     assert "scores" not in shown["calibration"]
     whole = json.loads(card.model_dump_json())
-    for bulk in ("scores", "groups", "comparisons"):
+    for bulk in ("scores", "groups", "comparisons", "spreads"):
         shown["calibration"][bulk] = whole["calibration"][bulk]
     assert shown == whole
 

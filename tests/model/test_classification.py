@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from model.classification import Classification, ClassificationPrediction
+from model.classification import Classification
 from model.options import PredictOptions
+from model.predictions import ClassificationPrediction
 from model.table import Target
 from model.uncertainty import Estimate, Passes, entropy
 

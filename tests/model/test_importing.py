@@ -184,7 +184,7 @@ def test_calibrating_fits_the_noise_on_rows_of_its_own_and_learns_the_ranges(
     assert rooms.range == (1, 8)
     predictor = load(tmp_path / "net")
     (row,) = predictor.predict([[100.0, 1e4, "east"]]).rows
-    assert row.warnings == ("outside_training_range:rooms",)
+    assert row.warnings == ("outside_training_range:rooms", "unusual_spread")
     assert math.sqrt(row.noise_variance) == pytest.approx(200, rel=0.15)
 
 

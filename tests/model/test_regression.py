@@ -9,7 +9,8 @@ import torch
 
 from model.calibration import Calibration
 from model.options import PredictOptions
-from model.regression import Regression, RegressionPrediction
+from model.predictions import RegressionPrediction
+from model.regression import Regression
 from model.similarity import Likeness
 from model.table import Target
 from model.tuning import NoiseKind, Tuning

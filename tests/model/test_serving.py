@@ -11,7 +11,7 @@ import pytest
 from model import Card, PredictOptions, Predictor, Resolved, TrainOptions, load, train
 from model.artifact import read
 from model.entries import ServingEntry
-from model.held_out import calibrated, retuned
+from model.held_out import calibrated, rescaled
 from model.serving import LARGEST_SHARE, served
 from model.table import Table
 from model.task import TASKS
@@ -192,7 +192,7 @@ def test_a_factor_from_the_calibration_rows_moves_no_interval_and_no_row_of_the_
     card, network, _ = read(noiseless)
     columns = wave(ROWS, 3, noise=0.3)
     x, y = load(noiseless).encode(inputs(columns)), standardised(card, columns)
-    fitted = retuned(card, network, x, y)
+    fitted = rescaled(card, network, x, y)
     assert fitted.tuning.noise_scales[0] != pytest.approx(card.tuning.noise_scales[0], rel=0.01)
     bounds, totals = [], []
     for each in (card, fitted):

@@ -19,7 +19,7 @@ from model import (
 )
 from model.artifact import read, save
 from model.errors import CalibrationError
-from model.similarity import ROWS_AT_ONCE, Similarity, fit
+from model.similarity import REFERENCE_BYTES, REFERENCE_ROWS, ROWS_AT_ONCE, Similarity, fit
 
 
 def curve(random: np.random.Generator, rows: int) -> np.ndarray:
@@ -186,7 +186,7 @@ def test_scores_come_back_from_their_arrays_and_a_row_has_its_own_whoever_comes_
     np.testing.assert_array_equal(p, p_values(Similarity(**arrays), x))
     alone = [p_values(similarity, row[None])[0] for row in x[-20:]]
     np.testing.assert_array_equal(p[-20:], alone)
-    assert sum(array.nbytes for array in arrays.values()) == 4 * (512 * 5 + 5 * 5 + 5 + 200)
+    assert sum(array.nbytes for array in arrays.values()) == 4 * (600 * 5 + 5 * 5 + 5 + 200)
 
 
 def test_a_calibration_row_asked_again_is_as_far_as_it_was() -> None:
@@ -202,6 +202,33 @@ def test_rows_seen_in_training_are_at_distance_nought() -> None:
     similarity = fit(x, x[:10], seed=0)
     assert distances(similarity, x).max() < 1e-5
     assert (p_values(similarity, np.zeros((0, 5))) == []).all()
+
+
+@pytest.mark.parametrize("width", [2, 60])
+def test_the_nearest_of_outliers_and_near_doubles_is_found_to_all_digits(width: int) -> None:
+    """A float32 product alone is off by more than what tells such rows apart."""
+    random = np.random.default_rng(width)
+    heavy = random.standard_t(1.5, size=(1000, width)) * 30
+    doubles = heavy + random.normal(0, 1e-4, heavy.shape)
+    training = np.concatenate([heavy, doubles]).astype(np.float32)
+    similarity = fit(training, training[:9], seed=0)
+    assert len(similarity.reference) == 2000
+    asked = np.concatenate([training, training + np.float32(1e-3), 1e5 * training[:50]])
+    z = (asked - similarity.centre.double().numpy()) @ similarity.whitening.double().numpy()
+    reference = similarity.reference.double().numpy()
+    exact = [np.linalg.norm(row - reference, axis=1).min() for row in z]
+    np.testing.assert_allclose(distances(similarity, asked), exact, rtol=1e-9, atol=1e-12)
+
+
+def test_reference_rows_are_distinct_and_take_no_more_than_their_room() -> None:
+    random = np.random.default_rng(0)
+    kinds = np.eye(3)[random.integers(0, 3, 5000)]
+    assert fit(kinds, kinds[:9], seed=0).reference.shape == (3, 3)
+    many = random.normal(size=(REFERENCE_ROWS + 10, 2))
+    assert fit(many, many[:9], seed=0).reference.shape == (REFERENCE_ROWS, 2)
+    wide = random.normal(size=(1800, 600))
+    rows = REFERENCE_BYTES // (4 * 600)
+    assert fit(wide, wide[:9], seed=0).reference.shape == (rows, 600)
 
 
 @pytest.mark.parametrize("width", [1, 40])

@@ -123,7 +123,7 @@ def test_what_suits_the_task_fills_in_what_no_option_says() -> None:
     """A regression takes 10,000 steps at least: of 100 rows in batches of 64, two an epoch."""
     assert TrainOptions().schedule(REGRESSION, 100) == Schedule(5_000, None, 0.1)
     assert TrainOptions().schedule(REGRESSION, 120_000) == Schedule(400, None, 0.001)
-    assert TrainOptions().schedule(CLASSIFICATION, 100) == Schedule(100, None, 1e-4)
+    assert TrainOptions().schedule(CLASSIFICATION, 100) == Schedule(100, None, 0.3)
     said = TrainOptions(epochs=7, patience=3, weight_decay=0.0)
     assert said.schedule(REGRESSION, 100) == Schedule(7, 3, 0.0)
 
@@ -163,7 +163,7 @@ def test_a_classifier_trains_to_the_end_unless_patience_is_given() -> None:
         Rows(torch.randn(40, 3, generator=generator), torch.randint(3, (40,), generator=generator))
         for _ in range(2)
     )
-    options = TrainOptions(hidden=(32,), epochs=40, batch=8)
+    options = TrainOptions(hidden=(32,), epochs=40, batch=8, weight_decay=0.0)
     config, epochs = options.config(inputs=3, outputs=3), list[Epoch]()
     result = fit(CLASSIFICATION, training, validation, config, options, epochs.append)
     losses = [epoch.validation_loss or 0 for epoch in epochs]
