@@ -11,7 +11,7 @@ import math
 from model.card import Card
 from model.entries import ServingEntry
 
-LARGEST_SHARE = 0.04
+LARGEST_SHARE = 0.02
 """Of the mean's Monte-Carlo variance in the squared error. Under the worst of twelve seeds,
 intervals that claim 80 to 95 % then hold that to within four points (docs/coverage.md)."""
 MOST_PASSES, STEP = 1_000, 100  # of a model's own number of passes

@@ -78,7 +78,7 @@ def test_a_card_without_the_entry_is_served_as_ever(artifact: Path) -> None:
         (0.0, 100, "shared"),
         (LARGEST_SHARE, 100, "shared"),
         (LARGEST_SHARE * 1.5, 200, "shared"),
-        (0.29, 1_000, "shared"),
+        (0.16, 1_000, "shared"),
         (0.34, 1_000, "per_row"),
         (1.0, 1_000, "per_row"),
     ],
@@ -160,7 +160,7 @@ def test_intervals_hold_under_every_seed_what_they_claim_where_the_passes_domina
     x = load(noiseless).encode(inputs(wave(ROWS + 1_000, 3, noise=0.0)))
     many = PredictOptions(passes=4_000, seed=9, estimator="reduced")
     columns = load(noiseless).predict_encoded(x, many).rows.columns
-    noise = 0.22 * np.array(columns["std"]) * np.random.default_rng(4).normal(size=len(x))
+    noise = 0.32 * np.array(columns["std"]) * np.random.default_rng(4).normal(size=len(x))
     price = np.array(columns["mean"]) + noise
     y = (price[:, None] - card.target.means[0]) / card.target.scales[0]
     card = calibrated(card, network, Table("t", {}, "1" * 64), x[:ROWS], y[:ROWS])
