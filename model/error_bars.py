@@ -19,8 +19,8 @@ from model.uncertainty import Estimate
 
 KNOTS = (32, 100)  # passes at which allowances are learned
 BLOCKS = (64, 40)  # of so many passes
-HELD, REST = 0.88, 0.02
-MOST_ROWS = 64  # are asked
+HELD, REST = 0.88, 0.01
+MOST_ROWS = 128  # are asked
 
 Allowance = Mapping[str, Sequence[float]]
 """Units at KNOTS, by what the error is of: `mean`, `variance`, `mutual_information`."""
