@@ -16,9 +16,9 @@ from model.predictor import Predictor
 from model.task import TASKS
 from model.uncertainty import Estimate
 
-PAYS = 4.0
+PAYS = 5.0
 """So many times smaller than the plain estimator's must the squared errors of the reduced one be:
-on one thread it takes 1.5 to 4 times as long (tests/benchmarks/engine.py), and that many more plain
+on one thread it takes 2 to 5 times as long (tests/benchmarks/engine.py), and that many more plain
 passes would have the same errors."""
 
 

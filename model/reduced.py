@@ -292,9 +292,10 @@ class Reduction:
         `outer` is the gain on the next activations, `bends` what their curvature adds to slopes.
         """
         at, units = layer.passage, h.shape[-1] * self._network.config.spreads[site]
+        small = self._slopes(site, layer, outer) * h
+        small = small if bends is None else small + bends
         if not 0 < units <= FEW_DROPS or (at.before is not None and at.before.units is not None):
-            linear = self._slopes(site, layer, outer) * h
-            return linear if bends is None else linear + bends
+            return small
         mean, variance, weight = layer.mean, layer.variance, self._weights[site]
         if at.before is not None:
             scale = at.before.scale
@@ -308,6 +309,7 @@ class Reduction:
             h,
             self._network.config.spreads[site],
             at.outer(outer),
+            small,
         )
 
 
