@@ -69,7 +69,12 @@ class Tuning:
 def tuned_noise(noise: NoiseKind, outputs: np.ndarray, actual: np.ndarray) -> Tuning:
     """The factors, noise scales and powers that are most probable given held-out rows.
 
-    Jointly, target by target, for an error that is normal with the total variance. `outputs`
+    Jointly, target by target, for an error that is normal with the total variance of a pass, every
+    pass as likely as another: mean over t of N(error; 0, a x variance + b x exp(power x
+    log-variance_t)). Where passes disagree about the noise its tails are heavier than a normal's,
+    as those of `Regression.log_density` are: one normal would take a row far off for a sign that
+    what the network says of the noise is wrong, and flatten the power. The means of the passes stay
+    a normal all the same, since noise would fill the gaps between some hundred of them. `outputs`
     [P, B, T] of the passes, or [P, B, 2 T] with the logarithms of their noise variances behind;
     `actual` [B, T]; all standardised.
     """
@@ -78,10 +83,10 @@ def tuned_noise(noise: NoiseKind, outputs: np.ndarray, actual: np.ndarray) -> Tu
     count = actual.shape[-1]
     means, error = outputs[..., :count], outputs[..., :count].mean(0) - actual  # [B, T]
     variance = _variance(means)
-    logs = outputs[..., count:].mean(0).clip(*CLAIMS) if noise == "heteroscedastic" else None
+    logs = outputs[..., count:].clip(*CLAIMS) if noise == "heteroscedastic" else None
     found = [
         _fitted(
-            _Held(error[:, t], variance[:, t], len(means), None if logs is None else logs[:, t])
+            _Held(error[:, t], variance[:, t], len(means), None if logs is None else logs[..., t])
         )
         for t in range(count)
     ]
@@ -160,12 +165,12 @@ def _smallest_sets(probabilities: np.ndarray, labels: np.ndarray) -> tuple[float
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """One target of held-out rows [B]: the mean's error, the passes' variance, log-variances."""
+    """One target of held-out rows: the mean's error and the passes' variance [B], log-variances."""
 
     error: np.ndarray
     variance: np.ndarray
     passes: int
-    logs: np.ndarray | None  # None: the noise is the same for all rows
+    logs: np.ndarray | None  # [P, B]; None: the noise is the same for all rows and passes
 
     @property
     def centre(self) -> float:
@@ -174,14 +179,25 @@ class _Held:
             return float(self.logs.mean())
         return float(np.log(max(np.mean(self.error**2), np.exp(CLAIMS[0]))))
 
-    def parts(self, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """a x variance and the noise variance [B] at (log a, log b, power).
+    @property
+    def centred(self) -> np.ndarray:
+        """The log-variances [P, B] around the centre; [1, B] where all passes have the same."""
+        return np.zeros((1, len(self.error))) if self.logs is None else self.logs - self.centre
+
+    def noise(self, at: np.ndarray, centred: np.ndarray) -> np.ndarray:
+        """The noise variances at (log a, log b, power), of log-variances around the centre.
 
         `b` is in units of what the network says or, of homoscedastic noise, of the squared error.
         """
-        logs = 0.0 if self.logs is None else at[2] * (self.logs - self.centre)
-        noise = np.exp(at[1] + self.centre + logs)
-        return np.exp(at[0]) * self.variance, np.broadcast_to(noise, self.error.shape)
+        return np.asarray(np.exp(at[1] + self.centre + at[2] * centred))
+
+    def parts(self, at: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """a x variance [B], and of every pass its noise and all of the variance, [P, B].
+
+        The mean of P passes has an error of its own, variance / P, which is no part of the total.
+        """
+        spread, noise = np.exp(at[0]) * self.variance, self.noise(at, self.centred)
+        return spread, noise, spread + noise + self.variance / self.passes
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,10 +213,10 @@ class _Fit:
 def _fitted(held: _Held) -> _Fit:
     found = [_most_probable(held, np.array([start, 0.0, 1.0])) for start in STARTS]
     at = min(found, key=lambda at: _doubt(held, at))
-    spread, noise = held.parts(at)
+    total = np.exp(at[0]) * held.variance + held.noise(at, held.centred.mean(0))
     factor, centred, power = float(np.exp(at[0])), float(at[1]), float(at[2])
     shift = held.centre * (1.0 if held.logs is None else 1 - power)
-    return _Fit(factor, float(np.exp(centred + shift)), power, spread + noise)
+    return _Fit(factor, float(np.exp(centred + shift)), power, total)
 
 
 _START = np.array([0.0, 0.0, 1.0])
@@ -208,13 +224,12 @@ _PRECISION = np.array([FACTOR_PRIOR, SCALE_PRIOR, POWER_PRIOR]) ** -2.0
 
 
 def _doubt(held: _Held, at: np.ndarray) -> float:
-    """Minus the log of the posterior density, but for a constant.
-
-    The mean of P passes has an error of its own, variance / P, which is no part of the total.
-    """
-    total = sum(held.parts(at)) + held.variance / held.passes
-    loss = np.log(total) + held.error**2 / total
-    return float(loss.sum() / 2 + _PRECISION @ (at - _START) ** 2 / 2)
+    """Minus the log of the posterior density, but for a constant."""
+    _, _, total = held.parts(at)
+    loss = np.log(total) + held.error**2 / total  # [P, B]
+    least = loss.min(0)
+    density = np.log(np.exp((least - loss) / 2).mean(0)) - least / 2
+    return float(_PRECISION @ (at - _START) ** 2 / 2 - density.sum())
 
 
 def _most_probable(held: _Held, at: np.ndarray) -> np.ndarray:
@@ -238,12 +253,20 @@ def _most_probable(held: _Held, at: np.ndarray) -> np.ndarray:
 
 
 def _step(held: _Held, at: np.ndarray) -> np.ndarray:
-    """The gradient over the expected curvature, [3]."""
-    spread, noise = held.parts(at)
-    total = spread + noise + held.variance / held.passes
-    logs = np.zeros_like(total) if held.logs is None else held.logs - held.centre
-    shares = np.stack([spread, noise, noise * logs]) / total  # [3, B], of log total
-    gradient = shares @ (1 - held.error**2 / total) / 2 + _PRECISION * (at - _START)
+    """The gradient over the expected curvature, [3].
+
+    Of each row the passes count by how probable they make its error. The curvature is that of a
+    normal with their shares' mean, which does not grow with the size of an error.
+    """
+    spread, noise, total = held.parts(at)
+    ratio = held.error**2 / total
+    loss = np.log(total) + ratio
+    weight = np.exp((loss.min(0) - loss) / 2)
+    weight /= weight.sum(0)  # [P, B]
+    parts = (spread, noise, noise * held.centred)
+    shares = np.stack([part / total for part in parts])  # [3, P, B], of log total
+    gradient = (shares * weight * (1 - ratio)).sum((1, 2)) / 2 + _PRECISION * (at - _START)
+    shares = (shares * weight).sum(1)
     curvature = shares @ shares.T / 2 + np.diag(_PRECISION)
     return np.asarray(np.linalg.solve(curvature, gradient).clip(-2, 2))
 

@@ -43,6 +43,40 @@ def test_a_power_makes_noise_differ_less_or_more_from_row_to_row(power: float) -
     assert found.noise_scales == pytest.approx([3], rel=0.1)
 
 
+def disagreeing(random: np.random.Generator, rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """Log-variances [50, B] of passes that disagree about the noise, and one of each row, [B]."""
+    logs = 1.5 * random.normal(size=rows) + random.normal(size=(50, rows))
+    return logs, logs[random.integers(50, size=rows), np.arange(rows)]
+
+
+@pytest.mark.parametrize("power", [0.4, 1.0])
+@pytest.mark.parametrize("spread", [0.0, 1.0])
+def test_an_error_may_be_of_the_noise_that_any_pass_claims(power: float, spread: float) -> None:
+    """And not of the mean of their log-variances: its tails are heavy, and no reason for more."""
+    random = np.random.default_rng(9)
+    logs, claimed = disagreeing(random, 5_000)
+    variance = spread * random.uniform(0.2, 3, 5_000)
+    error = np.sqrt(0.5 * variance + 2 * np.exp(power * claimed)) * random.normal(size=5_000)
+    means = np.sqrt(variance) * random.normal(size=(50, 5_000))
+    outputs = np.stack([means - means.mean(0), logs], axis=-1)
+    found = tuned_noise("heteroscedastic", outputs, error[:, None])
+    assert found.noise_powers == pytest.approx([power], abs=0.05)
+    assert found.noise_scales == pytest.approx([2], rel=0.1)
+    if spread:
+        assert found.variance_factors == pytest.approx([0.5], rel=0.25)
+
+
+def test_rows_far_off_do_not_flatten_the_noise() -> None:
+    """One in a hundred, of which the network claims less noise than of most."""
+    random = np.random.default_rng(10)
+    logs, claimed = disagreeing(random, 4_000)
+    error = np.exp(claimed / 2) * random.normal(size=4_000)
+    error[np.argsort(logs.mean(0))[1_000:1_040]] *= 5
+    outputs = np.stack([np.zeros_like(logs), logs], axis=-1)
+    found = tuned_noise("heteroscedastic", outputs, error[:, None])
+    assert found.noise_powers == pytest.approx([1], abs=0.08)
+
+
 def test_few_rows_leave_the_power_near_one() -> None:
     """Noise that is the same everywhere, beside a network that says otherwise."""
     random = np.random.default_rng(4)
