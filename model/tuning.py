@@ -26,6 +26,8 @@ FACTOR_PRIOR, SCALE_PRIOR, POWER_PRIOR = 0.5, 2.0, 0.25
 """Stds, a priori, of log a and log b around their starts, and of the power around 1."""
 RESCALE_PRIOR = 0.5  # std of the log of a factor on both, of weights that were trained again
 STARTS = (0.0, -2.0, -4.0)  # of log a: the likelihood may have several maxima
+LEVERAGE, ORDINARY = 0.5, 9.0
+"""What one row may add to a mean square of about 1, and the square that it may have anyway."""
 LOG_RESCALES = (-3.0, 3.0)
 STEPS, HALVINGS, ENOUGH = 100, 30, 1e-9  # of Fisher scoring
 
@@ -105,12 +107,19 @@ def rescaled(tuning: Tuning, squares: np.ndarray) -> Tuning:
     """The tuning with one factor per target on its total variance, by squared z-scores [B, T].
 
     The most probable one, a priori about 1. Weights that have learned from more rows err less than
-    those that the rest was fitted to.
+    those that the rest was fitted to. Normal errors, but for a tail that is a power of the error
+    from where a row alone would add LEVERAGE to the mean square: one row that the network had
+    learned by heart, and wrongly, must not make all the others' variances seven times as large.
+    In few rows a square of ORDINARY counts in full.
     """
 
     def best(squares: np.ndarray) -> float:
+        most = max(LEVERAGE * len(squares), ORDINARY)
+
         def doubt(log: float) -> float:
-            likelihood = (log + float(np.mean(squares)) * np.exp(-log)) * len(squares) / 2
+            scaled = squares * np.exp(-log)
+            counted = np.minimum(scaled, most) + most * np.log(np.maximum(scaled / most, 1))
+            likelihood = (log + float(np.mean(counted))) * len(squares) / 2
             return float(likelihood + (log / RESCALE_PRIOR) ** 2 / 2)
 
         return float(np.exp(least(doubt, *LOG_RESCALES)))

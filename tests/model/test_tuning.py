@@ -174,6 +174,18 @@ def test_a_common_factor_makes_z_scores_right_the_more_the_more_rows(
     assert min(five, 1) <= few.noise_scales[0] / 2.0 <= max(five, 1)
 
 
+def test_one_row_that_is_far_off_moves_the_factor_but_not_by_all_of_its_error() -> None:
+    squares = np.random.default_rng(11).normal(size=(200, 1)) ** 2
+    factors = []
+    for far in (0.0, 20.0, 1_200.0, 1e12):
+        squares[0] = far
+        factors += rescaled(Tuning(noise_scales=(1.0,)), squares).noise_scales
+    rest = float(np.mean(squares[1:]))
+    assert factors[:2] == pytest.approx([rest, rest + 0.1], rel=0.03)
+    assert factors[1] < factors[2] < 2.1 * rest
+    assert factors[3] == pytest.approx(factors[2])
+
+
 def test_a_factor_that_nobody_fitted_counts_as_one_and_every_target_has_its_own() -> None:
     squares = np.tile([0.25, 4.0], (5_000, 1))
     found = rescaled(Tuning(noise_scales=(1.0, 1.0)), squares)
