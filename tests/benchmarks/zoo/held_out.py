@@ -178,8 +178,11 @@ def _behind(ours: np.ndarray, other: np.ndarray) -> tuple[float, float]:
 
 
 def p_values(case: Case) -> Finding:
-    """The share of fresh rows with p-values up to each level, of every p-value there is."""
-    columns = _columns(case, PredictOptions(seed=SEEDS))
+    """The share of fresh rows with p-values up to each level, of every p-value there is.
+
+    Under masks of their own: those of one request spread together, which says nothing of the law.
+    """
+    columns = _columns(case, PredictOptions(seed=SEEDS, masks="per_row"))
     count, found, met, cells = case.predictor.card.training.rows["calibration"], {}, True, []
     for name in (name for name in columns if name.endswith("_p_value")):
         values = np.asarray(columns[name], dtype=float)
