@@ -47,6 +47,8 @@ class ServingEntry(Part):
     """What the model is served with where a request does not say; see `model.serving`.
 
     `reason`: why with other passes and masks than usual. `plain_because`: why not `reduced`.
+    `controls`: whether `reduced` takes its control variates; where calibration rows have shown them
+    to do harm it integrates the last dropout layer alone.
     """
 
     passes: Annotated[int, Field(ge=2)] = 100
@@ -54,6 +56,7 @@ class ServingEntry(Part):
     masks: MaskScope = "shared"
     reason: str = ""
     plain_because: str = ""
+    controls: bool = True
 
 
 class LevelEntry(Part):

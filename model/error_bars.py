@@ -83,12 +83,6 @@ def pooled(blocks: Sequence[Estimate]) -> Estimate:
     return replace(blocks[0], mean=mean, variance=variance)
 
 
-def squared_error(blocks: Sequence[Estimate], truth: Estimate, name: str, values: int) -> float:
-    """The mean over blocks of the squared error of the first values, summed over the rows."""
-    off = np.array([getattr(block, name) - getattr(truth, name) for block in blocks])
-    return float(np.square(off[..., :values]).mean(0).sum())
-
-
 def _at(allowance: Sequence[float], passes: int | np.ndarray) -> np.ndarray:
     """The allowance for each number of passes: between the knots by the logarithms.
 

@@ -16,7 +16,7 @@ from model.artifact import Artifact, read, save
 from model.calibration import Calibration
 from model.card import Card
 from model.conformal import by_group, rows_needed, sorted_scores
-from model.entries import ServingEntry, TuningEntry, calibration_entry
+from model.entries import TuningEntry, calibration_entry
 from model.errors import CalibrationError, DataError
 from model.monte_carlo import tried
 from model.network import MLP
@@ -135,8 +135,8 @@ def calibrated(
     """
     groups = _groups(card, x, by) if by else []
     task = TASKS[card.task](card.target_of_rows, *card.fitted)
-    trial = tried(card, Predictor(_uncalibrated(card), network), x, seed=TRIAL_SEED)
-    card = card.model_copy(update={"serving": _estimator(card, trial.plain_because)})
+    trial = tried(_uncalibrated(card), network, x, seed=TRIAL_SEED)
+    card = card.model_copy(update={"serving": trial.serving})
     predictor = Predictor(_uncalibrated(card), network)
     made = predictor.predict_encoded(x, PredictOptions(passes=PASSES, seed=SEED, masks="per_row"))
     card = served(card, task.error_share(made.rows, y), passes=PASSES)
@@ -160,15 +160,6 @@ def calibrated(
         sorted_scores(task.spreads(rows)),
     )
     return card.model_copy(update={"calibration": calibration_entry(calibration, table)})
-
-
-def _estimator(card: Card, plain_because: str) -> ServingEntry:
-    """What the card says of serving, with the estimator that pays."""
-    update = {
-        "estimator": "plain" if plain_because else ServingEntry().estimator,
-        "plain_because": plain_because,
-    }
-    return card.serving.model_copy(update=update)
 
 
 def _uncalibrated(card: Card) -> Card:

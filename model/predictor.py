@@ -85,7 +85,7 @@ class Predictor:
         self._network = network
         self._similarity = similarity
         self._task: Task[Any] = TASKS[card.task](card.target_of_rows, *card.fitted)
-        self._reduction = Reduction(network, self._task.linear)
+        self._reduction = Reduction(network, self._task.linear, controls=card.serving.controls)
         self.exact = self._reduction.exact  # whether `reduced` needs no pass
         keep_freed_memory()
         self._schema = card.schema_of_rows

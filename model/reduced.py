@@ -70,16 +70,16 @@ class Law:
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """The control variates of B rows of one network, for any pass."""
+    """The control variates of B rows of one network, for any pass; all None where it has none."""
 
     law: Law
     prefix: Tensor  # [B, H]  activation at the first noisy site, before its noise
     centre: Tensor  # [B, J]  the next pre-activation without noise, which is its mean
-    first: Tensor  # [2 O, B, H]  coefficients of the first site's mask - 1: in l, and in q
-    curve: Tensor  # [O, B, J]  k
-    still: Tensor  # [B, O]  sum_j k_j E delta_j^2
-    gains: tuple[Tensor, ...]  # [O, B, H]  g of the sites between the first and the last,
-    scaled: tuple[Tensor, ...]  # and s g^2
+    first: Tensor | None = None  # [2 O, B, H]  coefficients of the first mask - 1: in l, and in q
+    curve: Tensor | None = None  # [O, B, J]  k
+    still: Tensor | None = None  # [B, O]  sum_j k_j E delta_j^2
+    gains: tuple[Tensor, ...] = ()  # [O, B, H]  g of the sites between the first and the last,
+    scaled: tuple[Tensor, ...] = ()  # and s g^2
     inputs: Tensor | None = None  # [2 O, B, H]  coefficients of the masked input noise, as in first
 
     def rows(self, index: Tensor) -> "Control":
@@ -139,11 +139,12 @@ class Reduction:
 
     It is that of the first `linear` outputs; the others, log-variances, are averaged over the
     passes. `exact`: all noise sits at the last site, so `integrated` gives the moments without any
-    pass.
+    pass. Without `controls` the last site is integrated, and that is all.
     """
 
-    def __init__(self, network: MLP, linear: int | None = None) -> None:
+    def __init__(self, network: MLP, linear: int | None = None, *, controls: bool = True) -> None:
         config, linears = network.config, network.linears()
+        self._controls = controls
         self._network = network
         self._first, self._last = config.first_noisy, len(linears) - 1
         self.exact = self._first == self._last
@@ -173,8 +174,10 @@ class Reduction:
         config, first = self._network.config, self._first
         order = aligned if shared and len(self._weights[-1]) == 1 else Tensor.contiguous
         *_, h = self._fixed(order(x), first)
-        s, added = config.spreads[first], config.input_noise**2 if first == 0 else 0.0
         centre = product(h, self._weights[first], self._biases[first])  # [B, J]
+        if not self._controls:
+            return self._no_control(x, h, centre)
+        s, added = config.spreads[first], config.input_noise**2 if first == 0 else 0.0
         square = h.square()
         variance = product(square * s + added * (1 + s), self._squares[first])  # [B, J]
         layers, pivot = self._propagate(centre, variance)
@@ -213,18 +216,22 @@ class Reduction:
             inputs=inputs,
         )
 
+    def _no_control(self, x: Tensor, h: Tensor, centre: Tensor) -> Control:
+        """One that explains nothing of the outputs."""
+        pivot = self._network(x)[:, : len(self._weights[-1])]
+        zero = torch.zeros_like(pivot)
+        return Control(Law(pivot, zero, zero, zero), h, centre)
+
     def terms(self, control: Control, noise: Noise) -> Terms:
         """The terms of the passes whose noise is given; the last mask is never used."""
         network, first = self._network, self._first
-        linear, bend = self._first_noise(control, noise).chunk(2, dim=-1)
         z = preactivation(network, first, control.prefix, noise, control.centre)  # [P, B, J]
         h = network.activation(first + 1, z)
-        z -= control.centre
-        quadratic = _weighted_sum(z.square_(), control.curve) - (control.still + bend)
+        linear, quadratic = self._first_controls(control, noise, z)
         variance = torch.zeros_like(quadratic)
         for site in range(first + 1, self._last):
             mask, between = noise.masks[site], site - first - 1
-            if mask is not None:
+            if mask is not None and control.gains:
                 linear = linear + _weighted_sum((mask - 1) * h, control.gains[between])
                 variance = variance + _weighted_sum(h.square(), control.scaled[between])
             h = network.activation(site + 1, preactivation(network, site, h, noise))  # [P, B, H]
@@ -245,11 +252,20 @@ class Reduction:
             x = self._network.activation(before + 1, z)
             yield x
 
-    def _first_noise(self, control: Control, noise: Noise) -> Tensor:
+    def _first_controls(self, control: Control, noise: Noise, z: Tensor) -> tuple[Tensor, Tensor]:
+        """The first site's part of l, and q, [P, B, O]; z [P, B, J] is used up."""
+        if control.first is None or control.curve is None or control.still is None:
+            zero = control.law.pivot.expand(len(z), -1, -1).mul(0)
+            return zero, zero
+        linear, bend = self._first_noise(control, control.first, noise).chunk(2, dim=-1)
+        z -= control.centre
+        return linear, _weighted_sum(z.square_(), control.curve) - (control.still + bend)
+
+    def _first_noise(self, control: Control, coefficients: Tensor, noise: Noise) -> Tensor:
         """The first site's noise times its coefficients, [P, B, 2 O]."""
         mask, parts = noise.masks[self._first], []
         if mask is not None:
-            parts.append(_weighted_sum(mask - 1, control.first))
+            parts.append(_weighted_sum(mask - 1, coefficients))
         if control.inputs is not None and noise.inputs is not None:
             added = noise.inputs if mask is None else noise.inputs * mask
             parts.append(_weighted_sum(added, control.inputs))

@@ -60,11 +60,40 @@ def test_an_estimator_that_pays_is_served(model: Predictor) -> None:
     assert not model.card.serving.plain_because
 
 
-def test_one_that_does_not_pay_is_not_and_the_card_says_why(
-    model: Predictor, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def rows() -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(30, 3)).astype(np.float32)
+
+
+def test_controls_that_do_not_pay_are_left_out(
+    model: Predictor, rows: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("model.monte_carlo.PAYS", 1e9)
     card = model.card.model_copy(update={"calibration": None})
-    x = np.random.default_rng(0).normal(size=(30, 3)).astype(np.float32)
-    found = tried(card, Predictor(card, model._network), x, seed=1)
-    assert "does not pay for its time" in found.plain_because
+    serving = tried(card, model._network, rows, seed=1).serving
+    assert (serving.estimator, serving.controls, serving.plain_because) == ("reduced", False, "")
+    without = Predictor(card.model_copy(update={"serving": serving}), model._network)
+    options = {"passes": 200, "seed": 3}
+    found, plain, full = (
+        predictor.predict_encoded(rows, PredictOptions(**options, estimator=estimator)).rows  # type: ignore[arg-type]
+        for predictor, estimator in (
+            (without, "reduced"),
+            (without, "plain"),
+            (Predictor(card, model._network), "reduced"),
+        )
+    )
+    for row, other, best in zip(found, plain, full, strict=True):
+        assert row.variance > 0
+        assert abs(row.mean - best.mean) < 4.5 * row.mean_error
+        assert best.mean_error < row.mean_error < 1.05 * other.mean_error
+
+
+def test_an_estimator_that_is_worse_is_not_served_and_the_card_says_why(
+    model: Predictor, rows: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PAYS", "NO_WORSE"):
+        monkeypatch.setattr(f"model.monte_carlo.{name}", 1e9)
+    card = model.card.model_copy(update={"calibration": None})
+    serving = tried(card, model._network, rows, seed=1).serving
+    assert serving.estimator == "plain"
+    assert "times those of plain" in serving.plain_because

@@ -170,6 +170,23 @@ def test_the_terms_have_the_expectations_of_all_masks_where_slopes_take_the_plac
     assert not torch.equal(slopes.terms.linear, effects.terms.linear)  # they are other terms
 
 
+@every_shape
+def test_without_controls_the_last_site_is_integrated_and_no_more(shape: str) -> None:
+    net = network(*SHAPES[shape])
+    every, x, reduction = (
+        every_mask(net.config),
+        rows(net.config.inputs),
+        Reduction(net, controls=False),
+    )
+    control = reduction.control(x)
+    terms = reduction.terms(control, every.noise)
+    with_controls = Everything.of(net).terms
+    output = terms.output + control.law.pivot
+    close(output, with_controls.output + Everything.of(net).control.law.pivot)
+    close(terms.last_variance, with_controls.last_variance)
+    assert not any(t.any() for t in (terms.linear, terms.quadratic, terms.linear_variance))
+
+
 @pytest.mark.parametrize("rates", [(0.0, 0.3, 0.2), (0.2, 0.3, 0.2), (0.0, 0.0, 0.4)])
 def test_the_terms_have_the_expectations_of_gaussian_input_noise(rates: tuple[float, ...]) -> None:
     check_expectations(Everything.of(network((2, 3, 3, 1), rates, "tanh", noise=0.2)))
