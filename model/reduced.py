@@ -14,9 +14,9 @@ s = p/(1-p). Three things take noise out of the passes' outputs y:
 
   has mean 0 and no correlation with l, exactly; 2 k_j is the outputs' mean curvature along unit j.
 
-`model.moments.ReducedMoments` fits, row by row, how much of both controls there is in c, and puts
-mean and variance together. That holds whatever g and k are; the better they are, the less is left
-to sample.
+`model.reduced_moments` fits, row by row, how much of both controls there is in c, and puts mean and
+variance together. The better g and k are, the less is left to sample. Where they are wrong by much,
+few passes cannot tell: then `model.monte_carlo` has them left out.
 
 g_i is what dropping unit i does to the outputs on average: E f(z) less E f(z) without the unit, for
 every pre-activation z that the unit feeds, times the gain of z's own unit, back-propagated from the
