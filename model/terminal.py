@@ -54,7 +54,8 @@ def _origin(card: Card) -> list[str]:
 def _served(card: Card) -> list[str]:
     """With what, and why, where that is not the usual."""
     own = card.serving
-    why = [reason for reason in (own.reason, own.plain_because) if reason]
+    without = "" if own.controls else "the estimator's controls do not pay, and are left out"
+    why = [reason for reason in (own.reason, own.plain_because, without) if reason]
     said = f"  serves     {own.passes} passes, {own.estimator}, {own.masks} masks"
     return [f"{said}: {'; '.join(why)}"] if why else []
 

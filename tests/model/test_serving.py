@@ -118,6 +118,13 @@ def test_training_says_that_a_model_needs_more_passes_and_calibrates_with_them(
     assert all("calibrated_with:reduced:1000" in row.warnings for row in fewer.rows)
 
 
+def test_a_card_in_words_says_that_controls_are_left_out(artifact: Path) -> None:
+    card = load(artifact).card
+    without = card.model_copy(update={"serving": ServingEntry(controls=False)})
+    assert "controls do not pay, and are left out" in describe(without)
+    assert "controls" not in describe(card.model_copy(update={"serving": ServingEntry()}))
+
+
 @pytest.mark.parametrize("masks", ["shared", "per_row"])
 def test_whose_masks_they_are_changes_no_rows_law_and_warns_of_nothing(
     masks: str, noiseless: Path
