@@ -117,8 +117,8 @@ def fitted(
     used = k * q
     e, square, used = c - b * l - used, used**2, used + b * l
     kept = n / (n + PRIOR)  # of a coefficient, the part that the passes say
-    coefficients = 1.0 * (known > 0) + (quadratic > 0)  # how many are fitted
-    left, s_qq = (e**2).sum(0) / (n - 1 - coefficients * kept), square.sum(0) / (n - 1)  # S_ee, k^2 S_qq
+    count = 1.0 * (known > 0) + (quadratic > 0)  # of coefficients that are fitted
+    left, s_qq = (e**2).sum(0) / (n - 1 - count * kept), square.sum(0) / (n - 1)  # S_ee, k^2 S_qq
     variance = b**2 * known + s_qq + left + means[4]
     t = e**2 + 2 * kept * e * used + square + b**2 * terms[3] + terms[4]
     (spread, tail), (_, tail_of_e) = _spread(t), _spread(e)
