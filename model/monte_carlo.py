@@ -47,15 +47,18 @@ def tried(card: Card, network: MLP, x: np.ndarray, *, seed: int) -> Trial:
         Predictor(_with(card, controls=controls), network) for controls in (True, False)
     )
     runs: dict[Estimator, Runs] = {"plain": _run(full, x, "plain", seed)}
-    best, serving = full, ServingEntry()
-    if not (task.plain_because or full.exact):
+    serving = ServingEntry()
+    if task.plain_because or full.exact:
+        truth = _truth(full, x, "plain", seed)
+    else:
         truth = _truth(full, x, "reduced", seed)
         both = [_run(predictor, x, "reduced", seed) for predictor in (full, without)]
         gains = [_gain(runs["plain"], run, truth, task.linear) for run in both]
         controls = gains[0] >= PAYS
-        best, runs["reduced"] = (full, both[0]) if controls else (without, both[1])
-        serving = _serving(gains[0] if controls else gains[1], controls=controls)
-    truth = _truth(best, x, "reduced" if "reduced" in runs else "plain", seed)
+        best = 0 if controls else 1
+        runs["reduced"], serving = both[best], _serving(gains[best], controls=controls)
+        if not controls:
+            truth = _truth(without, x, "reduced", seed)
     allowances = {
         estimator: learned(
             {n: [task.quantities(e, n) for e in blocks] for n, blocks in run.items()},
