@@ -4,38 +4,24 @@ Shape glossary, used in every module: P passes, B rows, D inputs (encoded featur
 O network outputs, K classes, V values of one pass. The pass axis comes first.
 """
 
-from model.abstention import Acceptance
-from model.card import Card
-from model.errors import (
-    ArtifactError,
-    CalibrationError,
-    DataError,
-    Detail,
-    InputError,
-    ModelError,
-)
-from model.evaluation import Evaluation, evaluate
-from model.held_out import calibrate
+from model.artifact import Card, shipped
+from model.calibration import Acceptance, NoiseKind
+from model.data import Split, Table, read_table
+from model.errors import ArtifactError, CalibrationError, DataError, Detail, InputError, ModelError
+from model.evaluation import Evaluation, evaluate, report_page, report_text
 from model.importing import import_model
 from model.options import Estimator, LabelSetMethod, MaskScope, PredictOptions, Resolved
-from model.predictions import (
+from model.passes import COVARIANCE_CLASSES
+from model.predictor import Predictions, Predictor, load, use_threads
+from model.tasks import (
     ClassificationPrediction,
     Interval,
     LabelSet,
     RegressionPrediction,
+    Rows,
+    TaskName,
 )
-from model.predictor import Predictions, Predictor, load, use_threads
-from model.preparation import Split
-from model.pretrained import shipped
-from model.reading import read_table
-from model.recipe import train
-from model.report import report_page, report_text
-from model.rows import Rows
-from model.table import Table
-from model.task import TaskName
-from model.training import Epoch, TrainOptions
-from model.tuning import NoiseKind
-from model.uncertainty import COVARIANCE_CLASSES
+from model.training import Epoch, TrainOptions, calibrate, train
 
 __all__ = [
     "COVARIANCE_CLASSES",

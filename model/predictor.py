@@ -12,29 +12,26 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from model.abstention import Acceptance
-from model.artifact import read
-from model.calibration import promise
-from model.card import Card
-from model.error_bars import wide
+from model.artifact import Card, read
+from model.calibration import Acceptance, Similarity, promise
 from model.errors import Detail, InputError
-from model.estimation import (
+from model.options import Estimator, MaskScope, PredictOptions, Resolved, resolved
+from model.passes import (
+    MLP,
     Batch,
+    Estimate,
+    Passes,
     PlainSampler,
     ReducedSampler,
+    Reduction,
     Sampler,
     Widen,
+    run,
     sample,
     sample_until,
+    wide,
 )
-from model.network import MLP
-from model.options import Estimator, MaskScope, PredictOptions, Resolved, resolved
-from model.reduced import Reduction
-from model.rows import Rows
-from model.sampling import run
-from model.similarity import Similarity
-from model.task import TASKS, Prediction, Task, TaskName
-from model.uncertainty import Estimate, Passes
+from model.tasks import TASKS, Prediction, Rows, Task, TaskName
 
 Row = Mapping[str, Any] | Sequence[Any]
 

@@ -4,8 +4,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from model.card import Card, ImportRecord, TrainingRecord
-from model.entries import CalibrationEntry
+from model.artifact import CalibrationEntry, Card, ImportRecord, TrainingRecord
 from model.training import Epoch
 
 

@@ -18,7 +18,7 @@ from app.errors import DeadlineExceeded
 from app.metrics import Metrics
 from app.settings import Settings
 from model import InputError, Predictions, PredictOptions, Predictor
-from model.artifact import read
+from model.artifact.folder import read
 
 pytestmark = pytest.mark.anyio
 

@@ -11,8 +11,8 @@ from app.metrics import Metrics
 from app.service import Service
 from app.settings import Settings, SettingsError
 from model import PredictOptions
-from model.artifact import Artifact, read, save
-from model.entries import ServingEntry
+from model.artifact.folder import Artifact, read, save
+from model.artifact.records import ServingEntry
 
 pytestmark = pytest.mark.anyio
 

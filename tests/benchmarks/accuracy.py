@@ -27,19 +27,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.artifact import read
-from model.estimation import Batch, ReducedSampler, sample_until
-from model.moments import PlainMoments
-from model.network import MLP
+from model.artifact.folder import read
+from model.data.preparation import encode_table, split_rows
+from model.data.reading import read_table
+from model.passes.chunks import chunk_passes, chunks, run
+from model.passes.estimate import Estimate
+from model.passes.masks import draw_noise
+from model.passes.moments import PlainMoments
+from model.passes.network import MLP
+from model.passes.reduced import Control, Law, Reduction, Terms
+from model.passes.reduced_moments import ReducedMoments
+from model.passes.samplers import Batch, ReducedSampler
+from model.passes.stopping import sample_until
 from model.predictor import keep_freed_memory
-from model.preparation import encode_table, split_rows
-from model.reading import read_table
-from model.recipe import train
-from model.reduced import Control, Law, Reduction, Terms
-from model.reduced_moments import ReducedMoments
-from model.sampling import chunk_passes, chunks, draw_noise, run
-from model.training import TrainOptions
-from model.uncertainty import Estimate
+from model.training.fit import TrainOptions
+from model.training.train import train
 from tests.benchmarks.engine import Way, affordable, naive_ways, stopwatch, take_turns
 
 SETS = ("concrete", "energy", "power-plant", "wine-quality-red")

@@ -46,10 +46,10 @@ from model import (
     read_table,
     train,
 )
-from model.conformal import lac, quantile, true_scores
-from model.outcome import ClassificationOutcome
-from model.preparation import encode_table, split_rows
-from model.scores import auroc, reliability
+from model.data.preparation import encode_table, split_rows
+from model.evaluation.outcomes import ClassificationOutcome
+from model.formulas.conformal import lac, quantile, true_scores
+from model.formulas.scores import auroc, reliability
 
 WIDE = TrainOptions(hidden=(128, 128), dropout=(0.2,))
 SETS = {  # the first two as the shipped models are trained

@@ -17,7 +17,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from model import PredictOptions, Table, TrainOptions, load, train
-from model.preparation import split_rows
+from model.data.preparation import split_rows
 
 FRESH = 4_000
 Law = Callable[[np.random.Generator, np.ndarray, int], np.ndarray]  # rows [B, D] to shares [B, K]

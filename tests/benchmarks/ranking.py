@@ -21,8 +21,8 @@ import numpy as np
 from sklearn.ensemble import ExtraTreesRegressor, RandomForestRegressor
 
 from model import PredictOptions, Split, Table, TrainOptions, load, read_table, train, use_threads
-from model.preparation import encode_table
-from model.scores import rank_correlation
+from model.data.preparation import encode_table
+from model.formulas.scores import rank_correlation
 
 OUTER, INNER = 10, 5
 VALIDATION = 0.1  # of the rows that train

@@ -20,13 +20,13 @@ from pathlib import Path
 import numpy as np
 
 from model import PredictOptions, Predictor, Table, load, train, use_threads
-from model.artifact import read
-from model.calibration import Calibration
-from model.charts import Area, Axis, Dots, Line, chart
-from model.conformal import sorted_scores
-from model.entries import ServingEntry, calibration_entry
-from model.preparation import encode_table, encode_target, split_rows
-from model.task import TASKS
+from model.artifact.folder import read
+from model.artifact.records import ServingEntry, calibration_entry
+from model.calibration.regions import Calibration
+from model.data.preparation import encode_table, encode_target, split_rows
+from model.evaluation.charts import Area, Axis, Dots, Line, chart
+from model.formulas.conformal import sorted_scores
+from model.tasks.task import TASKS
 
 SET, SPLITS, LEVELS, SEEDS = "naval-propulsion-plant", range(3), (0.8, 0.9, 0.95), range(100, 112)
 SHOWN = 0.9

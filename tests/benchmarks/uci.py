@@ -44,13 +44,13 @@ from model import (
     train,
     use_threads,
 )
-from model.artifact import Artifact, read
-from model.conformal import quantile, sorted_scores
-from model.held_out import tempered, tuned
-from model.preparation import encode_table, encode_target
-from model.scores import rank_correlation
-from model.task import TASKS
-from model.training import Fit, Rows, refit
+from model.artifact.folder import Artifact, read
+from model.data.preparation import encode_table, encode_target
+from model.formulas.conformal import quantile, sorted_scores
+from model.formulas.scores import rank_correlation
+from model.tasks.task import TASKS
+from model.training.calibrate import tempered, tuned
+from model.training.fit import Fit, Rows, refit
 from tests.benchmarks.uci_report import LEVELS, PUBLISHED, Figures, document, markdown, text
 
 SPLITS = 20

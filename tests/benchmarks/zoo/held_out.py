@@ -14,7 +14,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from model import PredictOptions
-from model.scores import accuracy, rank_correlation, reliability
+from model.formulas.scores import accuracy, rank_correlation, reliability
 from tests.benchmarks.zoo.findings import Effort, Figures, Finding
 from tests.benchmarks.zoo.networks import Case
 

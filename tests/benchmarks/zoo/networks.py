@@ -15,7 +15,7 @@ import numpy as np
 
 import model
 from model import ArtifactError, Predictor, Split, Table, TrainOptions, load, read_table, train
-from model.preparation import encode_table, encode_target
+from model.data.preparation import encode_table, encode_target
 from tests.benchmarks.zoo.laws import LAWS, Drawn
 
 CALIBRATION, TEST = 1_999, 2_000  # rows that a law draws; the former promise exact coverage
