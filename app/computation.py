@@ -163,7 +163,7 @@ def _predict(
         whole = key.predictor.predict_encoded(
             np.concatenate([part.x for part in slices]),
             key.options,
-            numbers=_numbers(slices) if key.options.masks == "per_row" else None,
+            row_ids=_row_ids(slices) if key.options.masks == "per_row" else None,
             before_chunk=before_chunk,
         )
     except InputError as error:
@@ -176,7 +176,7 @@ def _predict(
     return parts, perf_counter() - started
 
 
-def _numbers(slices: Sequence[Slice]) -> np.ndarray:
+def _row_ids(slices: Sequence[Slice]) -> np.ndarray:
     """The positions of all rows in their requests."""
     ranges = [np.arange(part.start, part.start + len(part.x)) for part in slices]
     return np.concatenate(ranges)

@@ -12,14 +12,17 @@ from model.evaluation import Evaluation, evaluate, report_page, report_text
 from model.importing import import_model
 from model.options import Estimator, LabelSetMethod, MaskScope, PredictOptions, Resolved
 from model.passes import COVARIANCE_CLASSES
-from model.predictor import Predictions, Predictor, load, use_threads
+from model.predictor import Predictions, Predictor, fresh_seed, load, use_threads
 from model.tasks import (
     ClassificationPrediction,
+    Columns,
+    FieldInfo,
+    FieldKind,
     Interval,
     LabelSet,
     RegressionPrediction,
-    Rows,
     TaskName,
+    field_infos,
 )
 from model.training import Epoch, TrainOptions, calibrate, train
 
@@ -30,11 +33,14 @@ __all__ = [
     "CalibrationError",
     "Card",
     "ClassificationPrediction",
+    "Columns",
     "DataError",
     "Detail",
     "Epoch",
     "Estimator",
     "Evaluation",
+    "FieldInfo",
+    "FieldKind",
     "InputError",
     "Interval",
     "LabelSet",
@@ -47,13 +53,14 @@ __all__ = [
     "Predictor",
     "RegressionPrediction",
     "Resolved",
-    "Rows",
     "Split",
     "Table",
     "TaskName",
     "TrainOptions",
     "calibrate",
     "evaluate",
+    "field_infos",
+    "fresh_seed",
     "import_model",
     "load",
     "read_table",

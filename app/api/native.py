@@ -66,7 +66,7 @@ def describe(document: dict[str, Any], service: Service, settings: Settings) -> 
     schemas = document["components"]["schemas"]
     schemas["PredictRequest"] = schema
     _leave_out(
-        schemas["CalibrationEntry"], "scores", "groups", "comparisons"
+        schemas["CalibrationRecord"], "scores", "groups", "comparisons"
     )  # as `Card.public` does
     requests, answers = {}, {}
     for name, example in service.examples.items():

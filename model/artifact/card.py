@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from model.artifact.records import CalibrationEntry, Part, ServingEntry, TuningEntry
+from model.artifact.records import CalibrationRecord, Record, ServingRecord, TuningRecord
 from model.calibration import Calibration, Similarity, Tuning
 from model.data import CategoricalFeature, Feature, NumericFeature, Schema, Target
 from model.errors import Detail, InputError
@@ -22,7 +22,7 @@ Rate = Annotated[float, Field(ge=0, lt=1)]
 TargetScale = Annotated[float, Field(ge=1e-100, le=1e100)]  # so that its square is a number too
 
 
-class NumericEntry(Part):
+class NumericRecord(Record):
     """A numeric feature; `range` is what the training rows held, in the feature's own unit.
 
     It is None where nobody has told it, of a model that was trained elsewhere.
@@ -42,7 +42,7 @@ class NumericEntry(Part):
         return self
 
 
-class CategoricalEntry(Part):
+class CategoricalRecord(Record):
     """A categorical feature, one-hot encoded in the order of `categories`."""
 
     name: str
@@ -59,10 +59,10 @@ class CategoricalEntry(Part):
         return self
 
 
-Entry = Annotated[NumericEntry | CategoricalEntry, Field(discriminator="kind")]
+FeatureRecord = Annotated[NumericRecord | CategoricalRecord, Field(discriminator="kind")]
 
 
-class TargetEntry(Part):
+class TargetRecord(Record):
     """What is predicted: several numbers with their standardisation, or one of several classes."""
 
     names: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -81,14 +81,14 @@ class TargetEntry(Part):
         return self
 
 
-class NormEntry(Part):
+class NormRecord(Record):
     """What stands on one side of a hidden layer's activation; see `model.passes.network.Norm`."""
 
     kind: NormKind
     eps: Annotated[float, Field(ge=0)] = 1e-5
 
 
-class Architecture(Part):
+class Architecture(Record):
     """The hidden layers; `dropout` has the input's rate first, then one per hidden layer.
 
     `before` and `after` the activation are norms, one or null per hidden layer, if any has one.
@@ -98,11 +98,11 @@ class Architecture(Part):
     activation: ActivationName
     dropout: tuple[Rate, ...]
     input_noise: Annotated[float, Field(ge=0)] = 0.0
-    before: tuple[NormEntry | None, ...] = ()
-    after: tuple[NormEntry | None, ...] = ()
+    before: tuple[NormRecord | None, ...] = ()
+    after: tuple[NormRecord | None, ...] = ()
 
 
-class Provenance(Part):
+class Provenance(Record):
     """Where the weights come from: a `TrainingRecord`, or an `ImportRecord`."""
 
     data: str = ""  # that trained them; empty where it is not known
@@ -134,28 +134,28 @@ class ImportRecord(Provenance):
     specification_sha256: str
 
 
-class SimilarityEntry(Part):
+class SimilarityRecord(Record):
     """The size of the distance score, whose arrays stand beside the weights."""
 
     reference_rows: Annotated[int, Field(ge=1)]
     calibration_rows: Annotated[int, Field(ge=1)]
 
 
-class Card(Part):
+class Card(Record):
     """A model's card. `version` is a hash of everything else on it, the weights' hash included."""
 
     format: Literal[1] = 1
     name: Name
     version: str = ""
     task: Literal["regression", "binary", "multiclass"]
-    features: Annotated[tuple[Entry, ...], Field(min_length=1)]
-    target: TargetEntry
+    features: Annotated[tuple[FeatureRecord, ...], Field(min_length=1)]
+    target: TargetRecord
     architecture: Architecture
     weights_sha256: str
-    tuning: TuningEntry = TuningEntry()
-    serving: ServingEntry = ServingEntry()
-    calibration: CalibrationEntry | None = None
-    similarity: SimilarityEntry | None = None
+    tuning: TuningRecord = TuningRecord()
+    serving: ServingRecord = ServingRecord()
+    calibration: CalibrationRecord | None = None
+    similarity: SimilarityRecord | None = None
     training: TrainingRecord | ImportRecord
     metrics: dict[str, float]
 
@@ -233,19 +233,19 @@ def checked_name(name: str) -> str:
     return name
 
 
-def feature_entries(schema: Schema) -> tuple[NumericEntry | CategoricalEntry, ...]:
+def feature_records(schema: Schema) -> tuple[NumericRecord | CategoricalRecord, ...]:
     """The card's entries of a schema's features."""
     return tuple(
-        NumericEntry(name=f.name, range=f.range, mean=f.mean, scale=f.scale, fill=f.fill)
+        NumericRecord(name=f.name, range=f.range, mean=f.mean, scale=f.scale, fill=f.fill)
         if isinstance(f, NumericFeature)
-        else CategoricalEntry(name=f.name, categories=f.categories, fill=f.fill)
+        else CategoricalRecord(name=f.name, categories=f.categories, fill=f.fill)
         for f in schema.features
     )
 
 
-def target_entry(target: Target) -> TargetEntry:
+def target_record(target: Target) -> TargetRecord:
     """The card's entry of a target."""
-    return TargetEntry(
+    return TargetRecord(
         names=target.names,
         classes=target.classes,
         means=target.means,
@@ -254,19 +254,19 @@ def target_entry(target: Target) -> TargetEntry:
     )
 
 
-def similarity_entry(similarity: Similarity) -> SimilarityEntry:
+def similarity_record(similarity: Similarity) -> SimilarityRecord:
     """The card's entry of a distance score."""
-    return SimilarityEntry(
+    return SimilarityRecord(
         reference_rows=len(similarity.reference), calibration_rows=len(similarity.scores)
     )
 
 
-def _norms(entries: tuple[NormEntry | None, ...]) -> tuple[Norm | None, ...]:
+def _norms(entries: tuple[NormRecord | None, ...]) -> tuple[Norm | None, ...]:
     return tuple(None if entry is None else Norm(entry.kind, entry.eps) for entry in entries)
 
 
-def _feature(entry: NumericEntry | CategoricalEntry) -> Feature:
-    if isinstance(entry, CategoricalEntry):
+def _feature(entry: NumericRecord | CategoricalRecord) -> Feature:
+    if isinstance(entry, CategoricalRecord):
         return CategoricalFeature(entry.name, entry.categories, entry.fill)
     low, high = entry.range or (-inf, inf)
     return NumericFeature(entry.name, entry.mean, entry.scale, low, high, entry.fill)

@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from torch import Tensor
 
-from model.artifact.card import Card, similarity_entry
+from model.artifact.card import Card, similarity_record
 from model.calibration import Similarity
 from model.errors import ArtifactError, InputError
 from model.passes import MLP, MLPConfig
@@ -56,7 +56,7 @@ def save(folder: str | Path, artifact: Artifact) -> Card:
     weights = safetensors.torch.save(
         {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     )
-    entry = similarity and similarity_entry(similarity)
+    entry = similarity and similarity_record(similarity)
     card = card.model_copy(
         update={"weights_sha256": sha256(weights).hexdigest(), "similarity": entry}
     )

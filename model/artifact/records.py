@@ -17,7 +17,7 @@ Units = Annotated[float, Field(ge=0)]
 Scores = tuple[Units, ...]
 
 
-class Part(BaseModel):
+class Record(BaseModel):
     """A checked part of a card: nothing unknown, nothing of another type, nothing infinite."""
 
     model_config = ConfigDict(
@@ -25,7 +25,7 @@ class Part(BaseModel):
     )
 
 
-class TuningEntry(Part):
+class TuningRecord(Record):
     """What validation rows fitted; see `model.calibration`. `fitted`: false before any have."""
 
     noise: NoiseKind = "homoscedastic"
@@ -40,7 +40,7 @@ class TuningEntry(Part):
     fitted: bool = True
 
 
-class ServingEntry(Part):
+class ServingRecord(Record):
     """What the model is served with where a request does not say; see `model.training`.
 
     `reason`: why with other passes and masks than usual. `plain_because`: why not `reduced`.
@@ -56,7 +56,7 @@ class ServingEntry(Part):
     controls: bool = True
 
 
-class LevelEntry(Part):
+class LevelRecord(Record):
     """One threshold of the uncertainty; none where all rows are accepted."""
 
     threshold: float | None
@@ -65,17 +65,17 @@ class LevelEntry(Part):
     bound: Annotated[float, Field(ge=0)]
 
 
-class AbstentionEntry(Part):
+class AbstentionRecord(Record):
     """What calibration rows promise of accepted rows; see `model.calibration.abstention`."""
 
     risk: Risk
     confidence: Annotated[float, Field(gt=0, lt=1)]
     rows: Annotated[int, Field(ge=1)]
-    levels: Annotated[tuple[LevelEntry, ...], Field(min_length=1)]
+    levels: Annotated[tuple[LevelRecord, ...], Field(min_length=1)]
     largest: float | None = None
 
 
-class CalibrationEntry(Part):
+class CalibrationRecord(Record):
     """Sorted conformal scores by name, the rows, the passes and the estimator behind them.
 
     `masks`: `per_row` where each row was scored under masks of its own, independent of the others';
@@ -95,7 +95,7 @@ class CalibrationEntry(Part):
     rows: Annotated[int, Field(ge=1)]
     tuning_rows: Annotated[int, Field(ge=0)] = 0
     scores: dict[str, Scores]
-    abstention: AbstentionEntry | None = None
+    abstention: AbstentionRecord | None = None
     by: str | None = None
     groups: dict[str, dict[str, Scores]] = Field(default={})  # by name, as the scores, and group
     comparisons: dict[str, dict[str, Scores]] = Field(default={})  # by kind and target
@@ -141,11 +141,11 @@ class CalibrationEntry(Part):
         )
 
 
-def calibration_entry(calibration: Calibration, data: Table) -> CalibrationEntry:
+def calibration_record(calibration: Calibration, data: Table) -> CalibrationRecord:
     """The card's entry of a calibration on rows of a table."""
     scores = {name: tuple(values.tolist()) for name, values in calibration.scores.items()}
     rows = len(next(iter(scores.values())))
-    return CalibrationEntry(
+    return CalibrationRecord(
         data=data.name,
         data_sha256=data.sha256,
         passes=calibration.passes,
@@ -153,7 +153,7 @@ def calibration_entry(calibration: Calibration, data: Table) -> CalibrationEntry
         masks=calibration.masks,
         rows=rows,
         scores=scores,
-        abstention=_abstention_entry(calibration.abstention),
+        abstention=_abstention_record(calibration.abstention),
         by=calibration.by,
         groups=_tuples(calibration.groups),
         comparisons=_tuples(calibration.comparisons),
@@ -183,16 +183,16 @@ def _ascending(scores: Scores) -> bool:
     return all(a <= b for a, b in pairwise(scores))
 
 
-def _abstention_entry(abstention: Abstention | None) -> AbstentionEntry | None:
+def _abstention_record(abstention: Abstention | None) -> AbstentionRecord | None:
     if abstention is None:
         return None
     content = asdict(abstention)
     for level in content["levels"]:
         level["threshold"] = level["threshold"] if isfinite(level["threshold"]) else None
-    return AbstentionEntry.model_validate(content)
+    return AbstentionRecord.model_validate(content)
 
 
-def _abstention(entry: CalibrationEntry) -> Abstention | None:
+def _abstention(entry: CalibrationRecord) -> Abstention | None:
     found = entry.abstention
     if found is None:
         return None

@@ -1,11 +1,11 @@
 """Accept a row or abstain: how large the error among accepted rows can be, from held-out rows.
 
-A row is accepted where its uncertainty is below a threshold. For each of LEVELS thresholds the
-held-out rows give an upper bound on the risk of fresh accepted rows; a request names the largest
-risk that it stands, and gets the largest threshold that is within it with the stated confidence,
-over the draw of the held-out rows. All bounds hold at once (Bonferroni; Learn then Test of
-Angelopoulos et al. 2021), so the risk may be chosen after looking, and the uncertainty may rank as
-it likes.
+A row is accepted where its uncertainty is below a threshold. For each of ACCEPTED_SHARES
+thresholds the held-out rows give an upper bound on the risk of fresh accepted rows. A request names
+the largest risk that it can tolerate, and gets the largest threshold that is within it with the
+stated confidence, over the draw of the held-out rows. All bounds hold at once (Bonferroni; Learn
+then Test of Angelopoulos et al. 2021), so the risk may be chosen after looking, and the uncertainty
+may rank the rows in any way.
 
 That the thresholds are quantiles of the same rows does no harm: given the (j + 1)-th smallest
 uncertainty, the rows strictly below it are independent draws of an accepted row.
@@ -26,7 +26,15 @@ from model.formulas import binomial_bound, mean_bound
 Risk = Literal["error_rate", "rmse"]
 
 
-LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)  # shares to accept; of fewer rows little is known
+ACCEPTED_SHARES = (
+    0.5,
+    0.6,
+    0.7,
+    0.8,
+    0.9,
+    0.95,
+    1.0,
+)  # fewer rows say little
 
 
 CONFIDENCE = 0.95  # over the draw of the held-out rows
@@ -161,7 +169,7 @@ def _doubt(confidence: float) -> float:
     """The probability with which one level's bound may be too small."""
     if not 0 < confidence < 1:
         raise CalibrationError(f"a confidence lies between 0 and 1, not {confidence!r}")
-    return (1 - confidence) / len(LEVELS)
+    return (1 - confidence) / len(ACCEPTED_SHARES)
 
 
 def _levels(
@@ -182,7 +190,7 @@ def _levels(
 
 
 def _thresholds(uncertainty: np.ndarray) -> Sequence[float]:
-    """Uncertainties below which the LEVELS of rows lie; fewer where many are equal."""
+    """Uncertainties below which the ACCEPTED_SHARES of rows lie; fewer where many are equal."""
     ordered = np.append(np.sort(uncertainty), inf)
-    found = {float(ordered[int(level * len(uncertainty))]) for level in LEVELS}
+    found = {float(ordered[int(level * len(uncertainty))]) for level in ACCEPTED_SHARES}
     return sorted(threshold for threshold in found if threshold > ordered[0])

@@ -9,7 +9,7 @@ Shapes: B rows, D inputs (encoded and standardised, or the units of a hidden lay
 rows, n calibration rows.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -33,9 +33,9 @@ ROUNDING = float(np.finfo(np.float32).eps)
 class Likeness:
     """How like the training rows each of B rows is."""
 
-    distance: Sequence[float]
-    p_value: Sequence[float]
-    unseen: Sequence[bool]  # farther off than nearly all calibration rows
+    distance: np.ndarray  # [B]
+    p_value: np.ndarray  # [B]
+    unseen: np.ndarray  # [B] bool: farther off than nearly all calibration rows
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Similarity:
         """Each row's distance and p-value; unseen is a row whose p-value is `unusual`."""
         distances = self.distances(x)
         found = self.p_values(distances)
-        return Likeness(distances.tolist(), found.tolist(), (found <= self._unseen).tolist())
+        return Likeness(distances, found, found <= self._unseen)
 
     def calibrated(self, calibration: np.ndarray) -> "Similarity":
         """The same, with p-values for rows like these calibration rows [n, D]."""

@@ -74,7 +74,7 @@ class Calibration:
 class Judged:
     """What the spreads of B rows add: a column, if any, and a warning where one is unusual."""
 
-    column: dict[str, Sequence[float]]
+    column: dict[str, np.ndarray]
     warnings: Sequence[tuple[str, ...]]
 
 
@@ -88,7 +88,7 @@ def judged(
     strange = found <= unusual(calibration.spreads)
     pairs = zip(warnings, strange, strict=True)
     codes = [(*codes, SPREAD) if odd else codes for codes, odd in pairs]
-    return Judged({"spread_p_value": found.tolist()}, codes)
+    return Judged({"spread_p_value": found}, codes)
 
 
 def promise(calibration: Calibration | None, options: PredictOptions) -> Acceptance | None:
@@ -103,7 +103,7 @@ def promise(calibration: Calibration | None, options: PredictOptions) -> Accepta
 
 def accepts(
     calibration: Calibration | None, options: PredictOptions, uncertainty: np.ndarray
-) -> dict[str, Sequence[bool]]:
+) -> dict[str, np.ndarray]:
     """The column that says whether to accept each row [B], by what its task abstains by.
 
     None as in `promise`.
@@ -111,7 +111,7 @@ def accepts(
     if options.largest_error is None:
         return {}
     abstention = _abstention(calibration)
-    return {"accept": accepted(abstention, options.largest_error, uncertainty).tolist()}
+    return {"accept": accepted(abstention, options.largest_error, uncertainty)}
 
 
 def _abstention(calibration: Calibration | None) -> Abstention:

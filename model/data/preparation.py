@@ -47,7 +47,7 @@ def fit_schema(
             continue
         features.append(feature)
         if len(gaps):
-            count = f"{len(gaps)} of {table.rows} rows"
+            count = f"{len(gaps)} of {table.row_count} rows"
             notices.append(f"filled missing cells of {name!r} with {feature.fill!r} ({count})")
     if not features:
         why = "; ".join(notices) or "there is no column but the target"

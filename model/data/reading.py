@@ -59,7 +59,7 @@ def read_table(
         raise DataError(f"{path}: {error.strerror}") from error
     empty = Table(path.name, {}, hashlib.sha256(data).hexdigest())
     table = read(empty, data, categorical, drop)
-    if not table.rows:
+    if not table.row_count:
         raise DataError(f"{path.name} has no rows")
     return table
 

@@ -21,7 +21,7 @@ class Table:
     lines: np.ndarray | None = field(default=None, compare=False, repr=False)
 
     @property
-    def rows(self) -> int:
+    def row_count(self) -> int:
         """The number of rows."""
         return len(next(iter(self.columns.values()), ()))
 

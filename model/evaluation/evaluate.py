@@ -1,9 +1,7 @@
 """How good a model is on a table that has the target too."""
 
-import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -15,7 +13,7 @@ from model.evaluation.outcomes import ClassificationOutcome, Outcome, Regression
 from model.formulas import quantile, scores
 from model.options import SEED_LIMIT, PredictOptions, Resolved
 from model.predictor import Predictor
-from model.tasks import ClassificationPrediction, Prediction, RegressionPrediction, Value
+from model.tasks import Columns, Prediction
 
 DEFAULTS = PredictOptions(seed=1)
 """A figure that is reported should come out again; not with the seed of the calibration, 0, under
@@ -87,14 +85,9 @@ def evaluate(
     x, y = encode_table(table, card.schema_of_rows), encode_target(table, target)
     part, index = _rows_of(card, table, y)
     try:
-        predictions = predictor.predict_encoded(x[index], options)
+        predictions, densities = predictor.predict_with_density(x[index], y[index], options)
     except InputError as error:
         raise _placed(error, table, index) from error
-    densities = None
-    if not target.classes:
-        densities = predictor.log_density(
-            x[index], y[index], passes=options.passes, seed=predictions.seed
-        )
     asked = tuple((predictions.seed + more) % SEED_LIMIT for more in range(seeds))
     others = [
         predictor.predict_encoded(x[index], replace(options, seed=seed)).rows for seed in asked[1:]
@@ -123,24 +116,17 @@ def evaluate(
     )
 
 
-def _held(rows: Sequence[Prediction], actual: np.ndarray, target: Target) -> list[float]:
+def _held(rows: Columns[Prediction], actual: np.ndarray, target: Target) -> list[float]:
     """The share of rows whose region holds the truth, by target; none without regions."""
     if target.classes:
-        classified = [row for row in rows if isinstance(row, ClassificationPrediction)]
-        sets = _label_sets(classified, target.classes)
+        sets = _label_sets(rows)
         return [] if sets is None else [scores.set_coverage(sets, actual)]
-    intervals = [row.interval for row in rows if isinstance(row, RegressionPrediction)]
-    truth, found = actual * target.scales + np.array(target.means), list[float]()
-    for at, name in enumerate(target.names):
-        lower = _numbers((each.lower for each in intervals), name)
-        upper = _numbers((each.upper for each in intervals), name)
-        found.append(scores.interval_coverage(lower, upper, truth[:, at]))
-    return found
-
-
-def _numbers(values: Iterable[Value], name: str) -> np.ndarray:
-    """Those of one target, [B]."""
-    return np.array([v[name] if isinstance(v, dict) else v for v in values])
+    truth, region = actual * target.scales + np.array(target.means), rows.columns["interval"]
+    lower, upper = (region.columns[end] for end in ("lower", "upper"))  # [B, T]
+    return [
+        scores.interval_coverage(lower[:, at], upper[:, at], truth[:, at])
+        for at in range(len(target.names))
+    ]
 
 
 def _rows_of(card: Card, table: Table, y: np.ndarray) -> tuple[Part, np.ndarray]:
@@ -148,10 +134,10 @@ def _rows_of(card: Card, table: Table, y: np.ndarray) -> tuple[Part, np.ndarray]
     record, seen = card.training, table.sha256 == card.training.data_sha256
     if seen and isinstance(record, TrainingRecord) and record.split == "seed":
         strata = y if card.target.classes else None
-        test = split_rows(table.rows, record.seed, strata=strata).test
+        test = split_rows(table.row_count, record.seed, strata=strata).test
         if len(test) == record.rows.get("test"):
             return "test", test
-    return "all", np.arange(table.rows)
+    return "all", np.arange(table.row_count)
 
 
 def _placed(error: InputError, table: Table, index: np.ndarray) -> DataError:
@@ -163,95 +149,78 @@ def _placed(error: InputError, table: Table, index: np.ndarray) -> DataError:
 
 
 def _outcomes(
-    rows: Sequence[Prediction],
-    actual: np.ndarray,
-    target: Target,
-    densities: np.ndarray | None,
+    rows: Columns[Prediction], actual: np.ndarray, target: Target, densities: np.ndarray
 ) -> tuple[Outcome, ...]:
-    """One for each target; a regression's with its log densities [B, V]."""
-    outside = np.array([any(code.startswith(OUTSIDE) for code in row.warnings) for row in rows])
+    """One outcome per target, of what was predicted and the encoded truth."""
     if target.classes:
-        classified = [row for row in rows if isinstance(row, ClassificationPrediction)]
-        return (_classification(classified, actual, target, outside),)
-    regressed = [row for row in rows if isinstance(row, RegressionPrediction)]
-    truth = actual * target.scales + np.array(target.means)  # [B, V]
+        return (_classification(rows, actual, target),)
+    truth = actual * target.scales + np.array(target.means)
     return tuple(
-        _regression(
-            regressed,
-            truth[:, at],
-            target,
-            at,
-            outside,
-            math.nan if densities is None else float(np.mean(densities[:, at])),
-        )
+        _regression(rows, truth[:, at], target, at, float(densities[:, at].mean()))
         for at in range(len(target.names))
     )
 
 
+def _outside(rows: Columns[Prediction]) -> np.ndarray:
+    """Whether a feature of each row lies outside its training range, bool [B]."""
+    warnings = rows.columns["warnings"]
+    return np.array([any(code.startswith(OUTSIDE) for code in codes) for codes in warnings])
+
+
 def _classification(
-    rows: Sequence[ClassificationPrediction],
-    actual: np.ndarray,
-    target: Target,
-    outside: np.ndarray,
+    rows: Columns[Prediction], actual: np.ndarray, target: Target
 ) -> ClassificationOutcome:
+    columns = rows.columns
     return ClassificationOutcome(
         target=target.names[0],
         unit=None,
         classes=target.classes,
         actual=actual,
-        probabilities=np.array([list(row.mean.values()) for row in rows]),
-        deterministic=np.array([list(row.deterministic.values()) for row in rows]),
-        predictive_entropy=np.array([row.predictive_entropy for row in rows]),
-        mutual_information=np.array([row.mutual_information for row in rows]),
-        label_sets=_label_sets(rows, target.classes),
-        outside=outside,
-        accept=_accept(rows),
+        probabilities=columns["mean"],
+        deterministic=columns["deterministic"],
+        predictive_entropy=columns["predictive_entropy"],
+        mutual_information=columns["mutual_information"],
+        label_sets=_label_sets(rows),
+        outside=_outside(rows),
+        accept=columns.get("accept"),
     )
 
 
-def _accept(rows: Sequence[Prediction]) -> np.ndarray | None:
-    """Whether each row is accepted, bool [B]; None where no largest error was named."""
-    found = [row.accept for row in rows if row.accept is not None]
-    return np.array(found) if found else None
-
-
-def _label_sets(
-    rows: Sequence[ClassificationPrediction], classes: tuple[str, ...]
-) -> np.ndarray | None:
+def _label_sets(rows: Columns[Prediction]) -> np.ndarray | None:
     """Which classes each row's label set holds, bool [B, K]; None where there are no sets."""
-    sets = [found for row in rows if (found := row.label_set) is not None]
-    if len(sets) < len(rows):
+    sets = rows.columns.get("label_set")
+    if sets is None:
         return None
-    return np.array([[name in found.labels for name in classes] for found in sets])
+    labels = sets.columns["labels"]  # [B, K], -1 is no class
+    found = np.zeros((len(labels), labels.shape[1] + 1), dtype=bool)
+    np.put_along_axis(found, labels, True, axis=-1)
+    return found[:, :-1]
 
 
 def _regression(
-    rows: Sequence[RegressionPrediction],
+    rows: Columns[Prediction],
     actual: np.ndarray,
     target: Target,
     at: int,
-    outside: np.ndarray,
     log_likelihood: float,
 ) -> RegressionOutcome:
     """The outcome of target number `at`, which `actual` [B] are the values of."""
-    name = target.names[at]
-    numbers = partial(_numbers, name=name)
-
+    columns, interval = rows.columns, rows.columns["interval"].columns
     return RegressionOutcome(
-        target=name,
+        target=target.names[at],
         unit=target.units[at],
         actual=actual,
-        mean=numbers(row.mean for row in rows),
-        std=np.sqrt(numbers(row.total_variance for row in rows)),
-        epistemic_std=numbers(row.std for row in rows),
-        lower=numbers(row.interval.lower for row in rows),
-        upper=numbers(row.interval.upper for row in rows),
-        coverage=rows[0].interval.coverage,
-        method=rows[0].interval.method,
+        mean=columns["mean"][:, at],
+        std=np.sqrt(columns["total_variance"][:, at]),
+        epistemic_std=columns["std"][:, at],
+        lower=interval["lower"][:, at],
+        upper=interval["upper"][:, at],
+        coverage=float(interval["coverage"][0]),
+        method=interval["method"][0],
         log_likelihood=log_likelihood,
-        deterministic=numbers(row.deterministic for row in rows),
-        outside=outside,
-        accept=_accept(rows),
+        deterministic=columns["deterministic"][:, at],
+        outside=_outside(rows),
+        accept=columns.get("accept"),
     )
 
 

@@ -12,11 +12,11 @@ from model.artifact import (
     Architecture,
     Artifact,
     Card,
-    Entry,
+    FeatureRecord,
     ImportRecord,
-    NormEntry,
-    TargetEntry,
-    TuningEntry,
+    NormRecord,
+    TargetRecord,
+    TuningRecord,
     check_destination,
     checked_name,
     save,
@@ -75,7 +75,7 @@ def _assembled(spec: Spec, state: Weights) -> Assembly:
     return assembly
 
 
-def _width(entry: Entry) -> int:
+def _width(entry: FeatureRecord) -> int:
     """Encoded columns of a feature."""
     return len(entry.categories) if entry.kind == "categorical" else 1
 
@@ -149,11 +149,11 @@ def _task(spec: Spec) -> TaskName:
     return "binary" if len(spec.classes) == 2 else "multiclass"
 
 
-def _target(spec: Spec) -> TargetEntry:
+def _target(spec: Spec) -> TargetRecord:
     names = tuple(target.name for target in spec.target)
     if spec.classes:
-        return TargetEntry(names=names, classes=spec.classes)
-    return TargetEntry(
+        return TargetRecord(names=names, classes=spec.classes)
+    return TargetRecord(
         names=names,
         means=tuple(target.mean for target in spec.target),
         scales=tuple(target.scale for target in spec.target),
@@ -161,13 +161,13 @@ def _target(spec: Spec) -> TargetEntry:
     )
 
 
-def _tuning(spec: Spec) -> TuningEntry:
+def _tuning(spec: Spec) -> TuningRecord:
     """What the specification tells of the noise; else what the network itself says, if it does."""
     scales = [
         (target.noise_std / target.scale) ** 2 for target in spec.target if target.noise_std
     ]  # of all targets, or of none
     learned = [1.0] * len(spec.target) if spec.noise == "heteroscedastic" else []
-    return TuningEntry(
+    return TuningRecord(
         noise=spec.noise,
         noise_scales=tuple(scales or learned),
         temperature=spec.temperature or 1.0,
@@ -186,12 +186,12 @@ def _architecture(assembly: Assembly) -> Architecture:
     )
 
 
-def _norms(scalings: list[Scaling | None]) -> tuple[NormEntry | None, ...]:
+def _norms(scalings: list[Scaling | None]) -> tuple[NormRecord | None, ...]:
     """One per hidden layer; none at all where none has one."""
     if not any(scalings):
         return ()
     return tuple(
-        None if scaling is None else NormEntry(kind=scaling.norm.kind, eps=scaling.norm.eps)
+        None if scaling is None else NormRecord(kind=scaling.norm.kind, eps=scaling.norm.eps)
         for scaling in scalings
     )
 
@@ -216,7 +216,7 @@ def _network(card: Card, blocks: list[Block]) -> MLP:
 
 def _check_examples(spec: Spec, card: Card, network: MLP) -> None:
     """Raise InputError for the first example that the network does not answer as it should."""
-    untuned = card.model_copy(update={"tuning": TuningEntry(noise=spec.noise)})
+    untuned = card.model_copy(update={"tuning": TuningRecord(noise=spec.noise)})
     predictor = Predictor(untuned, network)
     scales = {target.name: target.scale for target in spec.target}
     for number, example in enumerate(spec.examples):

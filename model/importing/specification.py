@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, NoReturn, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from model.artifact import Entry, Name, Rate, TargetScale
+from model.artifact import FeatureRecord, Name, Rate, TargetScale
 from model.calibration import NoiseKind
 from model.errors import Detail, InputError
 from model.messages import shown
@@ -90,7 +90,7 @@ class Spec(_Part):
     weights do not tell the order of categories, the slope of an activation or an eps.
     """
 
-    features: Annotated[tuple[Entry, ...], Field(min_length=1)]
+    features: Annotated[tuple[FeatureRecord, ...], Field(min_length=1)]
     target: Annotated[tuple[TargetSpec, ...], Field(min_length=1)]
     layers: Annotated[tuple[LayerSpec, ...], Field(min_length=1)]
     name: Name | None = None

@@ -1,12 +1,10 @@
 """From encoded rows to moments over stochastic passes: network, masks, estimators."""
 
-from model.passes.chunks import chunk_passes, run
+from model.passes.chunks import chunk_passes, keep_freed_memory, run
 from model.passes.estimate import COVARIANCE_CLASSES, Estimate, Passes, entropy, pooled, wide
 from model.passes.masks import draw_noise, draw_uniforms
 from model.passes.network import (
     MLP,
-    USUAL_RATE,
-    USUAL_WIDTHS,
     ActivationName,
     MLPConfig,
     Noise,
@@ -14,14 +12,12 @@ from model.passes.network import (
     NormKind,
 )
 from model.passes.reduced import Reduction
-from model.passes.samplers import Batch, PlainSampler, ReducedSampler, Sampler
+from model.passes.samplers import Batch, PlainSampler, Recorder, ReducedSampler, Sampler
 from model.passes.stopping import Widen, sample, sample_until
 
 __all__ = [
     "COVARIANCE_CLASSES",
     "MLP",
-    "USUAL_RATE",
-    "USUAL_WIDTHS",
     "ActivationName",
     "Batch",
     "Estimate",
@@ -31,6 +27,7 @@ __all__ = [
     "NormKind",
     "Passes",
     "PlainSampler",
+    "Recorder",
     "ReducedSampler",
     "Reduction",
     "Sampler",
@@ -39,6 +36,7 @@ __all__ = [
     "draw_noise",
     "draw_uniforms",
     "entropy",
+    "keep_freed_memory",
     "pooled",
     "run",
     "sample",

@@ -16,7 +16,7 @@ from torch import Tensor
 from model.passes.network import ACTIVATIONS, ActivationName
 
 AT_ONCE = 1 << 18  # weights times rows in a block: about half of so many numbers stay in cache
-TINY = 1e-12  # keeps a variance away from 0, relative to the mean's square
+LEAST_VARIANCE = 1e-12  # keeps a variance away from 0, relative to the mean's square
 LEAST = 1e-6  # of its variance is left to a pre-activation without any one unit
 SMALL = 0.25  # of the root mean square of a row's activations; up to .3 the gains were the same
 FAR = 36.0  # stds, squared: beyond six, a density is nothing, and slow to compute
@@ -45,7 +45,7 @@ def drop_effects(
     outputs gain per unit of the next activations. `small` [O, B, H] is the effect by slopes, which
     is right for units that do little and taken for those.
     """
-    variance = variance + TINY * (1 + mean.square())
+    variance = variance + LEAST_VARIANCE * (1 + mean.square())
     level, least = _level(activation, mean, variance), LEAST * variance  # [B, J]
     columns, effects = weight.T.contiguous(), small.clone()
     step = max(1, AT_ONCE // weight.numel())

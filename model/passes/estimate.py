@@ -27,7 +27,7 @@ class Agreement:
     covariance: np.ndarray | None
     votes: np.ndarray
 
-    def rows(self, index: np.ndarray) -> "Agreement":
+    def select(self, index: np.ndarray) -> "Agreement":
         """The agreement of some rows."""
         covariance = None if self.covariance is None else self.covariance[index]
         return Agreement(covariance, self.votes[index])
@@ -53,10 +53,10 @@ class Estimate:
     variance_error: np.ndarray
     agreement: Agreement | None = None
 
-    def rows(self, index: np.ndarray) -> "Estimate":
+    def select(self, index: np.ndarray) -> "Estimate":
         """The estimate of some rows."""
         mean, variance, mean_error, variance_error = (part[index] for part in self._parts())
-        agreement = self.agreement and self.agreement.rows(index)
+        agreement = self.agreement and self.agreement.select(index)
         return Estimate(mean, variance, mean_error, variance_error, agreement)
 
     @staticmethod
@@ -95,10 +95,10 @@ class Passes:
     settled: bool  # whether every row met the tolerance, where one was given
     warnings: Sequence[tuple[str, ...]]  # of each row
     likeness: Likeness | None  # to the training rows, where something is kept of them
-    samples: Sequence[Tensor] | None = None  # of each row [P, V], where asked for
+    samples: Sequence[np.ndarray] | None = None  # of each row [P, V], where asked for
     groups: Sequence[str] = ()  # of each row, where groups are calibrated each by itself
 
-    def distances(self) -> dict[str, Sequence[float]]:
+    def distances(self) -> dict[str, np.ndarray]:
         """The columns of the distance score, where there is one."""
         like = self.likeness
         return {} if like is None else {"distance": like.distance, "distance_p_value": like.p_value}

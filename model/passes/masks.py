@@ -11,7 +11,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from model.passes.network import LEVELS, MLPConfig, Noise
+from model.passes.network import RATE_LEVELS, MLPConfig, Noise
 
 _WORD = (1 << 64) - 1
 
@@ -26,18 +26,18 @@ def draw_noise(
     config: MLPConfig,
     seed: int,
     passes: range,
-    rows: Tensor | None = None,
+    row_ids: Tensor | None = None,
     *,
     device: torch.device | None = None,
     sites: int | None = None,
 ) -> Noise:
-    """The noise of the given passes: one draw per pass, or per pass and row where `rows` is given.
+    """The noise of the given passes: one draw per pass, or per pass and row with `row_ids`.
 
-    `rows` [B] int64 holds each row's identity (its position in the caller's request), so that a row
-    keeps its masks whoever stands beside it. Masks are 0 or 1/(1-p), [P, B or 1, H]. With `sites`
+    `row_ids` [B] int64 are the rows' positions in the caller's request, so that a row keeps its
+    masks whoever stands beside it. Masks are 0 or 1/(1-p), [P, B or 1, H]. With `sites`
     only the first ones are drawn, as they are without it.
     """
-    keys = _keys(seed, passes, rows, device)  # [P, B | 1, 1]
+    keys = _keys(seed, passes, row_ids, device)  # [P, B | 1, 1]
     layout = _layout(config, keys.device, sites)
     masks = _masks(keys, layout)
     return Noise(
@@ -48,17 +48,17 @@ def draw_noise(
 
 
 def draw_uniforms(
-    config: MLPConfig, seed: int, passes: range, rows: Tensor | None = None
+    config: MLPConfig, seed: int, passes: range, row_ids: Tensor | None = None
 ) -> tuple[Tensor | None, ...]:
     """The numbers in (0, 1), [P, B or 1, H] of each site, that `draw_noise` compares with its rate.
 
     A unit is dropped where its number lies below the rate: multiples of 2^-16, and half of one.
     None at a site that drops nothing.
     """
-    keys = _keys(seed, passes, rows, None)
+    keys = _keys(seed, passes, row_ids, None)
     layout = _layout(config, keys.device, None)
     integers = _integers(keys, layout).to(torch.float32)
-    uniforms = integers.add_(LEVELS / 2 + 0.5).mul_(1 / LEVELS)
+    uniforms = integers.add_(RATE_LEVELS / 2 + 0.5).mul_(1 / RATE_LEVELS)
     return tuple(None if at is None else uniforms[..., at] for at in layout.sites)
 
 
@@ -85,17 +85,17 @@ def _layout(config: MLPConfig, device: torch.device, drawn: int | None) -> _Layo
     return _Layout(
         sites=tuple(sites) + (None,) * (len(config.site_widths) - len(sites)),
         steps=steps.mul_(_signed(_GOLDEN)),
-        levels=(dropped - LEVELS // 2).to(torch.int16),
-        scales=(LEVELS / (LEVELS - dropped)).to(torch.float32),
+        levels=(dropped - RATE_LEVELS // 2).to(torch.int16),
+        scales=(RATE_LEVELS / (RATE_LEVELS - dropped)).to(torch.float32),
     )
 
 
-def _keys(seed: int, passes: range, rows: Tensor | None, device: torch.device | None) -> Tensor:
+def _keys(seed: int, passes: range, row_ids: Tensor | None, device: torch.device | None) -> Tensor:
     """One 64-bit stream key per pass [P, 1, 1], or per pass and row [P, B, 1]."""
     keys = _hash(_pass_steps(passes, device) + _signed(_hash_int(seed + 1)))[:, None, None]
-    if rows is None:
+    if row_ids is None:
         return keys
-    return _hash(keys + (rows[:, None] + 1) * _signed(_GOLDEN))  # [P, B, 1]
+    return _hash(keys + (row_ids[:, None] + 1) * _signed(_GOLDEN))  # [P, B, 1]
 
 
 @lru_cache(maxsize=256)

@@ -61,7 +61,7 @@ class Moments:
         """Sample covariance of the features, ddof 1, [F, F, B, V]."""
         return _host(self.scatter) / (self.count - 1)
 
-    def rows(self, index: Tensor) -> "Moments":
+    def select(self, index: Tensor) -> "Moments":
         """The moments of some rows."""
         return Moments(self.count, self.mean[:, index], self.scatter[:, :, index])
 
@@ -99,7 +99,7 @@ class JointMoments:
         covariance = _host(self.scatter) / (self.count - 1) if self.count else None
         return Agreement(covariance, _host(self.votes))
 
-    def rows(self, index: Tensor) -> "JointMoments":
+    def select(self, index: Tensor) -> "JointMoments":
         """The moments of some rows."""
         if not self.count:
             return JointMoments(votes=self.votes[index])
@@ -140,10 +140,10 @@ class PlainMoments:
             agreement=self.joint.agreement() if self.joint else None,
         )
 
-    def rows(self, index: Tensor) -> "PlainMoments":
+    def select(self, index: Tensor) -> "PlainMoments":
         """The same for some rows."""
-        joint = self.joint.rows(index) if self.joint else None
-        return PlainMoments(self.pivot[index], joint, self.moments.rows(index))
+        joint = self.joint.select(index) if self.joint else None
+        return PlainMoments(self.pivot[index], joint, self.moments.select(index))
 
     def restarted(self) -> "PlainMoments":
         """The same that has seen no pass."""

@@ -42,8 +42,9 @@ MODULES: dict[ActivationName, type[nn.Module]] = {
 
 NormKind = Literal["layer", "affine"]
 
-USUAL_WIDTHS, USUAL_RATE = (100, 100), 0.1  # of hidden layers, where nothing says otherwise
-LEVELS = 1 << 16  # a mask compares a 16-bit integer with the rate, so rates are multiples of 2^-16
+RATE_LEVELS = (
+    1 << 16
+)  # a mask compares a 16-bit integer with the rate, so rates are multiples of 2^-16
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,14 +130,14 @@ class MLPConfig:
         A rate above 0 never rounds to "no dropout", and none rounds to "drop everything".
         """
         return tuple(
-            0 if rate == 0 else min(max(round(rate * LEVELS), 1), LEVELS - 1)
+            0 if rate == 0 else min(max(round(rate * RATE_LEVELS), 1), RATE_LEVELS - 1)
             for rate in self.dropout
         )
 
     @cached_property
     def spreads(self) -> tuple[float, ...]:
         """Each site's variance of the mask, p/(1-p), by the exact rate."""
-        return tuple(level / (LEVELS - level) for level in self.drop_levels)
+        return tuple(level / (RATE_LEVELS - level) for level in self.drop_levels)
 
     @cached_property
     def stochastic(self) -> bool:

@@ -45,7 +45,7 @@ class Prefix:
     h: Tensor  # [B, H]  the site's activation, before its noise
     clean: Tensor | None = None  # [B, J]  the next pre-activation without noise, where of use
 
-    def rows(self, index: Tensor) -> "Prefix":
+    def select(self, index: Tensor) -> "Prefix":
         """What they share over some of the rows."""
         order = aligned if in_columns(self.h) else Tensor.contiguous
         clean = None if self.clean is None else order(self.clean[index])

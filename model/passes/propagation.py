@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from model.passes.gaussian import ORDER, smoothed
 from model.passes.network import ACTIVATIONS, MLP
 
-TINY = 1e-12  # keeps a std away from 0, relative to the mean's size
+LEAST_VARIANCE = 1e-12  # keeps a std away from 0, relative to the mean's size
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Frozen:
 
 
 @dataclass(frozen=True, slots=True)
-class Passage:
+class Propagated:
     """A site's activation h, averaged over its pre-activation z; each [B, H].
 
     `derivatives[r]` = E f^(r)(z) of what lies between z and the norm after the activation.
@@ -57,14 +57,16 @@ class Passage:
         return gain if self.before is None else self.before.project(gain)
 
 
-def passage(network: MLP, site: int, mean: Tensor, variance: Tensor, order: int = ORDER) -> Passage:
+def propagate(
+    network: MLP, site: int, mean: Tensor, variance: Tensor, order: int = ORDER
+) -> Propagated:
     """The passage to a site after the first, of z ~ N(mean, variance) elementwise, [B, H]."""
     first, last = network.around(site)
     before = after = None
     if first is not None:
         before = _frozen(first, mean, mean.square() + variance)
         mean, variance = mean * before.scale + before.shift, variance * before.scale.square()
-    std = (variance + TINY * (1 + mean.square())).sqrt()
+    std = (variance + LEAST_VARIANCE * (1 + mean.square())).sqrt()
     smooth = smoothed(ACTIVATIONS[network.config.activation], mean, std, order)
     level, square, derivatives = smooth.derivatives[0], smooth.square, smooth.derivatives
     if before is not None:
@@ -74,7 +76,7 @@ def passage(network: MLP, site: int, mean: Tensor, variance: Tensor, order: int 
         scale, shift = after.scale, after.shift
         square = scale.square() * square + shift * (2 * scale * level + shift)
         level = level * scale + shift
-    return Passage(level, square, derivatives, before, after)
+    return Propagated(level, square, derivatives, before, after)
 
 
 def _frozen(norm: nn.Module, mean: Tensor, square: Tensor) -> Frozen:

@@ -28,7 +28,7 @@ every pre-activation were Gaussian (`propagation`).
 Shapes: P passes, B rows, H units of a site, J units of the layer after it, O outputs.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -42,7 +42,7 @@ from model.passes.estimate import Estimate
 from model.passes.gaussian import ORDER
 from model.passes.network import MLP, Noise
 from model.passes.products import aligned, in_columns, preactivation, product
-from model.passes.propagation import Passage, passage
+from model.passes.propagation import Propagated, propagate
 
 FEW_DROPS = 50.0
 """Up to this H p/(1-p) at a site, what dropping a unit does is computed unit by unit. Beyond, each
@@ -63,7 +63,7 @@ class Law:
         """All of it."""
         return self.pivot, self.linear, self.fourth, self.quadratic
 
-    def rows(self, index: Tensor) -> "Law":
+    def select(self, index: Tensor) -> "Law":
         """That of some of the rows."""
         return Law(*(part[index] for part in self.parts()))
 
@@ -82,7 +82,7 @@ class Control:
     scaled: tuple[Tensor, ...] = ()  # and s g^2
     inputs: Tensor | None = None  # [2 O, B, H]  coefficients of the masked input noise, as in first
 
-    def rows(self, index: Tensor) -> "Control":
+    def select(self, index: Tensor) -> "Control":
         """The control variates of some of the rows."""
         columns = in_columns(self.prefix)
 
@@ -90,7 +90,7 @@ class Control:
             if t is None:
                 return None
             if isinstance(t, Law):
-                return t.rows(index)
+                return t.select(index)
             if isinstance(t, tuple):
                 return tuple(map(some, t))
             return aligned(t[..., index, :]) if columns else t[..., index, :]
@@ -131,7 +131,7 @@ class Layer:
 
     mean: Tensor
     variance: Tensor
-    passage: Passage
+    propagated: Propagated
 
 
 class Reduction:
@@ -182,11 +182,11 @@ class Reduction:
         variance = product(square * s + added * (1 + s), self._squares[first])  # [B, J]
         layers, pivot = self._propagate(centre, variance)
         outer = self._back_propagate(layers, len(x))
-        curve = layers[0].passage.derivatives[2] / 2 * layers[0].passage.outer(outer[0])
+        curve = layers[0].propagated.derivatives[2] / 2 * layers[0].propagated.outer(outer[0])
         bend = product(curve, self._squares[first].T)  # [O, B, H]
         bends = bend * (square * (s - 1) + added * (1 + s))  # per mask - 1
         effects = [self._effects(first, h, layers[0], outer[0], bends)]
-        typical = [_typical(layer.passage) for layer in layers[:-1]]  # activations, each [B, H]
+        typical = [_typical(layer.propagated) for layer in layers[:-1]]  # activations, each [B, H]
         sites = range(first + 1, self._last)
         for site, size, layer, gain in zip(sites, typical, layers[1:], outer[1:], strict=True):
             effects.append(self._effects(site, size, layer, gain))
@@ -222,8 +222,14 @@ class Reduction:
         zero = torch.zeros_like(pivot)
         return Control(Law(pivot, zero, zero, zero), h, centre)
 
-    def terms(self, control: Control, noise: Noise) -> Terms:
-        """The terms of the passes whose noise is given; the last mask is never used."""
+    def terms(
+        self, control: Control, noise: Noise, record: Callable[[Tensor], None] | None = None
+    ) -> Terms:
+        """The terms of the passes whose noise is given.
+
+        The last mask is integrated out; only `record` has a use for it, which is given the outputs
+        [P, B, O] of the passes themselves.
+        """
         network, first = self._network, self._first
         z = preactivation(network, first, control.prefix, noise, control.centre)  # [P, B, J]
         h = network.activation(first + 1, z)
@@ -235,6 +241,8 @@ class Reduction:
                 linear = linear + _weighted_sum((mask - 1) * h, control.gains[between])
                 variance = variance + _weighted_sum(h.square(), control.scaled[between])
             h = network.activation(site + 1, preactivation(network, site, h, noise))  # [P, B, H]
+        if record:
+            record(preactivation(network, self._last, h, noise))
         return Terms(
             output=product(h, self._weights[-1], self._biases[-1]) - control.law.pivot,
             linear=linear.expand_as(quadratic),
@@ -278,7 +286,7 @@ class Reduction:
         """
         layers: list[Layer] = []
         for site in range(self._first + 1, self._last + 1):
-            at = passage(self._network, site, mean, variance, 1 if layers else ORDER)
+            at = propagate(self._network, site, mean, variance, 1 if layers else ORDER)
             layers.append(Layer(mean, variance, at))
             mean = product(at.level, self._weights[site], self._biases[site])
             if site < self._last:
@@ -297,7 +305,7 @@ class Reduction:
 
     def _slopes(self, site: int, layer: Layer, outer: Tensor) -> Tensor:
         """What the outputs gain per unit of a site's activations, [O, B, H], by mean slopes."""
-        at = layer.passage
+        at = layer.propagated
         return product(at.inner(at.derivatives[1] * at.outer(outer)), self._weights[site].T)
 
     def _effects(
@@ -307,7 +315,7 @@ class Reduction:
 
         `outer` is the gain on the next activations, `bends` what their curvature adds to slopes.
         """
-        at, units = layer.passage, h.shape[-1] * self._network.config.spreads[site]
+        at, units = layer.propagated, h.shape[-1] * self._network.config.spreads[site]
         small = self._slopes(site, layer, outer) * h
         small = small if bends is None else small + bends
         if not 0 < units <= FEW_DROPS or (at.before is not None and at.before.units is not None):
@@ -329,7 +337,7 @@ class Reduction:
         )
 
 
-def _typical(at: Passage) -> Tensor:
+def _typical(at: Propagated) -> Tensor:
     """A size of activation [B, H] that is met often: the root of the mean square; never 0."""
     return torch.copysign(at.square.clamp_min(1e-12).sqrt(), at.level)
 

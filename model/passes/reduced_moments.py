@@ -19,7 +19,7 @@ VALUES_AT_ONCE = 1 << 15  # of each term: what is counted with them stays in cac
 PRIOR = 5.0  # passes that a priori say that the coefficients are 1
 COEFFICIENTS = (0.0, 2.0)  # between which they lie, whatever few passes say
 TAIL = 3.0  # like HEAVY, times the kurtosis of T that the passes show, up to HEAVY
-TINY = np.finfo(np.float64).tiny
+LEAST_POSITIVE = np.finfo(np.float64).tiny
 ROUNDING = 2.0**-22  # of outputs in single precision, relative
 
 
@@ -77,14 +77,14 @@ class ReducedMoments:
         ]
         return found[0] if len(found) == 1 else Estimate.concatenated(found)
 
-    def rows(self, index: Tensor) -> "ReducedMoments":
+    def select(self, index: Tensor) -> "ReducedMoments":
         """The same for some rows."""
         kept = np.asarray(index.cpu())
         return ReducedMoments(
-            self.law.rows(index),
-            self.noise.rows(index) if self.noise else None,
+            self.law.select(index),
+            self.noise.select(index) if self.noise else None,
             [part[:, :, index] for part in self.terms],
-            [block.rows(kept) for block in self.closed],
+            [block.select(kept) for block in self.closed],
         )
 
     def restarted(self) -> "ReducedMoments":
@@ -152,14 +152,14 @@ def _coefficients(
         PRIOR / len(c) * variance for variance in (known, np.maximum(s_qq, quadratic))
     )
     a_ll, a_qq, a_cl, a_cq = s_ll + prior_l, s_qq + prior_q, s_cl + prior_l, s_cq + prior_q
-    scale = np.maximum(a_ll * a_qq - s_lq**2, TINY)
+    scale = np.maximum(a_ll * a_qq - s_lq**2, LEAST_POSITIVE)
     b, k = (a_cl * a_qq - a_cq * s_lq) / scale, (a_cq * a_ll - a_cl * s_lq) / scale
     return np.clip(b, *COEFFICIENTS), np.clip(k, *COEFFICIENTS)
 
 
 def _unseen(l: np.ndarray, expected: np.ndarray) -> np.ndarray:  # noqa: E741
     """How many times E l^4 is what these passes [P, B, V] have seen of it, 1 to P."""
-    seen = np.maximum((l**4).mean(0), np.maximum(expected / len(l), TINY))
+    seen = np.maximum((l**4).mean(0), np.maximum(expected / len(l), LEAST_POSITIVE))
     return np.asarray(np.maximum(expected / seen, 1))
 
 
@@ -168,7 +168,7 @@ def _spread(t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     centred = t - t.mean(0)
     square = centred**2
     spread = square.sum(0) / (len(t) - 1)
-    kurtosis = (square**2).mean(0) / np.maximum(spread**2, TINY)
+    kurtosis = (square**2).mean(0) / np.maximum(spread**2, LEAST_POSITIVE)
     return spread, np.minimum(TAIL * kurtosis, HEAVY)
 
 

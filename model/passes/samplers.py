@@ -4,9 +4,10 @@ Shapes: P passes, B rows, D inputs, O outputs, V values of one pass.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,19 +25,52 @@ from model.passes.reduced_moments import ReducedMoments
 class Batch:
     """Rows, and the seed of their noise.
 
-    `numbers` [B] are the rows' identities in it; None stands for masks that all rows share.
+    `row_ids` [B] are the rows' identities; None stands for masks that all rows share.
     `before_chunk` is called before every chunk of passes; what it raises ends the work.
+    `recorder`, where there is one, keeps what every pass says.
     """
 
     x: Tensor  # [B, D]
     seed: int
-    numbers: Tensor | None = None
+    row_ids: Tensor | None = None
     before_chunk: Callable[[], None] = lambda: None
+    recorder: "Recorder | None" = None
 
-    def rows(self, index: Tensor) -> "Batch":
+    def select(self, index: Tensor) -> "Batch":
         """Some of the rows."""
-        numbers = None if self.numbers is None else self.numbers[index]
-        return replace(self, x=self.x[index], numbers=numbers)
+        return replace(
+            self,
+            x=self.x[index],
+            row_ids=None if self.row_ids is None else self.row_ids[index],
+            recorder=self.recorder and self.recorder.select(index),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Recorder:
+    """Keeps the values of every pass over some rows, while an estimate is made of them.
+
+    `rows` [B] are the positions of the rows that still take passes.
+    """
+
+    rows: Tensor
+    chunks: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+
+    def add(self, values: Tensor) -> None:
+        """Take in the values [P, B, V] of a chunk of passes."""
+        self.chunks.append((self.rows, values))
+
+    def select(self, index: Tensor) -> "Recorder":
+        """The same recorder for some of the rows."""
+        return Recorder(self.rows[index], self.chunks)
+
+    def recorded(self, count: int) -> list[np.ndarray]:
+        """The values [P, V] float64 of each of `count` rows, of the passes that it took."""
+        found: list[list[Tensor]] = [[] for _ in range(count)]
+        for rows, values in self.chunks:
+            for at, row in enumerate(rows.tolist()):
+                found[row].append(values[:, at])
+        return [np.asarray(torch.cat(parts).double().cpu().numpy()) for parts in found]
 
 
 class Sampler(Protocol):
@@ -50,7 +84,7 @@ class Sampler(Protocol):
         """The estimate from all passes so far."""
         ...
 
-    def rows(self, index: Tensor) -> Self:
+    def select(self, index: Tensor) -> Self:
         """The same for some of the rows."""
         ...
 
@@ -84,7 +118,7 @@ class PlainSampler:
         """
         pivot = values(network(batch.x)).double()
         moments = PlainMoments(pivot, JointMoments() if joint else None)
-        known = prefix(network, batch.x, shared=batch.numbers is None)
+        known = prefix(network, batch.x, shared=batch.row_ids is None)
         return cls(network, batch, values, known, moments)
 
     def take(self, passes: range) -> None:
@@ -94,17 +128,20 @@ class PlainSampler:
     def _values(self, chunk: range) -> Tensor:
         """The values [P, B, V] of some passes; their noise is gone before the next is drawn."""
         noise = _noise(self.network, self.batch, chunk)
-        return self.values(outputs(self.network, self.known, noise))
+        values = self.values(outputs(self.network, self.known, noise))
+        if self.batch.recorder:
+            self.batch.recorder.add(values)
+        return values
 
     def estimate(self) -> Estimate:
         return self.moments.estimate()
 
-    def rows(self, index: Tensor) -> Self:
+    def select(self, index: Tensor) -> Self:
         return replace(
             self,
-            batch=self.batch.rows(index),
-            known=self.known.rows(index),
-            moments=self.moments.rows(index),
+            batch=self.batch.select(index),
+            known=self.known.select(index),
+            moments=self.moments.select(index),
         )
 
     def restarted(self) -> Self:
@@ -124,7 +161,7 @@ class ReducedSampler:
     @classmethod
     def of(cls, network: MLP, batch: Batch, reduction: Reduction) -> Self:
         """A sampler that has seen no pass."""
-        control = reduction.control(batch.x, shared=batch.numbers is None)
+        control = reduction.control(batch.x, shared=batch.row_ids is None)
         zero = batch.x.new_zeros(len(batch.x), reduction.log_noises, dtype=torch.float64)
         noise = PlainMoments(zero) if reduction.log_noises else None
         return cls(network, batch, reduction, control, ReducedMoments(control.law, noise))
@@ -135,18 +172,20 @@ class ReducedSampler:
 
     def _terms(self, chunk: range) -> Terms:
         """The terms of some passes; their noise is gone before the next is drawn."""
-        sites = len(self.network.config.hidden)  # the last one is integrated
-        return self.reduction.terms(self.control, _noise(self.network, self.batch, chunk, sites))
+        recorder = self.batch.recorder
+        sites = None if recorder else len(self.network.config.hidden)  # the last is integrated
+        noise = _noise(self.network, self.batch, chunk, sites)
+        return self.reduction.terms(self.control, noise, record=recorder.add if recorder else None)
 
     def estimate(self) -> Estimate:
         return self.moments.estimate()
 
-    def rows(self, index: Tensor) -> Self:
+    def select(self, index: Tensor) -> Self:
         return replace(
             self,
-            batch=self.batch.rows(index),
-            control=self.control.rows(index),
-            moments=self.moments.rows(index),
+            batch=self.batch.select(index),
+            control=self.control.select(index),
+            moments=self.moments.select(index),
         )
 
     def restarted(self) -> Self:
@@ -163,5 +202,5 @@ def _chunks(network: MLP, batch: Batch, passes: range) -> Iterator[range]:
 def _noise(network: MLP, batch: Batch, passes: range, sites: int | None = None) -> Noise:
     """The noise of the passes; of the first `sites` only, where that is given."""
     return draw_noise(
-        network.config, batch.seed, passes, batch.numbers, device=batch.x.device, sites=sites
+        network.config, batch.seed, passes, batch.row_ids, device=batch.x.device, sites=sites
     )

@@ -56,12 +56,12 @@ def sample_until(
         stop = turn & ((off <= 1) | (done == passes))
         due = np.where(turn, _next_check(checks, at, off), due)
         if stop.any():
-            parts.append(estimate.rows(stop))
+            parts.append(estimate.select(stop))
             stopped.append(order[stop])
             counts[order[stop]] = done
             order, due = order[~stop], due[~stop]
-            sampler = sampler.rows(torch.from_numpy(~stop)) if len(order) else sampler
-    return Estimate.concatenated(parts).rows(np.concatenate(stopped).argsort()), counts.tolist()
+            sampler = sampler.select(torch.from_numpy(~stop)) if len(order) else sampler
+    return Estimate.concatenated(parts).select(np.concatenate(stopped).argsort()), counts.tolist()
 
 
 def _next_check(checks: np.ndarray, at: int, excess: np.ndarray) -> np.ndarray:

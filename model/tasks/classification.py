@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -29,16 +29,17 @@ from model.formulas import (
     mutual_information,
     mutual_information_error,
     predictive_entropy,
+    scores,
     variation_ratio,
 )
 from model.options import LabelSetMethod, PredictOptions
-from model.passes import USUAL_RATE, USUAL_WIDTHS, Estimate, Passes, entropy
-from model.tasks.columns import Rows
-from model.tasks.predictions import ByClass, ClassificationPrediction, LabelSet
+from model.passes import Estimate, Passes, entropy
+from model.tasks.columns import Column, Columns
+from model.tasks.defaults import USUAL_RATE, USUAL_WIDTHS, TrainingDefaults
+from model.tasks.predictions import ClassificationPrediction, LabelSet
 
-TINY = 1e-12  # a probability that a logarithm can take
 NEAR = 0.1  # std of the log of what a temperature changes by once the weights know more rows
-CLEAN_DECAY, NOISY_DECAY, FEW_ROWS = 0.3, 10.0, 1_200
+CLEAN_DECAY, NOISY_DECAY, SMALL_TABLE = 0.3, 10.0, 1_200
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,7 @@ class Classification:
         "the reduced estimator is of a linear head; behind a softmax it gains little (measured)"
     )
     joint: ClassVar[bool] = True
-    # To the end: with dropout off a network grows too sure of its classes, and its loss is least,
-    # long before the average of the passes is at its best.
-    epochs: ClassVar[int] = 100
     retunes: ClassVar[bool] = True
-    least_steps: ClassVar[int] = 0
 
     @property
     def outputs(self) -> int:
@@ -77,25 +74,23 @@ class Classification:
         """The loss is the log-likelihood itself."""
         return 1.0
 
-    def hidden(self, rows: int) -> tuple[int, ...]:  # noqa: ARG002  a regression's
-        """The same for any number of rows."""
-        return USUAL_WIDTHS
+    def defaults(self, rows: int) -> TrainingDefaults:
+        """The same network for any number of rows, and two weight decays.
 
-    def dropout_rate(self, rows: int) -> float:  # noqa: ARG002  a regression's
-        """The same for any number of rows."""
-        return USUAL_RATE
-
-    def weight_decay(self, rows: int) -> float:
-        """One that clean classes want, of many rows less; see `strong_decay`."""
-        return round(CLEAN_DECAY * min(1.0, FEW_ROWS / rows), 4)
-
-    def strong_decay(self, rows: int) -> float | None:
-        """One that noisy labels want: under a smaller one a network learns them by heart.
-
-        On small noisy tables it is as good as logistic regression. How noisy the labels are, only
-        rows that the network has not seen can tell.
+        The strong one is for noisy labels: under a smaller one a network learns them by heart. On
+        small noisy tables it is as good as logistic regression. How noisy the labels are, only rows
+        that the network has not seen can tell. Training runs to its end: with dropout off a network
+        grows too sure of its classes, and its loss is least, long before the average of the passes
+        is at its best.
         """
-        return round(NOISY_DECAY * min(1.0, FEW_ROWS / rows), 4)
+        share = min(1.0, SMALL_TABLE / rows)
+        return TrainingDefaults(
+            hidden=USUAL_WIDTHS,
+            dropout=USUAL_RATE,
+            weight_decays=(round(CLEAN_DECAY * share, 4), round(NOISY_DECAY * share, 4)),
+            epochs=100,
+            least_steps=0,
+        )
 
     def validation_loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The loss itself."""
@@ -150,11 +145,11 @@ class Classification:
 
         And the numbers of RAPS that make its label sets for them smallest.
         """
-        return tuned_classes(np.log(np.maximum(values[..., :-1], TINY)), actual)
+        return tuned_classes(np.log(np.maximum(values[..., :-1], scores.LEAST_PROBABILITY)), actual)
 
     def rescaled(
         self,
-        predictions: Sequence[ClassificationPrediction],  # noqa: ARG002
+        predictions: Columns[ClassificationPrediction],  # noqa: ARG002
         actual: np.ndarray,  # noqa: ARG002
     ) -> Tuning:
         """The same: a temperature changes the order of the rows."""
@@ -162,7 +157,7 @@ class Classification:
 
     def error_share(
         self,
-        predictions: Sequence[ClassificationPrediction],  # noqa: ARG002
+        predictions: Columns[ClassificationPrediction],  # noqa: ARG002
         actual: np.ndarray,  # noqa: ARG002
     ) -> float:
         """None: probabilities of a hundred passes hardly move from seed to seed."""
@@ -173,15 +168,15 @@ class Classification:
 
         More rows make a network surer rightly: under the old temperature it is too little sure.
         """
-        logits = np.log(np.maximum(values[..., :-1], TINY))
+        logits = np.log(np.maximum(values[..., :-1], scores.LEAST_PROBABILITY))
         factor = fit_temperature(logits, actual, prior=(NEAR, NEAR))
         return replace(self.tuning, temperature=self.tuning.temperature * factor)
 
     def scores(
-        self, predictions: Sequence[ClassificationPrediction], actual: np.ndarray
+        self, predictions: Columns[ClassificationPrediction], actual: np.ndarray
     ) -> dict[str, np.ndarray]:
         """The scores of the true classes of calibration rows, [B], by kind of label set."""
-        mean = _array([p.mean for p in predictions])  # [B, K]
+        mean = predictions.columns["mean"]  # [B, K]
         return {
             method: conformal.true_scores(score(mean), actual)
             for method, score in self._set_scores.items()
@@ -190,82 +185,85 @@ class Classification:
     def log_density(self, values: np.ndarray, actual: np.ndarray) -> np.ndarray:
         """Log of the mean probability of the actual classes [B], [B, 1]."""
         mean = values[..., :-1].mean(0)  # [B, K]
-        return np.asarray(np.log(np.maximum(np.take_along_axis(mean, actual[:, None], -1), TINY)))
+        return np.asarray(
+            np.log(
+                np.maximum(np.take_along_axis(mean, actual[:, None], -1), scores.LEAST_PROBABILITY)
+            )
+        )
 
     def comparisons(
         self,
-        predictions: Sequence[ClassificationPrediction],  # noqa: ARG002
+        predictions: Columns[ClassificationPrediction],  # noqa: ARG002
         actual: np.ndarray,  # noqa: ARG002
     ) -> dict[str, dict[str, np.ndarray]]:
         """None: every kind of label set may be asked for."""
         return {}
 
-    def spreads(self, predictions: Sequence[ClassificationPrediction]) -> np.ndarray:
+    def spreads(self, predictions: Columns[ClassificationPrediction]) -> np.ndarray:
         """The mutual information."""
-        return np.array([p.mutual_information for p in predictions])
+        return np.asarray(predictions.columns["mutual_information"])
 
     def abstention(
-        self, predictions: Sequence[ClassificationPrediction], actual: np.ndarray
+        self, predictions: Columns[ClassificationPrediction], actual: np.ndarray
     ) -> Abstention | None:
         """Of rows accepted by the probability of their label: bounds on the error rate."""
-        mean = _array([p.mean for p in predictions])  # [B, K]
+        mean = predictions.columns["mean"]  # [B, K]
         return error_rate(_doubt(mean), mean.argmax(-1) != actual)
 
-    def summarise(self, passes: Passes, options: PredictOptions) -> Rows[ClassificationPrediction]:
+    def summarise(
+        self, passes: Passes, options: PredictOptions
+    ) -> Columns[ClassificationPrediction]:
         """One prediction per row, probabilities keyed by class."""
-        classes, estimate = self.target.classes, passes.estimate
+        estimate = passes.estimate
         values = np.maximum(estimate.mean, 0)  # [B, K + 1], where rounding left less
         mean, expected = values[:, :-1], values[:, -1]
-        variance, counts = estimate.variance[:, :-1], np.array(passes.counts)
+        variance, counts = estimate.variance[:, :-1], np.array(passes.counts, dtype=np.int64)
         information = mutual_information(mean, variance, expected, counts[:, None])
         judging = judged(self.calibration, information, passes.warnings)
-        columns: dict[str, Sequence[Any]] = {
-            "label": [classes[label] for label in mean.argmax(-1).tolist()],
-            "mean": self._by_class(mean),
-            "variance": self._by_class(variance),
-            "std": self._by_class(np.sqrt(variance)),
-            "mean_error": self._by_class(estimate.mean_error[:, :-1]),
-            "variance_error": self._by_class(estimate.variance_error[:, :-1]),
-            "deterministic": self._by_class(passes.deterministic[:, :-1]),
-            "predictive_entropy": predictive_entropy(mean, variance, counts[:, None]).tolist(),
-            "expected_entropy": expected.tolist(),
-            "mutual_information": information.tolist(),
+        columns: dict[str, Column] = {
+            "label": mean.argmax(-1),
+            "mean": mean,
+            "variance": variance,
+            "std": np.sqrt(variance),
+            "mean_error": estimate.mean_error[:, :-1],
+            "variance_error": estimate.variance_error[:, :-1],
+            "deterministic": passes.deterministic[:, :-1],
+            "predictive_entropy": predictive_entropy(mean, variance, counts[:, None]),
+            "expected_entropy": expected,
+            "mutual_information": information,
             **self._agreement(estimate, counts),
             **self._label_sets(mean, options.coverage, options.label_set, passes.groups),
             **passes.distances(),
             **judging.column,
             **accepts(self.calibration, options, _doubt(mean)),
-            "passes": passes.counts,
+            "passes": counts,
             "warnings": judging.warnings,
             **self._samples(passes),
         }
-        return Rows(ClassificationPrediction, columns)
+        return Columns(ClassificationPrediction, columns, self.target.classes)
 
     def metrics(
-        self, predictions: Sequence[ClassificationPrediction], actual: np.ndarray
+        self, predictions: Columns[ClassificationPrediction], actual: np.ndarray
     ) -> dict[str, float]:
         """Accuracy and log loss (nats) of the mean, and accuracy of the deterministic pass."""
-        mean = _array([p.mean for p in predictions])  # [B, K]
-        off = _array([p.deterministic for p in predictions])
-        likelihood = np.clip(mean[np.arange(len(mean)), actual], TINY, None)
+        mean, off = (predictions.columns[name] for name in ("mean", "deterministic"))  # [B, K]
         return {
-            "accuracy": float(np.mean(mean.argmax(-1) == actual)),
-            "log_loss": float(-np.mean(np.log(likelihood))),
-            "deterministic_accuracy": float(np.mean(off.argmax(-1) == actual)),
+            "accuracy": scores.accuracy(mean, actual),
+            "log_loss": scores.log_loss(mean, actual),
+            "deterministic_accuracy": scores.accuracy(off, actual),
         }
 
-    def _agreement(self, estimate: Estimate, passes: np.ndarray) -> dict[str, Sequence[float]]:
+    def _agreement(self, estimate: Estimate, passes: np.ndarray) -> dict[str, np.ndarray]:
         """The error of the mutual information and the variation ratio, where they are known."""
-        found, columns = estimate.agreement, dict[str, Sequence[float]]()
+        found, columns = estimate.agreement, dict[str, np.ndarray]()
         if found is None:
             return columns
         if found.covariance is not None:
             information = self._information(estimate, found.covariance, passes)
             allowances = self.calibration.allowances if self.calibration else {}
             allowance = allowances.get("plain", {}).get("mutual_information", (0.0, 0.0))
-            error = widened(information, allowance, passes)
-            columns["mutual_information_error"] = error.tolist()
-        return {**columns, "variation_ratio": variation_ratio(found.votes).tolist()}
+            columns["mutual_information_error"] = widened(information, allowance, passes)
+        return {**columns, "variation_ratio": variation_ratio(found.votes)}
 
     @property
     def _set_scores(self) -> dict[LabelSetMethod, Callable[[np.ndarray], np.ndarray]]:
@@ -276,7 +274,7 @@ class Classification:
 
     def _label_sets(
         self, mean: np.ndarray, coverage: float, method: LabelSetMethod, groups: Sequence[str]
-    ) -> dict[str, Rows[LabelSet]]:
+    ) -> dict[str, Columns[LabelSet]]:
         """The classes within the quantile, most probable first; raises CalibrationError."""
         if self.calibration is None:
             return {}
@@ -284,25 +282,18 @@ class Classification:
         said = self.calibration.method(method)
         inside = conformal.label_sets(self._set_scores[method](mean), reach)  # [B, K]
         order = np.argsort(-mean, axis=-1, kind="stable")
-        columns: dict[str, Sequence[Any]] = {
-            "coverage": [coverage] * len(mean),
-            "labels": [
-                tuple(self.target.classes[k] for k in ranked if row[k])
-                for ranked, row in zip(order.tolist(), inside, strict=True)
-            ],
+        columns = {
+            "coverage": np.full(len(mean), coverage),
+            "labels": np.where(np.take_along_axis(inside, order, -1), order, -1),
             "method": [said] * len(mean),
         }
-        return {"label_set": Rows(LabelSet, columns)}
+        return {"label_set": Columns(LabelSet, columns, self.target.classes)}
 
-    def _samples(self, passes: Passes) -> dict[str, Sequence[tuple[ByClass, ...]]]:
-        """The column, where there are samples."""
+    def _samples(self, passes: Passes) -> dict[str, list[np.ndarray]]:
+        """The column, where there are samples: an array [P, K] of each row."""
         if passes.samples is None:
             return {}
-        return {"samples": [tuple(self._by_class(row[:, :-1])) for row in passes.samples]}  # [P, K]
-
-    def _by_class(self, column: np.ndarray | Tensor) -> list[ByClass]:
-        """The rows of [B, K] as objects keyed by class."""
-        return [dict(zip(self.target.classes, row, strict=True)) for row in column.tolist()]
+        return {"samples": [row[:, :-1] for row in passes.samples]}
 
 
 def _smoothed(mean: np.ndarray, passes: int | np.ndarray) -> np.ndarray:
@@ -314,8 +305,3 @@ def _smoothed(mean: np.ndarray, passes: int | np.ndarray) -> np.ndarray:
 def _doubt(mean: np.ndarray) -> np.ndarray:
     """What is left to the other classes, [B]: who abstains by it errs least (Chow 1970)."""
     return np.asarray(1 - mean.max(-1))
-
-
-def _array(probabilities: Sequence[ByClass]) -> np.ndarray:
-    """[B, K] of objects keyed by class."""
-    return np.array([list(p.values()) for p in probabilities])

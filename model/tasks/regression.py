@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from statistics import NormalDist
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from torch import Tensor
@@ -25,19 +25,20 @@ from model.calibration import (
     tuned_noise,
 )
 from model.data import Target
-from model.formulas import conformal, mixture_log_density
+from model.formulas import conformal, mixture_log_density, scores
 from model.options import PredictOptions
-from model.passes import USUAL_RATE, USUAL_WIDTHS, Estimate, Passes
-from model.tasks.columns import Rows
-from model.tasks.predictions import Interval, RegressionPrediction, Value
+from model.passes import Estimate, Passes
+from model.tasks.columns import Column, Columns
+from model.tasks.defaults import USUAL_RATE, USUAL_WIDTHS, TrainingDefaults
+from model.tasks.predictions import Interval, RegressionPrediction
 
-FEW_ROWS = 1_200  # up to which a weight decay and a dropout rate of one tenth were best
+SMALL_TABLE = 1_200  # up to which a weight decay and a dropout rate of one tenth were best
 LEAST_SHARE = 0.1  # of that rate, whatever the number of rows
-MANY_ROWS = 5_000  # from which three layers are better than two, which are for fewer
+LARGE_TABLE = 5_000  # from which three layers are better than two, which are for fewer
 SHARE = 2.0  # of the typical std in an interval, beside a row's own; best on validation rows
 LOG_VARIANCES = (-12.0, 6.0)  # of standardised targets; beyond, no gradient in the loss
 INNER, INNER_REACH = 0.8, 1.282  # coverage of an interval, and half its width in stds if normal
-TINY = 1e-9  # a squared error that may be divided by; of standardised targets
+LEAST_SQUARE = 1e-9  # a squared error that may be divided by; of standardised targets
 
 
 @dataclass(frozen=True)
@@ -53,12 +54,7 @@ class Regression:
 
     plain_because: ClassVar[str | None] = None
     joint: ClassVar[bool] = False
-    # Chosen, as the weight decay is, on validation rows of six small regressions. Means go on
-    # learning long after the likelihood of validation rows has begun to fall, which `tuned` mends:
-    # training runs to its end.
-    epochs: ClassVar[int] = 400
     retunes: ClassVar[bool] = False
-    least_steps: ClassVar[int] = 10_000
 
     @property
     def linear(self) -> int:
@@ -90,27 +86,26 @@ class Regression:
 
     def nats_per_loss(self, loss: float) -> float:
         """One per target; of a squared error 1 / (2 variance), the noise taken for all of it."""
-        per_target = 1.0 if self._heteroscedastic else 0.5 / max(loss, TINY)
+        per_target = 1.0 if self._heteroscedastic else 0.5 / max(loss, LEAST_SQUARE)
         return self.linear * per_target
 
-    def hidden(self, rows: int) -> tuple[int, ...]:
-        """The usual two layers, and a third like the second for many rows."""
-        return USUAL_WIDTHS if rows < MANY_ROWS else (*USUAL_WIDTHS, USUAL_WIDTHS[-1])
+    def defaults(self, rows: int) -> TrainingDefaults:
+        """Less weight decay and dropout, and a third layer, for many rows.
 
-    def dropout_rate(self, rows: int) -> float:
-        """The usual one, of many rows less, as with the weight decay; never none."""
-        return round(USUAL_RATE * min(1.0, max(FEW_ROWS / rows, LEAST_SHARE)), 4)
-
-    def weight_decay(self, rows: int) -> float:
-        """One tenth, of many rows less: a prior weighs the less the more rows speak.
-
-        So it does in the objective of Gal and Ghahramani 2016, as one over the number of rows.
+        A prior weighs the less the more rows speak: in the objective of Gal and Ghahramani 2016 the
+        weight decay is one over the number of rows. Chosen on validation rows of six small
+        regressions. Training runs to its end: means go on learning long after the likelihood of
+        validation rows has begun to fall, which `tuned` mends.
         """
-        return 0.1 * min(1.0, FEW_ROWS / rows)
-
-    def strong_decay(self, rows: int) -> float | None:  # noqa: ARG002  a classifier's
-        """None: the number of rows says enough."""
-        return None
+        share = min(1.0, SMALL_TABLE / rows)
+        deep = rows >= LARGE_TABLE
+        return TrainingDefaults(
+            hidden=(*USUAL_WIDTHS, USUAL_WIDTHS[-1]) if deep else USUAL_WIDTHS,
+            dropout=round(USUAL_RATE * max(share, LEAST_SHARE), 4),  # never none
+            weight_decays=(0.1 * share,),
+            epochs=400,
+            least_steps=10_000,
+        )
 
     def validation_loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The loss, with heteroscedastic noise after the scale of the noise that makes it least."""
@@ -145,12 +140,12 @@ class Regression:
         """The same: `rescaled` needs no rows of its own."""
         return self.tuning
 
-    def rescaled(self, predictions: Sequence[RegressionPrediction], actual: np.ndarray) -> Tuning:
+    def rescaled(self, predictions: Columns[RegressionPrediction], actual: np.ndarray) -> Tuning:
         """Total variances, one factor per target, as large as calibration rows say they are."""
         error, std, mean_error = self._errors(predictions, actual)
         return rescaled(self.tuning, error**2 / (std**2 + mean_error**2))
 
-    def error_share(self, predictions: Sequence[RegressionPrediction], actual: np.ndarray) -> float:
+    def error_share(self, predictions: Columns[RegressionPrediction], actual: np.ndarray) -> float:
         """The mean's Monte-Carlo variance over the variance that 80 % intervals stand for.
 
         Not the mean square of the errors, which a few make large: the others' intervals are narrow,
@@ -166,15 +161,16 @@ class Regression:
         return float(np.minimum(share**2, 1).mean(0).max())
 
     def _errors(
-        self, predictions: Sequence[RegressionPrediction], actual: np.ndarray
+        self, predictions: Columns[RegressionPrediction], actual: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Errors of the mean, total stds and the mean's Monte-Carlo errors [B, T], standardised."""
-        error = self._standardised([p.mean for p in predictions]) - actual
-        std = np.sqrt(_array([p.total_variance for p in predictions])) / self._scale
-        return error, std, _array([p.mean_error for p in predictions]) / self._scale
+        columns = predictions.columns
+        error = self._standardised(columns["mean"]) - actual
+        std = np.sqrt(columns["total_variance"]) / self._scale
+        return error, std, columns["mean_error"] / self._scale
 
     def scores(
-        self, predictions: Sequence[RegressionPrediction], actual: np.ndarray
+        self, predictions: Columns[RegressionPrediction], actual: np.ndarray
     ) -> dict[str, np.ndarray]:
         """|actual - mean| over total std + SHARE typical std of calibration rows, [B], by target.
 
@@ -187,16 +183,16 @@ class Regression:
         return dict(zip(self.target.names, scores.T, strict=True))
 
     def comparisons(
-        self, predictions: Sequence[RegressionPrediction], actual: np.ndarray
+        self, predictions: Columns[RegressionPrediction], actual: np.ndarray
     ) -> dict[str, dict[str, np.ndarray]]:
         """The errors over the std across the passes alone, and those of the deterministic pass.
 
         [B] of each target; left out where a std of 0 has missed.
         """
-        std = _array([p.std for p in predictions]) / self._scale
+        columns = predictions.columns
         kinds = {
-            "epistemic": (self._standardised([p.mean for p in predictions]), std),
-            "deterministic": (self._standardised([p.deterministic for p in predictions]), 1.0),
+            "epistemic": (self._standardised(columns["mean"]), columns["std"] / self._scale),
+            "deterministic": (self._standardised(columns["deterministic"]), 1.0),
         }
         found = {
             kind: conformal.regression_scores(actual, centre, std)
@@ -208,20 +204,20 @@ class Regression:
             if np.isfinite(scores).all()
         }
 
-    def spreads(self, predictions: Sequence[RegressionPrediction]) -> np.ndarray:
+    def spreads(self, predictions: Columns[RegressionPrediction]) -> np.ndarray:
         """The total std; of several targets the root of their mean square, standardised."""
-        return self._spreads(_array([p.total_variance for p in predictions]))
+        return self._spreads(predictions.columns["total_variance"])
 
     def abstention(
-        self, predictions: Sequence[RegressionPrediction], actual: np.ndarray
+        self, predictions: Columns[RegressionPrediction], actual: np.ndarray
     ) -> Abstention | None:
         """Of rows accepted by their total std: bounds on the RMSE, in the target's unit."""
         if self.linear > 1 or not any(self.tuning.largest_errors):
             return None
-        error = (self._standardised([p.mean for p in predictions]) - actual)[:, 0] * self._scale
-        std = np.sqrt(_array([p.total_variance for p in predictions]))[:, 0]
+        error, _, _ = self._errors(predictions, actual)
+        std = np.sqrt(predictions.columns["total_variance"])[:, 0]
         largest = self.tuning.largest_errors[0] * self._scale[0]
-        return root_mean_square(std, error, largest=float(largest))
+        return root_mean_square(std, error[:, 0] * self._scale, largest=float(largest))
 
     def log_density(self, values: np.ndarray, actual: np.ndarray) -> np.ndarray:
         """Log density [B, T] of the passes' mixture of normals at the standardised actual [B, T].
@@ -239,7 +235,7 @@ class Regression:
         density = mixture_log_density(mean + together * (passes - mean), std, actual)
         return np.asarray(density - np.log(self._scale))
 
-    def summarise(self, passes: Passes, options: PredictOptions) -> Rows[RegressionPrediction]:
+    def summarise(self, passes: Passes, options: PredictOptions) -> Columns[RegressionPrediction]:
         """One prediction per row; means scale with the target's std, variances with its square."""
         estimate, count, coverage = passes.estimate, self.linear, options.coverage
         mean, deterministic = (
@@ -254,39 +250,42 @@ class Regression:
         total = self._factor * variance + noise
         total_std = np.sqrt(total)
         judging = judged(self.calibration, self._spreads(total), passes.warnings)
-        columns: dict[str, Sequence[Any]] = {
-            "mean": self._values(mean),
-            "variance": self._values(variance),
-            "std": self._values(np.sqrt(variance)),
-            "mean_error": self._values(estimate.mean_error[:, :count] * self._scale),
-            "variance_error": self._values(variance_error),
-            "deterministic": self._values(deterministic),
-            "noise_variance": self._values(noise),
-            "total_variance": self._values(total),
+        columns: dict[str, Column] = {
+            "mean": mean,
+            "variance": variance,
+            "std": np.sqrt(variance),
+            "mean_error": estimate.mean_error[:, :count] * self._scale,
+            "variance_error": variance_error,
+            "deterministic": deterministic,
+            "noise_variance": noise,
+            "total_variance": total,
             "interval": self._intervals(mean, total_std, coverage, passes.groups),
             **passes.distances(),
             **judging.column,
             **accepts(self.calibration, options, total_std[:, 0]),
-            "passes": passes.counts,
+            "passes": np.asarray(passes.counts, dtype=np.int64),
             "warnings": judging.warnings,
             **self._samples(passes),
         }
-        return Rows(RegressionPrediction, columns)
+        return Columns(RegressionPrediction, columns, self._names)
 
     def metrics(
-        self, predictions: Sequence[RegressionPrediction], actual: np.ndarray
+        self, predictions: Columns[RegressionPrediction], actual: np.ndarray
     ) -> dict[str, float]:
         """RMSE and MAE of the mean, and RMSE of the deterministic pass, in the target's unit.
 
         Several targets are averaged in units of their training std. `actual` is standardised.
         """
         unit = self._scale if self.linear == 1 else np.ones(1)
-        error = (self._standardised([p.mean for p in predictions]) - actual) * unit
-        off = (self._standardised([p.deterministic for p in predictions]) - actual) * unit
+        true = actual * unit
+        mean, off = (
+            self._standardised(predictions.columns[name]) * unit
+            for name in ("mean", "deterministic")
+        )
         return {
-            "rmse": float(np.sqrt(np.mean(error**2))),
-            "mae": float(np.mean(np.abs(error))),
-            "deterministic_rmse": float(np.sqrt(np.mean(off**2))),
+            "rmse": scores.rmse(mean, true),
+            "mae": scores.mae(mean, true),
+            "deterministic_rmse": scores.rmse(off, true),
         }
 
     @cached_property
@@ -323,17 +322,17 @@ class Regression:
 
     def _intervals(
         self, mean: np.ndarray, std: np.ndarray, coverage: float, groups: Sequence[str]
-    ) -> Rows[Interval]:
+    ) -> Columns[Interval]:
         """The interval of each row; raises CalibrationError."""
         lower, upper = self._bounds(mean, std, coverage, groups)
         method = self.calibration.method("conformal") if self.calibration else "normal"
-        columns: dict[str, Sequence[Any]] = {
-            "coverage": [coverage] * len(mean),
-            "lower": self._values(lower),
-            "upper": self._values(upper),
+        columns = {
+            "coverage": np.full(len(mean), coverage),
+            "lower": lower,
+            "upper": upper,
             "method": [method] * len(mean),
         }
-        return Rows(Interval, columns)
+        return Columns(Interval, columns, self._names)
 
     def _bounds(
         self, mean: np.ndarray, std: np.ndarray, coverage: float, groups: Sequence[str]
@@ -346,28 +345,18 @@ class Regression:
         wider = std + self._share * self._scale
         return conformal.interval(mean, np.array(reaches).T, wider)  # [T] or [B, T]
 
-    def _samples(self, passes: Passes) -> dict[str, Sequence[tuple[Value, ...]]]:
-        """The column, where there are samples."""
+    def _samples(self, passes: Passes) -> dict[str, list[np.ndarray]]:
+        """The column, where there are samples: an array [P, T] of each row."""
         if passes.samples is None:
             return {}
-        rows = [
-            tuple(self._values(row[:, : self.linear].cpu().numpy() * self._scale + self._shift))
-            for row in passes.samples  # [P, V]
-        ]
-        return {"samples": rows}
+        units = [row[:, : self.linear] * self._scale + self._shift for row in passes.samples]
+        return {"samples": units}
 
-    def _values(self, column: np.ndarray) -> list[Value]:
-        """The rows of [B, T] as numbers, or as objects keyed by target where there are several."""
-        if self.linear == 1:
-            numbers: list[Value] = column[:, 0].tolist()
-            return numbers
-        return [dict(zip(self.target.names, row, strict=True)) for row in column.tolist()]
+    @property
+    def _names(self) -> tuple[str, ...]:
+        """Of a row's values: none where there is one target."""
+        return self.target.names if self.linear > 1 else ()
 
-    def _standardised(self, values: Sequence[Value]) -> np.ndarray:
+    def _standardised(self, values: np.ndarray) -> np.ndarray:
         """[B, T] of numbers in the target's unit."""
-        return np.asarray((_array(values) - self._shift) / self._scale)
-
-
-def _array(values: Sequence[Value]) -> np.ndarray:
-    """Numbers, or objects of one number per target, as [B, T]."""
-    return np.array([list(v.values()) if isinstance(v, dict) else [v] for v in values])
+        return np.asarray((values - self._shift) / self._scale)

@@ -1,6 +1,6 @@
 """What differs between regression and classification: the one polymorphism of this package."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 import numpy as np
@@ -11,7 +11,8 @@ from model.data import Target
 from model.options import PredictOptions
 from model.passes import Estimate, Passes
 from model.tasks.classification import Classification
-from model.tasks.columns import Rows
+from model.tasks.columns import Columns
+from model.tasks.defaults import TrainingDefaults
 from model.tasks.predictions import ClassificationPrediction, RegressionPrediction
 from model.tasks.regression import Regression
 
@@ -28,12 +29,6 @@ class Task(Protocol[P]):
 
     joint: ClassVar[bool]
     """Whether the values are class probabilities and their entropy: how they agree is asked for."""
-
-    epochs: ClassVar[int]
-    """Epochs that training takes, by default."""
-
-    least_steps: ClassVar[int]
-    """Mini-batches that it takes at least, by default."""
 
     @property
     def calibration(self) -> Calibration | None:
@@ -58,23 +53,8 @@ class Task(Protocol[P]):
         """What a unit of the training loss, near this value, is of a row's log-likelihood."""
         ...
 
-    def hidden(self, rows: int) -> tuple[int, ...]:
-        """The widths of the hidden layers of a network for so many training rows, by default."""
-        ...
-
-    def dropout_rate(self, rows: int) -> float:
-        """Their dropout rate, by default."""
-        ...
-
-    def weight_decay(self, rows: int) -> float:
-        """That of training on so many rows, by default."""
-        ...
-
-    def strong_decay(self, rows: int) -> float | None:
-        """A stronger one that holds where none is named, unless held-out rows say it is too strong.
-
-        None where the number of rows says enough.
-        """
+    def defaults(self, rows: int) -> TrainingDefaults:
+        """How to train on so many rows, where no option says otherwise."""
         ...
 
     def validation_loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -107,18 +87,18 @@ class Task(Protocol[P]):
         """
         ...
 
-    def rescaled(self, predictions: Sequence[P], actual: np.ndarray) -> Tuning:
+    def rescaled(self, predictions: Columns[P], actual: np.ndarray) -> Tuning:
         """What is tuned, corrected likewise by predictions of all calibration rows.
 
         In a way that leaves the order of their scores, so that they calibrate all the same.
         """
         ...
 
-    def error_share(self, predictions: Sequence[P], actual: np.ndarray) -> float:
+    def error_share(self, predictions: Columns[P], actual: np.ndarray) -> float:
         """How much of the squared error is the mean's Monte-Carlo error; see `model.training`."""
         ...
 
-    def scores(self, predictions: Sequence[P], actual: np.ndarray) -> dict[str, np.ndarray]:
+    def scores(self, predictions: Columns[P], actual: np.ndarray) -> dict[str, np.ndarray]:
         """The conformal scores [B] of calibration rows, by name."""
         ...
 
@@ -127,24 +107,24 @@ class Task(Protocol[P]):
         ...
 
     def comparisons(
-        self, predictions: Sequence[P], actual: np.ndarray
+        self, predictions: Columns[P], actual: np.ndarray
     ) -> dict[str, dict[str, np.ndarray]]:
         """The scores [B] of regions to compare with, by kind and name; see `model.calibration`."""
         ...
 
-    def spreads(self, predictions: Sequence[P]) -> np.ndarray:
+    def spreads(self, predictions: Columns[P]) -> np.ndarray:
         """How much the passes and the noise spread over each row, [B]; see `model.calibration`."""
         ...
 
-    def abstention(self, predictions: Sequence[P], actual: np.ndarray) -> Abstention | None:
+    def abstention(self, predictions: Columns[P], actual: np.ndarray) -> Abstention | None:
         """What calibration rows promise of rows accepted; None where there are several targets."""
         ...
 
-    def summarise(self, passes: Passes, options: PredictOptions) -> Rows[P]:
+    def summarise(self, passes: Passes, options: PredictOptions) -> Columns[P]:
         """One prediction per row, in the target's own units; raises CalibrationError."""
         ...
 
-    def metrics(self, predictions: Sequence[P], actual: np.ndarray) -> dict[str, float]:
+    def metrics(self, predictions: Columns[P], actual: np.ndarray) -> dict[str, float]:
         """Held-out metrics against the actual targets, encoded as `encode_target` does."""
         ...
 

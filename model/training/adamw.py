@@ -16,7 +16,7 @@ CLIP_NORM = 1.0  # of the gradient: one bad mini-batch does not throw the weight
 BETAS, EPSILON = (0.9, 0.999), 1e-8  # Adam's usual ones
 
 
-class Descent:
+class AdamW:
     """AdamW (Loshchilov and Hutter 2019) on parameters that are views of `weights` [W].
 
     `rate`, the learning rate, is set before every step. The gradient's norm is clipped.

@@ -4,14 +4,24 @@ Shapes: B rows, D inputs, O targets.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from model.artifact import Artifact, Card, TuningEntry, calibration_entry, read, save
+from model.artifact import (
+    Artifact,
+    CalibrationRecord,
+    Card,
+    ServingRecord,
+    TuningRecord,
+    calibration_record,
+    read,
+    save,
+)
 from model.calibration import MOST_INPUTS, Calibration, Similarity, novelty
 from model.data import Table, encode_table, encode_target
 from model.errors import CalibrationError, DataError
@@ -21,8 +31,8 @@ from model.options import PredictOptions
 from model.passes import MLP
 from model.predictor import Predictor
 from model.tasks import TASKS
-from model.training.estimator_choice import tried
-from model.training.serving_passes import served
+from model.training.estimator_choice import try_estimators
+from model.training.serving_passes import enough_passes
 
 PASSES, SEED = 100, 0  # behind everything that held-out rows fit; every row has masks of its own
 TRIAL_SEED = 2  # and more, of what is added to error bars
@@ -46,43 +56,54 @@ def calibrate(
     if table.sha256 == card.training.data_sha256:
         raise DataError(f"{table.name} has trained {card.name}; rows to calibrate on are others")
     needed = rows_needed(PredictOptions().coverage) + (0 if card.tuning.fitted else TUNING_ROWS[0])
-    if table.rows < needed:
-        raise CalibrationError(f"{table.name} has {table.rows} rows; at least {needed} are needed")
+    if table.row_count < needed:
+        raise CalibrationError(
+            f"{table.name} has {table.row_count} rows; at least {needed} are needed"
+        )
     x = encode_table(table, card.schema_of_rows)
     y = encode_target(table, card.target_of_rows)
-    card, first, rows = _with_ranges(card, table), np.arange(0), np.arange(table.rows)
+    card, first, rows = _with_ranges(card, table), np.arange(0), np.arange(table.row_count)
     if not card.tuning.fitted:
-        first, rows = parted(table.rows)
-        card = tuned(card, network, x[first], y[first])
-        network = tempered(card, network)
-    card = calibrated(card, network, table, x[rows], y[rows], by=by)
-    entry = card.calibration and card.calibration.model_copy(update={"tuning_rows": len(first)})
-    card = card.model_copy(update={"calibration": entry})
-    return save(out or folder, Artifact(card, network, _compared_anew(known, x)))
+        first, rows = split_tuning_rows(table.row_count)
+        tuning = fit_tuning(card, network, x[first], y[first])
+        card = card.model_copy(update={"tuning": tuning})
+        network = with_noise_powers(network, tuning.noise_powers)
+    found = calibrated(card, network, table, x[rows], y[rows], by=by)
+    record = found.calibration.model_copy(update={"tuning_rows": len(first)})
+    card = card.model_copy(update={"serving": found.serving, "calibration": record})
+    return save(out or folder, Artifact(card, network, _novelty_anew(known, x)))
 
 
-def tuned(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> Card:
-    """The card with the noise or the temperature that fits rows x [B, D] and their targets y.
+@dataclass(frozen=True, slots=True)
+class Calibrated:
+    """What calibration rows add to a card."""
 
-    What it says of the noise holds once the network is `tempered`.
+    serving: ServingRecord
+    calibration: CalibrationRecord
+
+
+def fit_tuning(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> TuningRecord:
+    """The noise or the temperature that fits rows x [B, D] and their targets y.
+
+    What it says of the noise holds for the network `with_noise_powers`.
     """
     task = TASKS[card.task](card.target_of_rows, *card.fitted)
     values = Predictor(card, network).values(x, passes=PASSES, seed=SEED, masks="per_row")
-    return card.model_copy(update={"tuning": TuningEntry(**asdict(task.tuned(values, y)))})
+    return TuningRecord(**asdict(task.tuned(values, y)))
 
 
-def retuned(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> Card:
-    """The card with what was tuned corrected by rows x [B, D] that nothing else sees, for y.
+def refit_temperature(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> TuningRecord:
+    """What was tuned, corrected by rows x [B, D] that nothing else sees, and their targets y.
 
-    The network is `tempered`, and has learned from the rows that tuned it.
+    The network has learned from the rows that tuned it.
     """
     task = TASKS[card.task](card.target_of_rows, *card.fitted)
     values = Predictor(card, network).values(x, passes=PASSES, seed=SEED, masks="per_row")
-    return card.model_copy(update={"tuning": TuningEntry(**asdict(task.retuned(values, y)))})
+    return TuningRecord(**asdict(task.retuned(values, y)))
 
 
-def rescaled(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> Card:
-    """The card with what calibration rows x [B, D] say of weights that were trained again.
+def rescaled_variances(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> TuningRecord:
+    """What was tuned, with what calibration rows x [B, D] say of weights that were trained again.
 
     That is one common factor, which leaves the order of the rows, and their intervals, as they are:
     calibration rows may fit it and calibrate too.
@@ -90,7 +111,7 @@ def rescaled(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> Card:
     task = TASKS[card.task](card.target_of_rows, *card.fitted)
     options = PredictOptions(passes=PASSES, seed=SEED, masks="per_row")
     rows = Predictor(_uncalibrated(card), network).predict_encoded(x, options).rows
-    return card.model_copy(update={"tuning": TuningEntry(**asdict(task.rescaled(rows, y)))})
+    return TuningRecord(**asdict(task.rescaled(rows, y)))
 
 
 def log_densities(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -100,10 +121,10 @@ def log_densities(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> np.
     return np.asarray(task.log_density(values, y).sum(-1))
 
 
-def tempered(card: Card, network: MLP) -> MLP:
-    """A copy of a network as training left it, with the card's noise powers in its last layer."""
+def with_noise_powers(network: MLP, powers: Sequence[float]) -> MLP:
+    """A copy of a network as training left it, with the noise powers in its last layer."""
     network = deepcopy(network)
-    head, powers = network.linears()[-1], card.tuning.noise_powers
+    head = network.linears()[-1]
     factors = torch.tensor([1.0] * (head.out_features - len(powers)) + list(powers))
     with torch.no_grad():
         head.weight.mul_(factors[:, None])
@@ -119,8 +140,8 @@ def calibrated(
     y: np.ndarray,
     *,
     by: str | None = None,
-) -> Card:
-    """The card with the scores of encoded rows x [B, D] of the table, and their targets y.
+) -> Calibrated:
+    """How to serve a model, and the scores of encoded rows x [B, D] and their targets y.
 
     Each row is scored under masks of its own, as a fresh row under a fresh seed is, with the
     estimator and the passes that the model is then served with: more than usual where the error of
@@ -130,18 +151,18 @@ def calibrated(
     """
     groups = _groups(card, x, by) if by else []
     task = TASKS[card.task](card.target_of_rows, *card.fitted)
-    trial = tried(_uncalibrated(card), network, x, seed=TRIAL_SEED)
+    trial = try_estimators(_uncalibrated(card), network, x, seed=TRIAL_SEED)
     card = card.model_copy(update={"serving": trial.serving})
     predictor = Predictor(_uncalibrated(card), network)
     made = predictor.predict_encoded(x, PredictOptions(passes=PASSES, seed=SEED, masks="per_row"))
-    card = served(card, task.error_share(made.rows, y), passes=PASSES)
-    if card.serving.passes != PASSES:
-        options = PredictOptions(passes=card.serving.passes, seed=SEED, masks="per_row")
+    serving = enough_passes(trial.serving, task.error_share(made.rows, y), passes=PASSES)
+    if serving.passes != PASSES:
+        options = PredictOptions(passes=serving.passes, seed=SEED, masks="per_row")
         made = predictor.predict_encoded(x, options)
     rows = made.rows
     scores = task.scores(rows, y)
     calibration = Calibration(
-        card.serving.passes,
+        serving.passes,
         made.estimator,
         {name: sorted_scores(column) for name, column in scores.items()},
         task.abstention(rows, y),
@@ -154,7 +175,7 @@ def calibrated(
         trial.allowances,
         sorted_scores(task.spreads(rows)),
     )
-    return card.model_copy(update={"calibration": calibration_entry(calibration, table)})
+    return Calibrated(serving, calibration_record(calibration, table))
 
 
 def _uncalibrated(card: Card) -> Card:
@@ -173,7 +194,7 @@ def _groups(card: Card, x: np.ndarray, by: str) -> list[str]:
     return groups
 
 
-def compared(training: np.ndarray, calibration: np.ndarray, *, seed: int) -> Similarity | None:
+def fit_novelty(training: np.ndarray, calibration: np.ndarray, *, seed: int) -> Similarity | None:
     """The distance score of new rows to training rows [N, D], judged by calibration rows [n, D].
 
     None where there are no calibration rows, or more inputs than a distance score takes.
@@ -183,7 +204,7 @@ def compared(training: np.ndarray, calibration: np.ndarray, *, seed: int) -> Sim
     return novelty.fit(training, calibration, seed=seed)
 
 
-def parted(rows: int) -> tuple[np.ndarray, np.ndarray]:
+def split_tuning_rows(rows: int) -> tuple[np.ndarray, np.ndarray]:
     """The numbers of the rows that tune, and of those that calibrate: drawn at random, disjoint."""
     order = np.random.default_rng(SEED).permutation(rows)
     least, most = TUNING_ROWS
@@ -213,7 +234,7 @@ def _range(column: np.ndarray) -> tuple[float, float] | None:
     return (float(present.min()), float(present.max())) if len(present) else None
 
 
-def measured(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> dict[str, float]:
+def held_out_metrics(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> dict[str, float]:
     """The model's metrics on rows x [B, D], which nothing else has seen, and their targets y.
 
     As it is served, under another seed than the calibration's.
@@ -222,15 +243,15 @@ def measured(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> dict[str
     return TASKS[card.task](card.target_of_rows, *card.fitted).metrics(predictions, y)
 
 
-def shares_loss(seen: np.ndarray, actual: np.ndarray, classes: int) -> float:
+def share_log_loss(seen: np.ndarray, actual: np.ndarray, classes: int) -> float:
     """Log loss, in nats, of actual classes [B] where each is given its share of those seen."""
     counts = 1 + np.bincount(seen, minlength=classes)  # none is impossible
     return float(-np.log(counts / counts.sum())[actual].mean())
 
 
-def _compared_anew(known: Similarity | None, x: np.ndarray) -> Similarity | None:
+def _novelty_anew(known: Similarity | None, x: np.ndarray) -> Similarity | None:
     """The distance score for rows like x [B, D]; half of them stand in for rows never seen."""
     if known is not None:
         return known.calibrated(x)
     order, half = np.random.default_rng(SEED).permutation(len(x)), len(x) // 2
-    return compared(x[order[:half]], x[order[half:]], seed=SEED) if half else None
+    return fit_novelty(x[order[:half]], x[order[half:]], seed=SEED) if half else None

@@ -23,6 +23,7 @@ Shapes: P passes, B rows, H units of a site, L hidden sites.
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import torch
@@ -31,44 +32,45 @@ from torch import Tensor, nn
 from model.errors import DataError
 from model.passes import MLP, MLPConfig, Noise, draw_noise, draw_uniforms
 from model.tasks import Task
-from model.training.adamw import Descent
-from model.training.fit import Epoch, Rows, TrainOptions, initialised
+from model.training.adamw import AdamW
+from model.training.fit import Dataset, Epoch, epochs, initialised
+from model.training.plan import Plan
 
 TEMPERATURE = 0.1  # the authors'
 PRIOR_STD = 1.0  # s, of every weight
 LOWEST, HIGHEST = 1e-3, 0.5  # rates: some doubt is left, and no more than the entropy asks for
-HASTE = 10.0  # a rate learns so many times as fast as a weight: what is learned is logit / HASTE
+RATE_SPEEDUP = (
+    10.0  # a rate learns so many times as fast as a weight: what is learned is logit / RATE_SPEEDUP
+)
 DIGITS = 4  # of a rate that is found
 
 
 def learn_rates(
     task: Task[Any],
-    training: Rows,
-    validation: Rows,
-    config: MLPConfig,
-    options: TrainOptions,
+    training: Dataset,
+    validation: Dataset,
+    plan: Plan,
     progress: Callable[[Epoch], None] = lambda _: None,
-) -> MLPConfig:
-    """The config with the rates that its hidden sites had in the epoch of least validation loss.
+) -> Plan:
+    """The plan with the rates that the hidden sites had in the epoch of least validation loss.
 
-    They start from the config's; the input's noise stays as it is. Raises DataError where learning
+    They start from the plan's; the input's noise stays as it is. Raises DataError where learning
     is interrupted, or the loss is not finite in every epoch.
     """
-    rates, best_loss, best_epoch = config.dropout[1:], math.inf, 0
-    schedule = options.schedule(task, len(training))
+    rates, best_loss, best_epoch = plan.dropout, math.inf, 0
     try:
-        learning = _epochs(task, training, validation, config, options)
+        learning = _learning(task, training, validation, plan)
         for epoch, (training_loss, loss, found) in enumerate(learning, start=1):
             if loss < best_loss:
                 rates, best_loss, best_epoch = found, loss, epoch
-            progress(Epoch(epoch, schedule.epochs, training_loss, loss, best_epoch))
-            if schedule.patience and epoch - best_epoch >= schedule.patience:
+            progress(Epoch(epoch, plan.epochs, training_loss, loss, best_epoch))
+            if plan.patience and epoch - best_epoch >= plan.patience:
                 break
     except KeyboardInterrupt as stop:
         raise DataError("training was interrupted before the dropout rates were learned") from stop
     if not best_epoch:
         raise DataError("the validation loss was never finite; try a lower --learning-rate")
-    return replace(config, dropout=(config.dropout[0], *rates))
+    return replace(plan, dropout=rates)
 
 
 def relaxed_noise(
@@ -108,38 +110,42 @@ def entropy(rates: Tensor) -> Tensor:
     return surprise
 
 
-def _epochs(
-    task: Task[Any], rows: Rows, validation: Rows, config: MLPConfig, options: TrainOptions
+def _learning(
+    task: Task[Any], rows: Dataset, validation: Dataset, plan: Plan
 ) -> Iterator[tuple[float, float, tuple[float, ...]]]:
     """Learn an epoch at each step; yields its training and validation loss, and the rates.
 
     How large the noise is, against which the divergence is weighed, the validation rows tell: on
     training rows that it knows by heart a network sees none, and would have the rates vanish.
     """
-    generator = torch.Generator().manual_seed(options.seed)
+    config = plan.config(inputs=rows.x.shape[1], outputs=task.outputs)
+    generator = torch.Generator().manual_seed(plan.seed)
     network = initialised(config, generator)
-    first = torch.tensor(config.dropout[1:]).clamp(LOWEST, HIGHEST)
-    slow_logits = nn.Parameter(first.logit() / HASTE)  # [L]
-    descent = Descent([*network.parameters(), slow_logits], weight_decay=0)
-    epochs = options.schedule(task, len(rows)).epochs
-    step, noise_level = 0, 1.0
-    for epoch in range(epochs):
-        descent.rate = options.learning_rate * (1 + math.cos(math.pi * epoch / epochs)) / 2
+    first = torch.tensor(plan.dropout).clamp(LOWEST, HIGHEST)
+    slow_logits = nn.Parameter(first.logit() / RATE_SPEEDUP)  # [L]
+    optimizer = AdamW([*network.parameters(), slow_logits], weight_decay=0)
+    steps, noise_level = count(), 1.0
+
+    def loss(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        _clamp(slow_logits)
+        logits = RATE_SPEEDUP * slow_logits
+        noise = relaxed_noise(config, logits, plan.seed, next(steps), len(x))
+        found = task.loss(network(x, noise)[0], y)
         share = 1 / (len(rows) * task.nats_per_loss(noise_level))
-        order = torch.randperm(len(rows), generator=generator)
-        total = torch.zeros(())
-        for index in torch.split(order, options.batch):
-            logits = HASTE * slow_logits
-            noise = relaxed_noise(config, logits, options.seed, step, len(index))
-            loss = task.loss(network(rows.x[index], noise)[0], rows.y[index])
-            descent.step(loss + share * divergence(network, logits))
-            with torch.no_grad():
-                slow_logits.clamp_(_logit(LOWEST) / HASTE, _logit(HIGHEST) / HASTE)
-            total, step = total + loss.detach() * len(index), step + 1
+        return found, found + share * divergence(network, logits)
+
+    for training_loss in epochs(rows, plan, generator, optimizer, loss):
+        _clamp(slow_logits)
         with torch.no_grad():
             noise_level = task.loss(network(validation.x), validation.y).item()
-            rates = (HASTE * slow_logits).sigmoid().tolist()
-        yield total.item() / len(rows), noise_level, tuple(round(rate, DIGITS) for rate in rates)
+            rates = (RATE_SPEEDUP * slow_logits).sigmoid().tolist()
+        yield training_loss, noise_level, tuple(round(rate, DIGITS) for rate in rates)
+
+
+def _clamp(slow_logits: Tensor) -> None:
+    """Keep rates between LOWEST and HIGHEST."""
+    with torch.no_grad():
+        slow_logits.clamp_(_logit(LOWEST) / RATE_SPEEDUP, _logit(HIGHEST) / RATE_SPEEDUP)
 
 
 def _logit(p: float) -> float:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model.artifact import Card, ServingEntry
+from model.artifact import Card, ServingRecord
 from model.calibration import BLOCKS, KNOTS, MOST_ROWS, Allowance, learned
 from model.options import Estimator
 from model.passes import MLP, Estimate, pooled
@@ -30,11 +30,11 @@ Runs = dict[int, Sequence[Estimate]]  # blocks, by the passes of each
 class Trial:
     """What to serve with, and what to add to the error bars of each estimator."""
 
-    serving: ServingEntry
+    serving: ServingRecord
     allowances: dict[Estimator, Allowance]
 
 
-def tried(card: Card, network: MLP, x: np.ndarray, *, seed: int) -> Trial:
+def try_estimators(card: Card, network: MLP, x: np.ndarray, *, seed: int) -> Trial:
     """What many passes over some of the calibration rows x [B, D] say of few.
 
     The card has no calibration, so that nothing is added to error bars yet.
@@ -45,7 +45,7 @@ def tried(card: Card, network: MLP, x: np.ndarray, *, seed: int) -> Trial:
         Predictor(_with(card, controls=controls), network) for controls in (True, False)
     )
     runs: dict[Estimator, Runs] = {"plain": _run(full, x, "plain", seed)}
-    serving = ServingEntry()
+    serving = ServingRecord()
     if task.plain_because or full.exact:
         truth = _truth(full, x, "plain", seed)
     else:
@@ -105,8 +105,8 @@ def _gain(plain: Runs, run: Runs, truth: Estimate, values: int) -> float:
     )
 
 
-def _serving(gain: float, *, controls: bool) -> ServingEntry:
+def _serving(gain: float, *, controls: bool) -> ServingRecord:
     if gain >= NO_WORSE:
-        return ServingEntry(controls=controls)
+        return ServingRecord(controls=controls)
     why = f"the reduced estimator's squared errors are {1 / gain:.2g} times those of plain"
-    return ServingEntry(controls=controls, estimator="plain", plain_because=why)
+    return ServingRecord(controls=controls, estimator="plain", plain_because=why)

@@ -10,136 +10,29 @@ Shapes: B rows, D inputs, O outputs.
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from model.calibration import NoiseKind
-from model.errors import DataError, Detail, InputError
+from model.errors import DataError
 from model.passes import (
     MLP,
-    USUAL_RATE,
-    USUAL_WIDTHS,
-    ActivationName,
     MLPConfig,
     Noise,
     chunk_passes,
     draw_noise,
 )
 from model.tasks import Task
-from model.training.adamw import Descent
+from model.training.adamw import AdamW
+from model.training.plan import Plan
 
-LEARN: Literal["learn"] = "learn"
-SEARCH: Literal["search"] = "search"
-
-
-@dataclass(frozen=True, slots=True)
-class TrainOptions:
-    """How to train. `hidden`, the widths of the hidden layers: by default what suits the task and
-    the number of rows. `dropout`: one rate for all hidden layers, or one per hidden layer, by
-    default likewise; "search" tries rates for all of them and keeps the best, as `rate_search`
-    says; "learn" has `concrete_dropout` find one for each.
-
-    `noise`, of a regression: homoscedastic, the same for every row; heteroscedastic, a variance for
-    every row that the network learns as well.
-
-    `epochs`: by default the task's, and more for a small table, until there are as many
-    mini-batches as the task needs at least. `learning_rate` falls to zero along a half cosine over
-    `epochs`. `patience`: epochs without a better validation loss before training stops and the best
-    weights are kept; without it training runs to the end. `weight_decay`: by default the task's;
-    a classifier tries two, and validation rows choose.
-    `refit`: once the validation rows have had their say, train again on them as well, for as many
-    epochs as were kept. Raises InputError naming the option.
-    """
-
-    hidden: tuple[int, ...] | None = None
-    dropout: tuple[float, ...] | Literal["search", "learn"] | None = None
-    input_dropout: float = 0.0
-    input_noise: float = 0.0
-    activation: ActivationName = "relu"
-    noise: NoiseKind = "heteroscedastic"
-    epochs: int | None = None
-    patience: int | None = None
-    batch: int = 64
-    learning_rate: float = 3e-3
-    weight_decay: float | None = None
-    refit: bool = True
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        layers = len(USUAL_WIDTHS if self.hidden is None else self.hidden)
-        given = None if isinstance(self.dropout, str) else self.dropout
-        count = 1 if given is None else len(given)
-        for ok, field, message in (
-            (
-                not isinstance(self.dropout, str) or self.dropout in (SEARCH, LEARN),
-                "dropout",
-                f"rates, {SEARCH!r} or {LEARN!r}, not {self.dropout!r}",
-            ),
-            (
-                count in (1, layers),
-                "dropout",
-                f"one rate, or one per hidden layer ({layers}), not {count}",
-            ),
-            (_positive(self.epochs), "epochs", f"at least 1, not {self.epochs}"),
-            (_positive(self.patience), "patience", f"at least 1, not {self.patience}"),
-            (self.batch >= 1, "batch", f"at least 1, not {self.batch}"),
-            (0 <= self.seed < 1 << 63, "seed", f"lies in [0, 2^63), not {self.seed}"),
-            (
-                0 < self.learning_rate < math.inf,
-                "learning_rate",
-                f"must be above 0, not {self.learning_rate}",
-            ),
-            (
-                self.weight_decay is None or 0 <= self.weight_decay < math.inf,
-                "weight_decay",
-                f"must be 0 or more, not {self.weight_decay}",
-            ),
-        ):
-            if not ok:
-                raise InputError(f"{field}: {message}", [Detail(field, message)])
-        self.config(inputs=1, outputs=1)  # checks the widths and rates
-
-    def completed(self, task: Task[Any], rows: int) -> "TrainOptions":
-        """With the network that suits the task and so many training rows, if none is named."""
-        widths = task.hidden(rows) if self.hidden is None else self.hidden
-        rates = (task.dropout_rate(rows),) if self.dropout is None else self.dropout
-        return replace(self, hidden=widths, dropout=rates)
-
-    def schedule(self, task: Task[Any], rows: int) -> "Schedule":
-        """What suits the task and so many training rows, where no option says otherwise."""
-        least = math.ceil(task.least_steps / math.ceil(rows / self.batch))
-        decay = task.weight_decay(rows) if self.weight_decay is None else self.weight_decay
-        return Schedule(self.epochs or max(task.epochs, least), self.patience, decay)
-
-    def config(self, inputs: int, outputs: int) -> MLPConfig:
-        """The network that these options describe; the usual one where they leave it open."""
-        widths = USUAL_WIDTHS if self.hidden is None else self.hidden
-        given = None if isinstance(self.dropout, str) else self.dropout
-        rates = (USUAL_RATE,) if given is None else given
-        rates = rates * len(widths) if len(rates) == 1 else rates
-        return MLPConfig(
-            inputs=inputs,
-            hidden=widths,
-            outputs=outputs,
-            dropout=(self.input_dropout, *rates),
-            activation=self.activation,
-            input_noise=self.input_noise,
-        )
+Loss = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""Of a mini-batch x [B, D] and y: the loss that is reported, and the one that is minimised."""
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule:
-    """The options that depend on the task and the number of rows; see TrainOptions."""
-
-    epochs: int
-    patience: int | None
-    weight_decay: float
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
+class Dataset:
     """Encoded rows: `x` [B, D] float32; `y` [B, O] float32, or class indices [B] int64."""
 
     x: Tensor
@@ -148,8 +41,8 @@ class Rows:
     def __len__(self) -> int:
         return len(self.x)
 
-    def __getitem__(self, index: Tensor) -> "Rows":
-        return Rows(self.x[index], self.y[index])
+    def __getitem__(self, index: Tensor) -> "Dataset":
+        return Dataset(self.x[index], self.y[index])
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,10 +74,9 @@ class Fit:
 
 def fit(
     task: Task[Any],
-    training: Rows,
-    validation: Rows,
-    config: MLPConfig,
-    options: TrainOptions,
+    training: Dataset,
+    validation: Dataset,
+    plan: Plan,
     progress: Callable[[Epoch], None] = lambda _: None,
 ) -> Fit:
     """The network of the last epoch; with patience that of the lowest validation loss.
@@ -192,22 +84,25 @@ def fit(
     Ctrl-C ends training early and keeps the one so far. Raises DataError where the loss is not
     finite in every epoch.
     """
-    schedule = options.schedule(task, len(training))
-    generator = torch.Generator().manual_seed(options.seed)
+    config = plan.config(inputs=training.x.shape[1], outputs=task.outputs)
+    generator = torch.Generator().manual_seed(plan.seed)
     network = initialised(config, generator)
-    descent = Descent(network.parameters(), weight_decay=schedule.weight_decay)
-    best, best_loss, best_epoch, epoch = descent.weights.clone(), math.inf, 0, 0
+    optimizer = AdamW(network.parameters(), weight_decay=plan.weight_decays[0])
+    best, best_loss, best_epoch, epoch = optimizer.weights.clone(), math.inf, 0, 0
     interrupted = False
     try:
         for epoch, training_loss in enumerate(
-            _epochs(network, task, training, options, generator, descent, schedule.epochs), start=1
+            epochs(
+                training, plan, generator, optimizer, _dropout_loss(network, task, plan, training)
+            ),
+            start=1,
         ):
             loss = _validation_loss(network, task, validation)
-            if loss < best_loss or (schedule.patience is None and math.isfinite(loss)):
-                weights = descent.weights.clone()
+            if loss < best_loss or (not plan.patience and math.isfinite(loss)):
+                weights = optimizer.weights.clone()
                 best, best_loss, best_epoch = weights, loss, epoch  # at once, whenever Ctrl-C comes
-            progress(Epoch(epoch, schedule.epochs, training_loss, loss, best_epoch))
-            if schedule.patience is not None and epoch - best_epoch >= schedule.patience:
+            progress(Epoch(epoch, plan.epochs, training_loss, loss, best_epoch))
+            if plan.patience and epoch - best_epoch >= plan.patience:
                 break
     except KeyboardInterrupt:
         interrupted = True
@@ -217,39 +112,58 @@ def fit(
             if interrupted
             else "the validation loss was never finite; try a lower --learning-rate"
         )
-    descent.weights.copy_(best)
+    optimizer.weights.copy_(best)
     return Fit(network.requires_grad_(False), epoch, best_epoch, interrupted)
 
 
 def refit(
     task: Task[Any],
-    rows: Rows,
+    rows: Dataset,
     fitted: Fit,
-    options: TrainOptions,
-    schedule: Schedule,
+    plan: Plan,
     progress: Callable[[Epoch], None] = lambda _: None,
 ) -> Fit:
     """A network of the same shape, from the same first weights, trained on `rows`.
 
-    It takes the epochs that were kept of `fitted`, of the same schedule, and looks at no other
+    It takes the epochs that were kept of `fitted`, by the same plan, and looks at no other
     rows. Ctrl-C, or weights that are not finite, leave `fitted` as it is.
     """
     best = fitted.best_epoch
-    generator = torch.Generator().manual_seed(options.seed)
+    generator = torch.Generator().manual_seed(plan.seed)
     network = initialised(fitted.network.config, generator)
-    descent = Descent(network.parameters(), weight_decay=schedule.weight_decay)
+    optimizer = AdamW(network.parameters(), weight_decay=plan.weight_decays[0])
     try:
         for epoch, loss in enumerate(
-            _epochs(network, task, rows, options, generator, descent, schedule.epochs), start=1
+            epochs(rows, plan, generator, optimizer, _dropout_loss(network, task, plan, rows)),
+            start=1,
         ):
             progress(Epoch(epoch, best, loss, None, best))
             if epoch == best:
                 break
     except KeyboardInterrupt:
         return replace(fitted, interrupted=True)
-    if not descent.weights.isfinite().all():
+    if not optimizer.weights.isfinite().all():
         return fitted
     return replace(fitted, network=network.requires_grad_(False), refitted=True)
+
+
+def epochs(
+    rows: Dataset, plan: Plan, generator: torch.Generator, optimizer: AdamW, loss: Loss
+) -> Iterator[float]:
+    """Train an epoch at each step; yields its mean training loss.
+
+    The learning rate falls to zero along a half cosine over the plan's epochs.
+    """
+    for epoch in range(plan.epochs):
+        optimizer.rate = plan.learning_rate * (1 + math.cos(math.pi * epoch / plan.epochs)) / 2
+        shuffled = rows[torch.randperm(len(rows), generator=generator)]
+        total = torch.zeros(())
+        batches = (torch.split(part, plan.batch) for part in (shuffled.x, shuffled.y))
+        for x, y in zip(*batches, strict=True):
+            told, minimised = loss(x, y)
+            optimizer.step(minimised)
+            total += told.detach() * len(x)
+        yield total.item() / len(rows)
 
 
 def initialised(config: MLPConfig, generator: torch.Generator) -> MLP:
@@ -270,30 +184,15 @@ def initialised(config: MLPConfig, generator: torch.Generator) -> MLP:
     return network
 
 
-def _epochs(
-    network: MLP,
-    task: Task[Any],
-    rows: Rows,
-    options: TrainOptions,
-    generator: torch.Generator,
-    descent: Descent,
-    epochs: int,
-) -> Iterator[float]:
-    """Train an epoch at each step; yields its mean training loss.
+def _dropout_loss(network: MLP, task: Task[Any], plan: Plan, rows: Dataset) -> Loss:
+    """The task's loss under fresh masks for every row of every mini-batch."""
+    noises = _noises(network.config, plan.seed, min(plan.batch, len(rows)))
 
-    The learning rate falls to zero along a half cosine over `epochs`.
-    """
-    noises = _noises(network.config, options.seed, min(options.batch, len(rows)))
-    for epoch in range(epochs):
-        descent.rate = options.learning_rate * (1 + math.cos(math.pi * epoch / epochs)) / 2
-        shuffled = rows[torch.randperm(len(rows), generator=generator)]
-        total = torch.zeros(())
-        batches = (torch.split(part, options.batch) for part in (shuffled.x, shuffled.y))
-        for x, y in zip(*batches, strict=True):
-            loss = task.loss(network(x, _first(next(noises), len(x)))[0], y)
-            descent.step(loss)
-            total += loss.detach() * len(x)
-        yield total.item() / len(rows)
+    def loss(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        found = task.loss(network(x, _first(next(noises), len(x)))[0], y)
+        return found, found
+
+    return loss
 
 
 def _noises(config: MLPConfig, seed: int, rows: int) -> Iterator[Noise]:
@@ -313,11 +212,7 @@ def _first(noise: Noise, rows: int) -> Noise:
     return Noise(masks, None if noise.inputs is None else noise.inputs[:rows])
 
 
-def _validation_loss(network: MLP, task: Task[Any], rows: Rows) -> float:
+def _validation_loss(network: MLP, task: Task[Any], rows: Dataset) -> float:
     """With dropout off."""
     with torch.inference_mode():
         return task.validation_loss(network(rows.x), rows.y).item()
-
-
-def _positive(count: int | None) -> bool:
-    return count is None or count >= 1

@@ -9,7 +9,7 @@ import torch
 from model.calibration import NoiseKind, Tuning
 from model.data import Schema, Split, Table, Target
 from model.tasks import TASKS, Task, TaskName
-from model.training.fit import Rows
+from model.training.fit import Dataset
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Prepared:
         """The task, as long as no rows have said anything of it."""
         return TASKS[self.task](self.target, Tuning(noise=noise), None)
 
-    def rows(self, index: np.ndarray) -> Rows:
+    def subset(self, index: np.ndarray) -> Dataset:
         """Some of them, as training takes them."""
         y = torch.from_numpy(self.y[index])
-        return Rows(torch.from_numpy(self.x[index]), y if self.target.classes else y.float())
+        return Dataset(torch.from_numpy(self.x[index]), y if self.target.classes else y.float())

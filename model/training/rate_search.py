@@ -1,10 +1,11 @@
 """A dropout rate found by trying: the rate under which held-out rows are most likely.
 
-How much dropout suits a table hangs on how noisy its target is and how many rows there are, and
-the variance across the passes hangs on the rate: many rows that say much want little of it, a noisy
-target wants more. Gal and Ghahramani 2016 tried a grid. Here one is climbed from the usual rate, so
-that rates far from the best cost no training; and few rows tell little, so that a rate is left only
-for one whose rows are likelier by more than the standard error of that difference.
+How much dropout suits a table depends on how noisy its target is and how many rows there are, and
+the variance across the passes depends on the rate: many rows that say much want little dropout, a
+noisy target wants more. Gal and Ghahramani 2016 tried a grid. Here the grid is climbed from the
+usual rate, so that rates far from the best cost no training. Few rows tell little: a rate is left
+only where the validation rows are likelier under another by more than the standard error of that
+difference.
 
 Shapes: B held-out rows.
 """
@@ -14,7 +15,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from model.passes import USUAL_RATE
+from model.tasks import USUAL_RATE
 
 RATES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
 FIRST = USUAL_RATE  # tried before all others

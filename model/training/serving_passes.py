@@ -8,25 +8,25 @@ calibration.
 
 import math
 
-from model.artifact import Card, ServingEntry
+from model.artifact import ServingRecord
 
 LARGEST_SHARE = 0.02
 """Of the mean's Monte-Carlo variance in the squared error. Under the worst of twelve seeds,
 intervals that claim 80 to 95 % then hold that to within four points (docs/coverage.md)."""
-MOST_PASSES, STEP = 1_000, 100  # of a model's own number of passes
+MOST_SERVED, STEP = 1_000, 100  # of a model's own number of passes
 
 
-def served(card: Card, share: float, *, passes: int) -> Card:
-    """The card with the passes that take the mean's error, this share after so many, down.
+def enough_passes(serving: ServingRecord, share: float, *, passes: int) -> ServingRecord:
+    """The same with the passes that take the mean's error, this share after so many, down.
 
     More shared passes make the mean better, too, and cost little more than fresh masks for every
-    row. Where MOST_PASSES do not suffice the rows get masks of their own. What the card says of the
+    row. Where MOST_SERVED do not suffice the rows get masks of their own. What is said of the
     estimator stays.
     """
-    usual = ServingEntry()
+    usual = ServingRecord()
     needed = max(usual.passes, math.ceil(round(_needed(share, passes) / STEP, 6)) * STEP)
-    taken = min(needed, MOST_PASSES)
-    own = ", with masks of its own for every row" if needed > MOST_PASSES else ""
+    taken = min(needed, MOST_SERVED)
+    own = ", with masks of its own for every row" if needed > MOST_SERVED else ""
     reason = (
         f"after {passes} passes the mean's Monte-Carlo variance is {share:.0%} of the squared "
         f"error; the model is served with {taken} passes{own}"
@@ -36,7 +36,7 @@ def served(card: Card, share: float, *, passes: int) -> Card:
         "masks": "per_row" if own else usual.masks,
         "reason": reason if taken > usual.passes else "",
     }
-    return card.model_copy(update={"serving": card.serving.model_copy(update=update)})
+    return serving.model_copy(update=update)
 
 
 def _needed(share: float, passes: int) -> float:

@@ -40,7 +40,7 @@ from model.passes.reduced_moments import ReducedMoments
 from model.passes.samplers import Batch, ReducedSampler
 from model.passes.stopping import sample_until
 from model.predictor import keep_freed_memory
-from model.training.fit import TrainOptions
+from model.training.plan import TrainOptions
 from model.training.train import train
 from tests.benchmarks.engine import Way, affordable, naive_ways, stopwatch, take_turns
 
@@ -79,7 +79,7 @@ def trained(data: Path, name: str, net: str) -> Case:
     """A network trained on a set; the rows after the first 60 % of a random order are unseen."""
     table = read_table(data / f"{name}.csv")
     hidden, rate, _ = NETS[net]
-    epochs = min(300, SEEN_ROWS // table.rows)
+    epochs = min(300, SEEN_ROWS // table.row_count)
     options = TrainOptions(
         hidden=hidden,
         dropout=(rate,),
@@ -93,7 +93,7 @@ def trained(data: Path, name: str, net: str) -> Case:
         target = list(table.columns)[-1]
         train(table, target, Path(folder) / "net", name=name, task="regression", options=options)
         card, network, _ = read(Path(folder) / "net")
-    split = split_rows(table.rows, options.seed)
+    split = split_rows(table.row_count, options.seed)
     x = torch.from_numpy(encode_table(table, card.schema_of_rows))
     return Case(f"{net} {name}", network, torch.cat([x[split.test], x[split.calibration]]))
 
@@ -107,7 +107,7 @@ class Plain:
 
     def segment(self, passes: range) -> Tensor:
         """Outputs [P, B, 1]."""
-        return torch.cat(list(run(*self._run, passes=passes, rows=self._numbers)))
+        return torch.cat(list(run(*self._run, passes=passes, row_ids=self._numbers)))
 
     def moments(self, blocks: int = 1) -> PlainMoments:
         """Of so many blocks, each a value of every row."""

@@ -63,7 +63,7 @@ def correlations(
     """With |error| on an outer fold's rows: of the total std, of each forest, of both together."""
     error, std = errors(table, rest, judged, options)
     features = np.stack(list(table.columns.values())[:-1], axis=1).astype(float)
-    unseen = np.zeros(table.rows)
+    unseen = np.zeros(table.row_count)
     for trained, left in folds(rest, INNER, options.seed):
         unseen[left], _ = errors(table, trained, left, options)
     sizes = np.log(unseen[rest] + LEAST * unseen[rest].mean())
@@ -87,7 +87,7 @@ def main() -> None:
     use_threads(1)
     for name in chosen.sets:
         table, found = read_table(str(chosen.data / f"{name}.csv")), []
-        outer = folds(np.arange(table.rows), OUTER, seed=0)
+        outer = folds(np.arange(table.row_count), OUTER, seed=0)
         for number, (rest, judged) in zip(range(chosen.folds), outer, strict=False):
             options = TrainOptions(dropout=(chosen.dropout,), seed=number)
             found.append(correlations(table, rest, judged, options))

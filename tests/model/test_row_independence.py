@@ -48,7 +48,7 @@ def test_blocks_of_a_large_request_are_seamless(
     scale, mean = predictor.card.target.scales[0], predictor.card.target.means[0]
     for row in (0, ROWS_AT_ONCE - 1, ROWS_AT_ONCE, 2 * ROWS_AT_ONCE, 2499):
         number = torch.tensor([row]) if masks == "per_row" else None
-        alone = run(network, torch.from_numpy(x[[row]]), 8, passes=range(10), rows=number)
+        alone = run(network, torch.from_numpy(x[[row]]), 8, passes=range(10), row_ids=number)
         expected = torch.cat(list(alone))[:, 0, 0].double().numpy() * scale + mean
         assert found[row].samples == pytest.approx(expected.tolist(), rel=1e-5)
 

@@ -251,7 +251,7 @@ def _published(network: Network, data: Path) -> Source:
 
 def _tabular(network: Network, data: Path) -> Source:
     table = read_table(str(data / network.source))
-    order = np.random.default_rng(0).permutation(table.rows)[: network.rows]
+    order = np.random.default_rng(0).permutation(table.row_count)[: network.rows]
     test, known = np.split(order, [round(TESTED * len(order))])
     return Source(table, _parted(known), np.sort(test))
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from model.artifact.card import Card, feature_entries, target_entry
+from model.artifact.card import Card, feature_records, target_record
 from model.artifact.folder import CARD, read
 
 Change = Callable[[Any], object]
@@ -46,8 +46,8 @@ def test_the_outside_sees_all_of_a_card_but_the_calibration_scores(artifact: Pat
 def test_a_card_tells_how_rows_and_outputs_are_encoded(artifact: Path) -> None:
     card, network, _ = read(artifact)
     assert network.config == card.config
-    assert feature_entries(card.schema_of_rows) == card.features
-    assert target_entry(card.target_of_rows) == card.target
+    assert feature_records(card.schema_of_rows) == card.features
+    assert target_record(card.target_of_rows) == card.target
     assert card.schema_of_rows.width == 5  # area, rooms, and the three quarters
 
 

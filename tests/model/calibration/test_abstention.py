@@ -5,7 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.calibration.abstention import LEVELS, Abstention, choose, error_rate, root_mean_square
+from model.calibration.abstention import (
+    ACCEPTED_SHARES,
+    Abstention,
+    choose,
+    error_rate,
+    root_mean_square,
+)
 from model.errors import CalibrationError
 
 
@@ -99,7 +105,7 @@ def test_who_stands_more_risk_gets_no_fewer_rows(seed: int, risks: tuple[float, 
 def test_the_levels_are_shares_of_the_rows_each_with_its_own_risk() -> None:
     u = np.arange(100.0)
     abstention = error_rate(u, u >= 80)
-    assert [level.accepted for level in abstention.levels] == list(LEVELS)
+    assert [level.accepted for level in abstention.levels] == list(ACCEPTED_SHARES)
     assert [level.risk for level in abstention.levels[:4]] == [0, 0, 0, 0]
     assert abstention.levels[4].risk == pytest.approx(10 / 90)
     assert abstention.levels[-1].threshold == np.inf

@@ -67,7 +67,7 @@ def test_the_p_value_is_the_share_of_calibration_rows_that_spread_as_much(
     columns = predictor.predict(x, PredictOptions(seed=3)).rows.columns
     if kind == "regression":
         unit = predictor.card.target.scales[0]
-        spread = np.sqrt(np.array(columns["total_variance"])) / unit
+        spread = np.sqrt(columns["total_variance"][:, 0]) / unit
     else:
         spread = np.array(columns["mutual_information"])
     at_least = (scores >= spread[:, None] * (1 - 1e-9)).sum(1)

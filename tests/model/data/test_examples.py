@@ -18,7 +18,7 @@ def test_an_example_is_a_table_whose_last_column_is_the_target(
     name: str, rows: int, columns: int
 ) -> None:
     table = example(f"example:{name}")
-    assert (table.name, table.rows, len(table.columns)) == (f"example:{name}", rows, columns)
+    assert (table.name, table.row_count, len(table.columns)) == (f"example:{name}", rows, columns)
     assert list(table.columns)[-1] == TARGETS[name]
     assert all(re.fullmatch("[a-z][a-z0-9_]*", column) for column in table.columns)
     assert table.sha256 == example(f"example:{name}").sha256

@@ -29,7 +29,7 @@ def table(**columns: Cells) -> Table:
 
 
 def everything(data: Table) -> np.ndarray:
-    return np.arange(data.rows)
+    return np.arange(data.row_count)
 
 
 NAN = float("nan")

@@ -15,6 +15,6 @@ def test_a_tables_fault_counts_rows_from_one_and_names_the_line() -> None:
 
 def test_asking_for_a_column_that_is_not_there_lists_those_that_are() -> None:
     table = Table("a.csv", {"x": np.zeros(3), "y": np.zeros(3)}, "")
-    assert table.rows == 3
+    assert table.row_count == 3
     with pytest.raises(DataError, match=r"a\.csv has no column 'z'; its columns are x, y"):
         table.column("z")

@@ -11,7 +11,7 @@ import pytest
 
 from model import DataError, PredictOptions, Predictor, Table, evaluate, load, report_text
 from model.artifact.folder import read
-from model.artifact.records import TuningEntry
+from model.artifact.records import TuningRecord
 from model.data.preparation import split_rows
 from model.evaluation.evaluate import Evaluation
 from model.evaluation.outcomes import ClassificationOutcome, RegressionOutcome
@@ -35,7 +35,7 @@ def cells(table: Table, predictor: Predictor) -> list[dict[str, object]]:
             else table.columns[name][row]
             for name in names
         }
-        for row in range(table.rows)
+        for row in range(table.row_count)
     ]
 
 
@@ -63,7 +63,7 @@ def test_the_table_of_training_is_judged_on_the_rows_of_the_cards_metrics(
 def test_a_row_that_overflows_is_placed_in_the_table_not_among_the_test_rows(
     regression_artifact: Path, houses: Table
 ) -> None:
-    test = split_rows(houses.rows, 0).test
+    test = split_rows(houses.row_count, 0).test
     area = houses.columns["area"].copy()
     area[test[5]] = 1e36
     table = replace(houses, columns=houses.columns | {"area": area})
@@ -82,7 +82,7 @@ def test_a_fresh_seed_is_told_and_gives_the_same_figures_again(
 
 
 def test_another_table_is_judged_on_all_rows(evaluation: Evaluation, houses: Table) -> None:
-    assert (evaluation.part, evaluation.rows) == ("all", houses.rows)
+    assert (evaluation.part, evaluation.rows) == ("all", houses.row_count)
     asked = evaluation.options
     assert (asked.passes, asked.seed, asked.coverage) == (20, 3, 0.8)
     assert evaluation.seeds == (3, 4, 5, 6, 7)
@@ -214,7 +214,7 @@ def test_a_std_without_noise_is_said_to_be_too_small(
     assert isinstance(outcome, RegressionOutcome)
     assert not any("noise" in note for note in found.notes)
     predictor = load(regression_artifact)
-    untuned = predictor.card.model_copy(update={"tuning": TuningEntry(noise="heteroscedastic")})
+    untuned = predictor.card.model_copy(update={"tuning": TuningRecord(noise="heteroscedastic")})
     found = evaluate(Predictor(untuned, read(regression_artifact)[1]), fresh(houses), OPTIONS)
     assert any("noise" in note for note in found.notes)
 

@@ -162,7 +162,7 @@ def test_the_same_evaluation_is_the_same_page(regression_artifact: Path, houses:
 
 
 def test_a_page_of_many_rows_stays_small(regression_artifact: Path, houses: Table) -> None:
-    at = np.arange(20_000) % houses.rows
+    at = np.arange(20_000) % houses.row_count
     columns = {name: column[at] for name, column in houses.columns.items()}
     table = replace(houses, columns=columns, sha256="1" * 64)
     evaluation = evaluate(load(regression_artifact), table, OPTIONS)

@@ -16,7 +16,8 @@ from model.passes.network import MLP, MLPConfig, Noise
 from model.passes.samplers import Batch, PlainSampler
 from model.passes.stopping import sample
 from model.tasks.regression import Regression
-from model.training.fit import Rows, TrainOptions, fit, initialised
+from model.training.fit import Dataset, fit, initialised
+from model.training.plan import TrainOptions
 
 BAND = 3.9
 REGRESSION = Regression(Target(("y",), (), (0.0,), (1.0,), (None,)))
@@ -97,7 +98,7 @@ def test_a_dropped_unit_gets_exactly_zero_gradient() -> None:
 def test_with_dropout_no_output_leans_on_one_unit() -> None:
     """Two equal inputs: without dropout any split of the weight will do, with it the even one."""
     x = torch.randn(400, 1, generator=torch.Generator().manual_seed(0)).repeat(1, 2)
-    rows = Rows(x, x[:, :1])
+    rows = Dataset(x, x[:, :1])
     shares = {}
     for rate in (0.0, 0.5):
         net = MLP(MLPConfig(inputs=2, hidden=(2,), outputs=1, dropout=(rate, 0.0)))
@@ -187,14 +188,16 @@ def test_a_narrow_layer_drops_whole_with_probability_p_to_the_width() -> None:
 def test_training_survives_passes_that_drop_a_whole_layer() -> None:
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(64, 4, generator=generator)
-    rows = Rows(x, x.sum(1, keepdim=True))
+    rows = Dataset(x, x.sum(1, keepdim=True))
     options = TrainOptions(hidden=(2, 2), dropout=(0.9,), epochs=30, batch=8)
-    config = options.config(inputs=4, outputs=1)
-    first = draw_noise(config, options.seed, range(1), torch.arange(8)).masks[1]
+    plan = options.plan(REGRESSION, len(rows))
+    first = draw_noise(
+        plan.config(inputs=4, outputs=1), options.seed, range(1), torch.arange(8)
+    ).masks[1]
     assert first is not None
     assert (first == 0).all(-1).any()  # it does happen
     losses: list[float] = []
-    fitted = fit(REGRESSION, rows, rows, config, options, lambda e: losses.append(e.training_loss))
+    fitted = fit(REGRESSION, rows, rows, plan, lambda e: losses.append(e.training_loss))
     assert all(map(math.isfinite, losses))
     assert all(weight.isfinite().all() for weight in fitted.network.parameters())
 
@@ -219,14 +222,14 @@ def test_dropout_narrows_the_gap_between_training_and_test_loss() -> None:
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(1_060, 10, generator=generator)
     y = x[:, :1] + torch.randn(1_060, 1, generator=generator)
-    small, test = Rows(x[:60], y[:60]), Rows(x[60:], y[60:])
+    small, test = Dataset(x[:60], y[:60]), Dataset(x[60:], y[60:])
     gaps, test_losses = {}, {}
     for rate in (0.0, 0.5):
         options = TrainOptions(
             hidden=(100, 100), dropout=(rate,), epochs=150, patience=150, weight_decay=0.0
         )
         # validated on its own training rows: nothing but dropout stands against overfitting
-        net = fit(REGRESSION, small, small, options.config(10, 1), options).network
+        net = fit(REGRESSION, small, small, options.plan(REGRESSION, 60)).network
         loss = REGRESSION.loss
         test_losses[rate] = loss(net(test.x), test.y).item()
         gaps[rate] = test_losses[rate] - loss(net(small.x), small.y).item()

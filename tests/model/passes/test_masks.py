@@ -16,7 +16,7 @@ from torch import Tensor
 
 from model.passes.chunks import chunk_passes, run
 from model.passes.masks import draw_noise
-from model.passes.network import LEVELS, MLP, MLPConfig, Noise
+from model.passes.network import MLP, RATE_LEVELS, MLPConfig, Noise
 from model.training.fit import initialised
 
 SEEDS = (0, 1, (1 << 63) - 1)
@@ -105,7 +105,7 @@ def test_a_row_keeps_its_noise_in_any_company_and_order(
 @pytest.mark.parametrize("rows", [None, torch.arange(600)])
 def test_the_passes_are_those_of_the_plain_loop(seed: int, rows: Tensor | None) -> None:
     net, x = network(), inputs(600)
-    outputs = all_passes(run(net, x, seed, passes=range(40), rows=rows))
+    outputs = all_passes(run(net, x, seed, passes=range(40), row_ids=rows))
     loop = [net(x, draw_noise(net.config, seed, range(t, t + 1), rows))[0] for t in range(40)]
     assert chunk_passes(net.config, 600) < 40  # else one chunk would be all
     torch.testing.assert_close(outputs, torch.stack(loop), rtol=1e-5, atol=1e-6)
@@ -117,25 +117,25 @@ def test_the_size_of_a_chunk_changes_no_answer(
     size: int, rows: Tensor | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     net, x = network(), inputs(30)
-    expected = all_passes(run(net, x, 4, passes=range(25), rows=rows))
+    expected = all_passes(run(net, x, 4, passes=range(25), row_ids=rows))
     monkeypatch.setattr("model.passes.chunks.CHUNK_BYTES", size)
-    outputs = all_passes(run(net, x, 4, passes=range(25), rows=rows))
+    outputs = all_passes(run(net, x, 4, passes=range(25), row_ids=rows))
     torch.testing.assert_close(outputs, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_fresh_masks_for_every_row_do_not_depend_on_who_stands_beside_it() -> None:
     net, x = network(), inputs(20)
-    together = all_passes(run(net, x, 9, passes=range(30), rows=torch.arange(20)))
+    together = all_passes(run(net, x, 9, passes=range(30), row_ids=torch.arange(20)))
     for row in (0, 7, 19):
         rows = torch.tensor([row])
-        alone = all_passes(run(net, x[rows], 9, passes=range(30), rows=rows))
+        alone = all_passes(run(net, x[rows], 9, passes=range(30), row_ids=rows))
         torch.testing.assert_close(alone, together[:, rows], rtol=1e-5, atol=1e-6)
 
 
 def test_shared_masks_make_one_network_per_pass_and_fresh_ones_one_per_row() -> None:
     net, x = network(), inputs(1).repeat(4, 1)
     shared = all_passes(run(net, x, 2, passes=range(50)))
-    per_row = all_passes(run(net, x, 2, passes=range(50), rows=torch.arange(4)))
+    per_row = all_passes(run(net, x, 2, passes=range(50), row_ids=torch.arange(4)))
     torch.testing.assert_close(shared, shared[:, :1].expand_as(shared))
     assert (per_row[:, 1:] != per_row[:, :1]).any(-1).float().mean() > 0.99
 
@@ -162,7 +162,7 @@ def test_the_number_of_threads_changes_no_answer(
     outputs = {}
     for threads in (1, 2):
         torch.set_num_threads(threads)
-        outputs[threads] = all_passes(run(net, x, 6, passes=range(200), rows=rows))
+        outputs[threads] = all_passes(run(net, x, 6, passes=range(200), row_ids=rows))
     torch.testing.assert_close(outputs[1], outputs[2], rtol=1e-6, atol=1e-6)
 
 
@@ -194,7 +194,7 @@ def test_masks_are_0_or_1_over_1_minus_p_of_the_exact_rate(rate: float) -> None:
     config = MLPConfig(inputs=64, hidden=(1,), outputs=1, dropout=(rate, rate))
     mask = draw_noise(config, 0, range(100)).masks[0]
     assert mask is not None
-    exact = round(rate * LEVELS) / LEVELS
+    exact = round(rate * RATE_LEVELS) / RATE_LEVELS
     assert mask.dtype == torch.float32
     assert mask.unique().tolist() == pytest.approx([0, 1 / (1 - exact)], rel=1e-7)
 
@@ -202,7 +202,7 @@ def test_masks_are_0_or_1_over_1_minus_p_of_the_exact_rate(rate: float) -> None:
 @pytest.mark.parametrize(("rate", "rare"), [(1e-12, 1.0), (1 - 1e-12, 0.0)])
 def test_the_rarest_event_has_probability_2_to_the_minus_16(rate: float, rare: float) -> None:
     events = sum(int((dropped(s, 4096, 1024, rate=rate) == rare).sum()) for s in range(4))
-    expected = 4 * 4096 * 1024 / LEVELS  # 256
+    expected = 4 * 4096 * 1024 / RATE_LEVELS  # 256
     assert abs(events - expected) < 3.9 * math.sqrt(expected)
 
 

@@ -91,7 +91,7 @@ def test_a_part_of_the_rows_has_the_moments_that_it_has_alone() -> None:
     values = torch.from_numpy(np.random.default_rng(0).normal(size=(50, 4, 2)))
     together, some = PlainMoments(torch.zeros(4, 2)), torch.tensor([3, 1])
     together.add(values[:30])
-    part = together.rows(some)
+    part = together.select(some)
     part.add(values[30:, some])
     alone = plain(values[:, some].numpy(), [])
     torch.testing.assert_close(part.estimate().variance, alone.variance)
@@ -109,7 +109,7 @@ def test_any_chunks_give_the_joint_covariance_and_the_votes_of_all_passes(
     for piece in np.split(values, cuts):
         if len(piece):
             joint.add(torch.from_numpy(piece))
-    for row, found in enumerate((joint.agreement(), joint.rows(torch.tensor([1])).agreement())):
+    for row, found in enumerate((joint.agreement(), joint.select(torch.tensor([1])).agreement())):
         assert found.covariance is not None
         expected = np.cov(values[:, row], rowvar=False)
         np.testing.assert_allclose(found.covariance[0], expected, rtol=1e-8, atol=1e-12)
@@ -120,7 +120,7 @@ def test_any_chunks_give_the_joint_covariance_and_the_votes_of_all_passes(
 def test_many_classes_have_votes_but_no_covariance() -> None:
     joint = JointMoments()
     joint.add(torch.eye(COVARIANCE_CLASSES + 2)[:3, None])  # [P, 1, K + 1]
-    found = joint.rows(torch.tensor([0])).agreement()
+    found = joint.select(torch.tensor([0])).agreement()
     assert found.covariance is None
     assert found.votes[0].sum() == 3
 

@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 from model.errors import InputError
 from model.passes.masks import draw_noise
-from model.passes.network import LEVELS, MLP, MLPConfig, Noise, Norm
+from model.passes.network import MLP, RATE_LEVELS, MLPConfig, Noise, Norm
 from model.training.fit import initialised
 
 Formula = Callable[[np.ndarray], np.ndarray]
@@ -185,11 +185,11 @@ def test_rates_are_multiples_of_2_to_the_minus_16_and_never_become_0_or_1(rate: 
         *MLPConfig(inputs=1, hidden=(1,), outputs=1, dropout=(rate, rate)).drop_levels,
     }
     assert (level == 0) == (rate == 0)
-    assert level < LEVELS == 1 << 16
-    if 1 / LEVELS <= rate <= 1 - 1 / LEVELS:
-        assert abs(level / LEVELS - rate) <= 0.5 / LEVELS
+    assert level < RATE_LEVELS == 1 << 16
+    if 1 / RATE_LEVELS <= rate <= 1 - 1 / RATE_LEVELS:
+        assert abs(level / RATE_LEVELS - rate) <= 0.5 / RATE_LEVELS
     else:
-        assert level in (0, 1, LEVELS - 1)
+        assert level in (0, 1, RATE_LEVELS - 1)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from model.passes.masks import draw_noise
 from model.passes.network import MLP, MLPConfig, Norm
-from model.passes.propagation import passage
+from model.passes.propagation import propagate
 from model.passes.reduced import Reduction
 
 LAYER, AFFINE = Norm("layer", eps=0.01), Norm("affine")
@@ -43,7 +43,7 @@ def test_affine_norms_pass_on_the_moments_of_a_gaussian(
     before: Norm | None, after: Norm | None
 ) -> None:
     net, mean, std = network(before, after), drawn(30), 0.7
-    found = passage(net, 1, mean[None], torch.full((1, 30), std**2, dtype=torch.float64))
+    found = propagate(net, 1, mean[None], torch.full((1, 30), std**2, dtype=torch.float64))
     h = net.activation(1, mean + std * drawn(100_000, 30))
     for given, sampled in ((found.level[0], h), (found.square[0], h.square())):
         error = sampled.std(0) / len(sampled) ** 0.5
@@ -56,7 +56,7 @@ def test_of_little_noise_a_gain_passes_as_by_the_derivative(
     before: Norm | None, after: Norm | None
 ) -> None:
     net, z, gain = network(before, after), drawn(3, 30), drawn(3, 30).flip(0)
-    found = passage(net, 1, z, torch.full((3, 30), 1e-8, dtype=torch.float64))
+    found = propagate(net, 1, z, torch.full((3, 30), 1e-8, dtype=torch.float64))
     given = found.inner(found.derivatives[1] * found.outer(gain[None]))[0]
     leaf = z.clone().requires_grad_()
     (expected,) = torch.autograd.grad((net.activation(1, leaf) * gain).sum(), leaf)

@@ -273,7 +273,7 @@ def test_the_terms_of_a_row_are_those_that_it_has_alone() -> None:
     net = network((3, 5, 4, 4, 2), (0.2, 0.3, 0.0, 0.2))
     reduction, x, noise = Reduction(net), rows(3, 6), every_draw(net.config)
     control, some = reduction.control(x), torch.tensor([4, 1])
-    picked = reduction.terms(control.rows(some), noise)
+    picked = reduction.terms(control.select(some), noise)
     alone = reduction.terms(reduction.control(x[some]), noise)
     together = reduction.terms(control, noise)
     close(picked.stacked(), alone.stacked())

@@ -135,7 +135,7 @@ def test_an_estimate_depends_neither_on_the_other_rows_nor_on_their_order(
         together = estimate(estimator, net, batch, passes)
     order = data.draw(st.permutations(range(len(batch.x))))
     some = torch.tensor(order[: data.draw(st.integers(1, len(order)))])
-    check_same(estimate(estimator, net, batch.rows(some), passes), together.rows(some))
+    check_same(estimate(estimator, net, batch.select(some), passes), together.select(some))
 
 
 @every_estimator
@@ -149,9 +149,9 @@ def test_a_sampler_that_goes_on_with_some_rows_gives_what_they_get_from_the_star
     with torch.inference_mode():
         sampler = sampler_of(estimator, net, batch)
         sampler.take(range(cut))
-        rest = sampler.rows(some)
+        rest = sampler.select(some)
         rest.take(range(cut, 64))
-    check_same(rest.estimate(), estimate(estimator, net, batch.rows(some), 64))
+    check_same(rest.estimate(), estimate(estimator, net, batch.select(some), 64))
 
 
 def until(
@@ -177,9 +177,9 @@ def test_a_row_stops_where_it_would_alone_with_the_numbers_that_it_has_alone(
     found, counts = until(net, batch, 0.04, estimator=estimator)
     assert len(set(counts)) > 1
     for row in range(12):
-        alone, count = until(net, batch.rows(torch.tensor([row])), 0.04, estimator=estimator)
+        alone, count = until(net, batch.select(torch.tensor([row])), 0.04, estimator=estimator)
         assert count == counts[row : row + 1]
-        check_same(alone, found.rows(np.array([row])))
+        check_same(alone, found.select(np.array([row])))
 
 
 @every_estimator
@@ -206,8 +206,8 @@ def test_a_row_stops_as_soon_as_its_own_error_is_small_enough(estimator: str) ->
     found, counts = until(net, batch, 0.04, estimator=estimator)
     assert (found.relative_error <= 0.04).all()
     for row, count in enumerate(counts):
-        same = estimate(estimator, net, batch, count).rows(np.array([row]))
-        check_same(same, found.rows(np.array([row])))
+        same = estimate(estimator, net, batch, count).select(np.array([row]))
+        check_same(same, found.select(np.array([row])))
         if count > FIRST_CHECK:
             earlier = estimate(estimator, net, batch, int(count / 1.5)).relative_error[row]
             assert (earlier > 0.02).all()

@@ -13,12 +13,13 @@ from model.data.schema import Target
 from model.options import PredictOptions
 from model.passes.estimate import Estimate, Passes, entropy
 from model.tasks.classification import Classification
+from model.tasks.columns import Columns
 from model.tasks.predictions import ClassificationPrediction
 
 TARGET = Target(("worth",), ("high", "low", "middle"), (), (), (None,))
 
 
-def summarised(values: Tensor, *, samples: bool = False) -> ClassificationPrediction:
+def summarised(values: Tensor, *, samples: bool = False) -> Columns[ClassificationPrediction]:
     """The prediction for one row from the values [P, K + 1] of its passes."""
     values = values[:, None]  # [P, 1, K + 1]
     wide = values.double().numpy()
@@ -31,13 +32,16 @@ def summarised(values: Tensor, *, samples: bool = False) -> ClassificationPredic
         settled=False,
         warnings=[()],
         likeness=None,
-        samples=list(values.unbind(1)) if samples else None,
+        samples=[wide[:, 0]] if samples else None,
     )
-    (prediction,) = Classification(TARGET).summarise(passes, PredictOptions())
-    return prediction
+    return Classification(TARGET).summarise(passes, PredictOptions())
 
 
 def from_logits(logits: list[list[float]], **options: bool) -> ClassificationPrediction:
+    return columns_from(logits, **options)[0]
+
+
+def columns_from(logits: list[list[float]], **options: bool) -> Columns[ClassificationPrediction]:
     return summarised(Classification(TARGET).values(torch.tensor(logits)), **options)
 
 
@@ -92,7 +96,7 @@ def test_the_laws_of_uncertainty_hold(logits: list[list[float]]) -> None:
 
 
 def test_a_mean_that_rounding_left_below_zero_is_zero() -> None:
-    prediction = summarised(torch.tensor([[1.0, -1e-30, 0.0, -1e-30]] * 2))
+    (prediction,) = summarised(torch.tensor([[1.0, -1e-30, 0.0, -1e-30]] * 2))
     assert prediction.mean["low"] == prediction.expected_entropy == 0
     assert prediction.predictive_entropy == prediction.mutual_information == 0
 
@@ -122,9 +126,10 @@ def test_two_classes_have_two_outputs() -> None:
 
 
 def test_metrics_are_of_the_mean_and_of_the_deterministic_pass() -> None:
-    right = from_logits([[2.0, 0.0, 0.0], [2.0, 0.0, 0.0]])
-    sure_and_wrong = from_logits([[0.0, 500.0, 0.0], [0.0, 500.0, 0.0]])
-    metrics = Classification(TARGET).metrics([right, sure_and_wrong], np.array([0, 2]))
+    right = columns_from([[2.0, 0.0, 0.0], [2.0, 0.0, 0.0]])
+    sure_and_wrong = columns_from([[0.0, 500.0, 0.0], [0.0, 500.0, 0.0]])
+    both = Columns.joined([right, sure_and_wrong])
+    metrics = Classification(TARGET).metrics(both, np.array([0, 2]))
     assert metrics["accuracy"] == metrics["deterministic_accuracy"] == 0.5
     likelihood = math.exp(2) / (math.exp(2) + 2)
     expected = -(math.log(likelihood) + math.log(1e-12)) / 2

@@ -14,27 +14,28 @@ from model.passes.chunks import run
 from model.passes.estimate import entropy
 from model.passes.network import MLP, MLPConfig, Noise
 from model.tasks.classification import Classification
-from model.training.fit import Rows, TrainOptions, fit, initialised
+from model.training.fit import Dataset, fit, initialised
+from model.training.plan import TrainOptions
 
 TASK = Classification(Target(("y",), ("left", "right"), (), (), (None,)))
 OPTIONS = TrainOptions(hidden=(50, 50), dropout=(0.2,), batch=32)
 PASSES = 200
 
 
-def clouds(count: int, seed: int) -> Rows:
+def clouds(count: int, seed: int) -> Dataset:
     """Two classes that overlap, left and right of x0 = 0, with |x1| mostly below 2."""
     generator = torch.Generator().manual_seed(seed)
     y = torch.arange(count) % 2
     x = 0.8 * torch.randn(count, 2, generator=generator)
     x[:, 0] += 2.0 * y - 1
-    return Rows(x, y)
+    return Dataset(x, y)
 
 
 @pytest.fixture(scope="module")
 def network() -> MLP:
     """Trained by dropout on 120 rows, to the end."""
     training = clouds(120, 0)
-    return fit(TASK, training, training, OPTIONS.config(2, 2), OPTIONS).network
+    return fit(TASK, training, training, OPTIONS.plan(TASK, 120)).network
 
 
 def logits(network: MLP, x: Tensor, passes: int = PASSES) -> Tensor:
@@ -108,8 +109,7 @@ def test_a_classifier_survives_training_with_whole_layers_dropped() -> None:
         TASK,
         training,
         training,
-        options.config(2, 2),
-        options,
+        options.plan(TASK, 200),
         lambda epoch: losses.append(epoch.training_loss),
     ).network
     assert all(map(math.isfinite, losses))

@@ -13,6 +13,7 @@ from model.calibration.tuning import NoiseKind, Tuning
 from model.data.schema import Target
 from model.options import PredictOptions
 from model.passes.estimate import Estimate, Passes
+from model.tasks.columns import Columns
 from model.tasks.predictions import RegressionPrediction
 from model.tasks.regression import Regression
 
@@ -29,23 +30,23 @@ def passes(width: int, *, samples: bool = False) -> Passes:
         mean_error=np.full_like(base, 0.1),
         variance_error=np.full_like(base, 0.01),
     )
-    three = torch.from_numpy(np.stack([base, base + 1, base - 1])).float()
+    three = np.stack([base, base + 1, base - 1])
     return Passes(
         estimate=estimate,
         deterministic=base + 0.5,
         counts=[3, 2],
         settled=False,
         warnings=[(), ("no_dropout",)],
-        likeness=Likeness([0.5, 2.5], [0.75, 0.25], unseen=[False, False]),
-        samples=list(three.unbind(1)) if samples else None,
+        likeness=Likeness(np.array([0.5, 2.5]), np.array([0.75, 0.25]), np.array([False, False])),
+        samples=[three[:, 0], three[:, 1]] if samples else None,
     )
 
 
 def predictions(
     target: Target, coverage: float = 0.9, **options: bool
-) -> list[RegressionPrediction]:
+) -> Columns[RegressionPrediction]:
     given = passes(len(target.names), **options)
-    return list(Regression(target).summarise(given, PredictOptions(coverage=coverage)))
+    return Regression(target).summarise(given, PredictOptions(coverage=coverage))
 
 
 def test_every_number_is_in_the_targets_unit() -> None:
@@ -124,7 +125,7 @@ def test_an_interval_reaches_by_the_rows_own_std_and_the_typical_one() -> None:
     """What calibration rows score is what intervals undo: a row with the largest score is at the
     end of its interval."""
     tuning = Tuning(noise_scales=(0.75,), typical_stds=(0.25,))  # total std 1, and 2 x 0.25
-    rows = list(Regression(ONE, tuning).summarise(passes(1), PredictOptions()))
+    rows = Regression(ONE, tuning).summarise(passes(1), PredictOptions())
     actual = np.array([[2.5], [-1.75]])  # 1.5 and 0.75 away
     scores = Regression(ONE, tuning).scores(rows, actual)["price"]
     assert scores == pytest.approx([1.0, 0.5])

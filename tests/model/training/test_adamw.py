@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from model.training.adamw import CLIP_NORM, Descent
+from model.training.adamw import CLIP_NORM, AdamW
 
 
 def network() -> nn.Sequential:
@@ -20,13 +20,13 @@ def loss(net: nn.Module, step: int, size: float) -> Tensor:
 def test_steps_are_those_of_adamw_with_a_clipped_gradient() -> None:
     """Of large losses, whose gradients are clipped, and of small ones; with a rate that falls."""
     ours, theirs = network(), network()
-    descent = Descent(ours.parameters(), weight_decay=0.2)
+    optimizer = AdamW(ours.parameters(), weight_decay=0.2)
     adam = torch.optim.AdamW(theirs.parameters(), lr=0.1, weight_decay=0.2)
     norms = []
     for step in range(20):
         size = 1e-2 if step % 2 else 10.0
-        descent.rate = adam.param_groups[0]["lr"] = 0.1 / (1 + step)
-        descent.step(loss(ours, step, size))
+        optimizer.rate = adam.param_groups[0]["lr"] = 0.1 / (1 + step)
+        optimizer.step(loss(ours, step, size))
         adam.zero_grad()
         loss(theirs, step, size).backward()
         norms.append(nn.utils.clip_grad_norm_(theirs.parameters(), CLIP_NORM).item())
@@ -38,11 +38,11 @@ def test_steps_are_those_of_adamw_with_a_clipped_gradient() -> None:
 
 def test_the_weights_are_the_parameters_themselves() -> None:
     net = network()
-    descent = Descent(net.parameters(), weight_decay=0.0)
-    descent.rate = 0.1
-    before = descent.weights.clone()
-    descent.step(loss(net, 0, 1.0))
-    assert not torch.equal(descent.weights, before)
-    assert torch.equal(nn.utils.parameters_to_vector(net.parameters()), descent.weights)
-    descent.weights.copy_(before)
+    optimizer = AdamW(net.parameters(), weight_decay=0.0)
+    optimizer.rate = 0.1
+    before = optimizer.weights.clone()
+    optimizer.step(loss(net, 0, 1.0))
+    assert not torch.equal(optimizer.weights, before)
+    assert torch.equal(nn.utils.parameters_to_vector(net.parameters()), optimizer.weights)
+    optimizer.weights.copy_(before)
     assert torch.equal(nn.utils.parameters_to_vector(net.parameters()), before)

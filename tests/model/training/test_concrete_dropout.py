@@ -34,7 +34,7 @@ from model.training.concrete_dropout import (
     learn_rates,
     relaxed_noise,
 )
-from model.training.fit import Rows, initialised
+from model.training.fit import Dataset, initialised
 
 REGRESSION = Regression(Target(("y",), (), (0.0,), (1.0,), (None,)))
 CLASSIFICATION = Classification(Target(("y",), ("a", "b"), (), (), (None,)))
@@ -43,17 +43,17 @@ RATES = (0.0, 0.1, 0.3)
 CONFIG = MLPConfig(inputs=3, hidden=(40, 30), outputs=1, dropout=RATES)
 
 
-def waves(count: int, seed: int = 0, noise: float = 0.3) -> Rows:
+def waves(count: int, seed: int = 0, noise: float = 0.3) -> Dataset:
     """y = sin(2 x0) + x1 and noise; the third input says nothing."""
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(count, 3, generator=generator)
     y = torch.sin(2 * x[:, :1]) + x[:, 1:2]
-    return Rows(x, y + noise * torch.randn(count, 1, generator=generator))
+    return Dataset(x, y + noise * torch.randn(count, 1, generator=generator))
 
 
-def learned(training: Rows, options: TrainOptions = OPTIONS) -> tuple[float, ...]:
-    config = options.config(inputs=3, outputs=1)
-    return learn_rates(REGRESSION, training, waves(80, 1), config, options).dropout
+def learned(training: Dataset, options: TrainOptions = OPTIONS) -> tuple[float, ...]:
+    plan = options.plan(REGRESSION, len(training))
+    return learn_rates(REGRESSION, training, waves(80, 1), plan).dropout
 
 
 def logits(config: MLPConfig = CONFIG) -> Tensor:
@@ -141,11 +141,11 @@ def test_every_layer_has_a_rate_of_its_own_within_the_bounds() -> None:
 
 def test_the_noise_of_the_input_stays_as_it_is_given() -> None:
     options = replace(OPTIONS, input_dropout=0.2, input_noise=0.1, epochs=3)
-    config = learn_rates(
-        REGRESSION, waves(40), waves(40, 1), options.config(inputs=3, outputs=1), options
-    )
+    plan = options.plan(REGRESSION, 40)
+    found = learn_rates(REGRESSION, waves(40), waves(40, 1), plan)
+    config = found.config(inputs=3, outputs=1)
     assert (config.dropout[0], config.input_noise) == (0.2, 0.1)
-    assert options.config(inputs=3, outputs=1).dropout[1:] != config.dropout[1:]
+    assert found.dropout != plan.dropout
 
 
 def test_the_same_seed_learns_the_same_rates_whatever_the_global_seed() -> None:
@@ -205,8 +205,8 @@ def test_rates_that_were_found_train_the_same_network_when_they_are_given(
 def test_progress_tells_every_epoch_and_the_best() -> None:
     epochs: list[Epoch] = []
     options = replace(OPTIONS, epochs=30, patience=30)
-    config = options.config(inputs=3, outputs=1)
-    learn_rates(REGRESSION, waves(40), waves(40, 1), config, options, epochs.append)
+    plan = options.plan(REGRESSION, 40)
+    learn_rates(REGRESSION, waves(40), waves(40, 1), plan, epochs.append)
     losses = [epoch.validation_loss or 0 for epoch in epochs]
     assert [epoch.number for epoch in epochs] == list(range(1, 31))
     assert losses[epochs[-1].best_epoch - 1] == min(losses)
@@ -216,12 +216,12 @@ def test_learning_that_is_interrupted_or_never_finite_is_said() -> None:
     def interrupt(_: Epoch) -> None:
         raise KeyboardInterrupt
 
-    config = OPTIONS.config(inputs=3, outputs=1)
+    plan = OPTIONS.plan(REGRESSION, 40)
     with pytest.raises(DataError, match="interrupted before the dropout rates were learned"):
-        learn_rates(REGRESSION, waves(40), waves(40, 1), config, OPTIONS, interrupt)
-    broken = Rows(waves(40).x, torch.full((40, 1), math.nan))
+        learn_rates(REGRESSION, waves(40), waves(40, 1), plan, interrupt)
+    broken = Dataset(waves(40).x, torch.full((40, 1), math.nan))
     with pytest.raises(DataError, match="never finite"):
-        learn_rates(REGRESSION, waves(40), broken, config, OPTIONS)
+        learn_rates(REGRESSION, waves(40), broken, plan)
 
 
 @pytest.mark.parametrize("dropout", ["learned", "", "0.1"])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from model import PredictOptions, Predictor, Table, TrainOptions, load, train
-from model.training.estimator_choice import tried
+from model.training.estimator_choice import try_estimators
 from tests.model.answers import without_allowances
 
 OPTIONS = TrainOptions(hidden=(40, 40, 40), dropout=(0.02,), epochs=60, noise="homoscedastic")
@@ -36,8 +36,8 @@ def test_error_bars_of_few_passes_hold_in_nearly_every_row(model: Predictor) -> 
         for seed in range(100, 200):
             found = model.predict_encoded(x, PredictOptions(passes=passes, seed=seed)).rows.columns
             for name, count in held.items():
-                off = np.abs(np.array(found[name]) - np.array(truth[name]))
-                count += off <= 2 * np.array(found[f"{name}_error"])
+                off = np.abs(found[name][:, 0] - truth[name][:, 0])
+                count += off <= 2 * found[f"{name}_error"][:, 0]
         for count in held.values():
             assert (count >= 75).mean() >= 0.98  # of 100; 85 less three standard errors
 
@@ -70,7 +70,7 @@ def test_controls_that_do_not_pay_are_left_out(
 ) -> None:
     monkeypatch.setattr("model.training.estimator_choice.PAYS", 1e9)
     card = model.card.model_copy(update={"calibration": None})
-    serving = tried(card, model._network, rows, seed=1).serving
+    serving = try_estimators(card, model._network, rows, seed=1).serving
     assert (serving.estimator, serving.controls, serving.plain_because) == ("reduced", False, "")
     without = Predictor(card.model_copy(update={"serving": serving}), model._network)
     options = {"passes": 200, "seed": 3}
@@ -94,6 +94,6 @@ def test_an_estimator_that_is_worse_is_not_served_and_the_card_says_why(
     for name in ("PAYS", "NO_WORSE"):
         monkeypatch.setattr(f"model.training.estimator_choice.{name}", 1e9)
     card = model.card.model_copy(update={"calibration": None})
-    serving = tried(card, model._network, rows, seed=1).serving
+    serving = try_estimators(card, model._network, rows, seed=1).serving
     assert serving.estimator == "plain"
     assert "times those of plain" in serving.plain_because

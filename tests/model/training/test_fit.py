@@ -16,21 +16,22 @@ from model.passes.network import MLP
 from model.tasks.classification import Classification
 from model.tasks.regression import Regression
 from model.tasks.task import Task
-from model.training.fit import Epoch, Fit, Rows, Schedule, TrainOptions, fit, initialised, refit
+from model.training.fit import Dataset, Epoch, Fit, fit, initialised, refit
+from model.training.plan import TrainOptions
 
 OPTIONS = TrainOptions(hidden=(16,), dropout=(0.2,), epochs=25, patience=25, batch=16)
 REGRESSION = Regression(Target(("y",), (), (0.0,), (1.0,), (None,)))
 CLASSIFICATION = Classification(Target(("y",), ("a", "b", "c"), (), (), (None,)))
 
 
-SCHEDULE = OPTIONS.schedule(REGRESSION, 100)
+PLAN = OPTIONS.plan(REGRESSION, 100)
 
 
-def rows(count: int, seed: int, noise: float = 0.1) -> Rows:
+def rows(count: int, seed: int, noise: float = 0.1) -> Dataset:
     """y = x0 - x1 and noise."""
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(count, 3, generator=generator)
-    return Rows(x, x[:, :1] - x[:, 1:2] + noise * torch.randn(count, 1, generator=generator))
+    return Dataset(x, x[:, :1] - x[:, 1:2] + noise * torch.randn(count, 1, generator=generator))
 
 
 TRAINING, VALIDATION = rows(100, 0), rows(40, 1)
@@ -39,15 +40,15 @@ TRAINING, VALIDATION = rows(100, 0), rows(40, 1)
 def fitted(
     options: TrainOptions = OPTIONS,
     *,
-    training: Rows = TRAINING,
-    validation: Rows = VALIDATION,
+    training: Dataset = TRAINING,
+    validation: Dataset = VALIDATION,
     progress: Callable[[Epoch], None] = lambda _: None,
 ) -> Fit:
-    config = options.config(inputs=3, outputs=1)
-    return fit(REGRESSION, training, validation, config, options, progress)
+    plan = options.plan(REGRESSION, len(training))
+    return fit(REGRESSION, training, validation, plan, progress)
 
 
-def loss(network: MLP, data: Rows) -> float:
+def loss(network: MLP, data: Dataset) -> float:
     with torch.inference_mode():
         return REGRESSION.loss(network(data.x), data.y).item()
 
@@ -67,8 +68,8 @@ def test_a_classifier_learns_three_clouds() -> None:
     generator = torch.Generator().manual_seed(0)
     label = torch.arange(90) % 3
     x = 3 * torch.eye(3)[label] + torch.randn(90, 3, generator=generator)
-    config = OPTIONS.config(inputs=3, outputs=3)
-    network = fit(CLASSIFICATION, Rows(x, label), Rows(x, label), config, OPTIONS).network
+    plan = OPTIONS.plan(CLASSIFICATION, len(x))
+    network = fit(CLASSIFICATION, Dataset(x, label), Dataset(x, label), plan).network
     assert (network(x).argmax(-1) == label).float().mean() > 0.85
 
 
@@ -121,11 +122,14 @@ def test_a_regression_trains_to_the_end_unless_patience_is_given() -> None:
 
 def test_what_suits_the_task_fills_in_what_no_option_says() -> None:
     """A regression takes 10,000 steps at least: of 100 rows in batches of 64, two an epoch."""
-    assert TrainOptions().schedule(REGRESSION, 100) == Schedule(5_000, None, 0.1)
-    assert TrainOptions().schedule(REGRESSION, 120_000) == Schedule(400, None, 0.001)
-    assert TrainOptions().schedule(CLASSIFICATION, 100) == Schedule(100, None, 0.3)
-    said = TrainOptions(epochs=7, patience=3, weight_decay=0.0)
-    assert said.schedule(REGRESSION, 100) == Schedule(7, 3, 0.0)
+    plan = TrainOptions().plan(REGRESSION, 100)
+    assert (plan.epochs, plan.patience, plan.weight_decays) == (5_000, 0, (0.1,))
+    plan = TrainOptions().plan(REGRESSION, 120_000)
+    assert (plan.epochs, plan.patience, plan.weight_decays) == (400, 0, (0.001,))
+    plan = TrainOptions().plan(CLASSIFICATION, 100)
+    assert (plan.epochs, plan.patience, plan.weight_decays) == (100, 0, (0.3, 10.0))
+    plan = TrainOptions(epochs=7, patience=3, weight_decay=0.0).plan(REGRESSION, 100)
+    assert (plan.epochs, plan.patience, plan.weight_decays) == (7, 3, (0.0,))
 
 
 @pytest.mark.parametrize(
@@ -141,11 +145,12 @@ def test_what_suits_the_task_fills_in_what_no_option_says() -> None:
 def test_the_network_suits_the_task_and_the_rows_where_no_option_names_one(
     task: Task[Any], rows: int, widths: tuple[int, ...], rate: float
 ) -> None:
-    options = TrainOptions(seed=3)
-    assert options.completed(task, rows) == replace(options, hidden=widths, dropout=(rate,))
-    named = TrainOptions(hidden=(7,), dropout=(0.3,))
-    assert named.completed(task, rows) == named
-    assert TrainOptions(dropout="search").completed(task, rows).dropout == "search"
+    plan = TrainOptions(seed=3).plan(task, rows)
+    assert (plan.hidden, plan.dropout) == (widths, (rate,) * len(widths))
+    assert (plan.find_dropout, plan.seed) == ("given", 3)
+    named = TrainOptions(hidden=(7,), dropout=(0.3,)).plan(task, rows)
+    assert (named.hidden, named.dropout) == ((7,), (0.3,))
+    assert TrainOptions(dropout="search").plan(task, rows).find_dropout == "search"
 
 
 def test_training_stops_once_patience_ends() -> None:
@@ -160,19 +165,21 @@ def test_a_classifier_trains_to_the_end_unless_patience_is_given() -> None:
     """Labels at random: with dropout off the validation loss only grows."""
     generator = torch.Generator().manual_seed(0)
     training, validation = (
-        Rows(torch.randn(40, 3, generator=generator), torch.randint(3, (40,), generator=generator))
+        Dataset(
+            torch.randn(40, 3, generator=generator), torch.randint(3, (40,), generator=generator)
+        )
         for _ in range(2)
     )
     options = TrainOptions(hidden=(32,), epochs=40, batch=8, weight_decay=0.0)
-    config, epochs = options.config(inputs=3, outputs=3), list[Epoch]()
-    result = fit(CLASSIFICATION, training, validation, config, options, epochs.append)
+    plan, epochs = options.plan(CLASSIFICATION, 40), list[Epoch]()
+    result = fit(CLASSIFICATION, training, validation, plan, epochs.append)
     losses = [epoch.validation_loss or 0 for epoch in epochs]
     assert result.epochs == result.best_epoch == 40
     assert min(losses) < losses[-1]
     with torch.inference_mode():
         loss = CLASSIFICATION.loss(result.network(validation.x), validation.y).item()
     assert loss == losses[-1]
-    early = fit(CLASSIFICATION, training, validation, config, replace(options, patience=5))
+    early = fit(CLASSIFICATION, training, validation, replace(plan, patience=5))
     assert early.best_epoch == 1 + int(np.argmin(losses)) == early.epochs - 5 < 30
 
 
@@ -191,8 +198,8 @@ def test_ctrl_c_keeps_the_best_so_far() -> None:
 
 
 def test_ctrl_c_before_the_first_epoch_has_ended_is_said() -> None:
-    class Impatient(Rows):
-        def __getitem__(self, index: torch.Tensor) -> Rows:
+    class Impatient(Dataset):
+        def __getitem__(self, index: torch.Tensor) -> Dataset:
             raise KeyboardInterrupt
 
     with pytest.raises(DataError, match="before the first epoch had ended"):
@@ -213,7 +220,7 @@ def test_a_wild_learning_rate_gives_finite_weights_or_a_word_of_advice(rate: flo
 
 
 def test_a_target_that_is_never_finite_is_said() -> None:
-    broken = Rows(VALIDATION.x, torch.full_like(VALIDATION.y, torch.nan))
+    broken = Dataset(VALIDATION.x, torch.full_like(VALIDATION.y, torch.nan))
     with pytest.raises(DataError, match="never finite"):
         fitted(validation=broken)
 
@@ -231,7 +238,7 @@ def test_a_step_is_one_pass_with_fresh_masks_for_every_row_of_the_batch(dropout:
     epochs: list[Epoch] = []
     fitted(options, progress=epochs.append)
     generator = torch.Generator().manual_seed(5)
-    first = initialised(options.config(inputs=3, outputs=1), generator)
+    first = initialised(options.plan(REGRESSION, 100).config(inputs=3, outputs=1), generator)
     batch = TRAINING[torch.randperm(100, generator=generator)]
     noise = draw_noise(first.config, 5, range(1), torch.arange(100))
     expected = REGRESSION.loss(first(batch.x, noise)[0], batch.y)
@@ -243,7 +250,7 @@ def test_training_is_the_plain_loop_over_epochs_and_batches(changes: dict[str, f
     """100 rows in batches of 16, the last of 4: step number n draws the masks of pass n."""
     options = replace(OPTIONS, epochs=12, hidden=(16, 8), **changes)  # type: ignore[arg-type]
     generator = torch.Generator().manual_seed(options.seed)
-    net = initialised(options.config(3, 1), generator)
+    net = initialised(options.plan(REGRESSION, 100).config(3, 1), generator)
     adam = torch.optim.AdamW(net.parameters(), options.learning_rate, weight_decay=0.1)
     falling = torch.optim.lr_scheduler.CosineAnnealingLR(adam, T_max=12)
     found, step = [], 0
@@ -266,17 +273,16 @@ def test_training_is_the_plain_loop_over_epochs_and_batches(changes: dict[str, f
 
 def test_a_refit_takes_the_epochs_that_were_best_on_other_rows() -> None:
     """The same rows again give the same weights; more rows give others, as many epochs long."""
-    options = replace(OPTIONS, epochs=25)
-    first = fitted(options)
+    first = fitted()
     assert not first.refitted
     seen: list[Epoch] = []
-    again = refit(REGRESSION, TRAINING, first, options, SCHEDULE, seen.append)
+    again = refit(REGRESSION, TRAINING, first, PLAN, seen.append)
     assert again.refitted
     assert same(again.network, first.network)
     assert [epoch.number for epoch in seen] == list(range(1, first.best_epoch + 1))
     assert all(epoch.validation_loss is None for epoch in seen)
     assert all(epoch.of == first.best_epoch for epoch in seen)
-    more = refit(REGRESSION, rows(140, 3), first, options, SCHEDULE)
+    more = refit(REGRESSION, rows(140, 3), first, PLAN)
     assert not same(more.network, first.network)
     assert loss(more.network, VALIDATION) < 0.5
     assert (more.epochs, more.best_epoch) == (first.epochs, first.best_epoch)
@@ -288,18 +294,19 @@ def test_ctrl_c_in_a_refit_leaves_the_first_fit() -> None:
             raise KeyboardInterrupt
 
     first = fitted()
-    found = refit(REGRESSION, TRAINING, first, OPTIONS, SCHEDULE, interrupt)
+    found = refit(REGRESSION, TRAINING, first, PLAN, interrupt)
     assert found == replace(first, interrupted=True)
 
 
 def test_a_refit_that_ends_with_no_number_leaves_the_first_fit() -> None:
     first = fitted()
-    broken = Rows(TRAINING.x, torch.full_like(TRAINING.y, torch.nan))
-    assert refit(REGRESSION, broken, first, OPTIONS, SCHEDULE) == first
+    broken = Dataset(TRAINING.x, torch.full_like(TRAINING.y, torch.nan))
+    assert refit(REGRESSION, broken, first, PLAN) == first
 
 
 def test_first_weights_keep_the_variance_of_relu_activations_and_start_near_zero() -> None:
-    config = TrainOptions(hidden=(400, 400)).config(inputs=400, outputs=50)
+    options = TrainOptions(hidden=(400, 400))
+    config = options.plan(REGRESSION, 100).config(inputs=400, outputs=50)
     network = initialised(config, torch.Generator().manual_seed(0))
     h = torch.randn(200, 400, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
@@ -340,5 +347,6 @@ def test_an_option_out_of_its_domain_is_refused_by_name(field: str, value: objec
 
 def test_one_rate_is_for_all_hidden_layers_and_the_input_has_its_own() -> None:
     options = TrainOptions(hidden=(8, 4), dropout=(0.3,), input_dropout=0.05)
-    assert options.config(3, 1).dropout == (0.05, 0.3, 0.3)
-    assert TrainOptions(hidden=(8, 4), dropout=(0.3, 0.1)).config(3, 1).dropout == (0.0, 0.3, 0.1)
+    assert options.plan(REGRESSION, 100).config(3, 1).dropout == (0.05, 0.3, 0.3)
+    each = TrainOptions(hidden=(8, 4), dropout=(0.3, 0.1)).plan(REGRESSION, 100)
+    assert each.config(3, 1).dropout == (0.0, 0.3, 0.1)

@@ -11,7 +11,7 @@ from model.calibration.tuning import Tuning
 from model.data.preparation import encode_target, fit_target, split_rows
 from model.data.schema import Target
 from model.tasks.classification import Classification
-from model.training.calibrate import parted
+from model.training.calibrate import split_tuning_rows
 
 FAST = TrainOptions(hidden=(16,), dropout=(0.1,), epochs=10, weight_decay=0.0)
 CLASSES = Target(("y",), ("a", "b", "c"), (), (), (None,))
@@ -42,10 +42,12 @@ def test_a_quarter_of_many_calibration_rows_corrects_the_temperature_and_calibra
 def test_calibrating_rows_do_not_move_the_temperature_and_tuning_rows_do(tmp_path: Path) -> None:
     whole = table(2_000)
     labels = whole.columns["y"]
-    encoded = encode_target(whole, fit_target(whole, ["y"], "multiclass", np.arange(whole.rows)))
-    rows = split_rows(whole.rows, FAST.seed, strata=encoded).calibration
-    first, others = (rows[part] for part in parted(len(rows)))
-    split = split_rows(whole.rows, FAST.seed, strata=encoded)
+    encoded = encode_target(
+        whole, fit_target(whole, ["y"], "multiclass", np.arange(whole.row_count))
+    )
+    rows = split_rows(whole.row_count, FAST.seed, strata=encoded).calibration
+    first, others = (rows[part] for part in split_tuning_rows(len(rows)))
+    split = split_rows(whole.row_count, FAST.seed, strata=encoded)
 
     def temperature(changed: np.ndarray) -> float:
         y = labels.copy()

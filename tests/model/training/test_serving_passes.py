@@ -10,15 +10,16 @@ import pytest
 
 from model import Card, PredictOptions, Predictor, Resolved, TrainOptions, load, train
 from model.artifact.folder import read
-from model.artifact.records import ServingEntry
+from model.artifact.records import ServingRecord
 from model.data.table import Table
+from model.passes.network import MLP
 from model.tasks.task import TASKS
 from model.terminal import describe
-from model.training.calibrate import calibrated, rescaled
-from model.training.serving_passes import LARGEST_SHARE, served
+from model.training.calibrate import calibrated, rescaled_variances
+from model.training.serving_passes import LARGEST_SHARE, enough_passes
 from tests.model.answers import HOUSE
 
-OWN = ServingEntry(passes=7, estimator="plain", masks="per_row")
+OWN = ServingRecord(passes=7, estimator="plain", masks="per_row")
 ROWS = 600
 
 
@@ -37,7 +38,7 @@ def noiseless(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def with_serving(folder: Path, serving: ServingEntry) -> Predictor:
+def with_serving(folder: Path, serving: ServingRecord) -> Predictor:
     card, network, similarity = read(folder)
     return Predictor(card.model_copy(update={"serving": serving}), network, similarity)
 
@@ -63,10 +64,10 @@ def test_resolved_options_name_everything_and_stay_as_they_are(artifact: Path) -
 
 def test_a_card_without_the_entry_is_served_as_ever(artifact: Path) -> None:
     card = load(artifact).card
-    content = card.model_copy(update={"serving": ServingEntry()}).model_dump(mode="json")
+    content = card.model_copy(update={"serving": ServingRecord()}).model_dump(mode="json")
     del content["serving"], content["tuning"]["variance_factors"], content["calibration"]["masks"]
     old = Card.model_validate_json(json.dumps(content))
-    assert old.serving == ServingEntry()
+    assert old.serving == ServingRecord()
     assert old.tuning.variance_factors == ()
     assert old.calibration is not None
     assert old.calibration.masks == "shared"
@@ -84,13 +85,10 @@ def test_a_card_without_the_entry_is_served_as_ever(artifact: Path) -> None:
     ],
 )
 def test_the_larger_the_means_error_the_more_passes_and_at_last_masks_for_every_row(
-    share: float, passes: int, masks: str, artifact: Path
+    share: float, passes: int, masks: str
 ) -> None:
-    before = load(artifact).card
-    before = before.model_copy(
-        update={"serving": ServingEntry(passes=500, estimator="plain", plain_because="so")}
-    )
-    found = served(before, share, passes=100).serving
+    before = ServingRecord(passes=500, estimator="plain", plain_because="so")
+    found = enough_passes(before, share, passes=100)
     assert (found.passes, found.masks) == (passes, masks)
     assert bool(found.reason) is (passes > 100)
     assert (found.estimator, found.plain_because) == ("plain", "so")
@@ -120,9 +118,9 @@ def test_training_says_that_a_model_needs_more_passes_and_calibrates_with_them(
 
 def test_a_card_in_words_says_that_controls_are_left_out(artifact: Path) -> None:
     card = load(artifact).card
-    without = card.model_copy(update={"serving": ServingEntry(controls=False)})
+    without = card.model_copy(update={"serving": ServingRecord(controls=False)})
     assert "controls do not pay, and are left out" in describe(without)
-    assert "controls" not in describe(card.model_copy(update={"serving": ServingEntry()}))
+    assert "controls" not in describe(card.model_copy(update={"serving": ServingRecord()}))
 
 
 @pytest.mark.parametrize("masks", ["shared", "per_row"])
@@ -149,7 +147,9 @@ def test_the_share_is_the_means_variance_in_the_squared_error(noiseless: Path) -
         task = TASKS[predictor.card.task](predictor.card.target_of_rows, *predictor.card.fitted)
         actual = standardised(predictor.card, x)
         shares.append(task.error_share(rows, actual))
-        exact = [replace(row, mean_error=0.0) for row in rows]
+        exact = replace(
+            rows, columns={**rows.columns, "mean_error": 0 * rows.columns["mean_error"]}
+        )
         assert task.error_share(exact, actual) == 0
     assert shares[0] / shares[1] == pytest.approx(10, rel=0.3)
 
@@ -168,15 +168,15 @@ def test_intervals_hold_under_every_seed_what_they_claim_where_the_passes_domina
     x = load(noiseless).encode(inputs(wave(ROWS + 1_000, 3, noise=0.0)))
     many = PredictOptions(passes=4_000, seed=9, estimator="reduced")
     columns = load(noiseless).predict_encoded(x, many).rows.columns
-    noise = 0.32 * np.array(columns["std"]) * np.random.default_rng(4).normal(size=len(x))
-    price = np.array(columns["mean"]) + noise
+    noise = 0.32 * columns["std"][:, 0] * np.random.default_rng(4).normal(size=len(x))
+    price = columns["mean"][:, 0] + noise
     y = (price[:, None] - card.target.means[0]) / card.target.scales[0]
-    card = calibrated(card, network, Table("t", {}, "1" * 64), x[:ROWS], y[:ROWS])
+    card = with_regions(card, network, x[:ROWS], y[:ROWS])
     assert 400 <= card.serving.passes <= 900
     predictor, shares, actual = Predictor(card, network), [], price[ROWS:]
     for seed in range(100, 112):
         rows = predictor.predict_encoded(x[ROWS:], PredictOptions(seed=seed)).rows
-        lower, upper = (np.array(rows.columns["interval"].columns[end]) for end in ENDS)
+        lower, upper = (rows.columns["interval"].columns[end][:, 0] for end in ENDS)
         shares.append(float(np.mean((lower <= actual) & (actual <= upper))))
     std = math.sqrt(0.09 * (1 / (ROWS + 2) + 1 / 1_000))  # of the draw of the rows
     assert np.mean(shares) == pytest.approx(0.9, abs=3.5 * std)
@@ -184,6 +184,11 @@ def test_intervals_hold_under_every_seed_what_they_claim_where_the_passes_domina
 
 
 ENDS = ("lower", "upper")
+
+
+def with_regions(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> Card:
+    found = calibrated(card, network, Table("t", {}, "1" * 64), x, y)
+    return card.model_copy(update={"serving": found.serving, "calibration": found.calibration})
 
 
 def inputs(columns: dict[str, np.ndarray]) -> np.ndarray:
@@ -200,11 +205,12 @@ def test_a_factor_from_the_calibration_rows_moves_no_interval_and_no_row_of_the_
     card, network, _ = read(noiseless)
     columns = wave(ROWS, 3, noise=0.3)
     x, y = load(noiseless).encode(inputs(columns)), standardised(card, columns)
-    fitted = rescaled(card, network, x, y)
+    tuning = rescaled_variances(card, network, x, y)
+    fitted = card.model_copy(update={"tuning": tuning})
     assert fitted.tuning.noise_scales[0] != pytest.approx(card.tuning.noise_scales[0], rel=0.01)
     bounds, totals = [], []
     for each in (card, fitted):
-        made = calibrated(each, network, Table("t", {}, "1" * 64), x, y)
+        made = with_regions(each, network, x, y)
         found = Predictor(made, network).predict_encoded(x, PredictOptions(seed=7)).rows.columns
         bounds.append([found["interval"].columns[end] for end in ENDS])
         totals.append(np.array(found["total_variance"]))
