@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from model.artifact import Card, read
-from model.calibration import Acceptance, Similarity, promise
+from model.calibration import Acceptance, Allowance, Similarity, promise, tolerated
 from model.errors import Detail, InputError
 from model.options import Estimator, MaskScope, PredictOptions, Resolved, resolved
 from model.passes import (
@@ -26,7 +26,6 @@ from model.passes import (
     ReducedSampler,
     Reduction,
     Sampler,
-    Widen,
     keep_freed_memory,
     run,
     sample,
@@ -178,7 +177,9 @@ class Predictor:
         estimator = self._estimator(options)
         return Predictions(
             task=self.card.task,
-            passes=max(max(part.counts, default=0) for part in parts) if met else options.passes,
+            passes=max(int(part.counts.max(initial=0)) for part in parts)
+            if met
+            else options.passes,
             stopped="tolerance" if met else "passes",
             seed=cast("int", options.seed),
             estimator=estimator,
@@ -230,7 +231,7 @@ class Predictor:
         x, by = batch.x.cpu().numpy(), self.card.calibration and self.card.calibration.by
         likeness = None if self._similarity is None else self._similarity.likeness(x)
         unseen = likeness.unseen if likeness else repeat(False, len(x))
-        common = {count: tuple(self._warnings(count, options)) for count in set(counts)}
+        common = {n: tuple(self._warnings(n, options)) for n in set(counts.tolist())}
         return Passes(
             estimate=estimate,
             deterministic=deterministic,
@@ -239,7 +240,7 @@ class Predictor:
             warnings=[
                 (*common[count], *(codes or ((UNSEEN,) if strange else ())))
                 for count, codes, strange in zip(
-                    counts, self._schema.outside(x), unseen, strict=True
+                    counts.tolist(), self._schema.outside(x), unseen, strict=True
                 )
             ],
             likeness=likeness,
@@ -267,22 +268,26 @@ class Predictor:
         """The one that applies to this task."""
         return "plain" if self._task.plain_because else options.estimator
 
-    def _estimate(self, batch: Batch, options: Resolved) -> tuple[Estimate, list[int], bool]:
+    def _estimate(self, batch: Batch, options: Resolved) -> tuple[Estimate, np.ndarray, bool]:
         """The estimate, each row's number of passes, and whether all met the tolerance."""
         rows, estimator = len(batch.x), self._estimator(options)
         if estimator == "reduced" and self.exact:
             self._record(batch, options.passes)
-            return self._reduction.integrated(batch.x), [0] * rows, True
-        sampler = self._sampler(batch, estimator)
-        tolerance, widen = options.tolerance, self._widen(self._estimator(options))
+            return self._reduction.integrated(batch.x), np.zeros(rows, dtype=np.int64), True
+        sampler, tolerance = self._sampler(batch, estimator), options.tolerance
+        allowance = self._allowance(estimator)
         if tolerance is None or not rows:  # every one of no rows has met it
-            return sample(sampler, options.passes, widen), [options.passes] * rows, not rows
+            estimate = sample(sampler, options.passes)
+            wider = self._wide(estimate, allowance, options.passes)
+            return wider, np.full(rows, options.passes), not rows
+        lesser = tolerated(allowance) if allowance else None
 
-        def excess(estimate: Estimate) -> np.ndarray:
-            return self._task.relative_error(estimate) / tolerance
+        def excess(estimate: Estimate, passes: int | np.ndarray) -> np.ndarray:
+            return self._task.relative_error(self._wide(estimate, lesser, passes)) / tolerance
 
-        estimate, counts = sample_until(excess, sampler, rows, passes=options.passes, widen=widen)
-        return estimate, counts, bool((excess(estimate) <= 1).all())
+        estimate, counts = sample_until(excess, sampler, rows, passes=options.passes)
+        met = bool((excess(estimate, counts) <= 1).all())
+        return self._wide(estimate, allowance, counts), counts, met
 
     def _sampler(self, batch: Batch, estimator: Estimator) -> Sampler:
         """One that has seen no pass; not for `reduced` where it is `exact`."""
@@ -290,17 +295,17 @@ class Predictor:
             return ReducedSampler.of(self._network, batch, self._reduction)
         return PlainSampler.of(self._network, batch, self._task.values, joint=self._task.joint)
 
-    def _widen(self, estimator: Estimator) -> Widen:
-        """What adds to error bars that calibration rows have shown to be too small."""
-        allowances = self._task.calibration.allowances if self._task.calibration else {}
-        allowance = allowances.get(estimator)
+    def _allowance(self, estimator: Estimator) -> Allowance | None:
+        """What calibration rows have shown error bars to be too small by."""
+        calibration = self._task.calibration
+        return None if calibration is None else calibration.allowances.get(estimator)
+
+    def _wide(
+        self, estimate: Estimate, allowance: Allowance | None, passes: int | np.ndarray
+    ) -> Estimate:
         if allowance is None:
-            return lambda estimate, passes: estimate  # noqa: ARG005
-
-        def widen(estimate: Estimate, passes: int) -> Estimate:
-            return wide(estimate, self._task.quantities(estimate, passes), allowance, passes)
-
-        return widen
+            return estimate
+        return wide(estimate, self._task.quantities(estimate, passes), allowance, passes)
 
     def blocks(
         self, x: np.ndarray, estimator: Estimator, *, passes: int, count: int, seed: int

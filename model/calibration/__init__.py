@@ -17,6 +17,7 @@ from model.calibration.error_bars import (
     Quantities,
     Quantity,
     learned,
+    tolerated,
     widened,
 )
 from model.calibration.label_sets import tuned_classes
@@ -53,6 +54,7 @@ __all__ = [
     "promise",
     "rescaled",
     "root_mean_square",
+    "tolerated",
     "tuned_classes",
     "tuned_noise",
     "widened",

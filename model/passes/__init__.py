@@ -13,7 +13,7 @@ from model.passes.network import (
 )
 from model.passes.reduced import Reduction
 from model.passes.samplers import Batch, PlainSampler, Recorder, ReducedSampler, Sampler
-from model.passes.stopping import Widen, sample, sample_until
+from model.passes.stopping import sample, sample_until
 
 __all__ = [
     "COVARIANCE_CLASSES",
@@ -31,7 +31,6 @@ __all__ = [
     "ReducedSampler",
     "Reduction",
     "Sampler",
-    "Widen",
     "chunk_passes",
     "draw_noise",
     "draw_uniforms",

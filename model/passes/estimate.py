@@ -91,7 +91,7 @@ class Passes:
 
     estimate: Estimate
     deterministic: np.ndarray  # [B, V], dropout off
-    counts: Sequence[int]  # passes taken by each row
+    counts: np.ndarray  # [B] int64, passes taken by each row
     settled: bool  # whether every row met the tolerance, where one was given
     warnings: Sequence[tuple[str, ...]]  # of each row
     likeness: Likeness | None  # to the training rows, where something is kept of them
@@ -110,8 +110,13 @@ def entropy(probabilities: Tensor) -> Tensor:
     return surprise.sum(-1)
 
 
-def wide(estimate: Estimate, quantities: Quantities, allowance: Allowance, passes: int) -> Estimate:
-    """The estimate with allowances in the errors of its means and variances."""
+def wide(
+    estimate: Estimate, quantities: Quantities, allowance: Allowance, passes: int | np.ndarray
+) -> Estimate:
+    """The estimate with allowances in the errors of its means and variances.
+
+    `passes` behind it: one number, or each row's own [B].
+    """
     mean, variance = (
         widened(quantities[name], allowance[name], passes) for name in ("mean", "variance")
     )
@@ -119,7 +124,7 @@ def wide(estimate: Estimate, quantities: Quantities, allowance: Allowance, passe
 
 
 def pooled(blocks: Sequence[Estimate]) -> Estimate:
-    """The estimate from all of the blocks, of equally many passes each; its errors mean nothing."""
+    """The estimate from all blocks, of about as many passes each; its errors mean nothing."""
     mean, variance = (
         np.mean([getattr(block, name) for block in blocks], axis=0) for name in ("mean", "variance")
     )

@@ -20,29 +20,21 @@ CHECK_GROWTH = 1.5
 MOST_SKIPPED = 4  # steps of that growth at once
 
 
-Widen = Callable[[Estimate, int], Estimate]
-"""The estimate from so many passes, with what they cannot know in its error bars."""
-
-
-def sample(sampler: Sampler, passes: int, widen: Widen = lambda estimate, _: estimate) -> Estimate:
+def sample(sampler: Sampler, passes: int) -> Estimate:
     """The estimate from this many passes."""
     sampler.take(range(passes))
-    return widen(sampler.estimate(), passes)
+    return sampler.estimate()
 
 
 def sample_until(
-    excess: Callable[[Estimate], np.ndarray],
-    sampler: Sampler,
-    rows: int,
-    *,
-    passes: int,
-    widen: Widen = lambda estimate, _: estimate,
-) -> tuple[Estimate, list[int]]:
-    """The estimates of all rows, and the passes that each took: `passes` at most.
+    excess: Callable[[Estimate, int], np.ndarray], sampler: Sampler, rows: int, *, passes: int
+) -> tuple[Estimate, np.ndarray]:
+    """The estimates of all rows, and the passes [B] that each took: `passes` at most.
 
-    `excess` says [B] how many times too large a row's error still is; at most 1, and the row stops.
-    It is asked at fixed numbers of passes, so that neither chunks nor the other rows of a batch
-    have a say in where a row stops; of those, a row sits out the ones that it would hardly meet.
+    `excess` of an estimate from so many passes says [B] how many times too large a row's error
+    still is; at most 1, and the row stops. It is asked at fixed numbers of passes, so that neither
+    chunks nor the other rows of a batch have a say in where a row stops; of those, a row sits out
+    the ones that it would hardly meet.
     """
     checks = np.array(list(_checks(passes)))
     order, due = np.arange(rows), np.zeros(rows, dtype=np.int64)  # of those that still run
@@ -51,8 +43,8 @@ def sample_until(
         at = int(due.min())
         sampler.take(range(done, int(checks[at])))
         done = int(checks[at])
-        estimate = widen(sampler.estimate(), done)
-        off, turn = excess(estimate), due == at  # [B]
+        estimate = sampler.estimate()
+        off, turn = excess(estimate, done), due == at  # [B]
         stop = turn & ((off <= 1) | (done == passes))
         due = np.where(turn, _next_check(checks, at, off), due)
         if stop.any():
@@ -61,7 +53,7 @@ def sample_until(
             counts[order[stop]] = done
             order, due = order[~stop], due[~stop]
             sampler = sampler.select(torch.from_numpy(~stop)) if len(order) else sampler
-    return Estimate.concatenated(parts).select(np.concatenate(stopped).argsort()), counts.tolist()
+    return Estimate.concatenated(parts).select(np.concatenate(stopped).argsort()), counts
 
 
 def _next_check(checks: np.ndarray, at: int, excess: np.ndarray) -> np.ndarray:

@@ -104,7 +104,7 @@ class Classification:
         probabilities = (outputs / self.tuning.temperature).softmax(-1)
         return torch.cat([probabilities, entropy(probabilities)[..., None]], dim=-1)
 
-    def quantities(self, estimate: Estimate, passes: int) -> Quantities:
+    def quantities(self, estimate: Estimate, passes: int | np.ndarray) -> Quantities:
         """Probabilities and their variances, in units of the largest that either can be.
 
         That is of a probability that is always 0 or 1, p (1 - p); and the mutual information, in
@@ -217,7 +217,7 @@ class Classification:
         estimate = passes.estimate
         values = np.maximum(estimate.mean, 0)  # [B, K + 1], where rounding left less
         mean, expected = values[:, :-1], values[:, -1]
-        variance, counts = estimate.variance[:, :-1], np.array(passes.counts, dtype=np.int64)
+        variance, counts = estimate.variance[:, :-1], passes.counts
         information = mutual_information(mean, variance, expected, counts[:, None])
         judging = judged(self.calibration, information, passes.warnings)
         columns: dict[str, Column] = {

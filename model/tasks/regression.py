@@ -119,7 +119,7 @@ class Regression:
         """The standardised targets [..., T], then the logarithms of their noise variances."""
         return outputs
 
-    def quantities(self, estimate: Estimate, passes: int) -> Quantities:  # noqa: ARG002
+    def quantities(self, estimate: Estimate, passes: int | np.ndarray) -> Quantities:  # noqa: ARG002
         """Means, in units of the passes' std, and variances; log-variances have no unit."""
         told = np.arange(estimate.mean.shape[-1]) < self.linear
         unit = np.where(told, estimate.variance, 0)
@@ -263,7 +263,7 @@ class Regression:
             **passes.distances(),
             **judging.column,
             **accepts(self.calibration, options, total_std[:, 0]),
-            "passes": np.asarray(passes.counts, dtype=np.int64),
+            "passes": passes.counts,
             "warnings": judging.warnings,
             **self._samples(passes),
         }

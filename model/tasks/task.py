@@ -65,7 +65,7 @@ class Task(Protocol[P]):
         """What is averaged over the passes, [..., V], of outputs [..., O]."""
         ...
 
-    def quantities(self, estimate: Estimate, passes: int) -> Quantities:
+    def quantities(self, estimate: Estimate, passes: int | np.ndarray) -> Quantities:
         """What an estimate from so many passes says, for `model.calibration.error_bars`."""
         ...
 

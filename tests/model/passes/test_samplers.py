@@ -159,12 +159,13 @@ def until(
 ) -> tuple[Estimate, list[int]]:
     """Passes until the std of a row has this relative error."""
 
-    def excess(found: Estimate) -> np.ndarray:
+    def excess(found: Estimate, _: int) -> np.ndarray:
         return np.asarray(found.relative_error.max(1) / tolerance)
 
     with torch.inference_mode():
         sampler = sampler_of(estimator, net, batch)
-        return sample_until(excess, sampler, len(batch.x), passes=passes)
+        estimate, counts = sample_until(excess, sampler, len(batch.x), passes=passes)
+        return estimate, counts.tolist()
 
 
 @every_estimator
@@ -222,7 +223,7 @@ def test_no_row_stops_before_64_passes_however_lucky(passes: int) -> None:
 def test_a_row_is_not_asked_about_before_it_can_be_accurate_enough() -> None:
     net, batch, asked = tiny(), Batch(inputs(5), 0), list[int]()
 
-    def excess(found: Estimate) -> np.ndarray:
+    def excess(found: Estimate, _: int) -> np.ndarray:
         asked.append(len(found.mean))
         return np.asarray(found.relative_error.max(1) / 0.005)
 

@@ -28,7 +28,7 @@ def summarised(values: Tensor, *, samples: bool = False) -> Columns[Classificati
             wide.mean(0), wide.var(0, ddof=1), wide.std(0, ddof=1), wide.var(0, ddof=1)
         ),
         deterministic=wide[0],
-        counts=[len(values)],
+        counts=np.array([len(values)]),
         settled=False,
         warnings=[()],
         likeness=None,

@@ -34,7 +34,7 @@ def passes(width: int, *, samples: bool = False) -> Passes:
     return Passes(
         estimate=estimate,
         deterministic=base + 0.5,
-        counts=[3, 2],
+        counts=np.array([3, 2]),
         settled=False,
         warnings=[(), ("no_dropout",)],
         likeness=Likeness(np.array([0.5, 2.5]), np.array([0.75, 0.25]), np.array([False, False])),

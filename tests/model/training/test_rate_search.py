@@ -16,7 +16,7 @@ from model.artifact.folder import read
 from model.data.preparation import encode_table, encode_target
 from model.formulas.scores import mixture_log_likelihood
 from model.passes.network import MLP
-from model.training.fit import SEARCH
+from model.training.plan import SEARCH
 from model.training.rate_search import FIRST, RATES, best_rate, next_rate
 
 OPTIONS = TrainOptions(hidden=(8,), dropout=SEARCH, epochs=3)
