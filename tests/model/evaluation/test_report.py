@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from importlib.resources import files
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -14,10 +15,11 @@ from model.__main__ import main
 from model.evaluation.charts import HEIGHT, WIDTH, Area, Axis, Bars, Dots, Line, chart
 from model.evaluation.evaluate import Evaluation
 from model.evaluation.figures import MOST_DOTS, figures
+from model.evaluation.formatting import number
+from model.evaluation.measures import MEASURES
 from model.evaluation.outcomes import RegressionOutcome
-from model.evaluation.report import MEASURES
-from model.evaluation.stylesheet import STYLE
 
+STYLE = files("model.evaluation").joinpath("report.css").read_text()
 OPTIONS = PredictOptions(passes=20, seed=0)
 VOID = {"meta", "link", "img", "br", "hr", "input"}
 EVIL = "\"><script>alert(1)</script><img src=x onerror=alert(1)>&amp;'{}"
@@ -70,7 +72,7 @@ def test_the_page_has_every_metric_and_four_pictures_for_each_target(
         for name, value in outcome.metrics().items():
             assert MEASURES[name].title in page.text
             assert MEASURES[name].meaning in page.text
-            assert ("-" if value is None else f"{value:.4g}") in page.text
+            assert number(value) in page.text
     for word in (evaluation.card.name, evaluation.card.version, evaluation.data_sha256):
         assert word in page.text
     for note in evaluation.notes:
@@ -210,8 +212,8 @@ def test_the_risk_picture_tells_the_risk_of_the_least_uncertain_rows_beside_the_
     for share, ours, best in picture.rows:
         taken = round(float(share.removesuffix(" %")) / 100 * rows)
         by_uncertainty = outcome.loss[np.argsort(outcome.uncertainty)][:taken]
-        assert ours == f"{by_uncertainty.mean():.4g}"
-        assert best == f"{np.sort(outcome.loss)[:taken].mean():.4g}"
+        assert ours == number(float(by_uncertainty.mean()))
+        assert best == number(float(np.sort(outcome.loss)[:taken].mean()))
 
 
 def test_calibrated_intervals_are_marked_on_the_coverage_picture(
