@@ -144,7 +144,7 @@ def _plot(x: Axis, y: Axis, *, lines: int) -> Plot:
     last = x.ticks()[-1]  # its label is centred on it and must end inside the drawing
     end = WIDTH - 2 - len(x.label(last)) * LETTER / 2
     right = min(WIDTH - 12, left + (end - left) / max(x.at(last), 0.5))
-    return Plot(x, y, left, right, top=10 + lines * LINE)
+    return Plot(x, y, left, right, top=14 + lines * LINE)
 
 
 def _grid(plot: Plot) -> Iterator[str]:

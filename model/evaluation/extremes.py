@@ -18,6 +18,11 @@ class RowTable:
     reading: str
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    texts: tuple[str, ...]  # titles of the columns that hold texts, not numbers
+
+    def cells(self, row: tuple[str, ...]) -> list[tuple[str, str]]:
+        """The titles and the cells of a row after its number."""
+        return list(zip(self.header, row, strict=True))[1:]
 
 
 def extremes(outcome: Outcome, kind: str, numbers: np.ndarray) -> tuple[RowTable, RowTable]:
@@ -25,23 +30,24 @@ def extremes(outcome: Outcome, kind: str, numbers: np.ndarray) -> tuple[RowTable
 
     `numbers` [B] are the row numbers that the user knows, and `kind` says what they number.
     """
+    score, size, told = "std", "absolute error", "the prediction minus the actual value"
+    error, texts = outcome.loss, tuple[str, ...]()
     if isinstance(outcome, ClassificationOutcome):
-        score, error = "entropy", _missed(outcome)
-        reading = "The error is 1 minus the probability of the actual class."
-    else:
-        score, error = "std", outcome.loss
-        reading = "The error is the prediction minus the actual value."
-    header = (kind, "prediction", "actual", "error", score, "out of range")
-    found = []
-    for most, values, rank in (
-        ("uncertain", outcome.uncertainty, score),
-        ("wrong", error, "error"),
-    ):
-        chosen = np.argsort(-values, kind="stable")[:MOST_ROWS]
-        rows = tuple((str(numbers[at]), *_cells(outcome, at)) for at in chosen.tolist())
-        said = f"The rows with the largest {rank}, largest first. {reading}"
-        found.append(RowTable(f"The most {most} rows", said, header, rows))
-    return found[0], found[1]
+        score, size, told = "entropy", "error", "1 minus the probability of the actual class"
+        error, texts = _missed(outcome), ("prediction", "actual")
+
+    def table(title: str, values: np.ndarray, largest: str) -> RowTable:
+        chosen = np.argsort(-values, kind="stable")[:MOST_ROWS].tolist()
+        return RowTable(
+            title,
+            f"These rows have the largest {largest}. The error is {told}.",
+            (kind, "prediction", "actual", "error", score, "out of range"),
+            tuple((str(numbers[at]), *_cells(outcome, at)) for at in chosen),
+            texts,
+        )
+
+    uncertain = table("The most uncertain rows", outcome.uncertainty, score)
+    return uncertain, table("The most wrong rows", error, size)
 
 
 def _missed(outcome: ClassificationOutcome) -> np.ndarray:

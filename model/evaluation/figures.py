@@ -121,7 +121,7 @@ def _risk(outcome: Outcome, key: str, risk: str) -> Figure:
         [line[at] for at in _spaced(np.arange(len(line)), MOST_POINTS)] for line in (ours, best)
     )
     top = max(max(value for _, value in (*ours, *best)), overall) * 1.08 or 1.0
-    title = "How much smaller is the error without the uncertain rows?"
+    title = "Does leaving out uncertain rows help?"
     reading = (
         "The error of the rows that remain if only the least uncertain rows are answered. A useful "
         "uncertainty lowers the line towards the left. The dashed line is a random order of the "
