@@ -13,7 +13,7 @@ from model import Predictor, Table, TrainOptions, evaluate, load, read_table, re
 from tests.browser import browser, complaints
 
 ROWS = 300
-SHIPPED = Path("model/artifact/pretrained/breast-cancer")
+SHIPPED = Path(__file__).parents[3] / "model/artifact/pretrained/breast-cancer"
 
 OVERLAPS = """
 const box = text => text.getBoundingClientRect();
