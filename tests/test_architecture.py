@@ -145,7 +145,7 @@ def test_the_commands_go_through_the_door_of_model() -> None:
 
 
 def test_model_knows_neither_the_service_nor_its_frameworks() -> None:
-    ours = {"torch", "numpy", "safetensors", "pydantic", "model", *OPTIONAL}
+    ours = {"torch", "numpy", "safetensors", "pydantic", "jinja2", "model", *OPTIONAL}
     for module in inside("model"):
         assert packages(module) <= ours | sys.stdlib_module_names, module
         if "pydantic" in packages(module):

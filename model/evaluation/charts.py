@@ -5,10 +5,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
-WIDTH, HEIGHT = 520.0, 320.0
-LEFT, RIGHT, TOP, BOTTOM = 62.0, 22.0, 34.0, 48.0
+from model.evaluation.formatting import number
+
+WIDTH, HEIGHT = 440.0, 300.0
+LETTER = 8.0  # the width of a letter in a wide font, for the space that texts take
+LINE = 18.0  # the height of a line of text
+TITLE = 22.0  # the space that the title of the y axis takes
+BOTTOM = 48.0  # the space of the labels and the title of the x axis
+SAMPLE, GAP = 22.0, 12.0  # widths in the legend
 TICKS = 5  # about so many on an axis
-LEGEND_STEP, LETTER = 30.0, 6.7  # widths, for the legend
+UNITS = ((1e12, "trillions"), (1e9, "billions"), (1e6, "millions"))  # for short labels
 
 Point = tuple[float, float]
 
@@ -32,11 +38,23 @@ class Axis:
         power = 10.0 ** math.floor(math.log10(span / TICKS))
         step = power * min(m for m in (1, 2, 2.5, 5, 10) if m * power * TICKS >= span * 0.999)
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
-        return [number * step for number in range(first, last + 1)]
+        return [at * step for at in range(first, last + 1)]
 
     def label(self, value: float) -> str:
-        """The value as a tick is labelled."""
-        return f"{100 * value:.4g} %" if self.percent else f"{value:.4g}"
+        """The value as a tick is labelled: in percent, or in the unit that `name` tells."""
+        return f"{100 * value:.4g} %" if self.percent else number(value / self._unit[0])
+
+    @property
+    def name(self) -> str:
+        """The title, with the unit of the labels if they are in millions or more."""
+        _, unit = self._unit
+        return f"{self.title}, in {unit}" if unit else self.title
+
+    @property
+    def _unit(self) -> tuple[float, str]:
+        largest = max(abs(self.low), abs(self.high))
+        found = (unit for unit in UNITS if unit[0] <= largest < 1000 * UNITS[0][0])
+        return next(found, (1.0, ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,48 +98,71 @@ class Bars:
 Layer = Line | Area | Dots | Bars
 
 
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """The place of both axes in the drawing."""
+
+    x: Axis
+    y: Axis
+    left: float
+    right: float
+    top: float
+    bottom: float = HEIGHT - BOTTOM
+
+    def across(self, value: float) -> float:
+        """The x coordinate of a value."""
+        return self.left + self.x.at(value) * (self.right - self.left)
+
+    def down(self, value: float) -> float:
+        """The y coordinate of a value."""
+        return self.bottom - self.y.at(value) * (self.bottom - self.top)
+
+
 def chart(
     key: str, title: str, description: str, axes: tuple[Axis, Axis], layers: Sequence[Layer]
 ) -> str:
     """An SVG element of the layers, the first at the back; `key` makes its ids unique on a page."""
-    x, y = axes
+    legend = _places([layer for layer in layers if layer.name])
+    plot = _plot(*axes, lines=1 + max((line for _, _, line in legend), default=0))
     parts = [
         f'<svg viewBox="0 0 {WIDTH:g} {HEIGHT:g}" role="img" '
         f'aria-labelledby="{key}-title {key}-description">',
         f'<title id="{key}-title">{escape(title)}</title>',
         f'<desc id="{key}-description">{escape(description)}</desc>',
-        *_grid(x, y),
-        *(_drawn(layer, x, y) for layer in layers),
-        *_legend(layers),
+        *_grid(plot),
+        *(_drawn(layer, plot) for layer in layers),
+        *(_legend(*place) for place in legend),
         "</svg>",
     ]
     return "\n".join(parts)
 
 
-def _across(x: Axis, value: float) -> float:
-    return LEFT + x.at(value) * (WIDTH - LEFT - RIGHT)
+def _plot(x: Axis, y: Axis, *, lines: int) -> Plot:
+    """Room for the labels, however long they are, and for so many lines of legend."""
+    longest = max(len(y.label(value)) for value in y.ticks())
+    left = TITLE + longest * LETTER + 8
+    last = x.ticks()[-1]  # its label is centred on it and must end inside the drawing
+    end = WIDTH - 2 - len(x.label(last)) * LETTER / 2
+    right = min(WIDTH - 12, left + (end - left) / max(x.at(last), 0.5))
+    return Plot(x, y, left, right, top=14 + lines * LINE)
 
 
-def _down(y: Axis, value: float) -> float:
-    return HEIGHT - BOTTOM - y.at(value) * (HEIGHT - BOTTOM - TOP)
-
-
-def _grid(x: Axis, y: Axis) -> Iterator[str]:
+def _grid(plot: Plot) -> Iterator[str]:
     """The lines and labels of both axes."""
-    bottom, right = HEIGHT - BOTTOM, WIDTH - RIGHT
+    x, y, left, right, bottom = plot.x, plot.y, plot.left, plot.right, plot.bottom
     for value in y.ticks():
-        at = _down(y, value)
-        yield f'<line class="grid" x1="{LEFT:g}" x2="{right:g}" y1="{at:.1f}" y2="{at:.1f}"/>'
-        yield _text("end", LEFT - 8, at + 4, y.label(value))
+        at = plot.down(value)
+        yield f'<line class="grid" x1="{left:g}" x2="{right:g}" y1="{at:.1f}" y2="{at:.1f}"/>'
+        yield _text("end", left - 8, at + 4, y.label(value))
     for value in x.ticks():
-        at, end = _across(x, value), bottom + 5
+        at, end = plot.across(value), bottom + 5
         yield f'<line class="tick" x1="{at:.1f}" x2="{at:.1f}" y1="{bottom:g}" y2="{end:g}"/>'
         yield _text("middle", at, bottom + 19, x.label(value))
-    yield f'<line class="axis" x1="{LEFT:g}" x2="{right:g}" y1="{bottom:g}" y2="{bottom:g}"/>'
-    yield _text("middle", (LEFT + right) / 2, HEIGHT - 8, x.title, "name")
-    middle = (TOP + bottom) / 2
+    yield f'<line class="axis" x1="{left:g}" x2="{right:g}" y1="{bottom:g}" y2="{bottom:g}"/>'
+    yield _text("middle", (left + right) / 2, HEIGHT - 8, x.name, "name")
+    middle = (plot.top + bottom) / 2
     turned = f' transform="rotate(-90 14 {middle:g})"'
-    yield _text("middle", 14, middle, y.title, "name", turned)
+    yield _text("middle", 14, middle, y.name, "name", turned)
 
 
 def _text(anchor: str, x: float, y: float, text: str, style: str = "label", more: str = "") -> str:
@@ -129,49 +170,58 @@ def _text(anchor: str, x: float, y: float, text: str, style: str = "label", more
     return f'<text class="{style}" {place}>{escape(text)}</text>'
 
 
-def _drawn(layer: Layer, x: Axis, y: Axis) -> str:
+def _drawn(layer: Layer, plot: Plot) -> str:
     style = escape(layer.style)
     if isinstance(layer, Line):
-        return f'<path class="line {style}" d="{_path(layer.points, x, y)}"/>'
+        return f'<path class="line {style}" d="{_path(layer.points, plot)}"/>'
     if isinstance(layer, Area):
         outline = [*layer.lower, *reversed(layer.upper)]
-        return f'<path class="area {style}" d="{_path(outline, x, y)} Z"/>'
+        return f'<path class="area {style}" d="{_path(outline, plot)} Z"/>'
     if isinstance(layer, Bars):
-        return f'<g class="bars {style}">{"".join(_bars(layer, x, y))}</g>'
+        return f'<g class="bars {style}">{"".join(_bars(layer, plot))}</g>'
     radii = layer.radii or [2.6] * len(layer.points)
     circles = (
-        f'<circle cx="{_across(x, at):.1f}" cy="{_down(y, value):.1f}" r="{radius:.1f}"/>'
+        f'<circle cx="{plot.across(at):.1f}" cy="{plot.down(value):.1f}" r="{radius:.1f}"/>'
         for (at, value), radius in zip(layer.points, radii, strict=True)
     )
     return f'<g class="dots {style}">{"".join(circles)}</g>'
 
 
-def _path(points: Iterable[Point], x: Axis, y: Axis) -> str:
-    places = (f"{_across(x, at):.1f} {_down(y, value):.1f}" for at, value in points)
+def _path(points: Iterable[Point], plot: Plot) -> str:
+    places = (f"{plot.across(at):.1f} {plot.down(value):.1f}" for at, value in points)
     return "M " + " L ".join(places)
 
 
-def _bars(layer: Bars, x: Axis, y: Axis) -> Iterator[str]:
+def _bars(layer: Bars, plot: Plot) -> Iterator[str]:
     for left, right, height in layer.bars:
-        start, end, top = _across(x, left), _across(x, right), _down(y, height)
-        size = f'width="{end - start:.1f}" height="{HEIGHT - BOTTOM - top:.1f}"'
+        start, end, top = plot.across(left), plot.across(right), plot.down(height)
+        size = f'width="{end - start:.1f}" height="{plot.bottom - top:.1f}"'
         yield f'<rect x="{start:.1f}" y="{top:.1f}" {size}/>'
 
 
-def _legend(layers: Sequence[Layer]) -> Iterator[str]:
-    """A sample of each named layer and its name, in one line above the chart."""
-    at = LEFT
-    for layer in layers:
-        if layer.name:
-            kind = {Line: "line", Area: "area", Dots: "dots", Bars: "bars"}[type(layer)]
-            yield f'<g class="{kind} {escape(layer.style)}">{_sample(kind, at)}</g>'
-            yield _text("start", at + 22, 20, layer.name, "legend")
-            at += LEGEND_STEP + 8 + LETTER * len(layer.name)
+def _places(named: Sequence[Layer]) -> list[tuple[Layer, float, int]]:
+    """Each layer with its place in the legend: how far to the right, and in which line."""
+    found, at, line = [], TITLE, 0
+    for layer in named:
+        width = SAMPLE + LETTER * len(layer.name)
+        if at > TITLE and at + width > WIDTH:
+            at, line = TITLE, line + 1
+        found.append((layer, at, line))
+        at += width + GAP
+    return found
 
 
-def _sample(kind: str, at: float) -> str:
+def _legend(layer: Layer, at: float, line: int) -> str:
+    """A sample of the layer and its name."""
+    kind = {Line: "line", Area: "area", Dots: "dots", Bars: "bars"}[type(layer)]
+    base = 16 + line * LINE
+    sample = f'<g class="{kind} {escape(layer.style)}">{_sample(kind, at, base - 4)}</g>'
+    return sample + _text("start", at + SAMPLE, base, layer.name, "legend")
+
+
+def _sample(kind: str, at: float, middle: float) -> str:
     if kind == "line":
-        return f'<path d="M {at:g} 16 L {at + 16:g} 16"/>'
+        return f'<path d="M {at:g} {middle:g} L {at + 16:g} {middle:g}"/>'
     if kind == "dots":
-        return f'<circle cx="{at + 8:g}" cy="16" r="4"/>'
-    return f'<rect x="{at:g}" y="10" width="16" height="12"/>'
+        return f'<circle cx="{at + 8:g}" cy="{middle:g}" r="4"/>'
+    return f'<rect x="{at:g}" y="{middle - 6:g}" width="16" height="12"/>'

@@ -1,4 +1,4 @@
-"""The pictures of an evaluation: each a chart, a sentence on how to read it, and its numbers."""
+"""The pictures of an evaluation: each a chart, a text on how to read it, and its numbers."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -8,12 +8,15 @@ from itertools import pairwise
 import numpy as np
 
 from model.evaluation.charts import Area, Axis, Bars, Dots, Layer, Line, Point, chart
+from model.evaluation.formatting import number, percent
 from model.evaluation.outcomes import LEVELS, ClassificationOutcome, Outcome, RegressionOutcome
 from model.formulas import scores
 
 MOST_DOTS = 1500  # of a scatter plot: more make the page large and the picture black
 MOST_POINTS = 400  # of a curve
 BINS = 12  # of a histogram
+FEWEST = 30  # rows that bars show the shares of; a smaller group is drawn as a dot for each row
+COLUMNS = 40  # that the dots of such a group are stacked in
 GROUPS = 10  # of the rows by their std
 BAND = 1.96  # standard errors: 95 %
 DIAGONAL: list[Point] = [(0, 0), (1, 1)]
@@ -35,15 +38,14 @@ def figures(outcome: Outcome, key: str) -> list[Figure]:
     if isinstance(outcome, ClassificationOutcome):
         return [
             _reliability(outcome, f"{key}-reliability"),
-            _risk(outcome, f"{key}-risk", "error rate", percent=True),
+            _risk(outcome, f"{key}-risk", "error rate"),
             _entropies(outcome, f"{key}-entropy"),
             _informations(outcome, f"{key}-information"),
         ]
-    amount = _in(outcome, "mean absolute error")
     return [
         _coverage(outcome, f"{key}-coverage"),
         _errors(outcome, f"{key}-errors"),
-        _risk(outcome, f"{key}-risk", amount, percent=False),
+        _risk(outcome, f"{key}-risk", _in(outcome, "mean absolute error")),
         _stds(outcome, f"{key}-stds"),
     ]
 
@@ -57,11 +59,11 @@ def _coverage(outcome: RegressionOutcome, key: str) -> Figure:
     lower, upper = np.clip(grid - reach, 0, 1), np.clip(grid + reach, 0, 1)
     title = "Do intervals hold what they claim?"
     reading = (
-        "On the diagonal, intervals of mean ± z std hold as many targets as they claim; "
-        "below it they are too narrow, above it too wide. The band is what chance alone allows "
-        f"with {rows} rows, 95 % of the time."
+        "Each point is one width of the intervals mean ± z std. On the dashed line, they hold as "
+        "many targets as they claim. Below the line they are too narrow, above it too wide. "
+        f"In 95 % of all cases, chance alone moves {rows} rows no farther than the shaded band."
     )
-    held = f"Of the intervals that claim 90 %, {_percent(shares[LEVELS.index(0.9)])} hold."
+    held = f"Of the intervals that claim 90 %, {percent(shares[LEVELS.index(0.9)])} hold."
     layers: list[Layer] = [
         Area("guide", _points(grid, lower), _points(grid, upper), "chance"),
         Line("guide", DIAGONAL, "as claimed"),
@@ -71,50 +73,47 @@ def _coverage(outcome: RegressionOutcome, key: str) -> Figure:
     if outcome.method != "normal":
         asked = scores.interval_coverage(outcome.lower, outcome.upper, outcome.actual)
         layers.append(Dots("second", [(outcome.coverage, asked)], outcome.method, [6]))
+        reading += " The large dot is the intervals that the model really answers with."
     axes = Axis("claimed", 0, 1, percent=True), Axis("targets inside", 0, 1, percent=True)
-    table = [(_percent(level), _percent(share)) for level, share in points]
-    return Figure(
-        title, chart(key, title, held, axes, layers), reading, ("claimed", "inside"), tuple(table)
-    )
+    table = tuple((percent(level), percent(share)) for level, share in points)
+    drawn = chart(key, title, held, axes, layers)
+    return Figure(title, drawn, reading, ("claimed", "inside"), table)
 
 
 def _errors(outcome: RegressionOutcome, key: str) -> Figure:
     std, error = outcome.std, outcome.loss
-    shown = _spaced(np.argsort(std, kind="stable"), MOST_DOTS)
-    groups = [g for g in np.array_split(np.argsort(std, kind="stable"), GROUPS) if len(g)]
+    order = np.argsort(std, kind="stable")
+    shown = _spaced(order, MOST_DOTS)
+    groups = [g for g in np.array_split(order, GROUPS) if len(g)]
     binned = [(float(std[g].mean()), float(error[g].mean())) for g in groups]
     widest = float(std.max()) or 1.0
     expected = widest * math.sqrt(2 / math.pi)  # E|error| of a Gaussian of that std
-    title = "Are uncertain rows wrong by more?"
+    title = "Do uncertain rows have larger errors?"
     reading = (
-        "Each dot is a row; the line is the mean error of ten groups of rows by std. Where std "
-        "is right, it lies on the dashed line; where std only ranks well, it still rises."
+        "Each small dot is a row. The line is the mean error of ten groups of rows, sorted by std. "
+        "It lies on the dashed line if the std has the right size. It rises if the std at least "
+        "ranks the errors."
     ) + (f" {len(shown)} of {len(std)} rows are drawn." if len(shown) < len(std) else "")
-    told = f"Mean absolute error from {binned[0][1]:.4g} at the smallest std to {binned[-1][1]:.4g}"
+    first, last = number(binned[0][1]), number(binned[-1][1])
+    told = f"Mean absolute error from {first} at the smallest std to {last} at the largest."
     axes = (
         Axis(_in(outcome, "std"), 0, widest * 1.04),
         Axis(_in(outcome, "absolute error"), 0, max(float(error.max()), expected) * 1.04 or 1.0),
     )
     layers: list[Layer] = [
-        Dots("faint", _points(std[shown], error[shown]), "rows"),
-        Line("guide", [(0, 0), (widest, expected)], "expected of such a std"),
-        Line("main", binned, "mean of a tenth"),
-        Dots("main", binned),
+        Dots("faint", _points(std[shown], error[shown]), "a row"),
+        Line("guide", [(0, 0), (widest, expected)], "expected"),
+        Line("second", binned, "mean error"),
+        Dots("second", binned, radii=[4.0] * len(binned)),
     ]
-    table = [
-        (str(len(g)), f"{s:.4g}", f"{e:.4g}") for g, (s, e) in zip(groups, binned, strict=True)
-    ]
-    return Figure(
-        title,
-        chart(key, title, f"{told} at the largest.", axes, layers),
-        reading,
-        ("rows", "mean std", "mean absolute error"),
-        tuple(table),
-    )
+    sizes = (str(len(g)) for g in groups)
+    table = tuple((n, number(s), number(e)) for n, (s, e) in zip(sizes, binned, strict=True))
+    drawn = chart(key, title, told, axes, layers)
+    return Figure(title, drawn, reading, ("rows", "mean std", "mean absolute error"), table)
 
 
-def _risk(outcome: Outcome, key: str, risk: str, *, percent: bool) -> Figure:
-    loss = outcome.loss
+def _risk(outcome: Outcome, key: str, risk: str) -> Figure:
+    loss, shares = outcome.loss, isinstance(outcome, ClassificationOutcome)
     ours = _points(*scores.risk_coverage(outcome.uncertainty, loss))
     best = _points(*scores.risk_coverage(loss, loss))
     overall = float(loss.mean())
@@ -122,25 +121,25 @@ def _risk(outcome: Outcome, key: str, risk: str, *, percent: bool) -> Figure:
         [line[at] for at in _spaced(np.arange(len(line)), MOST_POINTS)] for line in (ours, best)
     )
     top = max(max(value for _, value in (*ours, *best)), overall) * 1.08 or 1.0
-    title = "What does leaving out uncertain rows buy?"
+    title = "Does leaving out uncertain rows help?"
     reading = (
-        "The error that is left when only the least uncertain rows are answered: the further the "
-        "line falls to the left, from random order towards the best order, the better the "
-        "uncertainty ranks the errors."
+        "The error of the rows that remain if only the least uncertain rows are answered. A useful "
+        "uncertainty lowers the line towards the left. The dashed line is a random order of the "
+        "rows; the lower line is the best order, which knows the errors."
     )
     half = next(value for share, value in ours if share >= 0.5)
-    show: Callable[[float], str] = _percent if percent else "{:.4g}".format
+    show: Callable[[float], str] = percent if shares else number
     told = f"All rows: {show(overall)}; the less uncertain half: {show(half)}."
     layers = [
         Line("guide", [(0, overall), (1, overall)], "random order"),
         Line("second", best, "best order"),
         Line("main", ours, "this model"),
     ]
-    axes = Axis("rows answered", 0, 1, percent=True), Axis(risk, 0, top, percent=percent)
+    axes = Axis("rows answered", 0, 1, percent=True), Axis(risk, 0, top, percent=shares)
     table = []
     for wanted in np.linspace(0.1, 1, 10).tolist():
         at = min(math.ceil(wanted * len(ours) - 1e-9), len(ours)) - 1
-        table.append((_percent(ours[at][0]), show(ours[at][1]), show(best[at][1])))
+        table.append((percent(ours[at][0]), show(ours[at][1]), show(best[at][1])))
     header = ("rows answered", "this model", "best order")
     return Figure(title, chart(key, title, told, axes, layers), reading, header, tuple(table))
 
@@ -149,8 +148,8 @@ def _stds(outcome: RegressionOutcome, key: str) -> Figure:
     return _histogram(
         key,
         "How uncertain are the rows?",
-        "Rows with a feature outside the range of the training data should be the more uncertain "
-        "ones; where they are not, the std alone does not warn of them.",
+        "A row is out of range if one of its features lies outside the range of the training data. "
+        "Such rows should have a larger std. If they do not, the std alone does not warn of them.",
         _in(outcome, "std"),
         outcome.std,
         _by_range(outcome),
@@ -163,11 +162,11 @@ def _reliability(outcome: ClassificationOutcome, key: str) -> Figure:
     rows = len(outcome.actual)
     title = "Is 90 % confidence right 90 % of the time?"
     reading = (
-        "Each dot holds the rows of about the same confidence, the larger the more of them. Below "
-        "the diagonal the model is too sure of itself, above it too modest; the bars are "
-        "95 % intervals of the accuracy, long where rows are few."
+        "Each dot is a group of rows with about the same confidence. Larger dots have more rows. "
+        "Below the dashed line the confidence is too high, above it too low. The vertical bars are "
+        "95 % intervals of the accuracy."
     )
-    told = f"The mean gap to the diagonal (ECE) is {_percent(curve.calibration_error)}."
+    told = f"The mean gap to the diagonal (ECE) is {percent(curve.calibration_error)}."
     radii = [3 + 9 * math.sqrt(count / rows) for count in curve.count.tolist()]
     layers: list[Layer] = [
         Line("guide", DIAGONAL, "as right as confident"),
@@ -175,12 +174,12 @@ def _reliability(outcome: ClassificationOutcome, key: str) -> Figure:
         Dots("main", points, "this model", radii),
     ]
     axes = Axis("confidence", 0, 1, percent=True), Axis("accuracy", 0, 1, percent=True)
-    table = [
-        (str(count), _percent(confidence), _percent(accuracy))
+    table = tuple(
+        (str(count), percent(confidence), percent(accuracy))
         for count, (confidence, accuracy) in zip(curve.count.tolist(), points, strict=True)
-    ]
+    )
     header = ("rows", "confidence", "accuracy")
-    return Figure(title, chart(key, title, told, axes, layers), reading, header, tuple(table))
+    return Figure(title, chart(key, title, told, axes, layers), reading, header, table)
 
 
 def _error_bars(points: Sequence[Point], counts: np.ndarray) -> list[list[Point]]:
@@ -197,9 +196,10 @@ def _error_bars(points: Sequence[Point], counts: np.ndarray) -> list[list[Point]
 def _entropies(outcome: ClassificationOutcome, key: str) -> Figure:
     return _histogram(
         key,
-        "Does the entropy tell right from wrong?",
-        "The less the two histograms overlap, the better a threshold on the predictive entropy "
-        "sorts wrong answers out.",
+        "Does the entropy separate right from wrong?",
+        "The predictive entropy is 0 if the model is sure of one class. Wrong rows should have "
+        "more of it. The less the two groups overlap, the better a limit on the entropy finds "
+        "wrong rows.",
         "predictive entropy (nats)",
         outcome.predictive_entropy,
         {"right": outcome.correct, "wrong": ~outcome.correct},
@@ -210,8 +210,9 @@ def _informations(outcome: ClassificationOutcome, key: str) -> Figure:
     return _histogram(
         key,
         "Where do the passes disagree?",
-        "Mutual information is the part of the uncertainty that more data could remove: it should "
-        "be larger for rows outside the range of the training data.",
+        "The mutual information is the uncertainty that more training data could remove. It should "
+        "be larger for rows out of range, which have a feature outside the range of the training "
+        "data.",
         "mutual information (nats)",
         outcome.mutual_information,
         _by_range(outcome),
@@ -230,30 +231,61 @@ def _histogram(
     values: np.ndarray,
     groups: dict[str, np.ndarray],
 ) -> Figure:
-    """Bars side by side, of the shares of each group's rows; a group without rows is left out."""
-    groups = {name: rows for name, rows in groups.items() if rows.any()}
+    """The values of each group of rows; a group without rows is left out."""
+    found = {name: values[rows] for name, rows in groups.items() if rows.any()}
     edges = np.linspace(0, float(values.max()) or 1.0, BINS + 1)
-    counts = {name: np.histogram(values[rows], edges)[0] for name, rows in groups.items()}
-    slot = 0.86 * (edges[1] - edges[0]) / len(groups)
-    layers: list[Layer] = []
-    for number, (name, count) in enumerate(counts.items()):
-        starts = edges[:-1] + 0.07 * (edges[1] - edges[0]) + number * slot
-        shares = (count / count.sum()).tolist()
-        bars = [(s, s + slot, h) for s, h in zip(starts.tolist(), shares, strict=True)]
-        layers.append(Bars(("main", "second")[number], bars, f"{name} ({count.sum()} rows)"))
-    top = max(float((count / count.sum()).max()) for count in counts.values())
+    counts = {name: np.histogram(group, edges)[0].tolist() for name, group in found.items()}
+    layers, top = _groups(found, edges)
     axes = (
         Axis(quantity, 0, float(edges[-1])),
         Axis("share of these rows", 0, top * 1.05, percent=True),
     )
-    medians = [f"{name}: {np.median(values[rows]):.4g}" for name, rows in groups.items()]
+    medians = [f"{name}: {number(float(np.median(group)))}" for name, group in found.items()]
     told = f"Medians of {quantity}: {', '.join(medians)}."
-    table = [
-        (f"{low:.4g} to {high:.4g}", *(str(count[at]) for count in counts.values()))
+    if any(isinstance(layer, Dots) for layer in layers):
+        reading += f" A group of fewer than {FEWEST} rows is drawn as dots, one for each row."
+    table = tuple(
+        (f"{number(low)} to {number(high)}", *(str(count[at]) for count in counts.values()))
         for at, (low, high) in enumerate(pairwise(edges.tolist()))
-    ]
-    header = (quantity, *(f"rows {name}" for name in groups))
-    return Figure(title, chart(key, title, told, axes, layers), reading, header, tuple(table))
+    )
+    header = (quantity, *(f"rows {name}" for name in found))
+    return Figure(title, chart(key, title, told, axes, layers), reading, header, table)
+
+
+def _groups(groups: dict[str, np.ndarray], edges: np.ndarray) -> tuple[list[Layer], float]:
+    """Bars side by side for the large groups, dots for the small ones, and the highest share.
+
+    Of two rows, bars would say 50 % each and look like as much as those of a thousand.
+    """
+    largest = max(groups, key=lambda name: len(groups[name]))
+    barred = [name for name in groups if len(groups[name]) >= FEWEST or name == largest]
+    shares = {n: np.histogram(groups[n], edges)[0] / len(groups[n]) for n in barred}
+    top = max(float(share.max()) for share in shares.values())
+    width = float(edges[1] - edges[0])
+    slot = 0.86 * width / len(barred)
+    layers: list[Layer] = []
+    for style, (name, values) in zip(("main", "second"), groups.items(), strict=False):
+        title = f"{name} ({len(values)} {'row' if len(values) == 1 else 'rows'})"
+        if name in shares:
+            starts = (edges[:-1] + 0.07 * width + barred.index(name) * slot).tolist()
+            pairs = zip(starts, shares[name].tolist(), strict=True)
+            layers.append(Bars(style, [(s, s + slot, share) for s, share in pairs], title))
+        else:
+            dots = _stacked(values, float(edges[-1]), top)
+            layers.append(Dots(style, dots, title, [4.0] * len(dots)))
+    return layers, top
+
+
+def _stacked(values: np.ndarray, highest: float, top: float) -> list[Point]:
+    """A dot for each value; dots of about the same value lie on top of one another."""
+    columns = np.minimum(values / highest * COLUMNS, COLUMNS - 1).astype(int).tolist()
+    step = min(0.04, 0.92 / max(columns.count(column) for column in columns)) * top
+    height = dict.fromkeys(columns, 0)
+    dots: list[Point] = []
+    for value, column in sorted(zip(values.tolist(), columns, strict=True)):
+        dots.append((value, (height[column] + 0.5) * step))
+        height[column] += 1
+    return dots
 
 
 def _in(outcome: RegressionOutcome, quantity: str) -> str:
@@ -268,7 +300,3 @@ def _spaced(order: np.ndarray, most: int) -> np.ndarray:
     """At most so many of the rows, evenly spaced, the last among them."""
     at = np.linspace(len(order) - 1, 0, min(len(order), most)).astype(int)
     return np.asarray(order[at[::-1]])
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.3g} %"

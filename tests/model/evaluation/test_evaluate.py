@@ -14,8 +14,8 @@ from model.artifact.folder import read
 from model.artifact.records import TuningRecord
 from model.data.preparation import split_rows
 from model.evaluation.evaluate import Evaluation
+from model.evaluation.measures import MEASURES
 from model.evaluation.outcomes import ClassificationOutcome, RegressionOutcome
-from model.evaluation.report import MEASURES
 
 OPTIONS = PredictOptions(passes=20, seed=3, coverage=0.8)
 

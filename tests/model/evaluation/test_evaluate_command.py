@@ -9,7 +9,8 @@ import pytest
 
 from model import PredictOptions, Table, evaluate, load, read_table
 from model.__main__ import main
-from model.evaluation.report import MEASURES
+from model.evaluation.formatting import number
+from model.evaluation.measures import MEASURES
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def test_the_command_prints_a_line_for_every_metric(
     assert printed.startswith(f"{card.name} (version {card.version}) on 200 rows of flats.csv\n")
     for outcome in evaluate(load(artifact), read_table(flats), PredictOptions(20, seed=1)).outcomes:
         for name, value in outcome.metrics().items():
-            shown = "-" if value is None else f"{value:.4g}"
+            shown = number(value)
             assert any(
                 line.split() and MEASURES[name].title in line and shown in line
                 for line in printed.splitlines()

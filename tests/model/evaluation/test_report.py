@@ -3,21 +3,34 @@
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from importlib.resources import files
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
-from model import PredictOptions, Table, TrainOptions, evaluate, load, report_page, train
+from model import (
+    PredictOptions,
+    Table,
+    TrainOptions,
+    evaluate,
+    load,
+    report_page,
+    report_text,
+    train,
+)
 from model.__main__ import main
 from model.evaluation.charts import HEIGHT, WIDTH, Area, Axis, Bars, Dots, Line, chart
 from model.evaluation.evaluate import Evaluation
+from model.evaluation.extremes import extremes
 from model.evaluation.figures import MOST_DOTS, figures
+from model.evaluation.formatting import number
+from model.evaluation.measures import MEASURES
 from model.evaluation.outcomes import RegressionOutcome
-from model.evaluation.report import MEASURES
-from model.evaluation.stylesheet import STYLE
+from model.evaluation.verdict import verdict
 
+STYLE = files("model.evaluation").joinpath("report.css").read_text()
 OPTIONS = PredictOptions(passes=20, seed=0)
 VOID = {"meta", "link", "img", "br", "hr", "input"}
 EVIL = "\"><script>alert(1)</script><img src=x onerror=alert(1)>&amp;'{}"
@@ -70,7 +83,7 @@ def test_the_page_has_every_metric_and_four_pictures_for_each_target(
         for name, value in outcome.metrics().items():
             assert MEASURES[name].title in page.text
             assert MEASURES[name].meaning in page.text
-            assert ("-" if value is None else f"{value:.4g}") in page.text
+            assert number(value) in page.text
     for word in (evaluation.card.name, evaluation.card.version, evaluation.data_sha256):
         assert word in page.text
     for note in evaluation.notes:
@@ -210,8 +223,68 @@ def test_the_risk_picture_tells_the_risk_of_the_least_uncertain_rows_beside_the_
     for share, ours, best in picture.rows:
         taken = round(float(share.removesuffix(" %")) / 100 * rows)
         by_uncertainty = outcome.loss[np.argsort(outcome.uncertainty)][:taken]
-        assert ours == f"{by_uncertainty.mean():.4g}"
-        assert best == f"{np.sort(outcome.loss)[:taken].mean():.4g}"
+        assert ours == number(float(by_uncertainty.mean()))
+        assert best == number(float(np.sort(outcome.loss)[:taken].mean()))
+
+
+def test_a_group_of_few_rows_is_drawn_as_a_dot_for_each_not_as_bars_of_half_of_them(
+    regression_artifact: Path, houses: Table
+) -> None:
+    whole = replace(houses, sha256="1" * 64)
+    (outcome,) = evaluate(load(regression_artifact), whole, OPTIONS).outcomes
+    assert isinstance(outcome, RegressionOutcome)
+    for few, dots in ((2, 2), (29, 29), (30, 0)):
+        picture = figures(replace(outcome, outside=np.arange(200) < few), "key")[3]
+        drawn = picture.svg.partition('<g class="dots second">')[2].partition("</g>")[0]
+        bars = picture.svg.partition('<g class="bars second">')[2].partition("</g>")[0]
+        assert drawn.count("<circle") == dots
+        assert bool(bars) is not bool(dots)
+        assert ("one for each row" in picture.reading) is bool(dots)
+        assert f">out of range ({few} rows)<" in picture.svg
+
+
+def test_the_line_of_the_mean_errors_has_another_colour_than_the_rows(
+    regression_artifact: Path, houses: Table
+) -> None:
+    (outcome,) = evaluate(load(regression_artifact), houses, OPTIONS).outcomes
+    picture = figures(outcome, "key")[1]
+    assert 'class="dots faint"' in picture.svg
+    assert 'class="line second"' in picture.svg
+    assert 'class="line main"' not in picture.svg
+
+
+def test_page_and_terminal_begin_with_the_verdict_of_each_target(evaluation: Evaluation) -> None:
+    html, text = report_page(evaluation), report_text(evaluation)
+    for outcome in evaluation.outcomes:
+        said = verdict(outcome, evaluation.options.coverage)
+        assert 0 < html.index(said) < html.index("<section")
+        assert 0 < text.index(said) < text.index("MC dropout", text.index(said))
+
+
+def test_the_page_has_the_most_uncertain_and_the_most_wrong_rows(evaluation: Evaluation) -> None:
+    html = report_page(evaluation)
+    assert html.count("The most uncertain rows<") == len(evaluation.outcomes)
+    assert html.count("The most wrong rows<") == len(evaluation.outcomes)
+    numbers = np.arange(1, evaluation.rows + 1)
+    for outcome in evaluation.outcomes:
+        for table in extremes(outcome, "test row", numbers):
+            for row in table.rows:
+                assert all(f">{cell}</td>" in html for cell in row[1:])
+
+
+def test_large_targets_are_written_without_an_exponent(
+    regression_artifact: Path, houses: Table
+) -> None:
+    evaluation = evaluate(load(regression_artifact), houses, OPTIONS)
+    (outcome,) = evaluation.outcomes
+    assert isinstance(outcome, RegressionOutcome)
+    arrays = ("actual", "mean", "std", "epistemic_std", "lower", "upper", "deterministic")
+    large = replace(outcome, **{name: 1000 * getattr(outcome, name) for name in arrays})
+    evaluation = replace(evaluation, outcomes=(large,))
+    for report in (report_text(evaluation), Page(report_page(evaluation)).text):
+        assert not re.search(r"\de\+\d", report)
+        assert number(large.metrics()["rmse"]) in report
+        assert re.search(r"\d,\d{3}", report)
 
 
 def test_calibrated_intervals_are_marked_on_the_coverage_picture(
@@ -240,7 +313,8 @@ def test_the_command_writes_the_page(
 
 
 @pytest.mark.parametrize(
-    ("low", "high"), [(0, 1), (0, 7e-9), (0, 3.3e8), (-2.5, 2.5), (10, 10.4), (0, 0)]
+    ("low", "high"),
+    [(0, 1), (0, 7e-9), (0, 5e5), (0, 3.3e8), (0, 2e16), (-2.5, 2.5), (10, 10.4), (0, 0)],
 )
 def test_ticks_are_few_round_and_inside(low: float, high: float) -> None:
     axis = Axis("x", low, high)
@@ -251,6 +325,14 @@ def test_ticks_are_few_round_and_inside(low: float, high: float) -> None:
     assert all(low - slack <= tick <= max(high, 1) + slack for tick in ticks)
     assert len({axis.label(tick) for tick in ticks}) == len(ticks)
     assert all(len(axis.label(tick)) <= 9 for tick in ticks)
+
+
+def test_an_axis_of_large_values_says_its_unit_in_the_title() -> None:
+    assert (Axis("price", 0, 9e5).name, Axis("price", 0, 9e5).label(2e5)) == ("price", "200,000")
+    assert Axis("price", 0, 3e6).name == "price, in millions"
+    assert Axis("price", 0, 3e6).label(1.5e6) == "1.5"
+    assert Axis("price", -4e9, 0).name == "price, in billions"
+    assert Axis("share", 0, 1, percent=True).label(0.2) == "20 %"
 
 
 def test_a_chart_places_each_kind_of_mark_by_its_axes() -> None:
