@@ -5,13 +5,14 @@ import re
 from sphinx.application import Sphinx
 
 project = "MC dropout service"
-copyright = "the authors"
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
 html_theme = "furo"
 html_title = project
+html_show_copyright = False
 myst_heading_anchors = 3
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
+maximum_signature_line_length = 80
 default_role = "code"  # docstrings write names between single backticks
 exclude_patterns = ["img"]
 
