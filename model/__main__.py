@@ -23,6 +23,7 @@ from model import (
     report_page,
     report_text,
     train,
+    use_threads,
 )
 from model.terminal import ProgressBar, describe
 
@@ -173,7 +174,7 @@ def _add_import(commands: Any) -> None:
     summary = "bring in a network that was trained elsewhere"
     parser = _command(commands, "import", _import, summary, _IMPORT_EXAMPLES)
     add = parser.add_argument
-    add("--architecture", required=True, type=Path, metavar="FILE.json", help="see README")
+    add("--architecture", required=True, type=Path, metavar="FILE.json", help="see docs/importing.md")
     add(
         "--weights",
         required=True,
@@ -264,6 +265,7 @@ def _train(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
     )
     table = read_table(arguments.data, categorical=arguments.categorical, drop=arguments.drop)
+    use_threads(1)  # a step is too small to share: more threads wait for one another
     with ProgressBar() as bar:
         card = train(
             table,

@@ -1,4 +1,4 @@
-"""What README says is so: its blocks run, its tables match the code."""
+"""What README and docs say is so: their blocks run, their tables match the code."""
 
 import contextlib
 import csv
@@ -7,33 +7,48 @@ import json
 import math
 import re
 import shlex
+import shutil
 import tomllib
 from collections.abc import Iterator
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import httpx
 import pytest
 import torch
 
 import model
+from app.__main__ import main as serve
 from app.errors import STATUS_OF
 from app.schemas import PredictRequest, PredictResponse
 from app.settings import PREFIX, Settings
+from docs import pictures
 from model.__main__ import main
 from model.tasks.task import TASKS
 from tests.server import serving
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
+PAGES = {
+    str(path.relative_to(ROOT)): path.read_text()
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+}
+README = PAGES["README.md"]
+MOST_LINES = 180  # of README
+COMMANDS = "train", "import", "calibrate", "evaluate", "show"
 RELATIVE = 1e-4  # other processors round otherwise
 NUMBER = r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?"
 
 
-def section(title: str) -> str:
-    """The text of README's section of that title."""
-    return README.split(f"\n## {title}\n")[1].split("\n## ")[0]
+def page(name: str) -> str:
+    """The text of a page of docs."""
+    return PAGES[f"docs/{name}.md"]
+
+
+def section(text: str, title: str) -> str:
+    """The text of the section of that title."""
+    return text.split(f"\n## {title}\n")[1].split("\n## ")[0]
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -54,8 +69,13 @@ def table(text: str, title: str) -> list[list[str]]:
     return [[cell.strip() for cell in row.strip("| ").split(" | ")] for row in rows if row]
 
 
+def anchor(heading: str) -> str:
+    """The anchor of a heading, as GitHub and the site make it."""
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+
+
 def ask(url: str, command: list[str]) -> Any:
-    """The answer to a curl command of README's, asked of the server at `url`."""
+    """The answer to a curl command of a page, asked of the server at `url`."""
     address, body = command[2], command[command.index("-d") + 1]
     kind, _, value = command[command.index("-H") + 1].partition(": ")
     path = address.removeprefix("localhost:8000")
@@ -79,16 +99,28 @@ def url() -> Iterator[str]:
         yield url
 
 
+def test_readme_is_short() -> None:
+    assert len(README.splitlines()) <= MOST_LINES
+
+
 def test_the_first_request_prints_the_answer_that_is_shown(url: str) -> None:
-    text = section("One request")
+    text = section(README, "One request")
     (command,) = commands(text, "curl")
     (shown,) = blocks(text, "json")
     found = ask(url, command)
     assert similar(found, json.loads(shown)), json.dumps(found, indent=4)
 
 
+def test_the_seven_fields_that_readme_explains_are_in_the_answer_that_it_shows() -> None:
+    rows = table(section(README, "How to read the answer"), "field")
+    (shown,) = blocks(section(README, "One request"), "json")
+    (prediction,) = json.loads(shown)["predictions"]
+    assert {row[0].strip("`") for row in rows} <= set(prediction)
+    assert len(rows) == 7
+
+
 def test_the_python_example_prints_what_is_shown() -> None:
-    text = section("One request")
+    text = section(page("answer"), "An example in Python")
     (code,), (shown,) = blocks(text, "python"), blocks(text, "text")
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
@@ -101,40 +133,52 @@ def test_the_python_example_prints_what_is_shown() -> None:
     assert found == pytest.approx(expected, rel=RELATIVE)
 
 
-def test_a_table_of_ones_own_is_trained_on_and_served_as_shown(
+def test_a_table_of_ones_own_is_trained_on_served_evaluated_and_calibrated_anew_as_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = section("Train on your own table")
-    (sample,) = blocks(text, "csv")
-    header, *shown = csv.reader(sample.splitlines())
-    rows = [
-        [cell if cell.isalpha() else str(float(cell) + number) for cell in row]
-        for number in range(20)
-        for row in shown
-    ]
-    (tmp_path / "houses.csv").write_text("\n".join(map(",".join, [header, *rows])))
+    text = section(README, "Train on your own table")
+    (tmp_path / "docs").mkdir()
+    shutil.copy(ROOT / "docs/houses.csv", tmp_path / "docs")
     monkeypatch.chdir(tmp_path)
-    train, *_ = commands(text, "python -m model")
+    (train,) = commands(text, "python -m model")
     assert main([*train[3:], "--epochs", "2"]) == 0
-    (serve,), (command,) = commands(text, "python -m app"), commands(text, "curl")
-    with serving(*serve[3:], folder=tmp_path) as url:
+    (start,), (command,) = commands(text, "python -m app"), commands(text, "curl")
+    with serving(*start[3:], folder=tmp_path) as url:
         answer = ask(url, command)
     assert (answer["model"]["name"], answer["task"]) == ("houses", "regression")
+    assert answer["predictions"][0]["warnings"] == []
+    (evaluate,) = commands(section(README, "Evaluate"), "python -m model")
+    assert main(evaluate[3:]) == 0
+    assert (tmp_path / evaluate[-1]).read_text().startswith("<!doctype html>")
+    (calibrate,) = commands(page("training"), "python -m model calibrate")
+    header, *rows = csv.reader((ROOT / "docs/houses.csv").read_text().splitlines())
+    dearer = [[*row[:-1], str(1.1 * float(row[-1]))] for row in rows[:40]]
+    (tmp_path / calibrate[-1]).write_text("\n".join(map(",".join, [header, *dearer])))
+    assert main(calibrate[3:]) == 0
+
+
+def test_the_page_on_training_shows_the_blocks_of_readme_and_the_head_of_the_table() -> None:
+    of_readme = section(README, "Train on your own table")
+    assert set(blocks(of_readme, "bash")) <= set(blocks(page("training"), "bash"))
+    shown, _ = blocks(section(page("training"), "A table"), "text")
+    assert (ROOT / "docs/houses.csv").read_text().startswith(shown)
 
 
 def test_a_network_trained_elsewhere_is_brought_in_calibrated_and_served_as_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = section("Bring your own model")
+    text = page("importing")
     (code,), (spec,) = blocks(text, "python"), blocks(text, "json")
     monkeypatch.chdir(tmp_path)
     with torch.random.fork_rng():
         exec(code, scope := {})
     (tmp_path / "wear.json").write_text(spec)
-    for command in commands(text, "python -m model"):
+    shown = commands(text, "python -m model")
+    assert " ".join(shown[0]) in section(README, "Import")
+    for command in shown:
         assert main(command[3:]) == 0
-    (serve,), (command,) = commands(text, "python -m app"), commands(text, "curl")
-    with serving(*serve[3:], folder=tmp_path) as url:
+    (start,), (command,) = commands(text, "python -m app"), commands(text, "curl")
+    with serving(*start[3:], folder=tmp_path) as url:
         answer = ask(url, command)
     ((row,), net) = answer["predictions"], scope["net"].eval()
     assert answer["estimator"] == "reduced"
@@ -146,16 +190,53 @@ def test_a_network_trained_elsewhere_is_brought_in_calibrated_and_served_as_show
 def test_the_evaluation_prints_what_is_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = section("Measure a model")
+    text = page("evaluating")
     (command,), (shown,) = commands(text, "python -m model"), blocks(text, "text")
     monkeypatch.chdir(ROOT)
-    *arguments, page = command[3:]
-    assert main([*arguments, str(tmp_path / page)]) == 0
+    *arguments, report = command[3:]
+    assert main([*arguments, str(tmp_path / report)]) == 0
     printed = capsys.readouterr().out
     assert re.sub(NUMBER, "#", printed).split() == re.sub(NUMBER, "#", shown).split()
     found, expected = ([float(n) for n in re.findall(NUMBER, t)] for t in (printed, shown))
     assert found == pytest.approx(expected, rel=1e-3)  # four digits are shown
-    assert (tmp_path / page).read_text().startswith("<!doctype html>")
+    assert (tmp_path / report).read_text().startswith("<!doctype html>")
+
+
+def test_the_pictures_are_what_their_command_draws(tmp_path: Path) -> None:
+    """But for numbers: other processors train another network."""
+    pictures.main([str(tmp_path)])
+    for name in ("band.svg", "report.svg"):
+        drawn, shown = ((folder / name).read_text() for folder in (tmp_path, ROOT / "docs" / "img"))
+        tags = [node.tag for node in ElementTree.fromstring(drawn)]
+        assert tags == [node.tag for node in ElementTree.fromstring(shown)]
+        assert f'src="docs/img/{name}"' in README
+    described = ElementTree.parse(tmp_path / "band.svg").findtext("{*}desc")
+    among, beyond = map(float, re.findall(r"\d\.\d+", str(described)))
+    assert beyond > 1.3 * among
+
+
+def test_every_option_that_is_named_is_one_of_our_commands(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    calls = [(main, [command, "--help"]) for command in COMMANDS]
+    for program, arguments in [*calls, (serve, ["--help"])]:
+        with pytest.raises(SystemExit):
+            program(arguments)
+    known = set(re.findall(r"--[\w-]+", capsys.readouterr().out))
+    pages = map(page, ("answer", "training", "importing", "evaluating", "settings"))
+    named = {flag for text in pages for flag in re.findall(r"(?<![\w-])--[a-z][\w-]*", text)}
+    assert named
+    assert named <= known
+
+
+def test_every_benchmark_that_is_named_is_there() -> None:
+    found = 0
+    for text in PAGES.values():
+        for module, path in re.findall(r"python (?:-m ((?:tests|docs)\.[\w.]+)|(\S+\.py)\b)", text):
+            place = ROOT / (path or module.rstrip(".").replace(".", "/"))
+            assert place.is_dir() or place.with_suffix(".py").exists(), place
+            found += 1
+    assert found > 15
 
 
 @pytest.mark.parametrize("folder", model.shipped(), ids=lambda folder: folder.name)
@@ -163,7 +244,7 @@ def test_the_command_that_trained_a_shipped_model_is_the_one_shown(folder: Path)
     out = f"model/artifact/pretrained/{folder.name}"
     (command,) = (
         words
-        for words in commands(section("Train on your own table"), "python -m model train")
+        for words in commands(section(page("training"), "The artifact"), "python -m model train")
         if out in words
     )
     card = model.load(folder).card
@@ -199,18 +280,18 @@ def test_every_setting_is_in_the_table_with_its_default() -> None:
         [f"`{PREFIX}{name.upper()}`", str(field.default or "none"), field.description]
         for name, field in Settings.model_fields.items()
     ]
-    assert table(section("Settings"), "variable") == expected
+    assert table(page("settings"), "variable") == expected
 
 
 def test_every_route_is_in_the_table(url: str) -> None:
     paths = httpx.get(f"{url}/openapi.json", timeout=60).json()["paths"]
     described = {f"{method.upper()} {path}" for path in paths for method in paths[path]}
-    listed = {row[0].strip("`") for row in table(section("HTTP"), "route")}
+    listed = {row[0].strip("`") for row in table(page("http"), "route")}
     assert listed == described | {"GET /docs", "GET /openapi.json"}
 
 
 def test_every_field_of_a_request_is_in_the_table_with_its_default() -> None:
-    listed = {row[0].strip("`"): row[1] for row in table(section("HTTP"), "field")}
+    listed = {row[0].strip("`"): row[1] for row in table(page("http"), "field")}
     defaults = {
         name: field.default if type(field.default) is str else json.dumps(field.default)
         for name, field in PredictRequest.model_fields.items()
@@ -221,9 +302,7 @@ def test_every_field_of_a_request_is_in_the_table_with_its_default() -> None:
 
 def test_every_field_of_an_answer_is_explained() -> None:
     explained = {
-        name
-        for row in table(section("What the numbers mean"), "field")
-        for name in re.findall(r"`(\w+)`", row[0])
+        name for row in table(page("answer"), "field") for name in re.findall(r"`(\w+)`", row[0])
     }
     predictions = (model.RegressionPrediction, model.ClassificationPrediction)
     answered = {field.name for prediction in predictions for field in fields(prediction)}
@@ -231,33 +310,65 @@ def test_every_field_of_an_answer_is_explained() -> None:
 
 
 def test_every_error_code_is_in_the_table_under_its_status() -> None:
-    rows = table(section("HTTP"), "status")
+    rows = table(page("http"), "status")
     listed = {(int(row[0]), code) for row in rows for code in re.findall(r"`([a-z_]+)`", row[1])}
     of_the_framework = {(404, "not_found"), (405, "method_not_allowed")}
     assert listed == set(STATUS_OF.values()) | of_the_framework
 
 
-def test_the_tree_shows_every_module() -> None:
-    (tree,) = (block for block in blocks(README, "text") if "__main__.py" in block)
-    lines = tree.split("\n")
-    middle = lines[0].index("model/")
-    for package, part in (("app", slice(middle)), ("model", slice(middle, None))):
-        shown = [re.match(r" +(\w+\.py) ", line[part]) for line in lines]
-        there = {path.name for path in (ROOT / package).rglob("*.py")} - {"__init__.py"}
-        assert {name[1] for name in shown if name} - {"__init__.py"} == there
+def test_every_metric_is_in_the_table_with_its_labels(url: str) -> None:
+    httpx.post(f"{url}/predict", json={"rows": [[50, 1, 25, 90, 150, 90, 40, 4, 4.8, 90]]})
+    httpx.post(f"{url}/predict", content=b" " * (Settings().max_body_bytes + 1), timeout=60)
+    text = httpx.get(f"{url}/metrics").text
+    kept = {name: set[str]() for name in re.findall(r"^# TYPE (mcd_\w+) ", text, re.M)}
+    names = {name for name in kept if not name.endswith("_created")}
+    for name, labels in re.findall(r"^(mcd_\w+?)(?:_bucket|_sum|_count)?\{(.*)\} ", text, re.M):
+        kept.setdefault(name, set()).update(set(re.findall(r'(\w+)="', labels)) - {"le"})
+    listed = {
+        name: set(filter(None, labels.strip("{}").split(",")))
+        for name, labels in (
+            re.fullmatch(r"`(\w+)(\{.*\})?`", row[0]).groups("")  # type: ignore[union-attr]
+            for row in table(page("operations"), "metric")
+        )
+    }
+    assert listed == {name: kept[name] for name in names}
 
 
-def test_every_file_that_is_linked_is_there() -> None:
-    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
-    assert links
-    assert not [link for link in links if not (ROOT / link).exists()]
+def test_the_tree_shows_every_folder() -> None:
+    (tree,) = blocks(section(README, "Architecture"), "text")
+    shown, above = set[str](), list[str]()
+    for indent, name in re.findall(r"^( *)(\w+)/ ", tree, re.M):
+        above = [*above[: len(indent) // 2], name]
+        shown.add("/".join(above))
+    code = [path for package in ("app", "model") for path in (ROOT / package).rglob("*.py")]
+    assert shown == {str(path.parent.relative_to(ROOT)) for path in code}
+
+
+def test_every_link_leads_somewhere() -> None:
+    count = 0
+    for name, text in PAGES.items():
+        links = re.findall(r"\]\((?!https?:)([^)\s]+)\)|<img src=\"([^\"]+)\"", text)
+        for path, _, fragment in ((a or b).partition("#") for a, b in links):
+            place = (ROOT / name).parent / path if path else ROOT / name
+            assert place.exists(), f"{name}: {path}"
+            if fragment:
+                headings = re.findall(r"^#+ (.*)$", place.read_text(), re.M)
+                assert fragment in map(anchor, headings), f"{name}: {path}#{fragment}"
+            count += 1
+    assert count > 40
+
+
+def test_the_index_lists_every_page_once() -> None:
+    listed = re.findall(r"^- \[.*\]\((\S+\.md)\): ", page("index"), re.M)
+    there = {name.removeprefix("docs/") for name in PAGES} - {"README.md", "index.md"}
+    assert sorted(listed) == sorted(there)
 
 
 def test_ci_runs_exactly_the_commands_for_developers() -> None:
-    (shown,) = blocks(section("Develop"), "bash")
+    (shown,) = blocks(section(README, "Develop"), "bash")
     assert (ROOT / ".ci/run").read_text().partition("set -x\n")[2] == shown
-    install, test = blocks(section("Two commands"), "bash")[1].strip().split(" && ")
-    assert shown.split("\n")[:2] == [install, test]
+    _, test = blocks(section(README, "Two commands"), "bash")[1].strip().split(" && ")
+    assert test in shown.split("\n")
 
 
 def test_the_changelog_has_the_version() -> None:

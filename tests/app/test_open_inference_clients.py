@@ -18,7 +18,7 @@ from tritonclient.utils import InferenceServerException
 import model
 from tests.server import serving
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "open-inference.md"
 SEEDED = {"seed": 1, "passes": 30}
 ROWS = [[59.5, 2, 32.5, 101, 157, 93.5, 38, 4, 4.75, 87]] * 40
 MOMENTS = ("mean", "variance", "std", "mean_error", "variance_error", "deterministic")
@@ -219,8 +219,8 @@ def test_open_inference_openapi_accepts_every_output_of_every_task(
     assert "'rooms' is missing" in caught.value.body["error"]
 
 
-def test_the_example_in_the_readme_prints_what_is_shown(url: str) -> None:
-    text = README.read_text().split("\n## Clients of the Open Inference Protocol\n")[1]
+def test_the_example_in_the_docs_prints_what_is_shown(url: str) -> None:
+    text = PAGE.read_text()
     code, shown = re.search(r"```python\n(.*?)```\n\n```text\n(.*?)```", text, re.S).groups()  # type: ignore[union-attr]
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):

@@ -119,7 +119,7 @@ def _tables(lines: Sequence[Figures]) -> Iterator[tuple[str, list[Cells]]]:
     yield (
         "Mean width of 90 % intervals",
         [
-            ("set", "ours", "deterministic, |error|", "ratio", "calibration rows"),
+            ("set", "ours", "deterministic, absolute error", "ratio", "calibration rows"),
             *(_widths(name, found) for name, found in sets.items()),
         ],
     )
@@ -193,22 +193,24 @@ def _aligned(table: Sequence[Cells]) -> str:
 
 def _paragraphs() -> Iterator[str]:
     yield (
-        "What `python -m tests.benchmarks.uci` found (its head says how): the defaults of `train`, "
-        "the same for all sets, on published splits, whose number the first table has. Figures are "
-        "means over the splits +- their standard errors; the published columns are test figures "
-        "of networks with dropout, most of them with rates chosen set by set, and of ensembles of "
-        "five. A target for the RMSE counts as met within one standard error.\n"
+        "What `python -m tests.benchmarks.uci` measured (its head says how): the defaults of "
+        "`train`, the same for all sets, on published splits. The first table has their number. "
+        "Figures are means over the splits +- their standard errors. The published columns are "
+        "test figures of networks with dropout, most of them with rates chosen set by set, and of "
+        "ensembles of five. A target for the RMSE counts as met within one standard error.\n"
     )
     yield (
-        "Log-likelihoods are in nats, of the mixture of 10,000 passes; means and standard "
-        "deviations are the reduced estimator's, whose 1,000 passes are worth more than 10,000 "
-        "plain ones. Bands are the middle 99.9 % of the beta-binomial law that split conformal "
-        "intervals obey, whatever the model; `seeds apart` is the most that the share of a split's "
-        "rows differs between five seeds, none of them the calibration's. Widths are in the "
-        "target's unit; beside them stand those of the same network with dropout off, its absolute "
-        "errors on the same calibration rows being the scores.\n"
+        "Log-likelihoods are in nats, of the mixture of 10,000 passes. Means and standard "
+        "deviations are those of the reduced estimator. Its 1,000 passes are worth more than "
+        "10,000 plain ones. A band is the middle 99.9 % of the beta-binomial law that split "
+        "conformal intervals obey for any model. `seeds apart` is the largest difference between "
+        "five seeds in the share of a split's rows that is held; none of them is the seed of the "
+        "calibration. Widths are in the unit of the target. The column beside them has intervals "
+        "of the same network with dropout off, whose scores are its absolute errors on the same "
+        "calibration rows.\n"
     )
     yield (
-        "Where test rows stand among the train rows as well, as the last table says, learning by "
-        "heart pays: RMSE and log-likelihood of such a set flatter every method.\n"
+        "Some test rows occur among the train rows, too: the last table says how many. A network "
+        "that memorises profits from these, so RMSE and log-likelihood of such a set flatter every "
+        "method.\n"
     )
