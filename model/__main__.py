@@ -174,7 +174,13 @@ def _add_import(commands: Any) -> None:
     summary = "bring in a network that was trained elsewhere"
     parser = _command(commands, "import", _import, summary, _IMPORT_EXAMPLES)
     add = parser.add_argument
-    add("--architecture", required=True, type=Path, metavar="FILE.json", help="see docs/importing.md")
+    add(
+        "--architecture",
+        required=True,
+        type=Path,
+        metavar="FILE.json",
+        help="see docs/importing.md",
+    )
     add(
         "--weights",
         required=True,

@@ -10,7 +10,7 @@ import shlex
 import shutil
 import tomllib
 from collections.abc import Iterator
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -250,10 +250,11 @@ def test_the_command_that_trained_a_shipped_model_is_the_one_shown(folder: Path)
     card = model.load(folder).card
     words = [word for word in command if word != "--no-refit"]
     given = dict(zip(words[5::2], words[6::2], strict=True))
+    task = TASKS[card.task](card.target_of_rows, *card.fitted)
     defaults = model.TrainOptions()
-    config = defaults.config(inputs=1, outputs=1)
-    hidden = given.get("--hidden", ",".join(map(str, config.hidden)))
-    rates = given.get("--dropout", str(config.dropout[1]))
+    plan = defaults.plan(task, card.training.rows["train"])
+    hidden = given.get("--hidden", ",".join(map(str, plan.hidden)))
+    rates = given.get("--dropout", str(plan.dropout[0]))
     assert card.training.data == command[4]
     assert ",".join(card.target.names) == given.pop("--target")
     assert ",".join(map(str, card.architecture.hidden)) == hidden
@@ -263,15 +264,10 @@ def test_the_command_that_trained_a_shipped_model_is_the_one_shown(folder: Path)
     if card.task == "regression":
         assert card.tuning.noise == given.get("--noise", defaults.noise)
     assert card.training.refitted == ("--no-refit" not in command)
-    task = TASKS[card.task](card.target_of_rows, *card.fitted)
-    count = card.training.rows["train"]
-    schedule = asdict(defaults.schedule(task, count))
-    if card.training.decays:  # validation rows have chosen one of two
-        strong, settings = task.strong_decay(count), card.training.settings
-        assert settings["weight_decay"] in (schedule["weight_decay"], strong)
-        schedule["weight_decay"] = settings["weight_decay"]
-    for name, value in card.training.settings.items():
-        default = schedule.get(name, getattr(defaults, name))
+    settings = dict(card.training.settings)
+    assert settings.pop("weight_decay") in plan.weight_decays  # of two, validation rows have chosen
+    for name, value in settings.items():
+        default = getattr(plan, name)
         assert str(value) == given.get(f"--{name.replace('_', '-')}", str(default))
 
 

@@ -1,0 +1,65 @@
+"""The tables of docs that the code defines: fields of an answer, errors, settings.
+
+`python -m docs.tables` writes them into the pages, each between its two comments.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from model import (
+    ClassificationPrediction,
+    Interval,
+    LabelSet,
+    RegressionPrediction,
+    field_infos,
+)
+
+PAGES = Path(__file__).parent
+
+
+def fields(kind: type) -> str:
+    """The fields of a dataclass of predictions or regions."""
+    rows = [
+        (f"`{info.name}`", info.about.unit or "-", info.about.meaning)
+        for info in field_infos(kind).values()
+    ]
+    return table(("field", "unit", "meaning"), rows)
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+TABLES: dict[str, dict[str, Callable[[], str]]] = {
+    "answer.md": {
+        "regression": lambda: fields(RegressionPrediction),
+        "classification": lambda: fields(ClassificationPrediction),
+        "interval": lambda: fields(Interval),
+        "label set": lambda: fields(LabelSet),
+    },
+}
+
+
+def filled(text: str, tables: dict[str, Callable[[], str]]) -> str:
+    """The page with its tables as the code has them now."""
+    for name, made in tables.items():
+        start, end = f"<!-- table: {name} -->", "<!-- end of table -->"
+        pattern = re.compile(f"{re.escape(start)}.*?{re.escape(end)}", re.DOTALL)
+        text, count = pattern.subn(lambda _, made=made: f"{start}\n{made()}\n{end}", text)
+        if count != 1:
+            raise ValueError(f"{start} is there {count} times")
+    return text
+
+
+def main() -> None:
+    """Write all tables."""
+    for page, tables in TABLES.items():
+        path = PAGES / page
+        path.write_text(filled(path.read_text(), tables))
+
+
+if __name__ == "__main__":
+    main()
