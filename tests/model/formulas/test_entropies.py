@@ -157,8 +157,11 @@ def test_an_answer_tells_how_far_its_passes_agree(
 def test_the_error_of_the_mutual_information_is_what_another_seed_moves_it_by(
     classification_artifact: Path,
 ) -> None:
-    """Over 150 pairs of seeds the standardised differences have a std of 1 +- 20 %."""
-    predictor = load(classification_artifact)
+    """Over 150 pairs of seeds the standardised differences have a std of 1 +- 20 %.
+
+    By the error bars of the passes alone: what the neediest calibration row needs is left out.
+    """
+    predictor = without_allowances(load(classification_artifact))
     moved = []
     for seed in range(150):
         one, other = (

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from model import PredictOptions, load
 from model.passes.estimate import COVARIANCE_CLASSES, Estimate
 from model.passes.moments import JointMoments, Moments, PlainMoments
+from tests.model.answers import without_allowances
 
 
 def plain(values: np.ndarray, cuts: list[int], pivot: np.ndarray | float = 0.0) -> Estimate:
@@ -154,8 +155,11 @@ def test_two_seeds_differ_by_what_their_error_bars_say(
     masks: str,
     regression_artifact: object,
 ) -> None:
-    """Over 200 pairs of seeds the standardised differences have standard deviation 1 +- 15 %."""
-    predictor = load(regression_artifact)  # type: ignore[arg-type]
+    """Over 200 pairs of seeds the standardised differences have standard deviation 1 +- 15 %.
+
+    By the error bars of the passes alone: what the neediest calibration row needs is left out.
+    """
+    predictor = without_allowances(load(regression_artifact))  # type: ignore[arg-type]
     x = predictor.encode([{"area": 80, "rooms": 3, "quarter": "east"}])
     means, variances = [], []
     for seed in range(200):

@@ -146,7 +146,9 @@ def test_a_heteroscedastic_network_has_a_noise_variance_for_every_row() -> None:
     values = NOISY.values(torch.tensor([[0.5, math.log(3.0)]]))
     assert values.tolist()[0] == pytest.approx([0.5, math.log(3.0)])
     estimate = Estimate(*(np.array([[1.0, math.log(3.0)]]) for _ in range(4)))
-    passes = Passes(estimate, estimate.mean, [9], settled=False, warnings=[()], likeness=None)
+    passes = Passes(
+        estimate, estimate.mean, np.array([9]), settled=False, warnings=[()], likeness=None
+    )
     (row,) = NOISY.summarise(passes, PredictOptions())
     assert row.noise_variance == pytest.approx(2.0 * 3.0 * 20**2)
     assert row.total_variance == row.variance + row.noise_variance
@@ -185,7 +187,9 @@ def test_the_density_has_the_mean_and_the_variances_of_the_prediction(
 def test_a_claim_beyond_all_reason_leaves_a_finite_noise_variance() -> None:
     for claimed in (-1e4, 1e4):
         estimate = Estimate(*(np.array([[1.0, claimed]]) for _ in range(4)))
-        taken = Passes(estimate, estimate.mean, [9], settled=False, warnings=[()], likeness=None)
+        taken = Passes(
+            estimate, estimate.mean, np.array([9]), settled=False, warnings=[()], likeness=None
+        )
         (row,) = NOISY.summarise(taken, PredictOptions())
         assert 0 < row.noise_variance < 1e12
         assert math.isfinite(row.total_variance)
