@@ -3,7 +3,6 @@
 `python -m docs.tables` writes them into the pages, each between its two comments.
 """
 
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from model import (
 )
 
 PAGES = Path(__file__).parent
+END = "<!-- end of table -->"
 
 
 def fields(kind: type) -> str:
@@ -46,11 +46,12 @@ TABLES: dict[str, dict[str, Callable[[], str]]] = {
 def filled(text: str, tables: dict[str, Callable[[], str]]) -> str:
     """The page with its tables as the code has them now."""
     for name, made in tables.items():
-        start, end = f"<!-- table: {name} -->", "<!-- end of table -->"
-        pattern = re.compile(f"{re.escape(start)}.*?{re.escape(end)}", re.DOTALL)
-        text, count = pattern.subn(lambda _, made=made: f"{start}\n{made()}\n{end}", text)
-        if count != 1:
-            raise ValueError(f"{start} is there {count} times")
+        start = f"<!-- table: {name} -->"
+        before, found, rest = text.partition(start)
+        if not found:
+            raise ValueError(f"the page has no {start}")
+        _, found, after = rest.partition(END)
+        text = f"{before}{start}\n{made()}\n{END}{after}"
     return text
 
 

@@ -33,6 +33,7 @@ class Evaluation:
     data_sha256: str
     part: Part
     rows: int
+    row_numbers: np.ndarray  # [rows], where each row is in the table, from 1
     options: Resolved
     seeds: tuple[int, ...]  # under which regions were judged; the first one's are the other figures
     outcomes: tuple[Outcome, ...]
@@ -109,6 +110,7 @@ def evaluate(
         data_sha256=table.sha256,
         part=part,
         rows=len(index),
+        row_numbers=index + 1,
         options=replace(options, seed=predictions.seed),
         seeds=asked,
         outcomes=outcomes,
@@ -253,4 +255,4 @@ def _notes(card: Card, table: Table, part: Part, outcome: Outcome) -> Iterator[s
         )
     beyond = int(outcome.outside.sum())
     if beyond:
-        yield f"{beyond} of {len(outcome.outside)} rows: some feature outside its training range"
+        yield f"{beyond} of {len(outcome.outside)} rows have a feature outside its training range"

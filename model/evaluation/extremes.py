@@ -25,10 +25,10 @@ class RowTable:
         return list(zip(self.header, row, strict=True))[1:]
 
 
-def extremes(outcome: Outcome, kind: str, numbers: np.ndarray) -> tuple[RowTable, RowTable]:
+def extremes(outcome: Outcome, numbers: np.ndarray) -> tuple[RowTable, RowTable]:
     """The ten most uncertain and the ten most wrong rows.
 
-    `numbers` [B] are the row numbers that the user knows, and `kind` says what they number.
+    `numbers` [B]: where each row is in the table, counted from 1, as in error messages.
     """
     score, size, told = "std", "absolute error", "the prediction minus the actual value"
     error, texts = outcome.loss, tuple[str, ...]()
@@ -41,7 +41,7 @@ def extremes(outcome: Outcome, kind: str, numbers: np.ndarray) -> tuple[RowTable
         return RowTable(
             title,
             f"These rows have the largest {largest}. The error is {told}.",
-            (kind, "prediction", "actual", "error", score, "out of range"),
+            ("row", "prediction", "actual", "error", score, "out of range"),
             tuple((str(numbers[at]), *_cells(outcome, at)) for at in chosen),
             texts,
         )

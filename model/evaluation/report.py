@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-import numpy as np
 from jinja2 import Environment, StrictUndefined, Template
 
 from model.evaluation.evaluate import Evaluation
@@ -126,15 +125,13 @@ def _facts(evaluation: Evaluation) -> dict[str, str]:
 
 def _section(evaluation: Evaluation, outcome: Outcome, key: str) -> Section:
     coverage = evaluation.options.coverage
-    numbers = np.arange(1, evaluation.rows + 1)
-    kind = "test row" if evaluation.part == "test" else "row"
     return Section(
         key=key,
         title=_named(outcome),
         verdict=verdict(outcome, coverage),
         tiles=tuple(_tiles(outcome, coverage)),
         figures=tuple(figures(outcome, key)),
-        extremes=extremes(outcome, kind, numbers),
+        extremes=extremes(outcome, evaluation.row_numbers),
         metrics=tuple(_metric_rows(outcome)),
     )
 

@@ -18,7 +18,7 @@ def test_a_regression_lists_the_rows_of_the_largest_std_and_of_the_largest_error
 ) -> None:
     (outcome,) = evaluate(load(regression_artifact), other(houses), OPTIONS).outcomes
     assert isinstance(outcome, RegressionOutcome)
-    uncertain, wrong = extremes(outcome, "row", np.arange(1, len(outcome.actual) + 1))
+    uncertain, wrong = extremes(outcome, np.arange(1, len(outcome.actual) + 1))
     assert uncertain.header == wrong.header
     assert uncertain.header == ("row", "prediction", "actual", "error", "std", "out of range")
     by_std, by_error = np.argsort(-outcome.std), np.argsort(-outcome.loss)
@@ -41,7 +41,7 @@ def test_a_classifier_lists_the_rows_of_the_largest_entropy_and_of_the_least_lik
 ) -> None:
     (outcome,) = evaluate(load(multiclass_artifact), other(houses), OPTIONS).outcomes
     assert isinstance(outcome, ClassificationOutcome)
-    uncertain, wrong = extremes(outcome, "row", np.arange(1, len(outcome.actual) + 1))
+    uncertain, wrong = extremes(outcome, np.arange(1, len(outcome.actual) + 1))
     assert uncertain.header == ("row", "prediction", "actual", "error", "entropy", "out of range")
     of_actual = outcome.probabilities[np.arange(200), outcome.actual]
     for table, order in (
@@ -68,7 +68,7 @@ def test_rows_out_of_range_are_marked_and_few_rows_are_all_listed(
     (outcome,) = evaluate(
         load(regression_artifact), replace(other(houses), columns=columns), OPTIONS
     ).outcomes
-    for table in extremes(outcome, "row", np.arange(1, len(outcome.actual) + 1)):
+    for table in extremes(outcome, np.arange(1, len(outcome.actual) + 1)):
         assert {row[0]: row[-1] for row in table.rows}["3"] == "yes"
         assert sorted(row[0] for row in table.rows) == ["1", "2", "3", "4"]
 

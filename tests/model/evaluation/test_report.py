@@ -267,7 +267,7 @@ def test_the_page_has_the_most_uncertain_and_the_most_wrong_rows(evaluation: Eva
     assert html.count("The most wrong rows<") == len(evaluation.outcomes)
     numbers = np.arange(1, evaluation.rows + 1)
     for outcome in evaluation.outcomes:
-        for table in extremes(outcome, "test row", numbers):
+        for table in extremes(outcome, numbers):
             for row in table.rows:
                 assert all(f">{cell}</td>" in html for cell in row[1:])
 
