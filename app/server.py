@@ -1,9 +1,10 @@
 """One server process: accepts, serves, reloads on SIGHUP, and goes down without losing anything.
 
-A stop has three steps. First new work is refused, politely, and every answer closes its connection;
-the listener stays open for a moment, so that nobody who comes while the word spreads is turned away
-by the system instead. Then what was accepted is finished. Then, or when the time is over, the rest
-is told so and the process ends.
+A stop has four steps. The server refuses new predictions, and every answer closes its connection;
+the listener stays open for a moment, so that whoever comes before the word has spread gets that
+answer. The server finishes what it has accepted. It closes the listener, and waits for the requests
+of connections that are so young, or were answered so recently, that one may be on its way. Then, or
+when the time is over, it tells the rest so and ends.
 """
 
 import asyncio
@@ -26,10 +27,11 @@ from app.main import create_app
 from app.metrics import Metrics
 from app.service import Service
 from app.settings import Settings, hurry_exporters, shared_metrics_folder
-from app.wire import protocol, take_descriptors
+from app.wire import Connection, protocol, take_descriptors
 
 LINGER_SECONDS = 0.5
-LAST_WORDS_SECONDS = 0.2  # for requests on connections that were accepted, but not yet read
+REQUEST_SECONDS = 2.0  # within which a client that has connected, or was answered, asks
+POLL_SECONDS = 0.02
 SWITCH_SECONDS = 0.0002
 GARBAGE = (20_000, 20, 20)  # objects, and rounds: looking after 700 costs a busy server 6 %
 LAST_SECONDS = 1.0  # of the drain time, kept for telling those who still wait
@@ -83,7 +85,7 @@ class Server(uvicorn.Server):
         sys.setswitchinterval(SWITCH_SECONDS)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close the listener, hear those out who came just before, and close the rest."""
+        """Close the listener, answer what is still on its way, and close the rest."""
         # The system would reset whoever is connected and not yet taken: nothing may come between.
         last = [connection for each in sockets or [] for connection in _waiting(each)]
         for server in self.servers:
@@ -92,7 +94,7 @@ class Server(uvicorn.Server):
             each.close()
         for connection in last:
             await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
-        await asyncio.sleep(min(LAST_WORDS_SECONDS, self._settings.drain_seconds / 4))
+        await self._await_requests()
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
@@ -113,6 +115,17 @@ class Server(uvicorn.Server):
         if counter % PARENT_CHECK_TICKS == 0 and _orphaned():
             self.handle_exit(signal.SIGTERM, None)
         return await super().on_tick(counter) or self._drained()
+
+    async def _await_requests(self) -> None:
+        """Wait while a connection may bring a request: closed now, it would lose that."""
+        began = self._stopped_at or monotonic()
+        deadline = began + max(self._settings.drain_seconds - LAST_SECONDS, 0)
+        while self._may_be_asked() and monotonic() < deadline and not self.force_exit:
+            await asyncio.sleep(POLL_SECONDS)
+
+    def _may_be_asked(self) -> bool:
+        connections = cast("set[Connection]", self.server_state.connections)
+        return any(each.silent_seconds < REQUEST_SECONDS for each in connections)
 
     def _protocol(self) -> asyncio.Protocol:
         made: Callable[..., asyncio.Protocol] = cast(Any, self.config.http_protocol_class)

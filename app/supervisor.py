@@ -96,6 +96,8 @@ class Supervisor:
         return process.exitcode == STARTUP_FAILURE
 
     def _stop(self) -> None:
+        # Or the system would go on accepting for us what no process takes.
+        self._listener.close()
         self._signal(signal.SIGTERM)
         deadline = monotonic() + self._settings.drain_seconds + KILL_SECONDS
         for child in self._children:

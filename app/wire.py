@@ -5,6 +5,7 @@ They are refused here, for no application sees them: in the one error shape, and
 
 import asyncio
 import logging
+import math
 import resource
 from http import HTTPStatus
 from random import getrandbits
@@ -51,13 +52,24 @@ class Connection(H11Protocol):
     arrival_seconds = 60.0
     _awaited: object = None
     _since = 0.0
+    _silent_since = 0.0
     _timer: asyncio.TimerHandle | None = None
     _held = b""  # what came before the last exchange was over
+
+    @property
+    def silent_seconds(self) -> float:
+        """How long it has brought no request, since it is open or was answered last.
+
+        It is infinite while a request is answered: the connection brings no other before that.
+        """
+        cycle: Any = self.cycle
+        answered = cycle is None or cycle.response_complete
+        return self.loop.time() - self._silent_since if answered else math.inf
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Look after the connection from now on."""
         super().connection_made(transport)
-        self._since = self.loop.time()
+        self._since = self._silent_since = self.loop.time()
         if len(self.connections) > _most_connections():
             message = "too many connections are open; try again"
             self._refuse(Overloaded(message, retry_after_seconds=1))
@@ -84,6 +96,7 @@ class Connection(H11Protocol):
     def on_response_complete(self) -> None:
         """Go on with what came in the meantime."""
         super().on_response_complete()
+        self._silent_since = self.loop.time()
         if self._held and not self.transport.is_closing():
             held, self._held = self._held, b""
             self.data_received(held)
