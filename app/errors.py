@@ -28,7 +28,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.encoding import to_json
+from app.json import to_json
 from model import CalibrationError, Detail, InputError
 
 MAX_DETAILS = 20

@@ -19,7 +19,7 @@ import torch
 
 import model
 from app.errors import STATUS_OF
-from app.schemas import PredictRequest, PredictResponse
+from app.native.schemas import PredictRequest, PredictResponse
 from app.settings import PREFIX, Settings
 from model.__main__ import main
 from model.task import TASKS

@@ -1,0 +1,35 @@
+"""What every request passes: who may ask, how its body is read, and how a failure is answered."""
+
+from app.http.access import REQUEST_ID, Access, Knowledge, refusal, route_path
+from app.http.auth import PUBLIC_PATHS, Guard, read_keys
+from app.http.body import parse, read_bytes, read_json
+from app.http.compression import compress
+from app.http.deadline import TIMEOUT, timeout_seconds
+from app.http.disconnect import Disconnect
+from app.http.failures import install
+from app.http.headers import headers_of
+from app.http.reply import Infer, Lane, Predict, Reply
+
+__all__ = [
+    "PUBLIC_PATHS",
+    "REQUEST_ID",
+    "TIMEOUT",
+    "Access",
+    "Disconnect",
+    "Guard",
+    "Infer",
+    "Knowledge",
+    "Lane",
+    "Predict",
+    "Reply",
+    "compress",
+    "headers_of",
+    "install",
+    "parse",
+    "read_bytes",
+    "read_json",
+    "read_keys",
+    "refusal",
+    "route_path",
+    "timeout_seconds",
+]
