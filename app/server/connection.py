@@ -1,35 +1,42 @@
-"""A connection as long as it has brought no whole request: no HTTP, what never ends, one too many.
+"""A connection: uvicorn's with httptools, and what no setting of theirs can do.
 
-They are refused here, for no application sees them: in the one error shape, and closed.
+- A message that an HTTP/1.1 server must not take is refused, in the one error shape. httptools lets
+  some pass: no Host or two, HTTP/2.0, a coding beside chunked, endless headers.
+- A request that has begun must arrive in time, and a client must read its answer in time.
+- A client that closes its side after a whole request gets the answer.
+- The last descriptors are kept for refusals.
 """
 
 import asyncio
 import logging
 import math
+import re
 import resource
+from collections import deque
 from http import HTTPStatus
 from random import getrandbits
 from typing import Any
 
-# With h11, also where httptools is installed: that lets pass what is no HTTP/1.1 request.
-from h11 import CLIENT, IDLE, SERVER
-from uvicorn.protocols.http.h11_impl import H11Protocol
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.errors import NotHttp, Overloaded, ServiceError, TooSlow
 from app.http import refusal
-from app.server.exchange import Exchange, Post, read
 
 LOOKS = 4  # at a connection, in the time that a request has to arrive
+MOST_HEAD_BYTES = 65_536
+PROBE_SECONDS = 1.0
 DESCRIPTORS = 65_536  # as many as we take of those that the system grants
 RESERVE = 2_048  # of them, for files and for connections that are still to be refused
 
-_IDLE = {CLIENT: IDLE, SERVER: IDLE}
+_ORIGIN = re.compile(rb"https?://[^/?#]+", re.IGNORECASE)
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _logger = logging.getLogger("app")
 
 
 def protocol(arrival_seconds: float) -> type[asyncio.Protocol]:
-    """uvicorn's protocol, with a time in which a request that has begun must be there."""
-    return type("Connection", (Connection,), {"arrival_seconds": arrival_seconds})
+    """The connections of a server, with the time in which a request that has begun must arrive."""
+    return type("TimedConnection", (Connection,), {"arrival_seconds": arrival_seconds})
 
 
 def take_descriptors() -> None:
@@ -46,15 +53,18 @@ def _most_connections() -> int:
     return DESCRIPTORS if soft == resource.RLIM_INFINITY else max(soft // 2, soft - RESERVE)
 
 
-class Connection(H11Protocol):
-    """uvicorn's, with its own words for what is no request."""
+class Connection(HttpToolsProtocol):
+    """One client's connection."""
 
     arrival_seconds = 60.0
     _awaited: object = None
     _since = 0.0
     _silent_since = 0.0
     _timer: asyncio.TimerHandle | None = None
-    _held = b""  # what came before the last exchange was over
+    _probe: asyncio.TimerHandle | None = None
+    _reading_head = False
+    _head_bytes = 0
+    _refused: ServiceError | None = None  # what came behind requests that are still answered
 
     @property
     def silent_seconds(self) -> float:
@@ -62,13 +72,14 @@ class Connection(H11Protocol):
 
         It is infinite while a request is answered: the connection brings no other before that.
         """
-        cycle: Any = self.cycle
-        answered = cycle is None or cycle.response_complete
-        return self.loop.time() - self._silent_since if answered else math.inf
+        return math.inf if self._unanswered else self.loop.time() - self._silent_since
+
+    # What the transport tells.
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Look after the connection from now on."""
         super().connection_made(transport)
+        self._unanswered: deque[Any] = deque()  # uvicorn's of requests, in their order
         self._since = self._silent_since = self.loop.time()
         if len(self.connections) > _most_connections():
             message = "too many connections are open; try again"
@@ -77,72 +88,125 @@ class Connection(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is awaited any more."""
-        if self._timer:
-            self._timer.cancel()
+        for timer in (self._timer, self._probe):
+            if timer:
+                timer.cancel()
+        for cycle in self._unanswered:  # uvicorn tells the last one only
+            cycle.disconnected = True
+            cycle.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read an ordinary request; leave every other to h11."""
-        cycle: Any = self.cycle
-        if isinstance(cycle, Exchange) and not cycle.response_complete:
-            self._held += data
-            self.flow.pause_reading()
-        elif self._between_requests() and (post := read(data)):
-            self._unset_keepalive_if_required()
-            self._answer(post)
+        """Let httptools read, and refuse what it cannot read."""
+        if self._refused:
+            return
+        if self.timeout_keep_alive_task:
+            self.timeout_keep_alive_task.cancel()
+            self.timeout_keep_alive_task = None
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._read_again(data[upgrade.args[0] :])
+        except httptools.HttpParserError:
+            self.send_400_response("")
         else:
-            super().data_received(data)
+            self._head_bytes += len(data) if self._reading_head else 0
+            if self._head_bytes > MOST_HEAD_BYTES:
+                self.send_400_response("")
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Keep the connection open for the answer to a whole request."""
+        if self._refused or not self._unanswered or self.cycle.more_body:
+            return self._refused is not None
+        self.cycle.keep_alive = False
+        self._probe = self.loop.call_later(PROBE_SECONDS, self._probe_client)
+        return True
+
+    # What the parser tells.
+
+    def on_message_begin(self) -> None:
+        """Begin with the head of a request."""
+        super().on_message_begin()
+        self._reading_head, self._head_bytes = True, 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header, and no trailer: nobody has checked that."""
+        if self._reading_head:
+            super().on_header(name, value.rstrip(b" \t"))
+
+    def on_headers_complete(self) -> None:
+        """Let the application answer; an error here is that of a message that is no request."""
+        self._check_head()
+        self._reading_head = False
+        if self.parser.should_upgrade():
+            return  # `data_received` reads the request again without
+        if not self.url.startswith(b"/") and (origin := _ORIGIN.match(self.url)):
+            target = self.url[origin.end() :]
+            self.url = target if target.startswith(b"/") else b"/" + target
+        super().on_headers_complete()
+        self._unanswered.append(self.cycle)
+
+    def on_message_complete(self) -> None:
+        """Tell the application that the body is whole."""
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
+
+    # What the requests before tell.
 
     def on_response_complete(self) -> None:
-        """Go on with what came in the meantime."""
-        super().on_response_complete()
+        """Refuse what came in the meantime, once it is its turn."""
         self._silent_since = self.loop.time()
-        if self._held and not self.transport.is_closing():
-            held, self._held = self._held, b""
-            self.data_received(held)
+        answered = self._unanswered.popleft()
+        super().on_response_complete()
+        if answered.more_body and self.expect_100_continue:
+            self.transport.close()  # nobody knows whether the client sends the body yet
+        if self._refused and not self._unanswered and not self.transport.is_closing():
+            self._refuse(self._refused)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002
-        """Answer to what uvicorn could not parse."""
-        self._refuse(NotHttp("this is no HTTP/1.1 request, or its headers are too large"))
+        """Refuse what is no request, after the answers to the requests before it."""
+        error = NotHttp("this is no HTTP/1.1 request, or its headers are too large")
+        if len(self._unanswered) > 1 and self.cycle.more_body:
+            self._unanswered.pop()  # the broken one itself
+            self.pipeline.popleft()
+        elif not self._unanswered or self.cycle.more_body:
+            self._refuse(error)
+            return
+        self._refused = error
 
-    def _between_requests(self) -> bool:
-        """Whether h11 has answered all that it has heard of, and has heard all that came."""
-        return self.conn.states == _IDLE and not self.conn.trailing_data[0]
+    def _check_head(self) -> None:
+        """Raise NotHttp for what httptools takes and no server of HTTP/1.1 may take."""
+        version, headers = self.parser.get_http_version(), self.headers
+        hosts = sum(name == b"host" for name, _ in headers)
+        codings = [value.lower() for name, value in headers if name == b"transfer-encoding"]
+        size = len(self.url) + sum(len(name) + len(value) for name, value in headers)
+        if (
+            version not in ("1.0", "1.1")
+            or hosts > 1
+            or (not hosts and version == "1.1")
+            or (codings and (codings != [b"chunked"] or version == "1.0"))
+            or size > MOST_HEAD_BYTES
+            or self.parser.get_method() == b"CONNECT"
+        ):
+            raise NotHttp("no request of HTTP/1.1")
 
-    def _answer(self, post: Post) -> None:
-        """Let the application answer, as uvicorn does with what h11 has read."""
-        self.headers = post.headers
-        scope: Any = {
-            "type": "http",
-            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
-            "http_version": "1.1",
-            "server": self.server,
-            "client": self.client,
-            "scheme": self.scheme,
-            "method": "POST",
-            "root_path": self.root_path,
-            "path": self.root_path + post.path.decode(),
-            "raw_path": self.root_path.encode() + post.path,
-            "query_string": b"",
-            "headers": post.headers,
-            "state": self.app_state.copy(),
-        }
-        self.cycle = exchange = Exchange(
-            scope=scope,
-            conn=self.conn,
-            transport=self.transport,
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=False,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
-            on_response=self.on_response_complete,
-        )
-        exchange.begin(post.body)
-        task = self.loop.create_task(exchange.run_asgi(self.app))
-        task.add_done_callback(self.tasks.discard)
-        self.tasks.add(task)
+    def _read_again(self, rest: bytes) -> None:
+        """Read a request that offers another protocol as one that does not: it has a body."""
+        lines = [b"%b %b HTTP/1.1" % (self.parser.get_method(), self.url)]
+        lines += [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
+        self.parser = httptools.HttpRequestParser(self)
+        self.data_received(b"\r\n".join([*lines, b"", rest]))
+
+    def _probe_client(self) -> None:
+        """See whether a client that closed its side still listens: if not, a write fails soon.
+
+        A client of HTTP/1.1 passes over such a line.
+        """
+        waits = self._unanswered and not self._unanswered[0].response_started
+        if waits and not self.transport.is_closing():
+            if self._unanswered[0].scope["http_version"] == "1.1":
+                self.transport.write(_CONTINUE)
+            self._probe = self.loop.call_later(PROBE_SECONDS, self._probe_client)
 
     def _look(self) -> None:
         """Once in a while, which costs a request nothing, see whether something takes too long."""
@@ -160,12 +224,12 @@ class Connection(H11Protocol):
         That is while we compute, and between requests: uvicorn has a timer of its own for those,
         and an answer that nobody asked for would be taken for that to the next request.
         """
-        cycle: Any = self.cycle
         if self._unread():
             return ("reading", self.transport.get_write_buffer_size())
-        if cycle is None or cycle.response_complete:
-            return None if self.timeout_keep_alive_task else ("headers", id(cycle))
-        return ("body", id(cycle)) if cycle.more_body and not cycle.response_started else None
+        if not self._unanswered:
+            return None if self.timeout_keep_alive_task else ("head", id(self.cycle))
+        first = self._unanswered[0]
+        return ("body", id(first)) if first.more_body and not first.response_started else None
 
     def _unread(self) -> bool:
         """Whether the client has not read what it was answered."""
@@ -179,11 +243,9 @@ class Connection(H11Protocol):
             self._refuse(TooSlow(f"the request was not there after {seconds}"))
 
     def _refuse(self, error: ServiceError) -> None:
-        cycle: Any = self.cycle
-        running = cycle is not None and not cycle.response_complete
-        if not (running and cycle.response_started):
+        if not (self._unanswered and self._unanswered[0].response_started):
             self.transport.write(_response(error))
-        if running:
+        for cycle in self._unanswered:
             cycle.disconnected = True
             cycle.message_event.set()
         self.transport.close()
