@@ -19,7 +19,6 @@ from app.http import (
     Disconnect,
     Guard,
     Knowledge,
-    Lane,
     install,
     route_path,
 )
@@ -65,8 +64,12 @@ def create_app(settings: Settings | None = None, service: Service | None = None)
         telemetry=_telemetry(),
     )
     install(app, service.metrics)
-    app.include_router(native.router(service, settings))
-    app.include_router(v2.router(service, settings))
+    app.router.routes[:0] = [
+        *native.predictions(service, settings),
+        *v2.predictions(service, settings),
+    ]
+    app.include_router(native.router(service))
+    app.include_router(v2.router(service))
     app.include_router(operations.router(service))
 
     @lru_cache(maxsize=1)
@@ -97,12 +100,10 @@ def _telemetry() -> TelemetryConfig:
 
 def _layers(settings: Settings, service: Service) -> Callable[[ASGIApp], ASGIApp]:
     """What every request passes, from the inside out."""
-    predict = native.predicting(service, settings)
-    infer = v2.inferring(service, settings)
     knowledge = Knowledge(Guard.of(settings), service.metrics, lambda: service.draining)
 
     def surround(app: ASGIApp) -> ASGIApp:
-        app = Access(Disconnect(Lane(app, predict, infer)), knowledge)
+        app = Access(Disconnect(app), knowledge)
         if not settings.cors_origins:
             return app
         return CORSMiddleware(

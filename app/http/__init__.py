@@ -8,24 +8,25 @@ from app.http.deadline import TIMEOUT, timeout_seconds
 from app.http.disconnect import Disconnect
 from app.http.failures import install
 from app.http.headers import headers_of
-from app.http.reply import Infer, Lane, Predict, Reply
+from app.http.prediction import PredictionRoute, predicting
+from app.http.reply import JSON, Reply
 
 __all__ = [
+    "JSON",
     "PUBLIC_PATHS",
     "REQUEST_ID",
     "TIMEOUT",
     "Access",
     "Disconnect",
     "Guard",
-    "Infer",
     "Knowledge",
-    "Lane",
-    "Predict",
+    "PredictionRoute",
     "Reply",
     "compress",
     "headers_of",
     "install",
     "parse",
+    "predicting",
     "read_bytes",
     "read_json",
     "read_keys",

@@ -100,17 +100,18 @@ class Access:
             sent if _SAFE_ID.fullmatch(sent) else f"{getrandbits(128):032x}"
         )
         _trace(request_id, scope)
+        head = scope["method"] == "HEAD"  # answered as GET is, without a body
 
         async def send_more(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = self._completed(message["headers"], request_id)
-            await send(message)
+            await send({**message, "body": b""} if head and "body" in message else message)
 
         try:
             scope["mcd.key"] = self._knows.guard.check(route_path(scope), headers)
-            await self.app(scope, receive, send_more)
+            await self.app({**scope, "method": "GET"} if head else scope, receive, send_more)
         except Exception as error:
             response = self._response(error, request_id)
             if not status:  # nothing has been answered inside

@@ -33,6 +33,8 @@ async def _on_http(request: Request, error: Exception) -> Response:
     }.get(error.status_code, str(error.detail))
     response = _response(error.status_code, error_body(message, code_of_status(error.status_code)))
     response.headers.update(error.headers or {})
+    if response.headers.get("allow") == "GET":
+        response.headers["allow"] = "GET, HEAD"
     return response
 
 

@@ -5,24 +5,33 @@ over both than most predictions do, answer a NaN with status 500, and send one a
 """
 
 import copy
-from time import perf_counter
+from enum import Enum
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Response
 from pydantic import ValidationError
-from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
 
-from app.errors import InvalidRequest, NotJson, NotReady, ServiceError, declared, status_of
-from app.http import Predict, Reply, headers_of, read_json, timeout_seconds
+from app.errors import InvalidRequest, NotJson, NotReady, declared
+from app.http import (
+    JSON,
+    PredictionRoute,
+    Reply,
+    headers_of,
+    predicting,
+    read_json,
+    timeout_seconds,
+)
 from app.json import objects, to_json
 from app.native.schemas import ModelList, PredictRequest, PredictResponse
 from app.service import WARM_UP, Answer, OptionFields, Service
 from app.settings import Settings
-from model import Card, Detail
+from model import Card, Detail, Predictor
 
 ModelPath = Annotated[str, Path(description="A name from `GET /models`.", examples=["diabetes"])]
+
+TAGS: list[str | Enum] = ["predictions"]
 
 _REQUEST_BODY = {
     "requestBody": {
@@ -34,10 +43,9 @@ _REQUEST_BODY = {
 }
 
 
-def router(service: Service, settings: Settings) -> APIRouter:
-    """The routes."""
-    routes = APIRouter(tags=["predictions"])
-    _add_predictions(routes, service, settings)
+def router(service: Service) -> APIRouter:
+    """The routes that tell which models there are."""
+    routes = APIRouter(tags=TAGS)
     _add_models(routes, service)
     return routes
 
@@ -81,25 +89,50 @@ def _leave_out(schema: dict[str, Any], *names: str) -> None:
     schema["required"] = [name for name in schema["required"] if name not in names]
 
 
-def predicting(service: Service, settings: Settings) -> Predict:
-    """The handler of predictions: the reply to a request to the named model."""
+def predictions(service: Service, settings: Settings) -> list[PredictionRoute]:
+    """The routes of predictions."""
 
-    async def predict(scope: Scope, receive: Receive, name: str | None) -> Reply:
-        started, outcome, label = perf_counter(), "cancelled", "unknown"
+    async def answer(scope: Scope, receive: Receive, predictor: Predictor) -> Reply:
+        headers = headers_of(scope)
         try:
-            label = service.admit(name).card.name  # before the body is read
-            content = await _predict(scope, receive, service, name, settings.max_body_bytes)
-            outcome = "ok"
-        except ClientDisconnect:
-            raise
-        except Exception as error:
-            outcome, label = status_of(error)[1], _label(service, name)
-            raise
-        finally:
-            service.metrics.finished(label, outcome, perf_counter() - started)
-        return Reply(content)
+            sent = _checked(await read_json(headers, receive, settings.max_body_bytes))
+            options, seconds = sent.options(), timeout_seconds(headers)
+            found = await service.predict(
+                predictor, sent.rows, options=options, timeout_seconds=seconds
+            )
+        except RecursionError as error:  # from quoting a value that is nested a thousand deep
+            raise NotJson("the body is nested too deeply") from error
+        return Reply(encode(found))
 
-    return predict
+    async def predict() -> None:
+        """Mean, variance and the Monte-Carlo error of both for every row, with dropout active."""
+
+    async def predict_with(name: ModelPath) -> None:
+        """The same as `POST /predict`, with the model of that name."""
+
+    documented: dict[str, Any] = {
+        "application": predicting(service, answer),
+        "response_model": PredictResponse,
+        "openapi_extra": _REQUEST_BODY,
+        "tags": TAGS,
+    }
+    statuses = (400, 401, 413, 415, 422, 429, 503, 504)
+    return [
+        PredictionRoute(
+            "/predict",
+            predict,
+            summary="Predict with the default model",
+            responses=declared(*statuses),
+            **documented,
+        ),
+        PredictionRoute(
+            "/models/{name}/predict",
+            predict_with,
+            summary="Predict with a named model",
+            responses=declared(*sorted((*statuses, 404))),
+            **documented,
+        ),
+    ]
 
 
 def encode(answer: Answer) -> bytes:
@@ -128,39 +161,13 @@ def encode(answer: Answer) -> bytes:
     return content
 
 
-def _add_predictions(routes: APIRouter, service: Service, settings: Settings) -> None:
-    predicted = predicting(service, settings)
-
-    @routes.post(
-        "/predict",
-        summary="Predict with the default model",
-        response_model=PredictResponse,
-        responses=declared(400, 401, 413, 415, 422, 429, 503, 504),
-        openapi_extra=_REQUEST_BODY,
-    )
-    async def predict(request: Request) -> Response:
-        """Mean, variance and the Monte-Carlo error of both for every row, with dropout active."""
-        return (await predicted(request.scope, request.receive, None)).response()
-
-    @routes.post(
-        "/models/{name}/predict",
-        summary="Predict with a named model",
-        response_model=PredictResponse,
-        responses=declared(400, 401, 404, 413, 415, 422, 429, 503, 504),
-        openapi_extra=_REQUEST_BODY,
-    )
-    async def predict_with(request: Request, name: ModelPath) -> Response:
-        """The same as `POST /predict`, with the model of that name."""
-        return (await predicted(request.scope, request.receive, name)).response()
-
-
 def _add_models(routes: APIRouter, service: Service) -> None:
     @routes.get(
         "/models", summary="List the models", response_model=ModelList, responses=declared(503)
     )
     async def list_models() -> Response:
         """The models that are served, the default one first."""
-        return Reply(to_json(_model_list(service))).response()
+        return Response(to_json(_model_list(service)), media_type=JSON)
 
     @routes.get(
         "/models/{name}",
@@ -170,22 +177,7 @@ def _add_models(routes: APIRouter, service: Service) -> None:
     )
     async def describe_model(name: ModelPath) -> Response:
         """The model's card: features, target, architecture, training record, held-out metrics."""
-        return Reply(to_json(service.card(name).public())).response()
-
-
-async def _predict(
-    scope: Scope, receive: Receive, service: Service, name: str | None, limit_bytes: int
-) -> bytes:
-    headers = headers_of(scope)
-    try:
-        sent = _checked(await read_json(headers, receive, limit_bytes))
-        options = sent.options()
-        answer = await service.predict(
-            name, sent.rows, options=options, timeout_seconds=timeout_seconds(headers)
-        )
-    except RecursionError as error:  # from quoting a value that is nested a thousand deep
-        raise NotJson("the body is nested too deeply") from error
-    return encode(answer)
+        return Response(to_json(service.card(name).public()), media_type=JSON)
 
 
 def _checked(document: Any) -> PredictRequest:
@@ -237,11 +229,3 @@ def _model_list(service: Service) -> dict[str, Any]:
         ],
         "default": default,
     }
-
-
-def _label(service: Service, name: str | None) -> str:
-    """The model's name as a metric label; one for all unknown names, or they would pile up."""
-    try:
-        return service.card(name).name
-    except ServiceError:
-        return "unknown"

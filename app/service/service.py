@@ -117,9 +117,11 @@ class Service:
         return tuple(each.card.version for each in self._versions(name))
 
     def admit(self, name: str | None, version: str | None = None) -> Predictor:
-        """The model that would answer; raises what `predict` would in any case."""
-        if not self._ready:
-            raise NotReady("the server is starting or stopping; try again")
+        """A version of the named model, for `predict`; without a name, the default model.
+
+        Without a version, the newest. Raises NotReady, UnknownModel and Overloaded.
+        """
+        self._check_ready()
         predictor = self._find(name, version)
         self._computation.admit()
         return predictor
@@ -176,19 +178,18 @@ class Service:
 
     async def predict(
         self,
-        name: str | None,
+        predictor: Predictor,
         rows: Sequence[Any] | np.ndarray,
         *,
         options: PredictOptions,
-        version: str | None = None,
         timeout_seconds: float | None = None,
     ) -> Answer:
-        """Predictions of a version of the named model, or of the default one.
+        """Predictions of a model that `admit` has given.
 
         `timeout_seconds` may shorten the time that the settings allow. Raises NotReady,
-        UnknownModel, LimitExceeded, Overloaded, DeadlineExceeded and model.InputError.
+        LimitExceeded, Overloaded, DeadlineExceeded, OutputNotFinite and model.InputError.
         """
-        predictor = self.admit(name, version)
+        self._check_ready()  # again: it may have taken long to read the rows
         asked = predictor.resolved(options)
         self._check_limits(len(rows), asked)
         x = predictor.encode(rows)  # [B, D]; faults are found here, before anything is queued
@@ -197,6 +198,10 @@ class Service:
         )
         self._observe(predictor.card, predictions)
         return Answer(predictor.card, predictions)
+
+    def _check_ready(self) -> None:
+        if not self._ready:
+            raise NotReady("the server is starting or stopping; try again")
 
     @property
     def _loaded(self) -> Mapping[str, tuple[Predictor, ...]]:

@@ -6,13 +6,12 @@ protocol knows no other status for a request that is wrong.
 
 from collections.abc import Mapping
 from dataclasses import replace
-from time import perf_counter
+from enum import Enum
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Path, Request, Response
-from starlette.requests import ClientDisconnect
-from starlette.types import Receive, Scope
+from fastapi import APIRouter, Path
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app import __version__
 from app.errors import (
@@ -24,27 +23,37 @@ from app.errors import (
     error_body,
     status_of,
 )
-from app.http import Infer, Reply, compress, headers_of, parse, read_bytes, timeout_seconds
+from app.http import (
+    PredictionRoute,
+    Reply,
+    compress,
+    headers_of,
+    parse,
+    predicting,
+    read_bytes,
+    timeout_seconds,
+)
 from app.service import Service
 from app.settings import Settings
 from app.v2 import codec
 from app.v2.schemas import InferRequest, InferResponse, ModelMetadata, ModelReady, ServerMetadata
-from model import Card, Detail
+from model import Card, Detail, Predictor
 
 HEADER_LENGTH = "inference-header-content-length"
 BINARY_TYPE = "application/octet-stream"
 SERVER = "mc-dropout-service"
 EXTENSIONS = ("binary_tensor_data", "parameters")
 
+TAGS: list[str | Enum] = ["open inference protocol"]
+
 ModelPath = Annotated[str, Path(description="A name from `GET /models`.", examples=["diabetes"])]
 VersionPath = Annotated[str, Path(description="A version from the model's metadata.")]
 
 
-def router(service: Service, settings: Settings) -> APIRouter:
-    """The routes."""
-    routes = APIRouter(tags=["open inference protocol"])
+def router(service: Service) -> APIRouter:
+    """The routes that tell which models there are, and what they take and answer."""
+    routes = APIRouter(tags=TAGS)
     _add_metadata(routes, service)
-    _add_inference(routes, service, settings)
     return routes
 
 
@@ -88,74 +97,73 @@ def _add_metadata(routes: APIRouter, service: Service) -> None:
         return ModelReady(name=_ready(service, name, version).name, ready=True)
 
 
-def inferring(service: Service, settings: Settings) -> Infer:
-    """The handler of predictions: the reply to a request to a version of the named model."""
+def predictions(service: Service, settings: Settings) -> list[PredictionRoute]:
+    """The routes of predictions."""
 
-    async def infer(scope: Scope, receive: Receive, name: str, version: str | None) -> Reply:
-        started, outcome, label = perf_counter(), "cancelled", "unknown"
+    async def answer(scope: Scope, receive: Receive, predictor: Predictor) -> Reply:
         headers = headers_of(scope)
-        try:
-            label = _ready(service, name, version).name  # before the body is read
-            body = await read_bytes(headers, receive, settings.max_body_bytes)
-            reply = await _infer(headers, body, service, (name, version), settings.max_rows)
-            outcome = "ok"
-        except ClientDisconnect:
-            raise
-        except Exception as error:
-            status, outcome = status_of(error)
-            if status != 422:
-                raise
-            details: tuple[Detail, ...] = getattr(error, "details", ())
-            return Reply(error_body(str(error), outcome, details), status=400)
-        finally:
-            service.metrics.finished(label, outcome, perf_counter() - started)
+        body = await read_bytes(headers, receive, settings.max_body_bytes)
+        reply = await _infer(headers, body, service, predictor, settings.max_rows)
         return await _compressed(reply, headers.get("accept-encoding", ""))
 
-    return infer
+    async def infer(name: ModelPath) -> None:
+        """Mean, variance and the rest as tensors; options of `POST /predict` in `parameters`."""
 
+    async def infer_version(name: ModelPath, version: VersionPath) -> None:
+        """The same, with that version of the model."""
 
-def _add_inference(routes: APIRouter, service: Service, settings: Settings) -> None:
-    inferred = inferring(service, settings)
     documented: dict[str, Any] = {
+        "application": _with_status_400(predicting(service, answer)),
         "response_model": InferResponse,
         "responses": {
             **declared(400, 401, 404, 413, 415, 429, 503, 504),
             200: {"content": {BINARY_TYPE: {"schema": {"type": "string", "format": "binary"}}}},
         },
         "openapi_extra": _request_body(),
+        "tags": TAGS,
     }
+    return [
+        PredictionRoute(
+            "/v2/models/{name}/infer", infer, summary="Predict from tensors", **documented
+        ),
+        PredictionRoute(
+            "/v2/models/{name}/versions/{version}/infer",
+            infer_version,
+            summary="Predict from tensors with a version",
+            **documented,
+        ),
+    ]
 
-    @routes.post("/v2/models/{name}/infer", summary="Predict from tensors", **documented)
-    async def infer(request: Request, name: ModelPath) -> Response:
-        """Mean, variance and the rest as tensors; options of `POST /predict` in `parameters`."""
-        return (await inferred(request.scope, request.receive, name, None)).response()
 
-    @routes.post(
-        "/v2/models/{name}/versions/{version}/infer",
-        summary="Predict from tensors with a version",
-        **documented,
-    )
-    async def infer_version(request: Request, name: ModelPath, version: VersionPath) -> Response:
-        """The same, with that version of the model."""
-        return (await inferred(request.scope, request.receive, name, version)).response()
+def _with_status_400(application: ASGIApp) -> ASGIApp:
+    """The application, which answers 400 where it would answer 422."""
+
+    async def answering(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await application(scope, receive, send)
+        except Exception as error:
+            status, code = status_of(error)
+            if status != 422:
+                raise
+            details: tuple[Detail, ...] = getattr(error, "details", ())
+            await Reply(error_body(str(error), code, details), status=400).send(send)
+
+    return answering
 
 
 async def _infer(
     headers: Mapping[str, str],
     body: bytes,
     service: Service,
-    asked: tuple[str, str | None],
+    predictor: Predictor,
     max_rows: int,
 ) -> Reply:
     header, binary = _split(headers, body)
     sent = codec.checked(_document(header))
-    seconds = _timeout_seconds(headers, sent)
-    card = _ready(service, *asked)
+    seconds, card = _timeout_seconds(headers, sent), predictor.card
     outputs, options = codec.wanted(sent, card), codec.options(sent)
     rows = codec.rows(sent, binary, card, max_rows=max_rows)
-    answer = await service.predict(
-        card.name, rows, options=options, version=card.version, timeout_seconds=seconds
-    )
+    answer = await service.predict(predictor, rows, options=options, timeout_seconds=seconds)
     content, data = codec.encode(answer, outputs, sent.id)
     if not any(outputs.values()):
         return Reply(content)

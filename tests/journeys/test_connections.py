@@ -144,6 +144,15 @@ def test_damage_behind_a_good_request_takes_nothing_from_its_answer(
     assert not faults(received)
 
 
+def test_the_head_of_an_answer_is_followed_by_the_next_answer(connection: socket.socket) -> None:
+    connection.sendall(b"HEAD /models HTTP/1.1\r\nHost: x\r\n\r\n")
+    head = connection.recv(1 << 16)
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert head.endswith(b"\r\n\r\n")
+    connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY)
+    assert answer(connection).startswith(b"HTTP/1.1 200 OK\r\n")
+
+
 def test_a_client_that_does_not_read_its_answers_is_let_go(connection: socket.socket) -> None:
     body = b'{"rows": [[54, 2, "east"]], "passes": 10000, "samples": true}'
     request = HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body

@@ -91,6 +91,22 @@ async def test_a_time_that_is_over_is_a_504_and_one_that_is_no_time_a_422(
         assert await status(wrong) == 422
 
 
+async def test_head_is_answered_as_get_is_without_a_body(
+    app: FastAPI, client: httpx.AsyncClient
+) -> None:
+    (version, *_) = (await client.get("/v2/models/regression")).json()["versions"]
+    names = {"name": "regression", "version": version}
+    paths = [path for path, methods in app.openapi()["paths"].items() if "get" in methods]
+    for path in [*paths, "/docs", "/docs/favicon.png", "/openapi.json"]:
+        asked = path.format(**names)
+        got, head = await client.get(asked), await client.head(asked)
+        assert head.status_code == got.status_code == 200, asked
+        assert head.content == b""
+        assert head.headers["content-type"] == got.headers["content-type"]
+        if path != "/metrics":  # which counts the time of the process
+            assert head.headers["content-length"] == got.headers["content-length"]
+
+
 async def test_a_client_that_leaves_frees_the_thread(artifacts: dict[str, Path]) -> None:
     app = create_app(Settings(models=(artifacts["regression"],)))
     async for client in client_of(app):

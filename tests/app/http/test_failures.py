@@ -47,14 +47,14 @@ async def test_an_unknown_path_is_a_404_in_the_one_shape(
 async def test_a_wrong_method_is_a_405_that_says_which_are_right(
     client: httpx.AsyncClient, path: str
 ) -> None:
-    right = "POST" if path.endswith("/predict") else "GET"
+    right = ("POST",) if path.endswith("/predict") else ("GET", "HEAD")
     for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"):
         response = await client.request(method, path, content=b"[")
-        if method == right:
-            assert response.status_code == (400 if right == "POST" else 200)
+        if method in right:
+            assert response.status_code == (400 if method == "POST" else 200)
             continue
         assert response.status_code == 405
-        assert response.headers["allow"] == right
+        assert response.headers["allow"] == ", ".join(right)
         if method != "HEAD":  # whose answers have no body
             assert ErrorBody.model_validate_json(response.content).code == "method_not_allowed"
 

@@ -29,7 +29,7 @@ async def test_a_service_predicts_between_its_start_and_its_stop(
     service = service_of(artifacts["regression"])
 
     async def predict() -> float:
-        answer = await service.predict(None, ROWS, options=PredictOptions(seed=1))
+        answer = await service.predict(service.admit(None), ROWS, options=PredictOptions(seed=1))
         assert answer.card.name == "regression"
         return len(answer.predictions.rows)
 
@@ -89,7 +89,9 @@ async def test_predictions_have_one_named_thread(artifacts: dict[str, Path]) -> 
     others = len(workers())
     await service.start()
     options = PredictOptions(passes=10)
-    await asyncio.gather(*(service.predict(None, ROWS, options=options) for _ in range(20)))
+    await asyncio.gather(
+        *(service.predict(service.admit(None), ROWS, options=options) for _ in range(20))
+    )
     assert len(workers()) == others + 1
     await service.stop()
     assert len(workers()) == others
@@ -101,7 +103,7 @@ async def test_the_event_loop_runs_while_a_prediction_is_computed(
     service = service_of(artifacts["regression"])
     await service.start()
     options = PredictOptions(passes=2000)
-    long = asyncio.create_task(service.predict(None, ROWS * 2000, options=options))
+    long = asyncio.create_task(service.predict(service.admit(None), ROWS * 2000, options=options))
     turns = 0
     while not long.done():
         await asyncio.sleep(0.001)
@@ -115,7 +117,9 @@ async def test_a_stop_waits_for_the_prediction_that_runs(artifacts: dict[str, Pa
     service = service_of(artifacts["regression"])
     await service.start()
     options = PredictOptions(passes=1000)
-    running = asyncio.create_task(service.predict(None, ROWS * 1000, options=options))
+    running = asyncio.create_task(
+        service.predict(service.admit(None), ROWS * 1000, options=options)
+    )
     await asyncio.sleep(0)
     await service.stop()
     assert len((await running).predictions.rows) == 1000
@@ -135,11 +139,11 @@ async def test_a_request_beyond_a_limit_is_refused_with_the_settings_name(
         (1, PredictOptions(passes=21, samples=True), "samples", "MCD_MAX_SAMPLES"),
     ):
         with pytest.raises(LimitExceeded, match=setting) as caught:
-            await service.predict(None, ROWS * rows, options=options)
+            await service.predict(service.admit(None), ROWS * rows, options=options)
         assert caught.value.details[0].field == field
     options = PredictOptions(passes=20, samples=True)
-    assert await service.predict(None, ROWS, options=options)
-    assert await service.predict(None, ROWS * 3, options=PredictOptions(passes=20))
+    assert await service.predict(service.admit(None), ROWS, options=options)
+    assert await service.predict(service.admit(None), ROWS * 3, options=PredictOptions(passes=20))
     await service.stop()
 
 
@@ -152,11 +156,11 @@ async def test_what_a_request_leaves_out_is_the_models_own_and_the_limits_see_it
     save(tmp_path / "own", Artifact(card, network, similarity))
     service = service_of(tmp_path / "own", max_row_passes=119)
     await service.start()
-    found = (await service.predict(None, ROWS, options=PredictOptions())).predictions
+    found = (await service.predict(service.admit(None), ROWS, options=PredictOptions())).predictions
     assert (found.passes, found.estimator, found.masks) == (40, "plain", "per_row")
     with pytest.raises(LimitExceeded, match="120 rows x passes are more than 119"):
-        await service.predict(None, ROWS * 3, options=PredictOptions())
-    assert await service.predict(None, ROWS * 3, options=PredictOptions(passes=39))
+        await service.predict(service.admit(None), ROWS * 3, options=PredictOptions())
+    assert await service.predict(service.admit(None), ROWS * 3, options=PredictOptions(passes=39))
     await service.stop()
 
 
@@ -167,7 +171,7 @@ async def test_bad_rows_are_refused_before_anything_is_computed(
     await service.start()
     before = service.metrics.registry.get_sample_value("mcd_inference_seconds_count")
     with pytest.raises(model.InputError) as caught:
-        await service.predict(None, [{"area": 1}], options=PredictOptions())
+        await service.predict(service.admit(None), [{"area": 1}], options=PredictOptions())
     assert caught.value.details[0].field == "rows.0.rooms"
     assert service.metrics.registry.get_sample_value("mcd_inference_seconds_count") == before
     await service.stop()
