@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.telemetry import TelemetryConfig
 from starlette.types import ASGIApp
@@ -19,7 +20,6 @@ from app.http import (
     Disconnect,
     Guard,
     Knowledge,
-    install,
     route_path,
 )
 from app.metrics import Metrics
@@ -34,15 +34,15 @@ Monte-Carlo error of both. Every error, on every route, has the same body."""
 
 
 class Application(FastAPI):
-    """FastAPI with layers of ours around all of its own."""
+    """FastAPI with layers of ours instead of its own."""
 
     def __init__(self, surround: Callable[[ASGIApp], ASGIApp], **options: Any) -> None:
         super().__init__(**options)
         self._surround = surround
 
     def build_middleware_stack(self) -> ASGIApp:
-        """The framework's own layers, which a prediction mostly passes by, and ours outside."""
-        return self._surround(super().build_middleware_stack())
+        """Ours, and of the framework's the one that routes need: Access answers every failure."""
+        return self._surround(AsyncExitStackMiddleware(self.router))
 
 
 def create_app(settings: Settings | None = None, service: Service | None = None) -> FastAPI:
@@ -63,7 +63,6 @@ def create_app(settings: Settings | None = None, service: Service | None = None)
         redirect_slashes=False,  # a redirect would name this host, not the proxy in front
         telemetry=_telemetry(),
     )
-    install(app, service.metrics)
     app.router.routes[:0] = [
         *native.predictions(service, settings),
         *v2.predictions(service, settings),

@@ -1,12 +1,12 @@
 """What every request passes: who may ask, how its body is read, and how a failure is answered."""
 
-from app.http.access import REQUEST_ID, Access, Knowledge, refusal, route_path
+from app.http.access import REQUEST_ID, Access, Knowledge, route_path
 from app.http.auth import PUBLIC_PATHS, Guard, read_keys
 from app.http.body import parse, read_bytes, read_json
 from app.http.compression import compress
 from app.http.deadline import TIMEOUT, timeout_seconds
 from app.http.disconnect import Disconnect
-from app.http.failures import install
+from app.http.failures import refusal
 from app.http.headers import headers_of
 from app.http.prediction import PredictionRoute, predicting
 from app.http.reply import JSON, Reply
@@ -24,7 +24,6 @@ __all__ = [
     "Reply",
     "compress",
     "headers_of",
-    "install",
     "parse",
     "predicting",
     "read_bytes",

@@ -13,22 +13,13 @@ from random import getrandbits
 from time import perf_counter
 
 from opentelemetry.trace import get_current_span
-from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import (
-    OF_THE_SERVER,
-    UNEXPECTED,
-    NotJson,
-    error_body,
-    retry_after_seconds,
-    status_of,
-)
 from app.http.auth import Guard
+from app.http.failures import failure, is_foreseen, response_to
 from app.http.headers import headers_of
 from app.metrics import Metrics
-from model import Detail
 
 REQUEST_ID = "x-request-id"
 LONGEST_LOGGED_PATH = 200
@@ -54,26 +45,6 @@ class Knowledge:
     guard: Guard
     metrics: Metrics
     draining: Callable[[], bool]
-
-
-def refusal(error: Exception, metrics: Metrics | None = None) -> Response:
-    """The response to a request that is refused; counted, where it is for the server's sake."""
-    if isinstance(error, ClientDisconnect):
-        error = NotJson("the body was cut short")  # and nobody reads this
-    status, code = status_of(error)
-    if metrics and status in OF_THE_SERVER:
-        metrics.rejected.labels(code).inc()
-    details: tuple[Detail, ...] = getattr(error, "details", ())
-    response = Response(error_body(str(error), code, details), status, media_type=_JSON)
-    seconds = retry_after_seconds(error)
-    if seconds is not None:
-        response.headers["retry-after"] = str(seconds)
-    if status == 401:
-        response.headers["www-authenticate"] = "Bearer"
-    return response
-
-
-_JSON = "application/json"
 
 
 def route_path(scope: Scope) -> str:
@@ -113,18 +84,18 @@ class Access:
             scope["mcd.key"] = self._knows.guard.check(route_path(scope), headers)
             await self.app({**scope, "method": "GET"} if head else scope, receive, send_more)
         except Exception as error:
-            response = self._response(error, request_id)
+            response = self._response(error, scope)
             if not status:  # nothing has been answered inside
                 await response(scope, receive, send_more)
         finally:
             _log(scope, status, perf_counter() - started)
 
-    def _response(self, error: Exception, request_id: str) -> Response:
+    def _response(self, error: Exception, scope: Scope) -> Response:
         """The one that an error gets, once it has been counted or logged."""
-        if status_of(error) != UNEXPECTED or isinstance(error, ClientDisconnect):
-            return refusal(error, self._knows.metrics)
-        _report(request_id, error)
-        return failure(request_id)
+        if is_foreseen(error):
+            return response_to(error, scope, self._knows.metrics)
+        _report(scope[REQUEST_ID], error)
+        return failure(scope[REQUEST_ID])
 
     def _completed(
         self, headers: list[tuple[bytes, bytes]], request_id: str
@@ -163,13 +134,6 @@ def _report(request_id: str, error: Exception) -> None:
         " < ".join(reversed(places)),
         extra={"request_id": request_id},
     )
-
-
-def failure(request_id: str) -> Response:
-    """The response where the server itself is at fault."""
-    status, code = UNEXPECTED
-    message = f"the server failed on this request; its log knows more under the id {request_id}"
-    return Response(error_body(message, code), status, media_type=_JSON)
 
 
 def _log(scope: Scope, status: int, seconds: float) -> None:
