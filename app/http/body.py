@@ -19,7 +19,7 @@ _NOT_FINITE = re.compile(r"[+-]?(nan|inf)", re.IGNORECASE)
 
 
 async def read_json(headers: Mapping[str, str], receive: Receive, limit_bytes: int) -> Any:
-    """The JSON document in a request's body; raises a BodyError with what is wrong with it."""
+    """The JSON document in a request's body; raises what is wrong with it."""
     content_type = headers.get("content-type", _USUAL)
     if content_type != _USUAL and not _JSON.match(content_type.strip()):
         raise WrongContentType(

@@ -14,7 +14,6 @@ from app.errors import (
     NotJson,
     code_of_status,
     error_body,
-    retry_after_seconds,
     status_of,
 )
 from app.http.reply import JSON
@@ -31,7 +30,7 @@ def refusal(error: Exception, metrics: Metrics | None = None) -> Response:
         metrics.rejected.labels(code).inc()
     details: tuple[Detail, ...] = getattr(error, "details", ())
     response = Response(error_body(str(error), code, details), status, media_type=JSON)
-    seconds = retry_after_seconds(error)
+    seconds: int | None = getattr(error, "retry_after_seconds", None)
     if seconds is not None:
         response.headers["retry-after"] = str(seconds)
     if status == 401:
