@@ -9,7 +9,6 @@ from dataclasses import replace
 from enum import Enum
 from typing import Annotated, Any
 
-import orjson
 from fastapi import APIRouter, Path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -201,29 +200,10 @@ def _split(headers: Mapping[str, str], body: bytes) -> tuple[bytes, bytes]:
 
 
 def _document(content: bytes) -> Any:
-    """The JSON document, checked as the native one is.
-
-    Outside of strings every key has one colon; only a document with other colons, or a fault, takes
-    the slow way of `parse`, which finds keys named twice.
-    """
+    """The JSON document, checked as the native one is."""
     if not content.strip():
         raise NotJson("the body has no JSON; send an object with 'inputs'")
-    try:
-        document = orjson.loads(content)
-    except orjson.JSONDecodeError:
-        return parse(content)
-    return document if content.count(b":") == _count_keys(document) else parse(content)
-
-
-def _count_keys(document: Any) -> int:
-    """Number of keys in a request of the protocol's shape."""
-    if type(document) is not dict:
-        return 0
-    objects = [document]
-    for part in (document.get("inputs"), document.get("outputs")):
-        objects += [each for each in part if type(each) is dict] if type(part) is list else []
-    parameters = [each.get("parameters") for each in objects]
-    return sum(len(each) for each in [*objects, *parameters] if type(each) is dict)
+    return parse(content)
 
 
 async def _compressed(reply: Reply, accepted: str) -> Reply:
