@@ -103,12 +103,6 @@ class LimitExceeded(ServiceError):
     status, code = 422, "limit_exceeded"
 
 
-class OutputNotFinite(ServiceError):
-    """The model's output for a row is not finite; the error names the row."""
-
-    status, code = 422, "output_not_finite"
-
-
 class _Later(ServiceError):
     """Base of what the client may try again after `retry_after_seconds`."""
 

@@ -4,15 +4,13 @@ from typing import Any
 
 import orjson
 
-from model import Rows
+from model import Columns
 
 to_json = orjson.dumps
 
 
-def objects(rows: Rows[Any]) -> list[dict[str, Any]]:
+def objects(rows: Columns[Any]) -> list[dict[str, Any]]:
     """An object of each row, with the fields that are given."""
-    columns = [
-        objects(column) if type(column) is Rows else column for column in rows.columns.values()
-    ]
-    names = tuple(rows.columns)
-    return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+    lists = rows.lists()
+    columns = [objects(each) if isinstance(each, Columns) else each for each in lists.values()]
+    return [dict(zip(lists, values, strict=True)) for values in zip(*columns, strict=True)]

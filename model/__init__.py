@@ -4,38 +4,27 @@ Shape glossary, used in every module: P passes, B rows, D inputs (encoded featur
 O network outputs, K classes, V values of one pass. The pass axis comes first.
 """
 
-from model.abstention import Acceptance
-from model.card import Card
-from model.errors import (
-    ArtifactError,
-    CalibrationError,
-    DataError,
-    Detail,
-    InputError,
-    ModelError,
-)
-from model.evaluation import Evaluation, evaluate
-from model.held_out import calibrate
+from model.artifact import Card, shipped
+from model.calibration import Acceptance, NoiseKind
+from model.data import Split, Table, read_table
+from model.errors import ArtifactError, CalibrationError, DataError, Detail, InputError, ModelError
+from model.evaluation import Evaluation, evaluate, report_page, report_text
 from model.importing import import_model
 from model.options import Estimator, LabelSetMethod, MaskScope, PredictOptions, Resolved
-from model.predictions import (
+from model.passes import COVARIANCE_CLASSES
+from model.predictor import Predictions, Predictor, fresh_seed, load, use_threads
+from model.tasks import (
     ClassificationPrediction,
+    Columns,
+    FieldInfo,
+    FieldKind,
     Interval,
     LabelSet,
     RegressionPrediction,
+    TaskName,
+    field_infos,
 )
-from model.predictor import Predictions, Predictor, load, use_threads
-from model.preparation import Split
-from model.pretrained import shipped
-from model.reading import read_table
-from model.recipe import train
-from model.report import report_page, report_text
-from model.rows import Rows
-from model.table import Table
-from model.task import TaskName
-from model.training import Epoch, TrainOptions
-from model.tuning import NoiseKind
-from model.uncertainty import COVARIANCE_CLASSES
+from model.training import Epoch, TrainOptions, calibrate, train
 
 __all__ = [
     "COVARIANCE_CLASSES",
@@ -44,11 +33,14 @@ __all__ = [
     "CalibrationError",
     "Card",
     "ClassificationPrediction",
+    "Columns",
     "DataError",
     "Detail",
     "Epoch",
     "Estimator",
     "Evaluation",
+    "FieldInfo",
+    "FieldKind",
     "InputError",
     "Interval",
     "LabelSet",
@@ -61,13 +53,14 @@ __all__ = [
     "Predictor",
     "RegressionPrediction",
     "Resolved",
-    "Rows",
     "Split",
     "Table",
     "TaskName",
     "TrainOptions",
     "calibrate",
     "evaluate",
+    "field_infos",
+    "fresh_seed",
     "import_model",
     "load",
     "read_table",

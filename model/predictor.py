@@ -3,43 +3,42 @@
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from model.abstention import Acceptance
-from model.artifact import read
-from model.calibration import promise
-from model.card import Card
-from model.error_bars import wide
+from model.artifact import Card, read
+from model.calibration import Acceptance, Similarity, promise
 from model.errors import Detail, InputError
-from model.estimation import (
+from model.options import Estimator, MaskScope, PredictOptions, Resolved, resolved
+from model.passes import (
+    MLP,
     Batch,
+    Estimate,
+    Passes,
     PlainSampler,
+    Recorder,
     ReducedSampler,
+    Reduction,
     Sampler,
     Widen,
+    keep_freed_memory,
+    run,
     sample,
     sample_until,
+    wide,
 )
-from model.network import MLP
-from model.options import Estimator, MaskScope, PredictOptions, Resolved, resolved
-from model.reduced import Reduction
-from model.rows import Rows
-from model.sampling import run
-from model.similarity import Similarity
-from model.task import TASKS, Prediction, Task, TaskName
-from model.uncertainty import Estimate, Passes
+from model.tasks import TASKS, Columns, Prediction, Task, TaskName
 
 Row = Mapping[str, Any] | Sequence[Any]
 
 UNSEEN = "unseen_combination"  # of values that are each in range
-FRESH_SEEDS = 1 << 53  # a fresh seed survives JSON readers that hold numbers as doubles
+FRESH_SEEDS = 1 << 53
 ROWS_AT_ONCE = 512  # bounds the memory of a large request; no answer depends on it
 
 
@@ -58,7 +57,7 @@ class Predictions:
     seed: int
     estimator: Estimator
     masks: MaskScope
-    rows: Rows[Prediction]
+    rows: Columns[Prediction]
     acceptance: Acceptance | None = None  # where a largest error was named
     note: str | None = None
 
@@ -113,33 +112,75 @@ class Predictor:
         x: np.ndarray,
         options: PredictOptions,
         *,
-        numbers: np.ndarray | None = None,
+        row_ids: np.ndarray | None = None,
         before_chunk: Callable[[], None] = lambda: None,
     ) -> Predictions:
         """A prediction for every row of `encode`'s x [B, D].
 
-        `numbers` [B] are the rows' positions in their callers' requests, where x holds several;
+        `row_ids` [B] are the rows' positions in their callers' requests, where x holds several;
         they tell `per_row` masks apart. `before_chunk` is called every few milliseconds; what it
         raises ends the work. Raises InputError naming a row on which the network overflows.
         """
-        options = self.resolved(options)
+        options = self._seeded(options)
         acceptance = promise(self._task.calibration, options)  # or why not, before any work
-        seed = secrets.randbelow(FRESH_SEEDS) if options.seed is None else options.seed
-        numbers = np.arange(len(x)) if numbers is None else numbers
+        row_ids = np.arange(len(x)) if row_ids is None else row_ids
+        parts = list(self._parts(x, row_ids, options, before_chunk, record=options.samples))
+        return self._predictions(parts, options, acceptance)
+
+    @np.errstate(all="ignore")
+    def predict_with_density(
+        self, x: np.ndarray, actual: np.ndarray, options: PredictOptions
+    ) -> tuple[Predictions, np.ndarray]:
+        """`predict_encoded` beside the log density [B, T] of what came true, of the same passes.
+
+        In nats per unit of the target; of a classifier the log probability, [B, 1]. `actual` is
+        encoded. NaN where nothing is known of the noise.
+        """
+        options = self._seeded(options)
+        acceptance = promise(self._task.calibration, options)
+        parts, densities, start = [], [], 0
+        for part in self._parts(x, np.arange(len(x)), options, lambda: None, record=True):
+            true, start = actual[start : start + len(part.counts)], start + len(part.counts)
+            densities.append(_density(self._task, part.samples or (), true))
+            parts.append(part if options.samples else replace(part, samples=None))
+        return self._predictions(parts, options, acceptance), np.concatenate(densities)
+
+    def _seeded(self, options: PredictOptions) -> Resolved:
+        """The options with nothing left open; the seed is drawn where none is named."""
+        options = self.resolved(options)
+        return options if options.seed is not None else replace(options, seed=fresh_seed())
+
+    def _parts(
+        self,
+        x: np.ndarray,
+        row_ids: np.ndarray,
+        options: Resolved,
+        before_chunk: Callable[[], None],
+        *,
+        record: bool,
+    ) -> Iterator[Passes]:
+        """What the passes leave behind, block by block of the rows; no rows are one block, too."""
         with torch.inference_mode():
-            parts = []
-            for start in range(0, max(len(x), 1), ROWS_AT_ONCE):  # no rows are one block, too
+            for start in range(0, max(len(x), 1), ROWS_AT_ONCE):
                 block = slice(start, start + ROWS_AT_ONCE)
-                batch = self._batch(x[block], numbers[block], seed, options, before_chunk)
-                parts.append(self._run(batch, start, options))
-            rows = Rows.joined([self._task.summarise(part, options) for part in parts])
+                batch = self._batch(x[block], row_ids[block], options, before_chunk)
+                if record:
+                    positions = torch.arange(len(batch.x))
+                    batch = replace(batch, recorder=Recorder(positions))
+                yield self._run(batch, options)
+
+    def _predictions(
+        self, parts: Sequence[Passes], options: Resolved, acceptance: Acceptance | None
+    ) -> Predictions:
+        rows = Columns.joined([self._task.summarise(part, options) for part in parts])
+        _check_finite(rows)
         met = options.tolerance is not None and all(part.settled for part in parts)
         estimator = self._estimator(options)
         return Predictions(
             task=self.card.task,
             passes=max(max(part.counts, default=0) for part in parts) if met else options.passes,
             stopped="tolerance" if met else "passes",
-            seed=seed,
+            seed=cast("int", options.seed),
             estimator=estimator,
             masks=options.masks,
             rows=rows,
@@ -170,24 +211,22 @@ class Predictor:
     def _batch(
         self,
         x: np.ndarray,
-        numbers: np.ndarray,
-        seed: int,
+        row_ids: np.ndarray,
         options: Resolved,
         before_chunk: Callable[[], None],
     ) -> Batch:
         per_row = options.masks == "per_row"
         return Batch(
             x=torch.from_numpy(x).to(self._device),
-            seed=seed,
-            numbers=torch.from_numpy(numbers).to(self._device) if per_row else None,
+            seed=cast("int", options.seed),
+            row_ids=torch.from_numpy(row_ids).to(self._device) if per_row else None,
             before_chunk=before_chunk,
         )
 
-    def _run(self, batch: Batch, start: int, options: Resolved) -> Passes:
-        """What the passes over a block of rows, the first of them row `start`, leave behind."""
+    def _run(self, batch: Batch, options: Resolved) -> Passes:
+        """What the passes over a block of rows leave behind."""
         estimate, counts, settled = self._estimate(batch, options)
         deterministic = self._deterministic(batch.x)
-        _check_finite(start, estimate, deterministic)
         x, by = batch.x.cpu().numpy(), self.card.calibration and self.card.calibration.by
         likeness = None if self._similarity is None else self._similarity.likeness(x)
         unseen = likeness.unseen if likeness else repeat(False, len(x))
@@ -204,7 +243,7 @@ class Predictor:
                 )
             ],
             likeness=likeness,
-            samples=self._samples(batch, options.passes, counts) if options.samples else None,
+            samples=batch.recorder.recorded(len(x)) if batch.recorder else None,
             groups=self._schema.categories(by, x) if by else (),
         )
 
@@ -232,6 +271,7 @@ class Predictor:
         """The estimate, each row's number of passes, and whether all met the tolerance."""
         rows, estimator = len(batch.x), self._estimator(options)
         if estimator == "reduced" and self.exact:
+            self._record(batch, options.passes)
             return self._reduction.integrated(batch.x), [0] * rows, True
         sampler = self._sampler(batch, estimator)
         tolerance, widen = options.tolerance, self._widen(self._estimator(options))
@@ -286,31 +326,26 @@ class Predictor:
         variances; or a classifier's probabilities and their entropy.
         """
         with torch.inference_mode():
-            numbers = torch.arange(len(x), device=self._device) if masks == "per_row" else None
-            batch = Batch(torch.from_numpy(x).to(self._device), seed, numbers)
-            rows = self._samples(batch, passes, [passes] * len(x))
-            return torch.stack(rows, dim=1).double().cpu().numpy()
+            row_ids = torch.arange(len(x), device=self._device) if masks == "per_row" else None
+            everything = range(passes)
+            chunks = run(
+                self._network,
+                torch.from_numpy(x).to(self._device),
+                seed,
+                passes=everything,
+                row_ids=row_ids,
+            )
+            values = torch.cat([self._task.values(outputs) for outputs in chunks])  # [P, B, V]
+            return np.asarray(values.double().cpu().numpy())
 
-    def log_density(
-        self, x: np.ndarray, actual: np.ndarray, *, passes: int, seed: int
-    ) -> np.ndarray:
-        """Log density [B, T] of the actual targets under what the passes say together, in nats.
-
-        Of a classifier the log probability, [B, 1]. `x` [B, D] and `actual` are encoded; densities
-        are per unit of the target. NaN where nothing is known of the noise.
-        """
-        parts = [
-            self._task.log_density(self.values(x[block], passes=passes, seed=seed), actual[block])
-            for start in range(0, len(x), ROWS_AT_ONCE)
-            for block in (slice(start, start + ROWS_AT_ONCE),)
-        ]
-        return np.concatenate(parts)
-
-    def _samples(self, batch: Batch, passes: int, counts: Sequence[int]) -> list[Tensor]:
-        """Each row's values [P, V], of the passes that it took; of all where it needed none."""
-        chunks = run(self._network, batch.x, batch.seed, passes=range(passes), rows=batch.numbers)
-        values = torch.cat([self._task.values(outputs) for outputs in chunks])  # [P, B, V]
-        return [values[: count or passes, row] for row, count in enumerate(counts)]
+    def _record(self, batch: Batch, passes: int) -> None:
+        """Have passes over the batch for its recorder alone, where it has one."""
+        if batch.recorder is None:
+            return
+        for outputs in run(
+            self._network, batch.x, batch.seed, passes=range(passes), row_ids=batch.row_ids
+        ):
+            batch.recorder.add(self._task.values(outputs))
 
 
 def load(folder: str | Path, *, device: str = "cpu") -> Predictor:
@@ -324,22 +359,26 @@ def use_threads(count: int) -> None:
     torch.set_num_threads(count)
 
 
-def keep_freed_memory() -> None:
-    """Make glibc keep the memory that a chunk of passes frees, for the next chunk.
-
-    Freed blocks of some MB otherwise go back to the system and are faulted in anew, page by page:
-    two to three times slower, measured. Having freed a block raises the size from which glibc does
-    that, up to 32 MB; this block is never touched, so it takes no memory. Other allocators do not
-    mind.
-    """
-    torch.empty((32 << 20) - (1 << 16), dtype=torch.uint8)
+def fresh_seed() -> int:
+    """A seed nobody has named; it survives JSON readers that hold numbers as doubles."""
+    return secrets.randbelow(FRESH_SEEDS)
 
 
-def _check_finite(start: int, estimate: Estimate, deterministic: np.ndarray) -> None:
-    """Raise InputError naming the first row whose numbers overflowed inside the network."""
-    numbers = estimate.mean + estimate.variance + estimate.variance_error + deterministic
-    good = np.isfinite(numbers)  # [B, V]
+def _density(task: Task[Any], samples: Sequence[np.ndarray], actual: np.ndarray) -> np.ndarray:
+    """Log density [B, T] of the actual values, from each row's passes [P, V]."""
+    counts = np.array([len(passes) for passes in samples])
+    found = np.empty((len(samples), 1 if actual.ndim == 1 else actual.shape[1]))
+    for count in np.unique(counts):
+        (rows,) = np.nonzero(counts == count)
+        values = np.stack([samples[row] for row in rows.tolist()], axis=1)  # [P, b, V]
+        found[rows] = task.log_density(values, actual[rows])
+    return found
+
+
+def _check_finite(rows: Columns[Prediction]) -> None:
+    """Raise InputError naming the first row whose numbers overflowed."""
+    good = rows.finite
     if not good.all():
-        row = start + int((~good).any(-1).argmax())
+        row = int((~good).argmax())
         message = "the model's output is not finite: a value lies too far from the training data"
         raise InputError(f"rows.{row}: {message}", [Detail(f"rows.{row}", message)])

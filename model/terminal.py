@@ -4,8 +4,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from model.card import Card, ImportRecord, TrainingRecord
-from model.entries import CalibrationEntry
+from model.artifact import CalibrationRecord, Card, ImportRecord, TrainingRecord
 from model.training import Epoch
 
 
@@ -85,7 +84,7 @@ def _searched(record: TrainingRecord) -> list[str]:
     return found
 
 
-def _certified(calibration: CalibrationEntry) -> list[str]:
+def _certified(calibration: CalibrationRecord) -> list[str]:
     """What a request may name as its largest error, and the share of rows that it then accepts."""
     found = calibration.abstention
     if found is None:

@@ -1,10 +1,12 @@
 """The import rules of the house, read from the code with `ast`."""
 
 import ast
+import importlib
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -18,34 +20,19 @@ MODULES = {
     for path in sorted((ROOT / package).rglob("*.py"))
 }
 
-# A module of `model` may import those on the lines above its own, and no other.
-ORDER = (
-    ("errors", "descent", "pretrained", "rows", "scores", "charts", "stylesheet", "words"),
-    ("table", "network", "options", "outcome", "predictions"),
-    ("abstention", "agreement", "conformal", "drop_effects", "search"),
-    ("similarity",),
-    ("uncertainty",),
-    ("error_bars",),
-    ("calibration", "tuning"),
-    ("examples", "preparation", "smoothing", "thinning"),
-    ("reading", "regression", "classification", "passage"),
-    ("reduced",),
-    ("task", "sampling", "moments", "entries"),
-    ("card", "reduced_moments"),
-    ("artifact", "estimation", "spec", "weights"),
-    ("predictor", "training", "folding", "serving"),
-    ("monte_carlo", "prepared"),
-    ("held_out", "concrete", "importing"),
-    ("recipe", "evaluation", "figures", "terminal"),
-    ("report",),
-)
+WINGS = sorted(path.parent.name for path in (ROOT / "model").glob("*/__init__.py"))
+FORMULAS = {"numpy", "model.formulas", "model.errors"}  # all that formulas may know
 OPTIONAL = {  # packages of the extra `train`, and who may import them: inside a function
-    "pyarrow": {"model.reading"},
-    "sklearn": {"model.examples"},
+    "pyarrow": {"model.data.reading"},
+    "sklearn": {"model.data.examples"},
     "tqdm": {"model.terminal"},
 }
 AT_THE_EDGES = {  # modules of `model` that take pydantic
-    f"model.{name}" for name in ("card", "entries", "artifact", "spec", "importing")
+    "model.artifact.card",
+    "model.artifact.folder",
+    "model.artifact.records",
+    "model.importing.importer",
+    "model.importing.specification",
 }
 FRAMEWORK_FREE = ("app.service", "app.compute", "app.metrics", "app.settings")
 
@@ -82,29 +69,79 @@ def inside(package: str) -> Iterator[str]:
     return (module for module in MODULES if module.partition(".")[0] == package)
 
 
-def within_model(module: str) -> set[str]:
-    """Modules of `model` that a module imports."""
-    names = {name.split(".")[1] for name in imports(module) if name.startswith("model.")}
-    return names & {name.split(".")[1] for name in MODULES if name.startswith("model.")}
+def room(module: str) -> str:
+    """The wing that a module of `model` belongs to; a module at the root is a room of its own."""
+    return module.split(".")[1] if "." in module else "model"
 
 
-def test_every_module_of_model_has_its_place_in_the_order() -> None:
-    placed = [name for line in ORDER for name in line]
-    present = {name.split(".")[1] for name in inside("model") if "." in name}
-    assert len(set(placed)) == len(placed)
-    assert present - {"__main__"} <= set(placed)
+def modules_of_model(module: str) -> set[str]:
+    """Modules of `model` that a module imports, or imports something of; not `model` itself."""
+    known = [name for name in inside("model") if name not in ("model", module)]
+    found = set()
+    for imported in imports(module):
+        holders = [name for name in known if f"{imported}.".startswith(f"{name}.")]
+        found |= {max(holders, key=len)} if holders else set()
+    return found
 
 
-@pytest.mark.parametrize("line", range(len(ORDER)))
-def test_imports_inside_model_point_downward_only(line: int) -> None:
-    below = {name for names in ORDER[:line] for name in names}
-    for name in ORDER[line]:
-        if f"model.{name}" in MODULES:
-            assert within_model(f"model.{name}") <= below, name
+def arrows(module: str) -> set[str]:
+    """The other rooms of `model` that a module imports."""
+    return {room(name) for name in modules_of_model(module)} - {room(module)}
 
 
-def test_the_command_line_of_model_goes_through_its_door() -> None:
-    assert within_model("model.__main__") <= {"terminal"}
+def circle(graph: Mapping[str, set[str]]) -> tuple[str, ...]:
+    """A circle in a graph, or nothing."""
+    try:
+        tuple(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        return tuple(error.args[1])
+    return ()
+
+
+def test_no_import_inside_model_points_upward() -> None:
+    """Rooms that import one another in no circle have an order, in which all imports go down."""
+    modules = [name for name in inside("model") if name != "model.__main__" and name != "model"]
+    rooms = {room(name): set[str]() for name in modules}
+    for name in modules:
+        rooms[room(name)] |= arrows(name)
+    assert not circle(rooms)
+    assert not circle({name: modules_of_model(name) for name in modules})
+
+
+@pytest.mark.parametrize("module", sorted(inside("model")))
+def test_a_wing_is_entered_by_its_door(module: str) -> None:
+    for name in imports(module):
+        _, wing, *rest = [*name.split("."), "", ""]
+        if name.startswith("model.") and wing in WINGS and wing != room(module):
+            door = importlib.import_module(f"model.{wing}")
+            assert rest[0] in door.__all__, f"{module} imports {name}"
+
+
+@pytest.mark.parametrize("wing", WINGS)
+def test_a_door_names_what_it_exports_and_says_what_the_wing_is_for(wing: str) -> None:
+    door = importlib.import_module(f"model.{wing}")
+    imported = {name.rpartition(".")[2] for name in imports(f"model.{wing}")}
+    assert sorted(door.__all__) == sorted(imported)
+    assert door.__doc__
+    assert len(door.__doc__.splitlines()) == 1
+
+
+def test_model_has_few_wings_and_few_modules_at_its_root() -> None:
+    loose = [name for name in inside("model") if name.count(".") == 1 and room(name) not in WINGS]
+    assert len(WINGS) <= 10
+    assert len([*loose, "model"]) <= 8
+
+
+def test_formulas_know_numpy_and_errors_only() -> None:
+    for module in inside("model"):
+        if room(module) == "formulas":
+            ours = {f"model.{room(name)}" for name in modules_of_model(module)}
+            others = packages(module) - {"model"} - sys.stdlib_module_names
+            assert ours | others <= FORMULAS, module
+
+
+def test_the_commands_go_through_the_door_of_model() -> None:
+    assert modules_of_model("model.__main__") <= {"model.terminal"}
 
 
 def test_model_knows_neither_the_service_nor_its_frameworks() -> None:

@@ -22,7 +22,7 @@ from app.errors import error_rows
 from app.native.schemas import PredictRequest, PredictResponse
 from app.settings import PREFIX, Settings
 from model.__main__ import main
-from model.task import TASKS
+from model.tasks.task import TASKS
 from tests.server import serving
 
 ROOT = Path(__file__).parents[1]
@@ -160,7 +160,7 @@ def test_the_evaluation_prints_what_is_shown(
 
 @pytest.mark.parametrize("folder", model.shipped(), ids=lambda folder: folder.name)
 def test_the_command_that_trained_a_shipped_model_is_the_one_shown(folder: Path) -> None:
-    out = f"model/pretrained/{folder.name}"
+    out = f"model/artifact/pretrained/{folder.name}"
     (command,) = (
         words
         for words in commands(section("Train on your own table"), "python -m model train")

@@ -114,7 +114,7 @@ def test_every_library_that_is_imported_is_declared(package: str) -> None:
 
 
 def test_the_shipped_models_weigh_under_2_megabytes() -> None:
-    weight = sum(path.stat().st_size for path in (ROOT / "model/pretrained").glob("*/*.*"))
+    weight = sum(path.stat().st_size for path in (ROOT / "model/artifact/pretrained").glob("*/*.*"))
     assert weight < 2_000_000
 
 

@@ -5,7 +5,6 @@ rows' positions in their own request.
 """
 
 import asyncio
-import secrets
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -22,9 +21,8 @@ from app.compute.worker import Worker
 from app.errors import NotReady
 from app.metrics import Metrics
 from app.settings import Settings
-from model import Detail, InputError, Predictions, PredictOptions, Predictor, Resolved, Rows
+from model import Columns, Detail, InputError, Predictions, PredictOptions, Predictor, Resolved
 
-FRESH_SEEDS = 1 << 53  # a fresh seed survives JSON readers that hold numbers as doubles
 SLICE_ROW_PASSES = 400_000  # bounds what one turn takes where there are many passes
 SHORT_SECONDS = 0.006  # what is expected to take less is computed on the event loop itself
 LEAST_ROWS = 16  # of a slice: fewer would spend more time on masks than on rows
@@ -120,7 +118,7 @@ class Computation:
         limit, options = self._settings.request_timeout_seconds, predictor.resolved(options)
         size = min(self._settings.batch_rows, max(LEAST_ROWS, SLICE_ROW_PASSES // options.passes))
         if len(x) > size and options.seed is None:  # one seed for all slices
-            options = replace(options, seed=secrets.randbelow(FRESH_SEEDS))
+            options = replace(options, seed=model.fresh_seed())
         alone = None if options.tolerance is None else object()
         parts = await self._batcher.submit(
             Key(predictor, options, alone),
@@ -163,7 +161,7 @@ def _predict(
         whole = key.predictor.predict_encoded(
             np.concatenate([part.x for part in slices]),
             key.options,
-            numbers=_numbers(slices) if key.options.masks == "per_row" else None,
+            row_ids=_row_ids(slices) if key.options.masks == "per_row" else None,
             before_chunk=before_chunk,
         )
     except InputError as error:
@@ -176,7 +174,7 @@ def _predict(
     return parts, perf_counter() - started
 
 
-def _numbers(slices: Sequence[Slice]) -> np.ndarray:
+def _row_ids(slices: Sequence[Slice]) -> np.ndarray:
     """The positions of all rows in their requests."""
     ranges = [np.arange(part.start, part.start + len(part.x)) for part in slices]
     return np.concatenate(ranges)
@@ -189,7 +187,7 @@ def _joined(parts: Sequence[Predictions], options: Resolved) -> Predictions:
         parts[0],
         passes=max(part.passes for part in parts) if met else options.passes,
         stopped="tolerance" if met else "passes",
-        rows=Rows.joined([part.rows for part in parts]),
+        rows=Columns.joined([part.rows for part in parts]),
     )
 
 

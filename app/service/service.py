@@ -6,9 +6,8 @@ in batches, and those that take long in one worker thread (app/compute).
 
 import asyncio
 import logging
-import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -16,7 +15,7 @@ import numpy as np
 
 import model
 from app.compute import Computation
-from app.errors import LimitExceeded, NotReady, OutputNotFinite, ServiceError, UnknownModel
+from app.errors import LimitExceeded, NotReady, ServiceError, UnknownModel
 from app.metrics import Metrics
 from app.service.library import Library, read_library
 from app.settings import Settings, SettingsError
@@ -34,15 +33,6 @@ class Answer:
 
     card: Card
     predictions: Predictions
-
-    def check_finite(self) -> None:
-        """Raise OutputNotFinite naming the first row with a number that JSON has no word for."""
-        for index, row in enumerate(self.predictions.rows):
-            if not all(map(math.isfinite, _numbers(row))):
-                message = "the model's output is not finite; a value is too far from the training "
-                message += "data"
-                where = f"rows.{index}"
-                raise OutputNotFinite(f"{where}: {message}", [Detail(where, message)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +177,7 @@ class Service:
         """Predictions of a model that `admit` has given.
 
         `timeout_seconds` may shorten the time that the settings allow. Raises NotReady,
-        LimitExceeded, Overloaded, DeadlineExceeded, OutputNotFinite and model.InputError.
+        LimitExceeded, Overloaded, DeadlineExceeded and model.InputError.
         """
         self._check_ready()  # again: it may have taken long to read the rows
         asked = predictor.resolved(options)
@@ -289,18 +279,6 @@ class Service:
             histogram.observe(_relative_std(card, rows.columns, at))
 
 
-def _numbers(value: Any) -> Iterator[float]:
-    """All floats in a prediction."""
-    if isinstance(value, float):
-        yield value
-    elif isinstance(value, dict):
-        yield from (number for part in value.values() for number in _numbers(part))
-    elif isinstance(value, tuple):
-        yield from (number for part in value for number in _numbers(part))
-    elif is_dataclass(value):
-        yield from (n for field in fields(value) for n in _numbers(getattr(value, field.name)))
-
-
 def _example_row(card: Card) -> dict[str, Any]:
     return {
         feature.name: feature.categories[0]
@@ -310,11 +288,9 @@ def _example_row(card: Card) -> dict[str, Any]:
     }
 
 
-def _relative_std(card: Card, columns: Mapping[str, Sequence[Any]], at: int) -> float:
+def _relative_std(card: Card, columns: Mapping[str, Any], at: int) -> float:
     """The std of the likeliest class, or that of a target in units of its spread in training."""
-    std, scales = columns["std"][at], card.target.scales
+    std = columns["std"][at]  # [V]
     if "label" in columns:
         return float(std[columns["label"][at]])
-    if not isinstance(std, dict):
-        return float(std / scales[0])
-    return max(float(each / scale) for each, scale in zip(std.values(), scales, strict=True))
+    return float((std / card.target.scales).max())

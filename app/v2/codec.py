@@ -6,10 +6,9 @@ row where a native prediction has a number, and a row of numbers where that has 
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import asdict
 from functools import lru_cache
-from itertools import chain
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -25,10 +24,12 @@ from model import (
     COVARIANCE_CLASSES,
     Card,
     ClassificationPrediction,
+    Columns,
     Detail,
+    FieldKind,
     PredictOptions,
     RegressionPrediction,
-    Rows,
+    field_infos,
 )
 
 INPUT = "input"
@@ -38,18 +39,17 @@ ACCEPT = "accept"  # an output that is there only where a largest error was name
 
 _OPTIONS = OptionFields.model_fields.keys() - {"samples"}
 _INTERVAL = {"interval_lower": "lower", "interval_upper": "upper"}
-_TEXTS = ("label", "label_set", "warnings")
-_PER_ROW = (
-    "predictive_entropy",
-    "expected_entropy",
-    "mutual_information",
-    "mutual_information_error",
-    "variation_ratio",
-    "distance",
-    "distance_p_value",
-    "spread_p_value",
-)
-_DTYPES = {BYTES: object, "BOOL": bool, "INT64": np.int64, "FP64": np.float64}
+# Datatype and shape of an output by what its field is, without the values of targets or classes.
+_TENSORS: dict[FieldKind, tuple[str, list[int]]] = {
+    "values": ("FP64", [-1]),
+    "samples": ("FP64", [-1, -1]),
+    "number": ("FP64", [-1]),
+    "count": ("INT64", [-1]),
+    "flag": ("BOOL", [-1]),
+    "class": (BYTES, [-1]),
+    "codes": (BYTES, [-1]),
+    "region": (BYTES, [-1]),
+}
 _UNSUPPORTED = ("classification", "shared_memory_region")  # would change where or what we answer
 
 
@@ -156,20 +156,20 @@ def wanted(request: InferRequest, card: Card) -> dict[str, bool]:
 
 
 def encode(answer: Answer, outputs: dict[str, bool], request_id: str | None) -> tuple[bytes, bytes]:
-    """The answer's JSON and the binary data after it; raises OutputNotFinite."""
+    """The answer's JSON and the binary data after it."""
     known, entries, parts = _outputs(answer.card), [], []
     for name, binary in outputs.items():
-        datatype = known[name].datatype
-        values, shape = _values(answer.predictions.rows, name)
-        entry: dict[str, Any] = {"name": name, "datatype": datatype, "shape": shape}
+        array = _values(answer.predictions.rows, name)
+        entry: dict[str, Any] = {
+            "name": name,
+            "datatype": known[name].datatype,
+            "shape": list(array.shape),
+        }
         if binary:
-            array = np.array(values, dtype=_DTYPES[datatype])
-            if datatype == "FP64" and not np.isfinite(array).all():
-                answer.check_finite()
             parts.append(to_bytes(array))
             entry["parameters"] = {BINARY: len(parts[-1])}
         else:
-            entry["data"] = values
+            entry["data"] = array.ravel().tolist()
         entries.append(entry)
     document = {
         "model_name": answer.card.name,
@@ -178,10 +178,7 @@ def encode(answer: Answer, outputs: dict[str, bool], request_id: str | None) -> 
         "parameters": _reproduction(answer),
         "outputs": entries,
     }
-    content = to_json(document)
-    if b"null" in content:  # a number that is not finite, or four letters in a name
-        answer.check_finite()
-    return content, b"".join(parts)
+    return to_json(document), b"".join(parts)
 
 
 def _features(card: Card) -> tuple[list[str], set[str]]:
@@ -232,43 +229,41 @@ def _outputs_but(unknown: frozenset[str], count: int, *, classifies: bool) -> Ma
     """The outputs of a model of that many targets or classes, without the unknown ones."""
     values = [count] if count > 1 else []
     found = {}
-    for field in fields(ClassificationPrediction if classifies else RegressionPrediction):
-        datatype, shape = "FP64", [-1, *values]
-        if field.name in unknown:
+    kind = ClassificationPrediction if classifies else RegressionPrediction
+    for field, info in field_infos(kind).items():
+        if field in unknown:
             continue
-        if field.name in _TEXTS:
-            datatype, shape = BYTES, [-1]
-        elif field.name == ACCEPT:
-            datatype, shape = "BOOL", [-1]
-        elif field.name == "passes":
-            datatype, shape = "INT64", [-1]
-        elif field.name in _PER_ROW:
-            shape = [-1]
-        elif field.name == "samples":
-            shape = [-1, -1, *values]
-        for name in _INTERVAL if field.name == "interval" else (field.name,):
+        for name in _INTERVAL if field == "interval" else (field,):
+            of: FieldKind = "values" if name in _INTERVAL else info.about.kind
+            datatype, shape = _TENSORS[of]
+            shape = [*shape, *values] if of in ("values", "samples") else shape
             found[name] = Tensor(name=name, datatype=datatype, shape=shape)
     return MappingProxyType(found)
 
 
-def _column(rows: Rows[Any], name: str) -> Sequence[Any]:
-    if name not in _INTERVAL:
-        return rows.columns[name]
-    return cast("Rows[Any]", rows.columns["interval"]).columns[_INTERVAL[name]]
+def _values(rows: Columns[Any], name: str) -> np.ndarray:
+    """An output of all rows; texts are objects that are str."""
+    if name in _INTERVAL:
+        return _values(rows.columns["interval"], _INTERVAL[name])
+    column = rows.columns[name]
+    match field_infos(cast("Hashable", rows.kind))[name].about.kind:
+        case "values":
+            return np.asarray(column if rows.names else column[:, 0])
+        case "samples":
+            return np.stack(column if rows.names else [each[:, 0] for each in column])
+        case "class":
+            return np.array(rows.names, dtype=object)[column]
+        case "codes":
+            return _texts([to_json(each).decode() for each in column])
+        case "region":
+            labels = column.lists()["labels"]
+            return _texts([to_json(each).decode() for each in labels])
+        case _:
+            return np.asarray(column)
 
 
-def _values(rows: Rows[Any], name: str) -> tuple[Sequence[Any], list[int]]:
-    """An output's values of all rows, flat in row-major order, and its shape."""
-    column = _column(rows, name)
-    if name in _TEXTS and name != "label":
-        lists = [getattr(value, "labels", value) for value in column]
-        column = [to_json(each).decode() for each in lists]
-    shape = [len(column)]
-    while type(column[0]) in (dict, tuple):  # a number per target or class, or per pass
-        shape.append(len(column[0]))
-        inner = (each.values() if isinstance(each, dict) else each for each in column)
-        column = list(chain.from_iterable(inner))
-    return column, shape
+def _texts(texts: list[str]) -> np.ndarray:
+    return np.array(texts, dtype=object)
 
 
 def _abstains(request: InferRequest) -> bool:

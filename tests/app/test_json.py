@@ -1,6 +1,5 @@
 """What is written of rows is what they hold."""
 
-import math
 from dataclasses import asdict
 from pathlib import Path
 
@@ -25,9 +24,3 @@ def test_rows_are_written_field_by_field_without_those_not_given(
     found = orjson.loads(to_json(objects(rows)))
     assert found == orjson.loads(orjson.dumps(expected))
     assert list(found[0]) == list(expected[0])
-
-
-def test_a_number_that_is_not_finite_is_written_as_null() -> None:
-    """By which whoever encodes an answer finds it."""
-    rows = model.Rows(dict, {"mean": [1.0, math.nan], "std": [math.inf, 1.0]})
-    assert to_json(objects(rows)) == b'[{"mean":1.0,"std":null},{"mean":null,"std":1.0}]'

@@ -27,19 +27,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.artifact import read
-from model.estimation import Batch, ReducedSampler, sample_until
-from model.moments import PlainMoments
-from model.network import MLP
+from model.artifact.folder import read
+from model.data.preparation import encode_table, split_rows
+from model.data.reading import read_table
+from model.passes.chunks import chunk_passes, chunks, run
+from model.passes.estimate import Estimate
+from model.passes.masks import draw_noise
+from model.passes.moments import PlainMoments
+from model.passes.network import MLP
+from model.passes.reduced import Control, Law, Reduction, Terms
+from model.passes.reduced_moments import ReducedMoments
+from model.passes.samplers import Batch, ReducedSampler
+from model.passes.stopping import sample_until
 from model.predictor import keep_freed_memory
-from model.preparation import encode_table, split_rows
-from model.reading import read_table
-from model.recipe import train
-from model.reduced import Control, Law, Reduction, Terms
-from model.reduced_moments import ReducedMoments
-from model.sampling import chunk_passes, chunks, draw_noise, run
-from model.training import TrainOptions
-from model.uncertainty import Estimate
+from model.training.plan import TrainOptions
+from model.training.train import train
 from tests.benchmarks.engine import Way, affordable, naive_ways, stopwatch, take_turns
 
 SETS = ("concrete", "energy", "power-plant", "wine-quality-red")
@@ -77,7 +79,7 @@ def trained(data: Path, name: str, net: str) -> Case:
     """A network trained on a set; the rows after the first 60 % of a random order are unseen."""
     table = read_table(data / f"{name}.csv")
     hidden, rate, _ = NETS[net]
-    epochs = min(300, SEEN_ROWS // table.rows)
+    epochs = min(300, SEEN_ROWS // table.row_count)
     options = TrainOptions(
         hidden=hidden,
         dropout=(rate,),
@@ -91,7 +93,7 @@ def trained(data: Path, name: str, net: str) -> Case:
         target = list(table.columns)[-1]
         train(table, target, Path(folder) / "net", name=name, task="regression", options=options)
         card, network, _ = read(Path(folder) / "net")
-    split = split_rows(table.rows, options.seed)
+    split = split_rows(table.row_count, options.seed)
     x = torch.from_numpy(encode_table(table, card.schema_of_rows))
     return Case(f"{net} {name}", network, torch.cat([x[split.test], x[split.calibration]]))
 
@@ -105,7 +107,7 @@ class Plain:
 
     def segment(self, passes: range) -> Tensor:
         """Outputs [P, B, 1]."""
-        return torch.cat(list(run(*self._run, passes=passes, rows=self._numbers)))
+        return torch.cat(list(run(*self._run, passes=passes, row_ids=self._numbers)))
 
     def moments(self, blocks: int = 1) -> PlainMoments:
         """Of so many blocks, each a value of every row."""

@@ -46,10 +46,10 @@ from model import (
     read_table,
     train,
 )
-from model.conformal import lac, quantile, true_scores
-from model.outcome import ClassificationOutcome
-from model.preparation import encode_table, split_rows
-from model.scores import auroc, reliability
+from model.data.preparation import encode_table, split_rows
+from model.evaluation.outcomes import ClassificationOutcome
+from model.formulas.conformal import lac, quantile, true_scores
+from model.formulas.scores import auroc, reliability
 
 WIDE = TrainOptions(hidden=(128, 128), dropout=(0.2,))
 SETS = {  # the first two as the shipped models are trained
@@ -215,7 +215,7 @@ def agreement(seeds: int = SEEDS) -> Figures:
         train(table, target, Path(folder) / "model", options=options)
         predictor = load(Path(folder) / "model")
     labels = np.unique(table.columns[target], return_inverse=True)[1]
-    rows = split_rows(table.rows, options.seed, strata=labels).test
+    rows = split_rows(table.row_count, options.seed, strata=labels).test
     x = encode_table(table, predictor.card.schema_of_rows)[rows]
     truth, _ = _information(predictor, x, TRUE_PASSES, seed=SEEDS + 1)
     found: Figures = {}
@@ -255,7 +255,7 @@ def novelty(data: Path) -> Figures:
         predictor = load(Path(folder) / "model")
     letters = read_table(data / "notmnist_t10k_14x14.csv")
     found = [_scores(predictor, table) for table in (unseen, letters)]
-    new = np.repeat([False, True], [unseen.rows, letters.rows])
+    new = np.repeat([False, True], [unseen.row_count, letters.row_count])
     aurocs = {
         score: auroc(np.concatenate([part[score] for part in found]), new) for score in found[0]
     }

@@ -17,10 +17,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from model.estimation import Batch, PlainSampler, ReducedSampler, Sampler, sample
+from model.passes.estimate import Estimate
+from model.passes.reduced import Reduction
+from model.passes.samplers import Batch, PlainSampler, ReducedSampler, Sampler
+from model.passes.stopping import sample
 from model.predictor import keep_freed_memory
-from model.reduced import Reduction
-from model.uncertainty import Estimate
 from tests.benchmarks.accuracy import NETS, PARTS, SETS, Case, trained
 
 ROWS, TRUTH = 24, 1_000_000

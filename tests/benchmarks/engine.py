@@ -29,11 +29,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from model.estimation import Batch, PlainSampler, ReducedSampler, sample
-from model.network import MLP, MLPConfig
+from model.passes.network import MLP, MLPConfig
+from model.passes.reduced import Reduction
+from model.passes.samplers import Batch, PlainSampler, ReducedSampler
+from model.passes.stopping import sample
 from model.predictor import keep_freed_memory
-from model.reduced import Reduction
-from model.training import initialised
+from model.training.fit import initialised
 
 NETS = {
     "8-50-50-1 p=.1": MLPConfig(8, (50, 50), 1, (0.0, 0.1, 0.1)),

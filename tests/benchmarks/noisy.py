@@ -17,7 +17,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from model import PredictOptions, Table, TrainOptions, load, train
-from model.preparation import split_rows
+from model.data.preparation import split_rows
 
 FRESH = 4_000
 Law = Callable[[np.random.Generator, np.ndarray, int], np.ndarray]  # rows [B, D] to shares [B, K]
@@ -87,8 +87,7 @@ def judged(name: str, seed: int, rows: int) -> tuple[dict[str, float], float]:
             card = train(table, "y", path, task="classification", options=options, split=split)
             decay = float(card.training.settings["weight_decay"])  # type: ignore[union-attr]
             rows_of = load(path).predict(x[fresh], PredictOptions(seed=seed + 1)).rows
-        mean = np.array([list(each.values()) for each in rows_of.columns["mean"]])
-        found[kind] = _loss(mean, y[fresh])
+        found[kind] = _loss(rows_of.columns["mean"], y[fresh])
     return found, decay
 
 

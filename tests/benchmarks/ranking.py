@@ -21,8 +21,8 @@ import numpy as np
 from sklearn.ensemble import ExtraTreesRegressor, RandomForestRegressor
 
 from model import PredictOptions, Split, Table, TrainOptions, load, read_table, train, use_threads
-from model.preparation import encode_table
-from model.scores import rank_correlation
+from model.data.preparation import encode_table
+from model.formulas.scores import rank_correlation
 
 OUTER, INNER = 10, 5
 VALIDATION = 0.1  # of the rows that train
@@ -63,7 +63,7 @@ def correlations(
     """With |error| on an outer fold's rows: of the total std, of each forest, of both together."""
     error, std = errors(table, rest, judged, options)
     features = np.stack(list(table.columns.values())[:-1], axis=1).astype(float)
-    unseen = np.zeros(table.rows)
+    unseen = np.zeros(table.row_count)
     for trained, left in folds(rest, INNER, options.seed):
         unseen[left], _ = errors(table, trained, left, options)
     sizes = np.log(unseen[rest] + LEAST * unseen[rest].mean())
@@ -87,7 +87,7 @@ def main() -> None:
     use_threads(1)
     for name in chosen.sets:
         table, found = read_table(str(chosen.data / f"{name}.csv")), []
-        outer = folds(np.arange(table.rows), OUTER, seed=0)
+        outer = folds(np.arange(table.row_count), OUTER, seed=0)
         for number, (rest, judged) in zip(range(chosen.folds), outer, strict=False):
             options = TrainOptions(dropout=(chosen.dropout,), seed=number)
             found.append(correlations(table, rest, judged, options))

@@ -20,13 +20,13 @@ from pathlib import Path
 import numpy as np
 
 from model import PredictOptions, Predictor, Table, load, train, use_threads
-from model.artifact import read
-from model.calibration import Calibration
-from model.charts import Area, Axis, Dots, Line, chart
-from model.conformal import sorted_scores
-from model.entries import ServingEntry, calibration_entry
-from model.preparation import encode_table, encode_target, split_rows
-from model.task import TASKS
+from model.artifact.folder import read
+from model.artifact.records import ServingRecord, calibration_record
+from model.calibration.regions import Calibration
+from model.data.preparation import encode_table, encode_target, split_rows
+from model.evaluation.charts import Area, Axis, Dots, Line, chart
+from model.formulas.conformal import sorted_scores
+from model.tasks.task import TASKS
 
 SET, SPLITS, LEVELS, SEEDS = "naval-propulsion-plant", range(3), (0.8, 0.9, 0.95), range(100, 112)
 SHOWN = 0.9
@@ -61,7 +61,7 @@ def held(predictor: Predictor, given: Table, level: float, seeds: Sequence[int])
         columns = predictor.predict_encoded(
             x, PredictOptions(seed=seed, coverage=level)
         ).rows.columns
-        lower, upper = (np.array(columns["interval"].columns[end]) for end in ("lower", "upper"))
+        lower, upper = (columns["interval"].columns[end][:, 0] for end in ("lower", "upper"))
         found.append(round(float(np.mean((lower <= y) & (y <= upper))), 4))
     return found
 
@@ -69,17 +69,17 @@ def held(predictor: Predictor, given: Table, level: float, seeds: Sequence[int])
 def as_before(folder: Path, given: Table) -> Predictor:
     """The model of a folder, calibrated on rows of its table that share the masks of seed 0."""
     card, network, _ = read(folder)
-    rows = split_rows(given.rows, card.training.seed).calibration  # type: ignore[union-attr]
+    rows = split_rows(given.row_count, card.training.seed).calibration  # type: ignore[union-attr]
     x = encode_table(given, card.schema_of_rows)[rows]
     y = encode_target(given, card.target_of_rows)[rows]
-    update = {"serving": ServingEntry(estimator=card.serving.estimator), "calibration": None}
+    update = {"serving": ServingRecord(estimator=card.serving.estimator), "calibration": None}
     card = card.model_copy(update=update)
     task = TASKS[card.task](card.target_of_rows, *card.fitted)
     made = Predictor(card, network).predict_encoded(x, PredictOptions(seed=0, masks="shared"))
     scores = {name: sorted_scores(each) for name, each in task.scores(made.rows, y).items()}
     old = Calibration(made.passes, made.estimator, scores, masks="shared")
     return Predictor(
-        card.model_copy(update={"calibration": calibration_entry(old, given)}), network
+        card.model_copy(update={"calibration": calibration_record(old, given)}), network
     )
 
 

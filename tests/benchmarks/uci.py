@@ -44,13 +44,13 @@ from model import (
     train,
     use_threads,
 )
-from model.artifact import Artifact, read
-from model.conformal import quantile, sorted_scores
-from model.held_out import tempered, tuned
-from model.preparation import encode_table, encode_target
-from model.scores import rank_correlation
-from model.task import TASKS
-from model.training import Fit, Rows, refit
+from model.artifact.folder import Artifact, read
+from model.data.preparation import encode_table, encode_target
+from model.formulas.conformal import quantile, sorted_scores
+from model.formulas.scores import rank_correlation
+from model.tasks.task import TASKS
+from model.training.calibrate import fit_tuning, with_noise_powers
+from model.training.fit import Dataset, Fit, refit
 from tests.benchmarks.uci_report import LEVELS, PUBLISHED, Figures, document, markdown, text
 
 SPLITS = 20
@@ -125,14 +125,13 @@ def retrained(case: Published, first: Artifact, options: TrainOptions) -> Predic
     task = TASKS["regression"](target, *card.fitted)
     x, y = encode_table(case.table, card.schema_of_rows), encode_target(case.table, target)
     fit, held = parts(case.train)
-    rows = Rows(torch.from_numpy(x[case.train]), torch.from_numpy(y[case.train]).float())
-    record, schedule = card.training, options.schedule(task, len(fit))
-    last = refit(
-        task, rows, Fit(first.network, record.epochs, record.best_epoch), options, schedule
-    )
-    again = tuned(card, first.network, x[held], y[held])
-    network = tempered(again, tempered(card, last.network))
-    return Predictor(again.model_copy(update={"calibration": None}), network)
+    rows = Dataset(torch.from_numpy(x[case.train]), torch.from_numpy(y[case.train]).float())
+    record, plan = card.training, options.plan(task, len(fit))
+    last = refit(task, rows, Fit(first.network, record.epochs, record.best_epoch), plan)
+    again = fit_tuning(card, first.network, x[held], y[held])
+    network = with_noise_powers(last.network, card.tuning.noise_powers)
+    network = with_noise_powers(network, again.noise_powers)
+    return Predictor(card.model_copy(update={"tuning": again, "calibration": None}), network)
 
 
 def accuracy(case: Published, predictor: Predictor, passes: int) -> Figures:
@@ -164,9 +163,8 @@ def log_likelihood(case: Published, predictor: Predictor, x: np.ndarray, passes:
     y, total = encode_target(case.table, predictor.card.target_of_rows)[case.test], 0.0
     for start in range(0, len(x), BLOCK):
         block = slice(start, start + BLOCK)
-        total += float(
-            predictor.log_density(x[block], y[block], passes=passes, seed=TEST_SEEDS[0]).sum()
-        )
+        options = PredictOptions(passes=passes, seed=TEST_SEEDS[0], masks="shared")
+        total += float(predictor.predict_with_density(x[block], y[block], options)[1].sum())
     return total / len(y)
 
 

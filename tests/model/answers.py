@@ -5,7 +5,7 @@ from dataclasses import fields, is_dataclass
 
 import pytest
 
-from model import Predictor, Rows
+from model import Columns, Predictor
 
 HOUSE = {"area": 100.0, "rooms": 4, "quarter": "north"}
 HOUSES = [
@@ -22,7 +22,7 @@ def numbers(answer: object) -> Iterator[float]:
     elif isinstance(answer, dict):
         for value in answer.values():
             yield from numbers(value)
-    elif isinstance(answer, tuple | Rows):
+    elif isinstance(answer, tuple | Columns):
         for value in answer:
             yield from numbers(value)
     elif is_dataclass(answer):

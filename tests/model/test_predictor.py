@@ -24,8 +24,8 @@ from model import (
     shipped,
     train,
 )
-from model.artifact import read
-from model.calibration import SPREAD
+from model.artifact.folder import read
+from model.calibration.regions import SPREAD
 from model.predictor import ROWS_AT_ONCE
 from tests.model.answers import HOUSE, HOUSES, close, numbers, without_allowances
 

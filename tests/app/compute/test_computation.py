@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,7 +18,7 @@ from app.errors import DeadlineExceeded
 from app.metrics import Metrics
 from app.settings import Settings
 from model import InputError, Predictions, PredictOptions, Predictor
-from model.artifact import read
+from model.artifact.folder import read
 
 pytestmark = pytest.mark.anyio
 
@@ -62,9 +62,17 @@ def numbers(value: Any) -> Iterator[Any]:
         yield value
 
 
+def told(predictions: Predictions) -> list[Any]:
+    """All that predictions say, row by row."""
+    others = [
+        getattr(predictions, each.name) for each in fields(predictions) if each.name != "rows"
+    ]
+    return [*others, *map(asdict, predictions.rows)]
+
+
 def same(found: Any, expected: Any) -> bool:
     """Whether both hold the same numbers, to 1e-5 relative, and the same words."""
-    pairs = list(zip(numbers(asdict(found)), numbers(asdict(expected)), strict=True))
+    pairs = list(zip(numbers(told(found)), numbers(told(expected)), strict=True))
     return all(
         a == (pytest.approx(b, rel=1e-5, abs=1e-9) if type(b) is float else b) for a, b in pairs
     )

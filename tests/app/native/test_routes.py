@@ -1,19 +1,12 @@
 import json
-import math
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import httpx
 import numpy as np
-import orjson
 import pytest
 
 import model
-from app.errors import OutputNotFinite
-from app.native.routes import encode
 from app.native.schemas import ModelList, PredictResponse
-from app.service import Answer
 
 pytestmark = pytest.mark.anyio
 
@@ -109,37 +102,6 @@ async def test_models_are_listed_and_described(
     assert card == json.loads(json.dumps(model.load(artifacts["regression"]).card.public()))
     kinds = {feature["name"]: feature["kind"] for feature in card["features"]}
     assert kinds == {"area": "numeric", "rooms": "numeric", "quarter": "categorical"}
-
-
-def test_an_output_that_is_not_finite_is_an_error_and_never_null(
-    artifacts: dict[str, Path],
-) -> None:
-    predictor = model.load(artifacts["two_targets"])
-    answer = predictor.predict([HOUSE] * 3, model.PredictOptions(seed=1, samples=True))
-
-    def spoiled(rows: model.Rows[Any], name: str, value: Any) -> model.Rows[Any]:
-        good, _, last = rows.columns[name]
-        return replace(rows, columns={**rows.columns, name: [good, value, last]})
-
-    interval: Any = answer.rows.columns["interval"]
-    changed = spoiled(interval, "lower", {"price": -math.inf, "rent": 1.0})
-    for rows in (
-        spoiled(answer.rows, "mean", {"price": 1.0, "rent": math.inf}),
-        spoiled(answer.rows, "variance", math.nan),
-        replace(answer.rows, columns={**answer.rows.columns, "interval": changed}),
-        spoiled(answer.rows, "samples", ({"price": math.nan, "rent": 1.0},)),
-    ):
-        with pytest.raises(OutputNotFinite, match=r"^rows\.1: "):
-            encode(Answer(predictor.card, replace(answer, rows=rows)))
-
-
-def test_a_class_that_is_called_null_is_no_fault(artifacts: dict[str, Path]) -> None:
-    predictor = model.load(artifacts["binary"])
-    answer = predictor.predict([HOUSE], model.PredictOptions(seed=1))
-    rows = replace(answer.rows, columns={**answer.rows.columns, "label": ["null"]})
-    named = replace(answer, rows=rows)
-    content = orjson.loads(encode(Answer(predictor.card, named)))
-    assert content["predictions"][0]["label"] == "null"
 
 
 async def test_options_that_are_null_are_the_models_own(client: httpx.AsyncClient) -> None:

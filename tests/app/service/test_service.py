@@ -11,8 +11,8 @@ from app.metrics import Metrics
 from app.service import Service
 from app.settings import Settings, SettingsError
 from model import PredictOptions
-from model.artifact import Artifact, read, save
-from model.entries import ServingEntry
+from model.artifact.folder import Artifact, read, save
+from model.artifact.records import ServingRecord
 
 pytestmark = pytest.mark.anyio
 
@@ -151,7 +151,7 @@ async def test_what_a_request_leaves_out_is_the_models_own_and_the_limits_see_it
     artifacts: dict[str, Path], tmp_path: Path
 ) -> None:
     card, network, similarity = read(artifacts["regression"])
-    own = ServingEntry(passes=40, estimator="plain", masks="per_row")
+    own = ServingRecord(passes=40, estimator="plain", masks="per_row")
     card = card.model_copy(update={"serving": own})
     save(tmp_path / "own", Artifact(card, network, similarity))
     service = service_of(tmp_path / "own", max_row_passes=119)

@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,8 @@ import pytest
 
 import model
 from app import __version__
-from app.errors import OutputNotFinite
 from app.main import create_app
-from app.service import Answer
 from app.settings import Settings
-from app.v2.codec import encode
 from app.v2.schemas import ModelMetadata
 from tests.app.inference import (
     HEADER,
@@ -309,14 +306,3 @@ async def test_a_model_is_ready_between_start_and_stop(artifacts: dict[str, Path
         async with app.router.lifespan_context(app):
             assert await statuses() == [200, 200]
         assert await statuses() == [503, 503]
-
-
-def test_an_output_that_is_not_finite_is_an_error(artifacts: dict[str, Path]) -> None:
-    loaded = predictor("two_targets", artifacts)
-    answer = loaded.predict(HOUSES, model.PredictOptions(seed=1))
-    good, _, last = answer.rows.columns["mean"]
-    mean = [good, {"price": 1.0, "rent": math.nan}, last]
-    rows = replace(answer.rows, columns={**answer.rows.columns, "mean": mean})
-    for binary in (False, True):
-        with pytest.raises(OutputNotFinite, match=r"^rows\.1: "):
-            encode(Answer(loaded.card, replace(answer, rows=rows)), {"mean": binary}, None)

@@ -125,7 +125,5 @@ def answers(found: Predictions, classes: np.ndarray | None) -> Answers:
 
 def _column(found: Predictions, name: str) -> np.ndarray:
     """A column [B], or of a classifier [B, K]."""
-    column = found.rows.columns[name]
-    if isinstance(column[0], dict):
-        return np.array([list(row.values()) for row in column])
-    return np.asarray(column, dtype=np.float64)
+    column = np.asarray(found.rows.columns[name], dtype=np.float64)
+    return column[:, 0] if column.ndim == 2 and column.shape[1] == 1 else column

@@ -14,7 +14,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from model import PredictOptions
-from model.scores import accuracy, rank_correlation, reliability
+from model.formulas.scores import accuracy, rank_correlation, reliability
 from tests.benchmarks.zoo.findings import Effort, Figures, Finding
 from tests.benchmarks.zoo.networks import Case
 
@@ -56,11 +56,10 @@ def _covered(case: Case, level: float, seed: int) -> float:
     columns = _columns(case, PredictOptions(seed=seed, coverage=level))
     if case.regression:
         region = columns["interval"].columns
-        lower, upper = (np.array(region[end]) for end in ("lower", "upper"))
+        lower, upper = (region[end][:, 0] for end in ("lower", "upper"))
         return float(np.mean((lower <= case.y) & (case.y <= upper)))
-    classes = case.predictor.card.target.classes
-    sets = columns["label_set"].columns["labels"]
-    return float(np.mean([classes[y] in held for y, held in zip(case.y, sets, strict=True)]))
+    sets = columns["label_set"].columns["labels"]  # [B, K]
+    return float(np.mean((sets == case.y[:, None]).any(-1)))
 
 
 def _error(level: float, calibration: int, test: int) -> float:

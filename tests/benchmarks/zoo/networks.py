@@ -15,7 +15,7 @@ import numpy as np
 
 import model
 from model import ArtifactError, Predictor, Split, Table, TrainOptions, load, read_table, train
-from model.preparation import encode_table, encode_target
+from model.data.preparation import encode_table, encode_target
 from tests.benchmarks.zoo.laws import LAWS, Drawn
 
 CALIBRATION, TEST = 1_999, 2_000  # rows that a law draws; the former promise exact coverage
@@ -251,7 +251,7 @@ def _published(network: Network, data: Path) -> Source:
 
 def _tabular(network: Network, data: Path) -> Source:
     table = read_table(str(data / network.source))
-    order = np.random.default_rng(0).permutation(table.rows)[: network.rows]
+    order = np.random.default_rng(0).permutation(table.row_count)[: network.rows]
     test, known = np.split(order, [round(TESTED * len(order))])
     return Source(table, _parted(known), np.sort(test))
 

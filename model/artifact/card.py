@@ -1,0 +1,272 @@
+"""The card: everything that is known of a model but its weights, as one checked document."""
+
+import hashlib
+import json
+import re
+from math import inf
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from model.artifact.records import CalibrationRecord, Record, ServingRecord, TuningRecord
+from model.calibration import Calibration, Similarity, Tuning
+from model.data import CategoricalFeature, Feature, NumericFeature, Schema, Target
+from model.errors import Detail, InputError
+from model.passes import ActivationName, MLPConfig, Norm, NormKind
+
+BULK = {"scores", "groups", "comparisons", "spreads"}  # of a calibration
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"  # safe in a URL and in a file name
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+Width = Annotated[int, Field(ge=1, le=1 << 20)]
+Rate = Annotated[float, Field(ge=0, lt=1)]
+TargetScale = Annotated[float, Field(ge=1e-100, le=1e100)]  # so that its square is a number too
+
+
+class NumericRecord(Record):
+    """A numeric feature; `range` is what the training rows held, in the feature's own unit.
+
+    It is None where nobody has told it, of a model that was trained elsewhere.
+    """
+
+    name: str
+    kind: Literal["numeric"] = "numeric"
+    range: tuple[float, float] | None = None
+    mean: float
+    scale: Annotated[float, Field(gt=0)]
+    fill: float | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.range and self.range[0] > self.range[1]:
+            raise ValueError("range must not end below its start")
+        return self
+
+
+class CategoricalRecord(Record):
+    """A categorical feature, one-hot encoded in the order of `categories`."""
+
+    name: str
+    kind: Literal["categorical"] = "categorical"
+    categories: Annotated[tuple[str, ...], Field(min_length=1)]
+    fill: str | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(set(self.categories)) < len(self.categories):
+            raise ValueError("two categories are the same")
+        if self.fill is not None and self.fill not in self.categories:
+            raise ValueError("fill is not one of the categories")
+        return self
+
+
+FeatureRecord = Annotated[NumericRecord | CategoricalRecord, Field(discriminator="kind")]
+
+
+class TargetRecord(Record):
+    """What is predicted: several numbers with their standardisation, or one of several classes."""
+
+    names: Annotated[tuple[str, ...], Field(min_length=1)]
+    classes: tuple[str, ...] = ()
+    means: tuple[float, ...] = ()
+    scales: tuple[TargetScale, ...] = ()
+    units: tuple[str | None, ...] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for field, values in (("names", self.names), ("classes", self.classes)):
+            if len(set(values)) < len(values):
+                raise ValueError(f"two of the {field} are the same")
+        if self.units and len(self.units) != len(self.names):
+            raise ValueError("units need one entry per target")
+        return self
+
+
+class NormRecord(Record):
+    """What stands on one side of a hidden layer's activation; see `model.passes.network.Norm`."""
+
+    kind: NormKind
+    eps: Annotated[float, Field(ge=0)] = 1e-5
+
+
+class Architecture(Record):
+    """The hidden layers; `dropout` has the input's rate first, then one per hidden layer.
+
+    `before` and `after` the activation are norms, one or null per hidden layer, if any has one.
+    """
+
+    hidden: Annotated[tuple[Width, ...], Field(min_length=1, max_length=64)]
+    activation: ActivationName
+    dropout: tuple[Rate, ...]
+    input_noise: Annotated[float, Field(ge=0)] = 0.0
+    before: tuple[NormRecord | None, ...] = ()
+    after: tuple[NormRecord | None, ...] = ()
+
+
+class Provenance(Record):
+    """Where the weights come from: a `TrainingRecord`, or an `ImportRecord`."""
+
+    data: str = ""  # that trained them; empty where it is not known
+    data_sha256: str = ""
+    rows: dict[str, int] = Field(default={})  # by part of the split
+    notices: tuple[str, ...] = ()
+    versions: dict[str, str]
+
+
+class TrainingRecord(Provenance):
+    """Weights that were trained here; with the rest of the card, enough to train them again."""
+
+    seed: int
+    settings: dict[str, bool | int | float | str]
+    split: Literal["seed", "given"] = "seed"  # who chose the parts: the seed, or the caller
+    epochs: int
+    best_epoch: int
+    refitted: bool = False  # the weights have learned from the validation rows too
+    searched: dict[str, float] = Field(default={})  # log-likelihood of validation rows, by rate
+    decays: dict[str, float] = Field(default={})  # the same, by weight decay
+
+
+class ImportRecord(Provenance):
+    """Weights that were trained elsewhere: the names and hashes of the files they came in."""
+
+    weights: str
+    weights_sha256: str
+    specification: str
+    specification_sha256: str
+
+
+class SimilarityRecord(Record):
+    """The size of the distance score, whose arrays stand beside the weights."""
+
+    reference_rows: Annotated[int, Field(ge=1)]
+    calibration_rows: Annotated[int, Field(ge=1)]
+
+
+class Card(Record):
+    """A model's card. `version` is a hash of everything else on it, the weights' hash included."""
+
+    format: Literal[1] = 1
+    name: Name
+    version: str = ""
+    task: Literal["regression", "binary", "multiclass"]
+    features: Annotated[tuple[FeatureRecord, ...], Field(min_length=1)]
+    target: TargetRecord
+    architecture: Architecture
+    weights_sha256: str
+    tuning: TuningRecord = TuningRecord()
+    serving: ServingRecord = ServingRecord()
+    calibration: CalibrationRecord | None = None
+    similarity: SimilarityRecord | None = None
+    training: TrainingRecord | ImportRecord
+    metrics: dict[str, float]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        names = [feature.name for feature in self.features]
+        if len(set(names)) < len(names):
+            raise ValueError("two features have the same name")
+        if len(self.architecture.dropout) != len(self.architecture.hidden) + 1:
+            raise ValueError("architecture.dropout needs one rate per hidden layer and one before")
+        target, classes = self.target, len(self.target.classes)
+        if self.task == "regression":
+            if classes or not len(target.names) == len(target.means) == len(target.scales):
+                raise ValueError("a regression has a mean and a scale per target, and no classes")
+        elif len(target.names) != 1 or classes < 2 or (self.task == "binary" and classes > 2):
+            raise ValueError("a classifier has one target of two classes, multiclass of any number")
+        texts = {feature.name for feature in self.features if feature.kind == "categorical"}
+        if self.calibration and self.calibration.by not in {None, *texts}:
+            raise ValueError("calibration.by must be a categorical feature, whose groups these are")
+        for field in ("variance_factors", "noise_scales", "noise_powers", "typical_stds"):
+            if len(getattr(self.tuning, field)) not in (0, len(target.names)):
+                raise ValueError(f"tuning.{field} needs one number per target")
+        return self
+
+    @property
+    def schema_of_rows(self) -> Schema:
+        """How rows are checked and encoded."""
+        return Schema(tuple(_feature(entry) for entry in self.features))
+
+    @property
+    def target_of_rows(self) -> Target:
+        """How outputs are named and scaled."""
+        units = self.target.units or (None,) * len(self.target.names)
+        return Target(**{**self.target.model_dump(), "units": units})
+
+    @property
+    def fitted(self) -> tuple[Tuning, Calibration | None]:
+        """What validation and calibration rows fitted."""
+        tuning, entry = Tuning(**self.tuning.model_dump(exclude={"fitted"})), self.calibration
+        return tuning, None if entry is None else entry.calibration
+
+    @property
+    def config(self) -> MLPConfig:
+        """The network's shape and noise."""
+        per_target = 2 if self.tuning.noise == "heteroscedastic" else 1
+        outputs = len(self.target.classes) or len(self.target.names) * per_target
+        shape = self.architecture
+        return MLPConfig(
+            inputs=self.schema_of_rows.width,
+            outputs=outputs,
+            before=_norms(shape.before),
+            after=_norms(shape.after),
+            **shape.model_dump(exclude={"before", "after"}),
+        )
+
+    def content_hash(self) -> str:
+        """SHA-256 over the card's canonical JSON without `version`; its first 16 digits name it.
+
+        Fields at their defaults are left out: a card keeps its version when the format grows.
+        """
+        content = self.model_dump(mode="json", exclude={"version"}, exclude_defaults=True)
+        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+    def public(self) -> dict[str, Any]:
+        """The card for the outside, JSON-ready: all of it that is not bulk."""
+        return self.model_dump(mode="json", exclude={"calibration": BULK})
+
+
+def checked_name(name: str) -> str:
+    """The name of a model, if a URL and a file can bear it; raises InputError."""
+    if not re.fullmatch(NAME_PATTERN, name):
+        message = f"{name!r} does not fit into a URL; use letters, digits, '.', '_' and '-'"
+        raise InputError(f"name: {message}", [Detail("name", message)])
+    return name
+
+
+def feature_records(schema: Schema) -> tuple[NumericRecord | CategoricalRecord, ...]:
+    """The card's entries of a schema's features."""
+    return tuple(
+        NumericRecord(name=f.name, range=f.range, mean=f.mean, scale=f.scale, fill=f.fill)
+        if isinstance(f, NumericFeature)
+        else CategoricalRecord(name=f.name, categories=f.categories, fill=f.fill)
+        for f in schema.features
+    )
+
+
+def target_record(target: Target) -> TargetRecord:
+    """The card's entry of a target."""
+    return TargetRecord(
+        names=target.names,
+        classes=target.classes,
+        means=target.means,
+        scales=target.scales,
+        units=target.units,
+    )
+
+
+def similarity_record(similarity: Similarity) -> SimilarityRecord:
+    """The card's entry of a distance score."""
+    return SimilarityRecord(
+        reference_rows=len(similarity.reference), calibration_rows=len(similarity.scores)
+    )
+
+
+def _norms(entries: tuple[NormRecord | None, ...]) -> tuple[Norm | None, ...]:
+    return tuple(None if entry is None else Norm(entry.kind, entry.eps) for entry in entries)
+
+
+def _feature(entry: NumericRecord | CategoricalRecord) -> Feature:
+    if isinstance(entry, CategoricalRecord):
+        return CategoricalFeature(entry.name, entry.categories, entry.fill)
+    low, high = entry.range or (-inf, inf)
+    return NumericFeature(entry.name, entry.mean, entry.scale, low, high, entry.fill)

@@ -1,0 +1,250 @@
+"""An artifact is a folder: `weights.safetensors` and `card.json`. Saved whole or not at all.
+
+Loading trusts nothing: the card is validated, the hash of the weights and the version are computed
+again, and shapes are compared before anything of the declared size is allocated. No pickle is read.
+"""
+
+import contextlib
+import json
+import math
+import os
+import shutil
+import tempfile
+from dataclasses import fields
+from hashlib import sha256
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import safetensors.torch
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from torch import Tensor
+
+from model.artifact.card import Card, similarity_record
+from model.calibration import Similarity
+from model.errors import ArtifactError, InputError
+from model.passes import MLP, MLPConfig
+
+WEIGHTS = "weights.safetensors"
+CARD = "card.json"
+SIMILARITY = "similarity."  # how the names of the distance score's tensors begin
+PARTS = tuple(field.name for field in fields(Similarity))
+_FILES = {WEIGHTS, CARD}
+_CARD_LIMIT_BYTES = 64 << 20
+
+
+class Artifact(NamedTuple):
+    """A model as it is saved; `similarity` where there are rows that new ones are compared with."""
+
+    card: Card
+    network: MLP
+    similarity: Similarity | None = None
+
+
+def save(folder: str | Path, artifact: Artifact) -> Card:
+    """The card as it was written, with its weights' hash and its version.
+
+    The artifact appears under its name only when complete; an artifact that was there is replaced.
+    Raises ArtifactError where `folder` holds anything else, or cannot be written.
+    """
+    folder = Path(folder).resolve()  # a link is followed, not replaced
+    check_destination(folder)
+    card, network, similarity = artifact
+    tensors = network.state_dict() | _similarity_tensors(similarity)
+    weights = safetensors.torch.save(
+        {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    )
+    entry = similarity and similarity_record(similarity)
+    card = card.model_copy(
+        update={"weights_sha256": sha256(weights).hexdigest(), "similarity": entry}
+    )
+    card = card.model_copy(update={"version": card.content_hash()})
+    files = {WEIGHTS: weights, CARD: card.model_dump_json(indent=1).encode() + b"\n"}
+    try:
+        _save(folder, files)
+    except OSError as error:
+        raise ArtifactError(f"{folder} cannot be written: {error.strerror}") from error
+    return card
+
+
+def check_destination(folder: Path) -> None:
+    """Raise ArtifactError unless an artifact may be written there: call before a long training."""
+    try:
+        if folder.exists():
+            is_model = folder.is_dir() and {e.name for e in folder.iterdir()} in (set(), _FILES)
+            problem = None if is_model else "it holds something that is not a model"
+        else:
+            parent = next(above for above in folder.absolute().parents if above.exists())
+            writable = parent.is_dir() and os.access(parent, os.W_OK)
+            problem = None if writable else f"{parent} is no folder that can be written to"
+    except OSError as error:
+        problem = error.strerror
+    if problem:
+        raise ArtifactError(f"{folder} cannot be written: {problem}; choose another folder")
+
+
+def read(folder: str | Path) -> Artifact:
+    """The artifact in a folder, verified; raises ArtifactError with what is wrong."""
+    folder = Path(folder)
+    card = _card(folder)
+    weights = _bytes(folder, WEIGHTS)
+    digest = sha256(weights).hexdigest()
+    if digest != card.weights_sha256:
+        raise ArtifactError(
+            f"{folder / WEIGHTS} is not the file that the card describes: its SHA-256 is "
+            f"{digest[:16]}..., the card says {card.weights_sha256[:16]}..."
+        )
+    if card.version != card.content_hash():
+        raise ArtifactError(
+            f"{folder / CARD} was changed after it was written: version {card.version!r} does not "
+            f"match its content, {card.content_hash()!r}"
+        )
+    return _built(folder, card, weights)
+
+
+def _built(folder: Path, card: Card, weights: bytes) -> Artifact:
+    try:
+        config = card.config
+    except InputError as error:
+        raise ArtifactError(f"{folder / CARD}: architecture: {error}") from error
+    try:
+        tensors = safetensors.torch.load(weights)
+    except SafetensorError as error:
+        raise ArtifactError(f"{folder / WEIGHTS} is no safetensors file: {error}") from error
+    except KeyError as error:  # a number format that safetensors knows and torch does not
+        raise ArtifactError(f"{folder / WEIGHTS} holds {error} numbers, not F32") from error
+    _check_tensors(folder, _shapes(config) | _similarity_shapes(card), tensors)
+    similarity = _similarity(folder, tensors) if card.similarity else None
+    with torch.device("meta"):
+        network = MLP(config)  # no memory, no random numbers
+    network.load_state_dict(tensors, assign=True)
+    return Artifact(card, network.requires_grad_(False), similarity)
+
+
+def _similarity_tensors(similarity: Similarity | None) -> dict[str, Tensor]:
+    """The tensors of a distance score, by their names in the file."""
+    return {f"{SIMILARITY}{name}": getattr(similarity, name) for name in PARTS if similarity}
+
+
+def _similarity(folder: Path, tensors: dict[str, Tensor]) -> Similarity:
+    """The distance score in the file's tensors, which it takes out."""
+    similarity = Similarity(**{name: tensors.pop(f"{SIMILARITY}{name}") for name in PARTS})
+    if bool((similarity.scores.diff() < 0).any()):
+        where = f"{folder / WEIGHTS}: tensor '{SIMILARITY}scores'"
+        raise ArtifactError(f"{where} does not ascend")
+    return similarity
+
+
+def _similarity_shapes(card: Card) -> dict[str, tuple[int, ...]]:
+    if card.similarity is None:
+        return {}
+    width, entry = card.schema_of_rows.width, card.similarity
+    return {
+        f"{SIMILARITY}centre": (width,),
+        f"{SIMILARITY}whitening": (width, width),
+        f"{SIMILARITY}reference": (entry.reference_rows, width),
+        f"{SIMILARITY}scores": (entry.calibration_rows,),
+    }
+
+
+def _check_tensors(
+    folder: Path, expected: dict[str, tuple[int, ...]], tensors: dict[str, Tensor]
+) -> None:
+    for name in sorted(expected.keys() | tensors.keys()):
+        where = f"{folder / WEIGHTS}: tensor {name!r}"
+        if name not in tensors:
+            raise ArtifactError(f"{where} is missing")
+        if name not in expected:
+            raise ArtifactError(f"{where} has no place in the card's architecture")
+        tensor = tensors[name]
+        if tuple(tensor.shape) != expected[name]:
+            raise ArtifactError(
+                f"{where} has shape {list(tensor.shape)}, the card says {list(expected[name])}"
+            )
+        if tensor.dtype != torch.float32:
+            raise ArtifactError(f"{where} is {tensor.dtype}, not torch.float32")
+        if not math.isfinite(tensor.sum().item()) and not tensor.isfinite().all():
+            raise ArtifactError(f"{where} holds a number that is not finite")
+
+
+def _shapes(config: MLPConfig) -> dict[str, tuple[int, ...]]:
+    widths = (*config.site_widths, config.outputs)
+    shapes: dict[str, tuple[int, ...]] = {}
+    for layer, (fan_in, fan_out) in enumerate(pairwise(widths)):
+        shapes[f"layers.{layer}.weight"] = (fan_out, fan_in)
+        shapes[f"layers.{layer}.bias"] = (fan_out,)
+    for side, norms in (("before", config.before), ("after", config.after)):
+        for number, norm in enumerate(norms):
+            if norm:
+                width = (config.hidden[number],)
+                shapes |= {f"{side}.{number}.weight": width, f"{side}.{number}.bias": width}
+    return shapes
+
+
+def _card(folder: Path) -> Card:
+    content = _bytes(folder, CARD, limit=_CARD_LIMIT_BYTES)
+    try:
+        json.loads(content)
+        return Card.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join(map(str, first["loc"])) or "card"
+        raise ArtifactError(f"{folder / CARD}: {field}: {first['msg']}") from error
+    except (ValueError, RecursionError) as error:
+        raise ArtifactError(f"{folder / CARD} is not JSON: {error}") from error
+
+
+def _bytes(folder: Path, name: str, limit: int | None = None) -> bytes:
+    path = folder / name
+    try:
+        real = path.resolve(strict=True)
+        if not real.is_relative_to(folder.resolve()):
+            raise ArtifactError(f"{path} is a link that leaves the folder, to {real}")
+        if not real.is_file():
+            raise ArtifactError(f"{path} is not a file")
+        size = real.stat().st_size
+        if limit is not None and size > limit:
+            raise ArtifactError(f"{path} has {size} bytes; a card has at most {limit}")
+        return real.read_bytes()
+    except OSError as error:
+        raise ArtifactError(
+            f"{folder} is no model: {name} cannot be read ({error.strerror})"
+        ) from error
+    except RuntimeError as error:  # how pathlib of Python 3.11 and 3.12 reports it
+        raise ArtifactError(f"{path} is a link that leads to itself") from error
+
+
+def _save(folder: Path, files: dict[str, bytes]) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        fresh.chmod(0o755)
+        for name, content in files.items():
+            _write(fresh / name, content)
+        _replace(folder, fresh)
+    except BaseException:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _replace(folder: Path, fresh: Path) -> None:
+    """Put `fresh` in the place of `folder`; what was there comes back if that fails."""
+    old = fresh.with_name(fresh.name + "-old")
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            folder.rename(old)
+        fresh.rename(folder)
+    except BaseException:
+        if old.exists() and not folder.exists():
+            old.rename(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

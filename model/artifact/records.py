@@ -1,0 +1,211 @@
+"""What rows have fitted, as a card has it: noise or temperature, regions, and what to accept."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from itertools import pairwise
+from math import inf, isfinite
+from typing import Annotated, Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from model.calibration import KNOTS, Abstention, Calibration, Level, NoiseKind, Risk
+from model.data import Table
+from model.options import Estimator, MaskScope
+
+Units = Annotated[float, Field(ge=0)]
+Scores = tuple[Units, ...]
+
+
+class Record(BaseModel):
+    """A checked part of a card: nothing unknown, nothing of another type, nothing infinite."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=()
+    )
+
+
+class TuningRecord(Record):
+    """What validation rows fitted; see `model.calibration`. `fitted`: false before any have."""
+
+    noise: NoiseKind = "homoscedastic"
+    variance_factors: tuple[Annotated[float, Field(gt=0)], ...] = ()
+    noise_scales: tuple[Annotated[float, Field(gt=0)], ...] = ()
+    noise_powers: tuple[Annotated[float, Field(ge=0)], ...] = ()
+    typical_stds: tuple[Annotated[float, Field(ge=0)], ...] = ()
+    largest_errors: tuple[Annotated[float, Field(ge=0)], ...] = ()
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+    rank_penalty: Annotated[float, Field(ge=0)] = 0.0
+    free_ranks: Annotated[int, Field(ge=1)] = 1
+    fitted: bool = True
+
+
+class ServingRecord(Record):
+    """What the model is served with where a request does not say; see `model.training`.
+
+    `reason`: why with other passes and masks than usual. `plain_because`: why not `reduced`.
+    `controls`: whether `reduced` takes its control variates; where calibration rows have shown them
+    to do harm it integrates the last dropout layer alone.
+    """
+
+    passes: Annotated[int, Field(ge=2)] = 100
+    estimator: Estimator = "reduced"
+    masks: MaskScope = "shared"
+    reason: str = ""
+    plain_because: str = ""
+    controls: bool = True
+
+
+class LevelRecord(Record):
+    """One threshold of the uncertainty; none where all rows are accepted."""
+
+    threshold: float | None
+    accepted: Annotated[float, Field(gt=0, le=1)]
+    risk: Annotated[float, Field(ge=0)]
+    bound: Annotated[float, Field(ge=0)]
+
+
+class AbstentionRecord(Record):
+    """What calibration rows promise of accepted rows; see `model.calibration.abstention`."""
+
+    risk: Risk
+    confidence: Annotated[float, Field(gt=0, lt=1)]
+    rows: Annotated[int, Field(ge=1)]
+    levels: Annotated[tuple[LevelRecord, ...], Field(min_length=1)]
+    largest: float | None = None
+
+
+class CalibrationRecord(Record):
+    """Sorted conformal scores by name, the rows, the passes and the estimator behind them.
+
+    `masks`: `per_row` where each row was scored under masks of its own, independent of the others';
+    cards made before had all scored under the same. `tuning_rows` others of the same data have
+    fitted or corrected the tuning. `groups`: the scores of each category of the feature `by`,
+    where each was calibrated by itself; `comparisons`: those of intervals of other kinds, see
+    `Calibration`. `allowances`: what is added to Monte-Carlo errors, by estimator and by what
+    they are of; see `model.calibration.error_bars`.
+    `spreads`: how much the passes spread over each row; none in older cards.
+    """
+
+    data: str
+    data_sha256: str
+    passes: Annotated[int, Field(ge=2)]
+    estimator: Estimator
+    masks: MaskScope = "shared"
+    rows: Annotated[int, Field(ge=1)]
+    tuning_rows: Annotated[int, Field(ge=0)] = 0
+    scores: dict[str, Scores]
+    abstention: AbstentionRecord | None = None
+    by: str | None = None
+    groups: dict[str, dict[str, Scores]] = Field(default={})  # by name, as the scores, and group
+    comparisons: dict[str, dict[str, Scores]] = Field(default={})  # by kind and target
+    allowances: dict[Estimator, dict[str, tuple[Units, ...]]] = Field(default={})
+    spreads: Scores = ()
+
+    @model_validator(mode="after")
+    def _sorted(self) -> Self:
+        if self.groups.keys() != (set() if self.by is None else self.scores.keys()):
+            raise ValueError("groups must have the same names as scores, where there is a feature")
+        for name, scores in self.scores.items():
+            if len(scores) != self.rows or not _ascending(scores):
+                raise ValueError(f"scores of {name!r} must be {self.rows} ascending numbers")
+            groups = self.groups.get(name, {}).values()
+            if self.by is not None and sum(map(len, groups)) != self.rows:
+                raise ValueError(f"groups of {name!r} must have {self.rows} scores in all")
+            if not all(map(_ascending, groups)):
+                raise ValueError(f"the scores of each group of {name!r} must be ascending")
+        for estimator, units in self.allowances.items():
+            if not all(len(each) == len(KNOTS) for each in units.values()):
+                raise ValueError(f"allowances.{estimator} must be {len(KNOTS)} numbers each")
+        for kind, parts in self.comparisons.items():
+            if not all(len(each) == self.rows and _ascending(each) for each in parts.values()):
+                raise ValueError(f"comparisons.{kind} must be {self.rows} ascending numbers each")
+        if len(self.spreads) not in (0, self.rows) or not _ascending(self.spreads):
+            raise ValueError(f"spreads must be {self.rows} ascending numbers, or none")
+        return self
+
+    @property
+    def calibration(self) -> Calibration:
+        """The same, ready for use."""
+        return Calibration(
+            passes=self.passes,
+            estimator=self.estimator,
+            masks=self.masks,
+            scores={name: np.array(scores) for name, scores in self.scores.items()},
+            abstention=_abstention(self),
+            by=self.by,
+            groups=_arrays(self.groups),
+            comparisons=_arrays(self.comparisons),
+            allowances=self.allowances,
+            spreads=np.array(self.spreads) if self.spreads else None,
+        )
+
+
+def calibration_record(calibration: Calibration, data: Table) -> CalibrationRecord:
+    """The card's entry of a calibration on rows of a table."""
+    scores = {name: tuple(values.tolist()) for name, values in calibration.scores.items()}
+    rows = len(next(iter(scores.values())))
+    return CalibrationRecord(
+        data=data.name,
+        data_sha256=data.sha256,
+        passes=calibration.passes,
+        estimator=calibration.estimator,
+        masks=calibration.masks,
+        rows=rows,
+        scores=scores,
+        abstention=_abstention_record(calibration.abstention),
+        by=calibration.by,
+        groups=_tuples(calibration.groups),
+        comparisons=_tuples(calibration.comparisons),
+        allowances={
+            estimator: {name: tuple(units) for name, units in parts.items()}
+            for estimator, parts in calibration.allowances.items()
+        },
+        spreads=() if calibration.spreads is None else tuple(calibration.spreads.tolist()),
+    )
+
+
+def _arrays(scores: dict[str, dict[str, Scores]]) -> dict[str, dict[str, np.ndarray]]:
+    return {
+        name: {part: np.array(values) for part, values in parts.items()}
+        for name, parts in scores.items()
+    }
+
+
+def _tuples(scores: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, dict[str, Scores]]:
+    return {
+        name: {part: tuple(values.tolist()) for part, values in parts.items()}
+        for name, parts in scores.items()
+    }
+
+
+def _ascending(scores: Scores) -> bool:
+    return all(a <= b for a, b in pairwise(scores))
+
+
+def _abstention_record(abstention: Abstention | None) -> AbstentionRecord | None:
+    if abstention is None:
+        return None
+    content = asdict(abstention)
+    for level in content["levels"]:
+        level["threshold"] = level["threshold"] if isfinite(level["threshold"]) else None
+    return AbstentionRecord.model_validate(content)
+
+
+def _abstention(entry: CalibrationRecord) -> Abstention | None:
+    found = entry.abstention
+    if found is None:
+        return None
+    levels = (level.model_dump() for level in found.levels)
+    return Abstention(
+        risk=found.risk,
+        confidence=found.confidence,
+        rows=found.rows,
+        levels=tuple(
+            Level(
+                **level | {"threshold": inf if level["threshold"] is None else level["threshold"]}
+            )
+            for level in levels
+        ),
+        largest=found.largest,
+    )

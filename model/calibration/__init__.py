@@ -1,0 +1,59 @@
+"""What held-out rows say of a model: regions, noise, temperature, abstention, novelty."""
+
+from model.calibration import novelty
+from model.calibration.abstention import (
+    Abstention,
+    Acceptance,
+    Level,
+    Risk,
+    error_rate,
+    root_mean_square,
+)
+from model.calibration.error_bars import (
+    BLOCKS,
+    KNOTS,
+    MOST_ROWS,
+    Allowance,
+    Quantities,
+    Quantity,
+    learned,
+    widened,
+)
+from model.calibration.label_sets import tuned_classes
+from model.calibration.noise import CLAIMS, rescaled, tuned_noise
+from model.calibration.novelty import MOST_INPUTS, Likeness, Similarity
+from model.calibration.regions import Calibration, accepts, judged, promise
+from model.calibration.temperature import fit_temperature
+from model.calibration.tuning import NoiseKind, Tuning
+
+__all__ = [
+    "BLOCKS",
+    "CLAIMS",
+    "KNOTS",
+    "MOST_INPUTS",
+    "MOST_ROWS",
+    "Abstention",
+    "Acceptance",
+    "Allowance",
+    "Calibration",
+    "Level",
+    "Likeness",
+    "NoiseKind",
+    "Quantities",
+    "Quantity",
+    "Risk",
+    "Similarity",
+    "Tuning",
+    "accepts",
+    "error_rate",
+    "fit_temperature",
+    "judged",
+    "learned",
+    "novelty",
+    "promise",
+    "rescaled",
+    "root_mean_square",
+    "tuned_classes",
+    "tuned_noise",
+    "widened",
+]

@@ -1,0 +1,31 @@
+"""A table becomes arrays: reading, the schema of features, the target, the split."""
+
+from model.data.preparation import (
+    Split,
+    choose_target,
+    encode_table,
+    encode_target,
+    fit_schema,
+    fit_target,
+    split_rows,
+)
+from model.data.reading import read_table
+from model.data.schema import CategoricalFeature, Feature, NumericFeature, Schema, Target
+from model.data.table import Table
+
+__all__ = [
+    "CategoricalFeature",
+    "Feature",
+    "NumericFeature",
+    "Schema",
+    "Split",
+    "Table",
+    "Target",
+    "choose_target",
+    "encode_table",
+    "encode_target",
+    "fit_schema",
+    "fit_target",
+    "read_table",
+    "split_rows",
+]

@@ -1,0 +1,47 @@
+"""Formulas on numpy arrays, and nothing else: scores, conformal prediction, entropies, bounds."""
+
+from model.formulas import conformal, scores
+from model.formulas.bounds import binomial_bound, mean_bound
+from model.formulas.conformal import (
+    by_group,
+    group_quantiles,
+    label_sets,
+    p_values,
+    quantile,
+    raps,
+    rows_needed,
+    sorted_scores,
+    true_scores,
+    unusual,
+)
+from model.formulas.entropies import (
+    mutual_information,
+    mutual_information_error,
+    predictive_entropy,
+    variation_ratio,
+)
+from model.formulas.minimise import least
+from model.formulas.scores import mixture_log_density
+
+__all__ = [
+    "binomial_bound",
+    "by_group",
+    "conformal",
+    "group_quantiles",
+    "label_sets",
+    "least",
+    "mean_bound",
+    "mixture_log_density",
+    "mutual_information",
+    "mutual_information_error",
+    "p_values",
+    "predictive_entropy",
+    "quantile",
+    "raps",
+    "rows_needed",
+    "scores",
+    "sorted_scores",
+    "true_scores",
+    "unusual",
+    "variation_ratio",
+]

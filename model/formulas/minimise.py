@@ -1,0 +1,32 @@
+"""Where a function of one variable is least."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+GOLDEN = (5**0.5 - 1) / 2
+
+
+GRID = 25
+
+
+def least(loss: Callable[[float], float], low: float, high: float) -> float:
+    """Where a function is least in [low, high], to 1e-4.
+
+    Golden section between the neighbours of the best of GRID points: there may be other minima.
+    """
+    grid = np.linspace(low, high, GRID)
+    best = int(np.argmin([loss(float(point)) for point in grid]))
+    low, high = float(grid[max(best - 1, 0)]), float(grid[min(best + 1, GRID - 1)])
+    left, right = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
+    at_left, at_right = loss(left), loss(right)
+    while high - low > 1e-4:
+        if at_left < at_right:
+            high, right, at_right = right, left, at_left
+            left = high - GOLDEN * (high - low)
+            at_left = loss(left)
+        else:
+            low, left, at_left = left, right, at_right
+            right = low + GOLDEN * (high - low)
+            at_right = loss(right)
+    return (low + high) / 2

@@ -1,0 +1,7 @@
+"""From a network that was trained elsewhere to an artifact."""
+
+from model.importing.importer import import_model
+
+__all__ = [
+    "import_model",
+]

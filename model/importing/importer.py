@@ -1,0 +1,244 @@
+"""A network that was trained elsewhere, brought in: specification and weights to an artifact."""
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import cast
+
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from model.artifact import (
+    Architecture,
+    Artifact,
+    Card,
+    FeatureRecord,
+    ImportRecord,
+    NormRecord,
+    TargetRecord,
+    TuningRecord,
+    check_destination,
+    checked_name,
+    save,
+)
+from model.errors import ArtifactError, Detail, InputError
+from model.importing.assembly import Assembly, Block, Scaling
+from model.importing.specification import Spec, SpecFile, read_spec
+from model.importing.state_dict import Weights, read_weights
+from model.messages import shown
+from model.options import PredictOptions
+from model.passes import MLP, ActivationName
+from model.predictor import Predictor
+from model.tasks import TaskName, Value
+
+ROUNDING = 1e-4  # of an example's output, relative to its size and the target's scale
+
+
+def import_model(
+    architecture: str | Path,
+    weights: str | Path,
+    folder: str | Path,
+    *,
+    name: str | None = None,
+) -> Card:
+    """The card of a network trained elsewhere, saved in `folder` as a model like any other.
+
+    `architecture` is a JSON file, see `Spec`; `weights` a safetensors file or a state
+    dict. The model is not calibrated, and where the specification does not tell its noise or its
+    temperature, nothing is known of them: `calibrate` finds both. Raises InputError naming a field
+    of the specification or an example that comes out otherwise, ArtifactError naming a tensor, or a
+    folder that cannot be written.
+    """
+    folder = Path(folder).absolute()
+    check_destination(folder)
+    described, state = read_spec(architecture), read_weights(weights)
+    name = checked_name(name or described.spec.name or folder.name)
+    try:
+        assembly = _assembled(described.spec, state)
+        card = _card(described, state, assembly, name)
+        network = _network(card, assembly.blocks)
+        _check_examples(described.spec, card, network)
+    except InputError as error:
+        raise InputError(f"{architecture}: {error}", error.details) from error
+    return save(folder, Artifact(card, network))
+
+
+def _assembled(spec: Spec, state: Weights) -> Assembly:
+    """The layers put together; raises InputError or ArtifactError for what does not fit."""
+    assembly = Assembly(sum(_width(entry) for entry in spec.features), state)
+    for number, layer in enumerate(spec.layers):
+        assembly.add(number, layer)
+    _fit_head(spec, assembly.final, _head(assembly))
+    if state.left:
+        left = ", ".join(map(repr, state.left[:5])) + (", ..." if len(state.left) > 5 else "")
+        raise ArtifactError(f"{state.name}: no layer of the specification takes {left}")
+    return assembly
+
+
+def _width(entry: FeatureRecord) -> int:
+    """Encoded columns of a feature."""
+    return len(entry.categories) if entry.kind == "categorical" else 1
+
+
+def _head(assembly: Assembly) -> Block:
+    """The output layer; raises InputError where the last layer is none, or there is no other."""
+    if len(assembly.blocks) < 2:
+        raise _refused("layers", "at least one hidden layer and the output layer are needed")
+    head = assembly.blocks[-1]
+    if head.activation:
+        said = f"the outputs must be those of a linear layer, not of {head.activation!r}"
+        raise _refused("layers", said)
+    if head.before or head.rate:
+        kind = "layer_norm" if head.before else "dropout"
+        raise _refused("layers", f"a {kind} of the outputs cannot be represented")
+    return head
+
+
+def _fit_head(spec: Spec, final: str | None, head: Block) -> None:
+    """Make the head's outputs one per class, or check that they are those of the targets."""
+    outputs, classes = len(head.bias), len(spec.classes)
+    if not classes:
+        per_target = 2 if spec.noise == "heteroscedastic" else 1
+        if final:
+            raise _refused("layers", f"{final!r} at the end gives classes; the target has none")
+        if outputs != len(spec.target) * per_target:
+            needed = f"{len(spec.target)} x {per_target} are needed ({spec.noise} noise)"
+            raise _refused("target", f"the network has {outputs} outputs; {needed}")
+        return
+    if outputs == 1 and classes == 2 and final in (None, "sigmoid"):
+        # sigmoid(z) is the softmax of the logits (0, z): its second part
+        head.weight = torch.cat([torch.zeros_like(head.weight), head.weight])
+        head.bias = torch.cat([torch.zeros_like(head.bias), head.bias])
+    elif final == "sigmoid":
+        said = f"{outputs} of them are {outputs} yes-no questions, not {classes} classes"
+        raise _refused("layers", f"a sigmoid of one output tells two classes apart; {said}")
+    elif outputs != classes:
+        raise _refused("target", f"the network has {outputs} outputs for {classes} classes")
+
+
+def _card(file: SpecFile, weights: Weights, assembly: Assembly, name: str) -> Card:
+    spec = file.spec
+    try:
+        return Card(
+            name=name,
+            task=_task(spec),
+            features=spec.features,
+            target=_target(spec),
+            architecture=_architecture(assembly),
+            weights_sha256="",
+            tuning=_tuning(spec),
+            training=ImportRecord(
+                weights=weights.name,
+                weights_sha256=weights.sha256,
+                specification=file.name,
+                specification_sha256=file.sha256,
+                versions={package: version(package) for package in ("torch", "numpy")},
+            ),
+            metrics={},
+        )
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        field = ".".join(map(str, fault["loc"])) or "specification"
+        said = fault["msg"].removeprefix("Value error, ")
+        raise _refused(field, f"{said}, not {shown(fault['input'])}") from error
+
+
+def _task(spec: Spec) -> TaskName:
+    if not spec.classes:
+        return "regression"
+    return "binary" if len(spec.classes) == 2 else "multiclass"
+
+
+def _target(spec: Spec) -> TargetRecord:
+    names = tuple(target.name for target in spec.target)
+    if spec.classes:
+        return TargetRecord(names=names, classes=spec.classes)
+    return TargetRecord(
+        names=names,
+        means=tuple(target.mean for target in spec.target),
+        scales=tuple(target.scale for target in spec.target),
+        units=tuple(target.unit for target in spec.target),
+    )
+
+
+def _tuning(spec: Spec) -> TuningRecord:
+    """What the specification tells of the noise; else what the network itself says, if it does."""
+    scales = [
+        (target.noise_std / target.scale) ** 2 for target in spec.target if target.noise_std
+    ]  # of all targets, or of none
+    learned = [1.0] * len(spec.target) if spec.noise == "heteroscedastic" else []
+    return TuningRecord(
+        noise=spec.noise,
+        noise_scales=tuple(scales or learned),
+        temperature=spec.temperature or 1.0,
+        fitted=bool(scales) or spec.temperature is not None,
+    )
+
+
+def _architecture(assembly: Assembly) -> Architecture:
+    *hidden, _ = assembly.blocks
+    return Architecture(
+        hidden=tuple(len(block.bias) for block in hidden),
+        activation=cast(ActivationName, hidden[0].activation),
+        dropout=(assembly.input_rate, *(block.rate for block in hidden)),
+        before=_norms([block.before for block in hidden]),
+        after=_norms([block.after for block in hidden]),
+    )
+
+
+def _norms(scalings: list[Scaling | None]) -> tuple[NormRecord | None, ...]:
+    """One per hidden layer; none at all where none has one."""
+    if not any(scalings):
+        return ()
+    return tuple(
+        None if scaling is None else NormRecord(kind=scaling.norm.kind, eps=scaling.norm.eps)
+        for scaling in scalings
+    )
+
+
+def _network(card: Card, blocks: list[Block]) -> MLP:
+    """The network in float32; raises ArtifactError for a number that this cannot hold."""
+    tensors: dict[str, Tensor] = {}
+    for number, block in enumerate(blocks):
+        parts = {"layers": block, "before": block.before, "after": block.after}
+        for part, of in parts.items():
+            if of:
+                tensors[f"{part}.{number}.weight"] = of.weight.float()
+                tensors[f"{part}.{number}.bias"] = of.bias.float()
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise ArtifactError(f"{name}: folding the layers gives a number beyond float32")
+    with torch.device("meta"):
+        network = MLP(card.config)
+    network.load_state_dict(tensors, assign=True)
+    return network.requires_grad_(False)
+
+
+def _check_examples(spec: Spec, card: Card, network: MLP) -> None:
+    """Raise InputError for the first example that the network does not answer as it should."""
+    untuned = card.model_copy(update={"tuning": TuningRecord(noise=spec.noise)})
+    predictor = Predictor(untuned, network)
+    scales = {target.name: target.scale for target in spec.target}
+    for number, example in enumerate(spec.examples):
+        where = f"examples.{number}"
+        try:
+            (row,) = predictor.predict([example.row], PredictOptions(passes=2)).rows
+        except InputError as error:
+            raise _refused(f"{where}.row", str(error).removeprefix("rows.0: ")) from error
+        found, wanted = (_by_name(value, spec) for value in (row.deterministic, example.output))
+        same = found.keys() == wanted.keys() and all(
+            abs(value - wanted[name]) <= ROUNDING * (scales.get(name, 1.0) + abs(value))
+            for name, value in found.items()
+        )
+        if not same:
+            said = f"the network gives {row.deterministic}, not {example.output}"
+            raise _refused(f"{where}.output", f"{said}: a layer, an encoding or a scale differs")
+
+
+def _by_name(value: Value, spec: Spec) -> dict[str, float]:
+    """A prediction as an object: by class, or by target."""
+    return value if isinstance(value, dict) else {spec.target[0].name: value}
+
+
+def _refused(field: str, message: str) -> InputError:
+    return InputError(f"{field}: {message}", [Detail(field, message)])

@@ -1,0 +1,193 @@
+"""What `import` is told of a network that was trained elsewhere: one JSON document, checked."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, NoReturn, Self, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from model.artifact import FeatureRecord, Name, Rate, TargetScale
+from model.calibration import NoiseKind
+from model.errors import Detail, InputError
+from model.messages import shown
+
+LayerKind = Literal["linear", "batch_norm", "layer_norm", "activation", "dropout"]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class LayerSpec(_Part):
+    """One layer: where the state dict has it (the keys' common prefix), or what it does."""
+
+    linear: str | None = None
+    batch_norm: str | None = None
+    layer_norm: str | None = None
+    activation: str | None = None
+    dropout: Rate | None = None
+    eps: Positive | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        given = self.model_fields_set - {"eps"}
+        if len(given) != 1 or getattr(self, next(iter(given))) is None:
+            known = ", ".join(get_args(LayerKind))
+            raise ValueError(f"a layer is exactly one of {known}")
+        if self.eps is not None and self.kind not in ("batch_norm", "layer_norm"):
+            raise ValueError("eps belongs to batch_norm and layer_norm alone")
+        return self
+
+    @property
+    def kind(self) -> LayerKind:
+        """What the layer is."""
+        kinds: tuple[LayerKind, ...] = get_args(LayerKind)
+        return next(kind for kind in kinds if getattr(self, kind) is not None)
+
+
+class TargetSpec(_Part):
+    """One number with its standardisation, output = (value - mean) / scale; or one of classes.
+
+    `noise_std`: the standard deviation of the noise in the target, in its unit, where it is known.
+    """
+
+    name: str
+    unit: str | None = None
+    mean: float = 0.0
+    scale: TargetScale = 1.0
+    noise_std: Positive | None = None
+    classes: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        numbers = self.model_fields_set & {"unit", "mean", "scale", "noise_std"}
+        if self.classes and numbers:
+            raise ValueError(f"a target with classes has no {min(numbers)}")
+        if len(self.classes) == 1:
+            raise ValueError("one class leaves nothing to tell apart; two or more are needed")
+        return self
+
+
+class ExampleSpec(_Part):
+    """A row, and what the network says of it with dropout off, as the module itself says it.
+
+    `output`: a number in the target's unit, one for each of several targets, or the probability of
+    each class.
+    """
+
+    row: dict[str, float | str | None] | tuple[float | str | None, ...]
+    output: float | dict[str, float]
+
+
+class Spec(_Part):
+    """A network that was trained elsewhere: rows to numbers, layer by layer, to the target.
+
+    `noise`: heteroscedastic where the network gives log-variances after the means. `temperature`
+    divides a classifier's logits, where it is known. `examples` hold what the network must answer:
+    weights do not tell the order of categories, the slope of an activation or an eps.
+    """
+
+    features: Annotated[tuple[FeatureRecord, ...], Field(min_length=1)]
+    target: Annotated[tuple[TargetSpec, ...], Field(min_length=1)]
+    layers: Annotated[tuple[LayerSpec, ...], Field(min_length=1)]
+    name: Name | None = None
+    noise: NoiseKind = "homoscedastic"
+    temperature: Positive | None = None
+    examples: tuple[ExampleSpec, ...] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.classes and (len(self.target) > 1 or self.noise == "heteroscedastic"):
+            raise ValueError("a classifier has one target, and no noise")
+        if not self.classes and self.temperature is not None:
+            raise ValueError("temperature: a classifier has one; this target has no classes")
+        given = [target.noise_std is not None for target in self.target]
+        if any(given) and (not all(given) or self.noise == "heteroscedastic"):
+            raise ValueError(
+                "noise_std: all targets have one, or none; none where noise is learned"
+            )
+        return self
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """A classifier's classes; none of a regression."""
+        return self.target[0].classes
+
+
+@dataclass(frozen=True, slots=True)
+class SpecFile:
+    """A specification and the file that it stands in."""
+
+    spec: Spec
+    name: str
+    sha256: str
+
+
+def read_spec(path: str | Path) -> SpecFile:
+    """The specification in a file; raises InputError naming the file, the field and the value."""
+    path = Path(path)
+    try:
+        content = path.read_bytes()
+        document = json.loads(content, object_pairs_hook=_object, parse_constant=_constant)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is not JSON: {error}") from error
+    try:
+        spec = Spec.model_validate(_completed(document))
+    except ValidationError as error:
+        raise _refusal(path, error) from error
+    return SpecFile(spec, path.name, hashlib.sha256(content).hexdigest())
+
+
+def _completed(document: Any) -> Any:
+    """The document with what may be left out: a feature is a name, one target needs no list."""
+    if not isinstance(document, dict):
+        return document
+    features, target = document.get("features"), document.get("target")
+    if isinstance(features, tuple):
+        document = document | {"features": tuple(map(_feature, features))}
+    return document | {"target": (target,)} if isinstance(target, dict) else document
+
+
+def _feature(feature: Any) -> Any:
+    """A name as a number's entry; an object with its kind, and with mean 0 and scale 1."""
+    if isinstance(feature, str):
+        feature = {"name": feature}
+    if not isinstance(feature, dict):
+        return feature
+    if "categories" in feature:
+        return {"kind": "categorical"} | feature
+    return {"kind": "numeric", "mean": 0.0, "scale": 1.0} | feature
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, its arrays as tuples; raises ValueError for a key that comes twice."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"key {key!r} comes twice")
+        found[key] = _tuples(value)
+    return found
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def _constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no number")
+
+
+def _refusal(path: Path, error: ValidationError) -> InputError:
+    """The first fault, by the field's path in the document."""
+    fault = error.errors(include_url=False)[0]
+    tags = {"numeric", "categorical"}
+    field = ".".join(str(part) for part in fault["loc"] if part not in tags) or "specification"
+    said = fault["msg"].removeprefix("Value error, ")
+    value = "" if fault["type"] in ("missing", "value_error") else f", not {shown(fault['input'])}"
+    said = "no such field is known" if fault["type"] == "extra_forbidden" else said + value
+    return InputError(f"{path}: {field}: {said}", [Detail(field, said)])

@@ -1,0 +1,206 @@
+"""An estimate that grows by passes: the plain and the reduced estimator behind one protocol.
+
+Shapes: P passes, B rows, D inputs, O outputs, V values of one pass.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Protocol, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from model.passes.chunks import chunk_passes, chunks
+from model.passes.estimate import Estimate
+from model.passes.masks import draw_noise
+from model.passes.moments import JointMoments, PlainMoments
+from model.passes.network import MLP, Noise
+from model.passes.products import Prefix, outputs, prefix
+from model.passes.reduced import Control, Reduction, Terms
+from model.passes.reduced_moments import ReducedMoments
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows, and the seed of their noise.
+
+    `row_ids` [B] are the rows' identities; None stands for masks that all rows share.
+    `before_chunk` is called before every chunk of passes; what it raises ends the work.
+    `recorder`, where there is one, keeps what every pass says.
+    """
+
+    x: Tensor  # [B, D]
+    seed: int
+    row_ids: Tensor | None = None
+    before_chunk: Callable[[], None] = lambda: None
+    recorder: "Recorder | None" = None
+
+    def select(self, index: Tensor) -> "Batch":
+        """Some of the rows."""
+        return replace(
+            self,
+            x=self.x[index],
+            row_ids=None if self.row_ids is None else self.row_ids[index],
+            recorder=self.recorder and self.recorder.select(index),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Recorder:
+    """Keeps the values of every pass over some rows, while an estimate is made of them.
+
+    `rows` [B] are the positions of the rows that still take passes.
+    """
+
+    rows: Tensor
+    chunks: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+
+    def add(self, values: Tensor) -> None:
+        """Take in the values [P, B, V] of a chunk of passes."""
+        self.chunks.append((self.rows, values))
+
+    def select(self, index: Tensor) -> "Recorder":
+        """The same recorder for some of the rows."""
+        return Recorder(self.rows[index], self.chunks)
+
+    def recorded(self, count: int) -> list[np.ndarray]:
+        """The values [P, V] float64 of each of `count` rows, of the passes that it took."""
+        found: list[list[Tensor]] = [[] for _ in range(count)]
+        for rows, values in self.chunks:
+            for at, row in enumerate(rows.tolist()):
+                found[row].append(values[:, at])
+        return [np.asarray(torch.cat(parts).double().cpu().numpy()) for parts in found]
+
+
+class Sampler(Protocol):
+    """An estimate that grows by passes."""
+
+    def take(self, passes: range) -> None:
+        """Run these passes and take them in."""
+        ...
+
+    def estimate(self) -> Estimate:
+        """The estimate from all passes so far."""
+        ...
+
+    def select(self, index: Tensor) -> Self:
+        """The same for some of the rows."""
+        ...
+
+    def restarted(self) -> Self:
+        """The same that has seen no pass."""
+        ...
+
+
+@dataclass(frozen=True)
+class PlainSampler:
+    """Sample moments of `values` of the outputs."""
+
+    network: MLP
+    batch: Batch
+    values: Callable[[Tensor], Tensor]
+    known: Prefix
+    moments: PlainMoments
+
+    @classmethod
+    def of(
+        cls,
+        network: MLP,
+        batch: Batch,
+        values: Callable[[Tensor], Tensor],
+        *,
+        joint: bool = False,
+    ) -> Self:
+        """A sampler that has seen no pass; squares are taken around the deterministic values.
+
+        `joint`: the values are a classifier's, and how they go together is asked for.
+        """
+        pivot = values(network(batch.x)).double()
+        moments = PlainMoments(pivot, JointMoments() if joint else None)
+        known = prefix(network, batch.x, shared=batch.row_ids is None)
+        return cls(network, batch, values, known, moments)
+
+    def take(self, passes: range) -> None:
+        for chunk in _chunks(self.network, self.batch, passes):
+            self.moments.add(self._values(chunk))
+
+    def _values(self, chunk: range) -> Tensor:
+        """The values [P, B, V] of some passes; their noise is gone before the next is drawn."""
+        noise = _noise(self.network, self.batch, chunk)
+        values = self.values(outputs(self.network, self.known, noise))
+        if self.batch.recorder:
+            self.batch.recorder.add(values)
+        return values
+
+    def estimate(self) -> Estimate:
+        return self.moments.estimate()
+
+    def select(self, index: Tensor) -> Self:
+        return replace(
+            self,
+            batch=self.batch.select(index),
+            known=self.known.select(index),
+            moments=self.moments.select(index),
+        )
+
+    def restarted(self) -> Self:
+        return replace(self, moments=self.moments.restarted())
+
+
+@dataclass(frozen=True)
+class ReducedSampler:
+    """The reduced estimator of the outputs, for a network whose moments are not exact."""
+
+    network: MLP
+    batch: Batch
+    reduction: Reduction
+    control: Control
+    moments: ReducedMoments
+
+    @classmethod
+    def of(cls, network: MLP, batch: Batch, reduction: Reduction) -> Self:
+        """A sampler that has seen no pass."""
+        control = reduction.control(batch.x, shared=batch.row_ids is None)
+        zero = batch.x.new_zeros(len(batch.x), reduction.log_noises, dtype=torch.float64)
+        noise = PlainMoments(zero) if reduction.log_noises else None
+        return cls(network, batch, reduction, control, ReducedMoments(control.law, noise))
+
+    def take(self, passes: range) -> None:
+        for chunk in _chunks(self.network, self.batch, passes):
+            self.moments.add(self._terms(chunk))
+
+    def _terms(self, chunk: range) -> Terms:
+        """The terms of some passes; their noise is gone before the next is drawn."""
+        recorder = self.batch.recorder
+        sites = None if recorder else len(self.network.config.hidden)  # the last is integrated
+        noise = _noise(self.network, self.batch, chunk, sites)
+        return self.reduction.terms(self.control, noise, record=recorder.add if recorder else None)
+
+    def estimate(self) -> Estimate:
+        return self.moments.estimate()
+
+    def select(self, index: Tensor) -> Self:
+        return replace(
+            self,
+            batch=self.batch.select(index),
+            control=self.control.select(index),
+            moments=self.moments.select(index),
+        )
+
+    def restarted(self) -> Self:
+        return replace(self, moments=self.moments.restarted())
+
+
+def _chunks(network: MLP, batch: Batch, passes: range) -> Iterator[range]:
+    """The passes, in chunks."""
+    for chunk in chunks(passes, chunk_passes(network.config, len(batch.x))):
+        batch.before_chunk()
+        yield chunk
+
+
+def _noise(network: MLP, batch: Batch, passes: range, sites: int | None = None) -> Noise:
+    """The noise of the passes; of the first `sites` only, where that is given."""
+    return draw_noise(
+        network.config, batch.seed, passes, batch.row_ids, device=batch.x.device, sites=sites
+    )

@@ -1,0 +1,32 @@
+"""Regression and classification: the only place where the two differ."""
+
+from model.tasks.columns import About, Columns, FieldInfo, FieldKind, field_infos
+from model.tasks.defaults import USUAL_RATE, USUAL_WIDTHS, TrainingDefaults
+from model.tasks.predictions import (
+    ClassificationPrediction,
+    Interval,
+    LabelSet,
+    RegressionPrediction,
+    Value,
+)
+from model.tasks.task import TASKS, Prediction, Task, TaskName
+
+__all__ = [
+    "TASKS",
+    "USUAL_RATE",
+    "USUAL_WIDTHS",
+    "About",
+    "ClassificationPrediction",
+    "Columns",
+    "FieldInfo",
+    "FieldKind",
+    "Interval",
+    "LabelSet",
+    "Prediction",
+    "RegressionPrediction",
+    "Task",
+    "TaskName",
+    "TrainingDefaults",
+    "Value",
+    "field_infos",
+]

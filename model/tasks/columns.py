@@ -1,0 +1,180 @@
+"""Predictions as columns: numpy arrays, a column for each field.
+
+An object for each row takes longer to make than the numbers in it. So predictions stay arrays until
+somebody looks at a row, or writes them as text. What a field is, its dataclass says once: the API's
+schema, the Open Inference outputs and the documentation are made from that.
+
+Shapes: B rows, P passes, V values of a row: one per target, or one per class.
+"""
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cache
+from types import MappingProxyType
+from typing import Any, Literal, TypeVar, cast, get_args, get_type_hints, overload
+
+import numpy as np
+
+R = TypeVar("R", covariant=True)
+
+FieldKind = Literal[
+    "values", "number", "count", "flag", "class", "classes", "codes", "text", "region", "samples"
+]
+"""How a field's column is kept:
+
+values   [B, V] float64: a number for each target or class of a row
+number   [B] float64
+count    [B] int64
+flag     [B] bool
+class    [B] int64: the index of a class
+classes  [B, K] int64: indices of classes, the most probable first; -1 is no class
+codes    B tuples of texts
+text     B texts
+region   Columns of another dataclass
+samples  B arrays [P, V] float64: a row of values for each pass
+"""
+
+Column = Any  # an array, Columns, or a sequence, as FieldKind says
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a field is, for `Annotated`: sentences in Markdown, its unit, and how it is kept.
+
+    `unit`: "target", "target squared", "nats", "probability"; empty where there is none.
+    """
+
+    meaning: str
+    unit: str = ""
+    kind: FieldKind = "values"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldInfo:
+    """A field of a prediction; `type` is its Python type.
+
+    `optional`: not there where the model, or the request, has no use for it.
+    """
+
+    name: str
+    type: Any
+    about: About
+    optional: bool
+
+
+@cache
+def field_infos(kind: Any) -> Mapping[str, FieldInfo]:
+    """The definitions of the fields of a dataclass of predictions or regions, in their order."""
+    types = get_type_hints(kind, include_extras=True)
+    found = {}
+    for each in fields(kind):
+        of, about = get_args(types[each.name])
+        found[each.name] = FieldInfo(each.name, of, about, each.default is None)
+    return MappingProxyType(found)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Columns(Sequence[R]):
+    """B rows of the dataclass `kind`, each of which is made when somebody looks at it.
+
+    `columns` has a column for each field that is given, in the order in which rows are written; the
+    other fields have their defaults. `names` are those of the V values of a row, the targets or the
+    classes; without names a row has one value, and a plain number for it.
+    """
+
+    kind: type[R]
+    columns: Mapping[str, Column]
+    names: tuple[str, ...] = ()
+
+    @staticmethod
+    def joined(parts: Sequence["Columns[R]"]) -> "Columns[R]":
+        """The rows of all parts, one after the other; the parts have the same columns."""
+        first = parts[0]
+        if len(parts) == 1:
+            return first
+        columns = {name: _joined([p.columns[name] for p in parts]) for name in first.columns}
+        return Columns(first.kind, columns, first.names)
+
+    def lists(self) -> dict[str, Sequence[Any]]:
+        """The columns as lists of built-in values, and Columns for regions: what JSON is made of.
+
+        A row's values are a number, or an object keyed by target or class.
+        """
+        infos = field_infos(cast("Hashable", self.kind))
+        return {
+            name: self._list(infos[name].about.kind, column)
+            for name, column in self.columns.items()
+        }
+
+    @property
+    def finite(self) -> np.ndarray:
+        """Whether all numbers of each row are finite, bool [B]."""
+        good = np.ones(len(self), dtype=bool)
+        for column in self.columns.values():
+            if isinstance(column, Columns):
+                good &= column.finite
+            elif isinstance(column, np.ndarray) and column.dtype.kind == "f":
+                good &= np.isfinite(column).all(tuple(range(1, column.ndim)))
+        return good
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both have the same rows."""
+        if not isinstance(other, Columns):
+            return NotImplemented
+        return (self.kind, self.names) == (
+            other.kind,
+            other.names,
+        ) and self.lists() == other.lists()
+
+    def __len__(self) -> int:
+        """B."""
+        for column in self.columns.values():
+            return len(column)
+        return 0
+
+    @overload
+    def __getitem__(self, at: int) -> R: ...
+    @overload
+    def __getitem__(self, at: slice) -> "Columns[R]": ...
+    def __getitem__(self, at: int | slice) -> "R | Columns[R]":
+        """A row, or some of the rows."""
+        if isinstance(at, slice):
+            some = {name: column[at] for name, column in self.columns.items()}
+            return Columns(self.kind, some, self.names)
+        at = range(len(self))[at]  # raises IndexError
+        return next(iter(self[at : at + 1]))
+
+    def __iter__(self) -> Iterator[R]:
+        """One row after the other."""
+        lists = self.lists()
+        for values in zip(*lists.values(), strict=True):
+            yield self.kind(**dict(zip(lists, values, strict=True)))
+
+    def _list(self, kind: FieldKind, column: Column) -> Sequence[Any]:
+        match kind:
+            case "values":
+                return self._values(column)
+            case "class":
+                return [self.names[at] for at in column.tolist()]
+            case "classes":
+                return [tuple(self.names[k] for k in row if k >= 0) for row in column.tolist()]
+            case "samples":
+                return [tuple(self._values(passes)) for passes in column]
+            case "codes" | "text" | "region":
+                return column  # type: ignore[no-any-return]
+            case _:
+                return column.tolist()  # type: ignore[no-any-return]
+
+    def _values(self, column: np.ndarray) -> list[Any]:
+        """The rows of [B, V] as numbers, or as objects keyed by name."""
+        if not self.names:
+            return column[:, 0].tolist()  # type: ignore[no-any-return]
+        return [dict(zip(self.names, row, strict=True)) for row in column.tolist()]
+
+
+def _joined(parts: Sequence[Column]) -> Column:
+    if isinstance(parts[0], Columns):
+        return Columns.joined(parts)
+    if isinstance(parts[0], np.ndarray):
+        return np.concatenate(parts)
+    return [value for part in parts for value in part]

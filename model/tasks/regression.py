@@ -1,0 +1,362 @@
+"""Regression, one or several targets: the training loss and the parts of a prediction."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from statistics import NormalDist
+from typing import ClassVar
+
+import numpy as np
+from torch import Tensor
+from torch.nn import functional as F
+
+from model.calibration import (
+    CLAIMS,
+    Abstention,
+    Calibration,
+    Quantities,
+    Quantity,
+    Tuning,
+    accepts,
+    judged,
+    rescaled,
+    root_mean_square,
+    tuned_noise,
+)
+from model.data import Target
+from model.formulas import conformal, mixture_log_density, scores
+from model.options import PredictOptions
+from model.passes import Estimate, Passes
+from model.tasks.columns import Column, Columns
+from model.tasks.defaults import USUAL_RATE, USUAL_WIDTHS, TrainingDefaults
+from model.tasks.predictions import Interval, RegressionPrediction
+
+SMALL_TABLE = 1_200  # up to which a weight decay and a dropout rate of one tenth were best
+LEAST_SHARE = 0.1  # of that rate, whatever the number of rows
+LARGE_TABLE = 5_000  # from which three layers are better than two, which are for fewer
+SHARE = 2.0  # of the typical std in an interval, beside a row's own; best on validation rows
+LOG_VARIANCES = (-12.0, 6.0)  # of standardised targets; beyond, no gradient in the loss
+INNER, INNER_REACH = 0.8, 1.282  # coverage of an interval, and half its width in stds if normal
+LEAST_SQUARE = 1e-9  # a squared error that may be divided by; of standardised targets
+
+
+@dataclass(frozen=True)
+class Regression:
+    """The task of predicting numbers; the network's outputs are standardised targets.
+
+    With heteroscedastic noise as many more follow: the logarithms of their noise variances.
+    """
+
+    target: Target
+    tuning: Tuning = field(default_factory=Tuning)
+    calibration: Calibration | None = None
+
+    plain_because: ClassVar[str | None] = None
+    joint: ClassVar[bool] = False
+    retunes: ClassVar[bool] = False
+
+    @property
+    def linear(self) -> int:
+        """The outputs that the reduced estimator is of: one per target."""
+        return len(self.target.names)
+
+    @property
+    def outputs(self) -> int:
+        """One output per target, two with heteroscedastic noise."""
+        return self.linear * (2 if self._heteroscedastic else 1)
+
+    @property
+    def _heteroscedastic(self) -> bool:
+        return self.tuning.noise == "heteroscedastic"
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Mean squared error of outputs [B, O] against standardised targets [B, T].
+
+        With heteroscedastic noise the normal negative log-likelihood, but for its constant (Nix and
+        Weigend 1994). Weighting it by the predicted variance (beta-NLL, Seitzer et al. 2022) fits
+        means a little better and noise worse; keeping the noise from the hidden layers (Stirn et
+        al. 2023) fits noise much worse.
+        """
+        if not self._heteroscedastic:
+            return F.mse_loss(outputs, targets)
+        mean, log_variance = outputs.chunk(2, dim=-1)  # [B, T]
+        log_variance = log_variance.clamp(*LOG_VARIANCES)
+        return 0.5 * (log_variance + (targets - mean).square() / log_variance.exp()).mean()
+
+    def nats_per_loss(self, loss: float) -> float:
+        """One per target; of a squared error 1 / (2 variance), the noise taken for all of it."""
+        per_target = 1.0 if self._heteroscedastic else 0.5 / max(loss, LEAST_SQUARE)
+        return self.linear * per_target
+
+    def defaults(self, rows: int) -> TrainingDefaults:
+        """Less weight decay and dropout, and a third layer, for many rows.
+
+        A prior weighs the less the more rows speak: in the objective of Gal and Ghahramani 2016 the
+        weight decay is one over the number of rows. Chosen on validation rows of six small
+        regressions. Training runs to its end: means go on learning long after the likelihood of
+        validation rows has begun to fall, which `tuned` mends.
+        """
+        share = min(1.0, SMALL_TABLE / rows)
+        deep = rows >= LARGE_TABLE
+        return TrainingDefaults(
+            hidden=(*USUAL_WIDTHS, USUAL_WIDTHS[-1]) if deep else USUAL_WIDTHS,
+            dropout=round(USUAL_RATE * max(share, LEAST_SHARE), 4),  # never none
+            weight_decays=(0.1 * share,),
+            epochs=400,
+            least_steps=10_000,
+        )
+
+    def validation_loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The loss, with heteroscedastic noise after the scale of the noise that makes it least."""
+        if not self._heteroscedastic:
+            return self.loss(outputs, targets)
+        mean, log_variance = outputs.chunk(2, dim=-1)
+        scale = ((targets - mean).square() / log_variance.exp()).mean(0)  # [T]
+        return 0.5 * (log_variance.mean(0) + scale.log() + 1).mean()
+
+    def values(self, outputs: Tensor) -> Tensor:
+        """The standardised targets [..., T], then the logarithms of their noise variances."""
+        return outputs
+
+    def quantities(self, estimate: Estimate, passes: int) -> Quantities:  # noqa: ARG002
+        """Means, in units of the passes' std, and variances; log-variances have no unit."""
+        told = np.arange(estimate.mean.shape[-1]) < self.linear
+        unit = np.where(told, estimate.variance, 0)
+        return {
+            "mean": Quantity(estimate.mean, estimate.mean_error, np.sqrt(unit)),
+            "variance": Quantity(estimate.variance, estimate.variance_error, unit),
+        }
+
+    def relative_error(self, estimate: Estimate) -> np.ndarray:
+        """The largest of all targets, [B]."""
+        return np.asarray(estimate.relative_error[:, : self.linear].max(-1))
+
+    def tuned(self, values: np.ndarray, actual: np.ndarray) -> Tuning:
+        """The factors of variance and noise that fit the passes' values [P, B, V] best."""
+        return tuned_noise(self.tuning.noise, values, actual)
+
+    def retuned(self, values: np.ndarray, actual: np.ndarray) -> Tuning:  # noqa: ARG002
+        """The same: `rescaled` needs no rows of its own."""
+        return self.tuning
+
+    def rescaled(self, predictions: Columns[RegressionPrediction], actual: np.ndarray) -> Tuning:
+        """Total variances, one factor per target, as large as calibration rows say they are."""
+        error, std, mean_error = self._errors(predictions, actual)
+        return rescaled(self.tuning, error**2 / (std**2 + mean_error**2))
+
+    def error_share(self, predictions: Columns[RegressionPrediction], actual: np.ndarray) -> float:
+        """The mean's Monte-Carlo variance over the variance that 80 % intervals stand for.
+
+        Not the mean square of the errors, which a few make large: the others' intervals are narrow,
+        and feel it more. The average over calibration rows, in each of which it counts as 1 at
+        most; of the target where it is largest.
+        """
+        error, std, mean_error = self._errors(predictions, actual)
+        wider = std + self._share
+        scores = np.sort(conformal.regression_scores(actual, actual + error, wider), axis=0)
+        reach = scores[min(math.ceil(INNER * len(scores)), len(scores)) - 1] * wider
+        share = np.zeros_like(error)
+        np.divide(mean_error * INNER_REACH, reach, out=share, where=reach > 0)
+        return float(np.minimum(share**2, 1).mean(0).max())
+
+    def _errors(
+        self, predictions: Columns[RegressionPrediction], actual: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Errors of the mean, total stds and the mean's Monte-Carlo errors [B, T], standardised."""
+        columns = predictions.columns
+        error = self._standardised(columns["mean"]) - actual
+        std = np.sqrt(columns["total_variance"]) / self._scale
+        return error, std, columns["mean_error"] / self._scale
+
+    def scores(
+        self, predictions: Columns[RegressionPrediction], actual: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """|actual - mean| over total std + SHARE typical std of calibration rows, [B], by target.
+
+        The typical std is the same for all rows. What a network says of a row is itself uncertain;
+        intervals that follow it halfway are shorter than those that follow it and than those that
+        do not (Papadopoulos and Haralambous 2011 add a constant likewise).
+        """
+        error, std, _ = self._errors(predictions, actual)
+        scores = conformal.regression_scores(actual, actual + error, std + self._share)
+        return dict(zip(self.target.names, scores.T, strict=True))
+
+    def comparisons(
+        self, predictions: Columns[RegressionPrediction], actual: np.ndarray
+    ) -> dict[str, dict[str, np.ndarray]]:
+        """The errors over the std across the passes alone, and those of the deterministic pass.
+
+        [B] of each target; left out where a std of 0 has missed.
+        """
+        columns = predictions.columns
+        kinds = {
+            "epistemic": (self._standardised(columns["mean"]), columns["std"] / self._scale),
+            "deterministic": (self._standardised(columns["deterministic"]), 1.0),
+        }
+        found = {
+            kind: conformal.regression_scores(actual, centre, std)
+            for kind, (centre, std) in kinds.items()
+        }
+        return {
+            kind: dict(zip(self.target.names, scores.T, strict=True))
+            for kind, scores in found.items()
+            if np.isfinite(scores).all()
+        }
+
+    def spreads(self, predictions: Columns[RegressionPrediction]) -> np.ndarray:
+        """The total std; of several targets the root of their mean square, standardised."""
+        return self._spreads(predictions.columns["total_variance"])
+
+    def abstention(
+        self, predictions: Columns[RegressionPrediction], actual: np.ndarray
+    ) -> Abstention | None:
+        """Of rows accepted by their total std: bounds on the RMSE, in the target's unit."""
+        if self.linear > 1 or not any(self.tuning.largest_errors):
+            return None
+        error, _, _ = self._errors(predictions, actual)
+        std = np.sqrt(predictions.columns["total_variance"])[:, 0]
+        largest = self.tuning.largest_errors[0] * self._scale[0]
+        return root_mean_square(std, error[:, 0] * self._scale, largest=float(largest))
+
+    def log_density(self, values: np.ndarray, actual: np.ndarray) -> np.ndarray:
+        """Log density [B, T] of the passes' mixture of normals at the standardised actual [B, T].
+
+        In nats, of targets in their own unit; of the passes' values [P, B, V], drawn together
+        around their mean by the factor on their variance. Each pass keeps the noise that it claims:
+        what they disagree about makes tails that are heavier than a normal's of the total variance,
+        and likelier (docs/coverage.md). NaN where nothing is known of the noise.
+        """
+        if not self.tuning.noise_scales:
+            return np.full(actual.shape, np.nan)
+        passes, noise = values[..., : self.linear], self._noise(values[..., self.linear :])
+        mean, together = passes.mean(0), np.sqrt(self._factor)
+        std = np.sqrt(noise) * np.ones_like(passes)  # [P, B, T]
+        density = mixture_log_density(mean + together * (passes - mean), std, actual)
+        return np.asarray(density - np.log(self._scale))
+
+    def summarise(self, passes: Passes, options: PredictOptions) -> Columns[RegressionPrediction]:
+        """One prediction per row; means scale with the target's std, variances with its square."""
+        estimate, count, coverage = passes.estimate, self.linear, options.coverage
+        mean, deterministic = (
+            part[:, :count] * self._scale + self._shift
+            for part in (estimate.mean, passes.deterministic)
+        )  # [B, T]
+        variance, variance_error = (
+            part[:, :count] * self._scale**2
+            for part in (estimate.variance, estimate.variance_error)
+        )
+        noise = self._noise(estimate.mean[:, count:]) * self._scale**2 + np.zeros_like(variance)
+        total = self._factor * variance + noise
+        total_std = np.sqrt(total)
+        judging = judged(self.calibration, self._spreads(total), passes.warnings)
+        columns: dict[str, Column] = {
+            "mean": mean,
+            "variance": variance,
+            "std": np.sqrt(variance),
+            "mean_error": estimate.mean_error[:, :count] * self._scale,
+            "variance_error": variance_error,
+            "deterministic": deterministic,
+            "noise_variance": noise,
+            "total_variance": total,
+            "interval": self._intervals(mean, total_std, coverage, passes.groups),
+            **passes.distances(),
+            **judging.column,
+            **accepts(self.calibration, options, total_std[:, 0]),
+            "passes": np.asarray(passes.counts, dtype=np.int64),
+            "warnings": judging.warnings,
+            **self._samples(passes),
+        }
+        return Columns(RegressionPrediction, columns, self._names)
+
+    def metrics(
+        self, predictions: Columns[RegressionPrediction], actual: np.ndarray
+    ) -> dict[str, float]:
+        """RMSE and MAE of the mean, and RMSE of the deterministic pass, in the target's unit.
+
+        Several targets are averaged in units of their training std. `actual` is standardised.
+        """
+        unit = self._scale if self.linear == 1 else np.ones(1)
+        true = actual * unit
+        mean, off = (
+            self._standardised(predictions.columns[name]) * unit
+            for name in ("mean", "deterministic")
+        )
+        return {
+            "rmse": scores.rmse(mean, true),
+            "mae": scores.mae(mean, true),
+            "deterministic_rmse": scores.rmse(off, true),
+        }
+
+    @cached_property
+    def _shift(self) -> np.ndarray:
+        return np.array(self.target.means)
+
+    @cached_property
+    def _scale(self) -> np.ndarray:
+        return np.array(self.target.scales)
+
+    @cached_property
+    def _share(self) -> np.ndarray:
+        """What intervals add to every row's total std, [T], standardised."""
+        return SHARE * np.array(self.tuning.typical_stds or [0.0])
+
+    @cached_property
+    def _factor(self) -> np.ndarray:
+        """What the variance across the passes is times in the total, [T]."""
+        return np.array(self.tuning.variance_factors or [1.0])
+
+    def _noise(self, logs: np.ndarray) -> np.ndarray:
+        """The noise variances, standardised, that log-variances [..., T] stand for.
+
+        [..., T], or [T] of noise that is the same for all rows; 0 where nothing is known of it.
+        """
+        scales = np.array(self.tuning.noise_scales or [0.0])
+        if not self._heteroscedastic:
+            return scales
+        return np.asarray(scales * np.exp(logs.clip(*CLAIMS)))
+
+    def _spreads(self, total: np.ndarray) -> np.ndarray:
+        """[B] of the total variances [B, T] in the unit squared."""
+        return np.asarray(np.sqrt((total / self._scale**2).mean(1)))
+
+    def _intervals(
+        self, mean: np.ndarray, std: np.ndarray, coverage: float, groups: Sequence[str]
+    ) -> Columns[Interval]:
+        """The interval of each row; raises CalibrationError."""
+        lower, upper = self._bounds(mean, std, coverage, groups)
+        method = self.calibration.method("conformal") if self.calibration else "normal"
+        columns = {
+            "coverage": np.full(len(mean), coverage),
+            "lower": lower,
+            "upper": upper,
+            "method": [method] * len(mean),
+        }
+        return Columns(Interval, columns, self._names)
+
+    def _bounds(
+        self, mean: np.ndarray, std: np.ndarray, coverage: float, groups: Sequence[str]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper bounds [B, T], from total stds in the unit; raises CalibrationError."""
+        if self.calibration is None:
+            reach = -NormalDist().inv_cdf((1 - coverage) / 2)  # finite for coverage next to 1
+            return conformal.interval(mean, reach, std)
+        reaches = [self.calibration.quantile(name, coverage, groups) for name in self.target.names]
+        wider = std + self._share * self._scale
+        return conformal.interval(mean, np.array(reaches).T, wider)  # [T] or [B, T]
+
+    def _samples(self, passes: Passes) -> dict[str, list[np.ndarray]]:
+        """The column, where there are samples: an array [P, T] of each row."""
+        if passes.samples is None:
+            return {}
+        units = [row[:, : self.linear] * self._scale + self._shift for row in passes.samples]
+        return {"samples": units}
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        """Of a row's values: none where there is one target."""
+        return self.target.names if self.linear > 1 else ()
+
+    def _standardised(self, values: np.ndarray) -> np.ndarray:
+        """[B, T] of numbers in the target's unit."""
+        return np.asarray((values - self._shift) / self._scale)

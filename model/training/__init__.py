@@ -1,0 +1,13 @@
+"""From a table to an artifact: fit, choose, calibrate, save."""
+
+from model.training.calibrate import calibrate
+from model.training.fit import Epoch
+from model.training.plan import TrainOptions
+from model.training.train import train
+
+__all__ = [
+    "Epoch",
+    "TrainOptions",
+    "calibrate",
+    "train",
+]

@@ -1,0 +1,61 @@
+"""Gradient steps: all parameters as one vector, and AdamW on it.
+
+A small network's step is mostly overhead: one vector is clipped, updated, copied and compared at
+the price of one tensor.
+
+Shapes: W weights in all.
+"""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.optim.adamw import adamw
+
+CLIP_NORM = 1.0  # of the gradient: one bad mini-batch does not throw the weights far
+BETAS, EPSILON = (0.9, 0.999), 1e-8  # Adam's usual ones
+
+
+class AdamW:
+    """AdamW (Loshchilov and Hutter 2019) on parameters that are views of `weights` [W].
+
+    `rate`, the learning rate, is set before every step. The gradient's norm is clipped.
+    """
+
+    def __init__(self, parameters: Iterable[nn.Parameter], *, weight_decay: float) -> None:
+        self.rate, self._weight_decay = 0.0, weight_decay
+        parts = list(parameters)
+        self.weights = torch.cat([part.detach().flatten() for part in parts])
+        self._gradient = torch.zeros_like(self.weights)
+        self._moments = torch.zeros_like(self.weights), torch.zeros_like(self.weights)
+        self._steps = torch.zeros(())
+        sizes = [part.numel() for part in parts]
+        views = zip(
+            torch.split(self.weights, sizes), torch.split(self._gradient, sizes), strict=True
+        )
+        for part, (weights, gradient) in zip(parts, views, strict=True):
+            part.data, part.grad = weights.view_as(part), gradient.view_as(part)
+
+    def step(self, loss: Tensor) -> None:
+        """Move the weights down the gradient of a loss."""
+        self._gradient.zero_()
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = torch.linalg.vector_norm(self._gradient)
+        self._gradient.mul_((CLIP_NORM / (norm + 1e-6)).clamp_(max=1))
+        first, second = self._moments
+        adamw(
+            [self.weights],
+            [self._gradient],
+            [first],
+            [second],
+            [],
+            [self._steps],  # counts itself
+            fused=True,
+            lr=self.rate,
+            beta1=BETAS[0],
+            beta2=BETAS[1],
+            weight_decay=self._weight_decay,
+            eps=EPSILON,
+            amsgrad=False,
+            maximize=False,
+        )

@@ -1,0 +1,257 @@
+"""What rows that the weights have not seen add to a model: noise or temperature, regions, metrics.
+
+Shapes: B rows, D inputs, O targets.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from model.artifact import (
+    Artifact,
+    CalibrationRecord,
+    Card,
+    ServingRecord,
+    TuningRecord,
+    calibration_record,
+    read,
+    save,
+)
+from model.calibration import MOST_INPUTS, Calibration, Similarity, novelty
+from model.data import Table, encode_table, encode_target
+from model.errors import CalibrationError, DataError
+from model.formulas import by_group, rows_needed, sorted_scores
+from model.messages import listed
+from model.options import PredictOptions
+from model.passes import MLP
+from model.predictor import Predictor
+from model.tasks import TASKS
+from model.training.estimator_choice import try_estimators
+from model.training.serving_passes import enough_passes
+
+PASSES, SEED = 100, 0  # behind everything that held-out rows fit; every row has masks of its own
+TRIAL_SEED = 2  # and more, of what is added to error bars
+TEST_SEED = 1  # of the metrics: the calibration's would hide how coverage differs between seeds
+TUNING_ROWS = 10, 2_000  # least and most: one number is fitted, on a quarter of the rows
+
+
+def calibrate(
+    folder: str | Path, table: Table, *, out: str | Path | None = None, by: str | None = None
+) -> Card:
+    """The card of a model calibrated anew on the rows of a table, without training it again.
+
+    Saved in its folder, or in `out`. The rows must be like those to come, and none that the model
+    was trained on. Where no rows have fitted the noise or the temperature yet, of a model that was
+    imported, a quarter of them does first, and those are no calibration rows; training ranges that
+    are not known become the ranges of the rows. `by`: calibrate the rows of each category of that
+    feature by themselves. Raises DataError, InputError for a `by` that is no such feature,
+    ArtifactError, and CalibrationError for too few rows.
+    """
+    card, network, known = read(folder)
+    if table.sha256 == card.training.data_sha256:
+        raise DataError(f"{table.name} has trained {card.name}; rows to calibrate on are others")
+    needed = rows_needed(PredictOptions().coverage) + (0 if card.tuning.fitted else TUNING_ROWS[0])
+    if table.row_count < needed:
+        raise CalibrationError(
+            f"{table.name} has {table.row_count} rows; at least {needed} are needed"
+        )
+    x = encode_table(table, card.schema_of_rows)
+    y = encode_target(table, card.target_of_rows)
+    card, first, rows = _with_ranges(card, table), np.arange(0), np.arange(table.row_count)
+    if not card.tuning.fitted:
+        first, rows = split_tuning_rows(table.row_count)
+        tuning = fit_tuning(card, network, x[first], y[first])
+        card = card.model_copy(update={"tuning": tuning})
+        network = with_noise_powers(network, tuning.noise_powers)
+    found = calibrated(card, network, table, x[rows], y[rows], by=by)
+    record = found.calibration.model_copy(update={"tuning_rows": len(first)})
+    card = card.model_copy(update={"serving": found.serving, "calibration": record})
+    return save(out or folder, Artifact(card, network, _novelty_anew(known, x)))
+
+
+@dataclass(frozen=True, slots=True)
+class Calibrated:
+    """What calibration rows add to a card."""
+
+    serving: ServingRecord
+    calibration: CalibrationRecord
+
+
+def fit_tuning(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> TuningRecord:
+    """The noise or the temperature that fits rows x [B, D] and their targets y.
+
+    What it says of the noise holds for the network `with_noise_powers`.
+    """
+    task = TASKS[card.task](card.target_of_rows, *card.fitted)
+    values = Predictor(card, network).values(x, passes=PASSES, seed=SEED, masks="per_row")
+    return TuningRecord(**asdict(task.tuned(values, y)))
+
+
+def refit_temperature(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> TuningRecord:
+    """What was tuned, corrected by rows x [B, D] that nothing else sees, and their targets y.
+
+    The network has learned from the rows that tuned it.
+    """
+    task = TASKS[card.task](card.target_of_rows, *card.fitted)
+    values = Predictor(card, network).values(x, passes=PASSES, seed=SEED, masks="per_row")
+    return TuningRecord(**asdict(task.retuned(values, y)))
+
+
+def rescaled_variances(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> TuningRecord:
+    """What was tuned, with what calibration rows x [B, D] say of weights that were trained again.
+
+    That is one common factor, which leaves the order of the rows, and their intervals, as they are:
+    calibration rows may fit it and calibrate too.
+    """
+    task = TASKS[card.task](card.target_of_rows, *card.fitted)
+    options = PredictOptions(passes=PASSES, seed=SEED, masks="per_row")
+    rows = Predictor(_uncalibrated(card), network).predict_encoded(x, options).rows
+    return TuningRecord(**asdict(task.rescaled(rows, y)))
+
+
+def log_densities(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Log density [B] of the targets y of rows x [B, D], or log probability of the classes."""
+    values = Predictor(card, network).values(x, passes=PASSES, seed=SEED, masks="per_row")
+    task = TASKS[card.task](card.target_of_rows, *card.fitted)
+    return np.asarray(task.log_density(values, y).sum(-1))
+
+
+def with_noise_powers(network: MLP, powers: Sequence[float]) -> MLP:
+    """A copy of a network as training left it, with the noise powers in its last layer."""
+    network = deepcopy(network)
+    head = network.linears()[-1]
+    factors = torch.tensor([1.0] * (head.out_features - len(powers)) + list(powers))
+    with torch.no_grad():
+        head.weight.mul_(factors[:, None])
+        head.bias.mul_(factors)
+    return network
+
+
+def calibrated(
+    card: Card,
+    network: MLP,
+    table: Table,
+    x: np.ndarray,
+    y: np.ndarray,
+    *,
+    by: str | None = None,
+) -> Calibrated:
+    """How to serve a model, and the scores of encoded rows x [B, D] and their targets y.
+
+    Each row is scored under masks of its own, as a fresh row under a fresh seed is, with the
+    estimator and the passes that the model is then served with: more than usual where the error of
+    the mean, which the rows of one request share, would otherwise show. With `by` the scores of
+    each category of that feature too. Raises CalibrationError naming one with too few rows for a
+    region that nobody has asked to be smaller.
+    """
+    groups = _groups(card, x, by) if by else []
+    task = TASKS[card.task](card.target_of_rows, *card.fitted)
+    trial = try_estimators(_uncalibrated(card), network, x, seed=TRIAL_SEED)
+    card = card.model_copy(update={"serving": trial.serving})
+    predictor = Predictor(_uncalibrated(card), network)
+    made = predictor.predict_encoded(x, PredictOptions(passes=PASSES, seed=SEED, masks="per_row"))
+    serving = enough_passes(trial.serving, task.error_share(made.rows, y), passes=PASSES)
+    if serving.passes != PASSES:
+        options = PredictOptions(passes=serving.passes, seed=SEED, masks="per_row")
+        made = predictor.predict_encoded(x, options)
+    rows = made.rows
+    scores = task.scores(rows, y)
+    calibration = Calibration(
+        serving.passes,
+        made.estimator,
+        {name: sorted_scores(column) for name, column in scores.items()},
+        task.abstention(rows, y),
+        by,
+        {name: by_group(column, groups) for name, column in scores.items()} if by else {},
+        {
+            kind: {name: sorted_scores(column) for name, column in parts.items()}
+            for kind, parts in task.comparisons(rows, y).items()
+        },
+        trial.allowances,
+        sorted_scores(task.spreads(rows)),
+    )
+    return Calibrated(serving, calibration_record(calibration, table))
+
+
+def _uncalibrated(card: Card) -> Card:
+    return card.model_copy(update={"calibration": None})
+
+
+def _groups(card: Card, x: np.ndarray, by: str) -> list[str]:
+    """The category of each row; raises CalibrationError naming one with too few rows."""
+    schema, needed = card.schema_of_rows, rows_needed(PredictOptions().coverage)
+    groups = schema.categories(by, x)
+    counts = Counter(groups)
+    for category in schema.categorical(by)[0].categories:
+        if counts[category] < needed:
+            message = f"there are {counts[category]} calibration rows; at least {needed} are needed"
+            raise CalibrationError(f"{by} {category!r}: {message}")
+    return groups
+
+
+def fit_novelty(training: np.ndarray, calibration: np.ndarray, *, seed: int) -> Similarity | None:
+    """The distance score of new rows to training rows [N, D], judged by calibration rows [n, D].
+
+    None where there are no calibration rows, or more inputs than a distance score takes.
+    """
+    if not len(calibration) or training.shape[1] > MOST_INPUTS:
+        return None
+    return novelty.fit(training, calibration, seed=seed)
+
+
+def split_tuning_rows(rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """The numbers of the rows that tune, and of those that calibrate: drawn at random, disjoint."""
+    order = np.random.default_rng(SEED).permutation(rows)
+    least, most = TUNING_ROWS
+    first = min(max(rows // 4, least), most)
+    return np.sort(order[:first]), np.sort(order[first:])
+
+
+def _with_ranges(card: Card, table: Table) -> Card:
+    """The card with the ranges of the table's rows where no training range is known."""
+    unknown = [f for f in card.features if f.kind == "numeric" and f.range is None]
+    if not unknown:
+        return card
+    ranges = {f.name: _range(table.column(f.name)) for f in unknown}
+    features = tuple(
+        f.model_copy(update={"range": ranges[f.name]}) if f.name in ranges else f
+        for f in card.features
+    )
+    notice = f"the ranges of {listed(list(ranges))} are those of {table.name}"
+    notices = (*card.training.notices, notice)
+    record = card.training.model_copy(update={"notices": notices})
+    return card.model_copy(update={"features": features, "training": record})
+
+
+def _range(column: np.ndarray) -> tuple[float, float] | None:
+    """The least and the largest of the numbers that are there."""
+    present = column[~np.isnan(column)]
+    return (float(present.min()), float(present.max())) if len(present) else None
+
+
+def held_out_metrics(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    """The model's metrics on rows x [B, D], which nothing else has seen, and their targets y.
+
+    As it is served, under another seed than the calibration's.
+    """
+    predictions = Predictor(card, network).predict_encoded(x, PredictOptions(seed=TEST_SEED)).rows
+    return TASKS[card.task](card.target_of_rows, *card.fitted).metrics(predictions, y)
+
+
+def share_log_loss(seen: np.ndarray, actual: np.ndarray, classes: int) -> float:
+    """Log loss, in nats, of actual classes [B] where each is given its share of those seen."""
+    counts = 1 + np.bincount(seen, minlength=classes)  # none is impossible
+    return float(-np.log(counts / counts.sum())[actual].mean())
+
+
+def _novelty_anew(known: Similarity | None, x: np.ndarray) -> Similarity | None:
+    """The distance score for rows like x [B, D]; half of them stand in for rows never seen."""
+    if known is not None:
+        return known.calibrated(x)
+    order, half = np.random.default_rng(SEED).permutation(len(x)), len(x) // 2
+    return fit_novelty(x[order[:half]], x[order[half:]], seed=SEED) if half else None

@@ -1,0 +1,108 @@
+"""A model in the making: all that its card will say."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from importlib.metadata import version
+
+from model.artifact import (
+    Architecture,
+    CalibrationRecord,
+    Card,
+    ServingRecord,
+    TrainingRecord,
+    TuningRecord,
+    feature_records,
+    target_record,
+)
+from model.data import Split
+from model.passes import MLP
+from model.training.calibrate import with_noise_powers
+from model.training.fit import Fit
+from model.training.plan import Plan
+from model.training.prepared import Prepared
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What is known so far; `card` is made of this and of nothing else.
+
+    `searched` and `decays`: the mean log density of validation rows, by the dropout rate or the
+    weight decay that was tried.
+    """
+
+    data: Prepared
+    plan: Plan
+    name: str
+    fitted: Fit
+    tuning: TuningRecord
+    serving: ServingRecord = field(default_factory=ServingRecord)
+    calibration: CalibrationRecord | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    notices: tuple[str, ...] = ()
+    searched: Mapping[str, float] = field(default_factory=dict)
+    decays: Mapping[str, float] = field(default_factory=dict)
+
+    def noted(self, notice: str) -> "Draft":
+        """The draft with one more notice."""
+        return replace(self, notices=(*self.notices, notice))
+
+    @property
+    def network(self) -> MLP:
+        """The network as it predicts."""
+        return with_noise_powers(self.fitted.network, self.tuning.noise_powers)
+
+    @property
+    def card(self) -> Card:
+        """The card of what is known so far."""
+        data, config = self.data, self.fitted.network.config
+        return Card(
+            name=self.name,
+            task=data.task,
+            features=feature_records(data.schema),
+            target=target_record(data.target),
+            architecture=Architecture(
+                hidden=config.hidden,
+                activation=config.activation,
+                dropout=config.dropout,
+                input_noise=config.input_noise,
+            ),
+            weights_sha256="",
+            tuning=self.tuning,
+            serving=self.serving,
+            calibration=self.calibration,
+            training=self._record(),
+            metrics=dict(self.metrics),
+        )
+
+    def _record(self) -> TrainingRecord:
+        data, fitted = self.data, self.fitted
+        return TrainingRecord(
+            data=data.table.name,
+            data_sha256=data.table.sha256,
+            seed=self.plan.seed,
+            settings=self._settings(),
+            rows={part.name: len(getattr(data.split, part.name)) for part in fields(Split)},
+            split=data.split_by,
+            epochs=fitted.epochs,
+            best_epoch=fitted.best_epoch,
+            refitted=fitted.refitted,
+            searched=dict(self.searched),
+            decays=dict(self.decays),
+            notices=(*data.notices, *self.notices),
+            versions={package: version(package) for package in ("torch", "numpy")},
+        )
+
+    def _settings(self) -> dict[str, bool | int | float | str]:
+        """What the architecture and the seed do not already say."""
+        plan = self.plan
+        patience = {"patience": plan.patience} if plan.patience else {}
+        found = {} if plan.find_dropout == "given" else {"dropout": plan.find_dropout}
+        return {
+            "epochs": plan.epochs,
+            **patience,
+            "weight_decay": plan.weight_decays[0],
+            "batch": plan.batch,
+            "learning_rate": plan.learning_rate,
+            "refit": plan.refit,
+            **found,
+        }

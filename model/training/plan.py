@@ -1,0 +1,159 @@
+"""How to train: the options of a caller, and the plan that they come to for a task and its rows."""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from model.calibration import NoiseKind
+from model.errors import Detail, InputError
+from model.passes import ActivationName, MLPConfig
+from model.tasks import USUAL_RATE, USUAL_WIDTHS, Task
+
+LEARN: Literal["learn"] = "learn"
+SEARCH: Literal["search"] = "search"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainOptions:
+    """How to train. `hidden`, the widths of the hidden layers: by default what suits the task and
+    the number of rows. `dropout`: one rate for all hidden layers, or one per hidden layer, by
+    default likewise; "search" tries rates for all of them and keeps the best, as `rate_search`
+    says; "learn" has `concrete_dropout` find one for each.
+
+    `noise`, of a regression: homoscedastic, the same for every row; heteroscedastic, a variance for
+    every row that the network learns as well.
+
+    `epochs`: by default the task's, and more for a small table, until there are as many
+    mini-batches as the task needs at least. `learning_rate` falls to zero along a half cosine over
+    `epochs`. `patience`: epochs without a better validation loss before training stops and the best
+    weights are kept; without it training runs to the end. `weight_decay`: by default the task's;
+    a classifier tries two, and validation rows choose.
+    `refit`: once the validation rows have had their say, train again on them as well, for as many
+    epochs as were kept. Raises InputError naming the option.
+    """
+
+    hidden: tuple[int, ...] | None = None
+    dropout: tuple[float, ...] | Literal["search", "learn"] | None = None
+    input_dropout: float = 0.0
+    input_noise: float = 0.0
+    activation: ActivationName = "relu"
+    noise: NoiseKind = "heteroscedastic"
+    epochs: int | None = None
+    patience: int | None = None
+    batch: int = 64
+    learning_rate: float = 3e-3
+    weight_decay: float | None = None
+    refit: bool = True
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        layers = len(USUAL_WIDTHS if self.hidden is None else self.hidden)
+        given = None if isinstance(self.dropout, str) else self.dropout
+        count = 1 if given is None else len(given)
+        for ok, field, message in (
+            (
+                not isinstance(self.dropout, str) or self.dropout in (SEARCH, LEARN),
+                "dropout",
+                f"rates, {SEARCH!r} or {LEARN!r}, not {self.dropout!r}",
+            ),
+            (
+                count in (1, layers),
+                "dropout",
+                f"one rate, or one per hidden layer ({layers}), not {count}",
+            ),
+            (_positive(self.epochs), "epochs", f"at least 1, not {self.epochs}"),
+            (_positive(self.patience), "patience", f"at least 1, not {self.patience}"),
+            (self.batch >= 1, "batch", f"at least 1, not {self.batch}"),
+            (0 <= self.seed < 1 << 63, "seed", f"lies in [0, 2^63), not {self.seed}"),
+            (
+                0 < self.learning_rate < math.inf,
+                "learning_rate",
+                f"must be above 0, not {self.learning_rate}",
+            ),
+            (
+                self.weight_decay is None or 0 <= self.weight_decay < math.inf,
+                "weight_decay",
+                f"must be 0 or more, not {self.weight_decay}",
+            ),
+        ):
+            if not ok:
+                raise InputError(f"{field}: {message}", [Detail(field, message)])
+        self._plan(USUAL_WIDTHS, USUAL_RATE).config(inputs=1, outputs=1)  # checks the rest
+
+    def plan(self, task: Task[Any], rows: int) -> "Plan":
+        """What the options come to for a task and so many training rows."""
+        usual = task.defaults(rows)
+        steps = math.ceil(rows / self.batch)  # of an epoch
+        epochs = max(usual.epochs, math.ceil(usual.least_steps / steps))
+        decays = usual.weight_decays if self.weight_decay is None else (self.weight_decay,)
+        return self._plan(
+            usual.hidden, usual.dropout, epochs=self.epochs or epochs, weight_decays=decays
+        )
+
+    def _plan(
+        self,
+        hidden: tuple[int, ...],
+        rate: float,
+        *,
+        epochs: int = 1,
+        weight_decays: tuple[float, ...] = (0.0,),
+    ) -> "Plan":
+        """The plan; of widths and a rate where no option names any."""
+        widths = hidden if self.hidden is None else self.hidden
+        given = (rate,) if self.dropout is None or isinstance(self.dropout, str) else self.dropout
+        return Plan(
+            hidden=widths,
+            dropout=given * len(widths) if len(given) == 1 else given,
+            find_dropout=self.dropout if isinstance(self.dropout, str) else "given",
+            input_dropout=self.input_dropout,
+            input_noise=self.input_noise,
+            activation=self.activation,
+            noise=self.noise,
+            epochs=epochs,
+            patience=self.patience or 0,
+            batch=self.batch,
+            learning_rate=self.learning_rate,
+            weight_decays=weight_decays,
+            refit=self.refit,
+            seed=self.seed,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a network is trained, with nothing left open; see TrainOptions.
+
+    `dropout` has a rate for each hidden layer; where `find_dropout` says that rates are found, they
+    are where finding starts. `patience` 0: training runs to the end. `weight_decays`: the first is
+    what a fit takes; where there is a second, validation rows choose.
+    """
+
+    hidden: tuple[int, ...]
+    dropout: tuple[float, ...]
+    find_dropout: Literal["given", "search", "learn"]
+    input_dropout: float
+    input_noise: float
+    activation: ActivationName
+    noise: NoiseKind
+    epochs: int
+    patience: int
+    batch: int
+    learning_rate: float
+    weight_decays: tuple[float, ...]
+    refit: bool
+    seed: int
+
+    def config(self, inputs: int, outputs: int) -> MLPConfig:
+        """The network."""
+        return MLPConfig(
+            inputs=inputs,
+            hidden=self.hidden,
+            outputs=outputs,
+            dropout=(self.input_dropout, *self.dropout),
+            activation=self.activation,
+            input_noise=self.input_noise,
+        )
+
+
+def _positive(count: int | None) -> bool:
+    return count is None or count >= 1

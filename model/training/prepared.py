@@ -1,0 +1,36 @@
+"""A table made ready for training."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from model.calibration import NoiseKind, Tuning
+from model.data import Schema, Split, Table, Target
+from model.tasks import TASKS, Task, TaskName
+from model.training.fit import Dataset
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A table made ready: what is predicted from what, encoded and split."""
+
+    table: Table
+    task: TaskName
+    target: Target
+    schema: Schema
+    notices: tuple[str, ...]
+    split: Split
+    split_by: Literal["seed", "given"]
+    x: np.ndarray  # [B, D] float32
+    y: np.ndarray  # [B, O] float64, or class indices [B] int64
+
+    def untuned(self, noise: NoiseKind) -> Task[Any]:
+        """The task, as long as no rows have said anything of it."""
+        return TASKS[self.task](self.target, Tuning(noise=noise), None)
+
+    def subset(self, index: np.ndarray) -> Dataset:
+        """Some of them, as training takes them."""
+        y = torch.from_numpy(self.y[index])
+        return Dataset(torch.from_numpy(self.x[index]), y if self.target.classes else y.float())

@@ -1,0 +1,211 @@
+"""From a table to an artifact: split, fit, measure on held-out rows, save."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from model.artifact import Artifact, Card, check_destination, checked_name, save
+from model.data import (
+    Split,
+    Table,
+    Target,
+    choose_target,
+    encode_table,
+    encode_target,
+    fit_schema,
+    fit_target,
+    split_rows,
+)
+from model.errors import CalibrationError, DataError
+from model.formulas import rows_needed
+from model.options import PredictOptions
+from model.tasks import TASKS, TaskName
+from model.training.calibrate import (
+    calibrated,
+    fit_novelty,
+    held_out_metrics,
+    refit_temperature,
+    rescaled_variances,
+    share_log_loss,
+    split_tuning_rows,
+)
+from model.training.draft import Draft
+from model.training.fit import Epoch, refit
+from model.training.plan import TrainOptions
+from model.training.prepared import Prepared
+from model.training.selection import selected
+
+CORRECTING_ROWS = 200  # of calibration: of so many a quarter may correct the tuning
+
+
+def train(
+    table: Table,
+    targets: str | Sequence[str],
+    folder: str | Path,
+    *,
+    name: str | None = None,
+    task: str = "auto",
+    missing: str = "error",
+    drop: Sequence[str] = (),
+    options: TrainOptions | None = None,
+    split: Split | None = None,
+    calibrate_by: str | None = None,
+    progress: Callable[[Epoch], None] = lambda _: None,
+) -> Card:
+    """The card of a model trained on a table and saved in `folder`, with its held-out metrics.
+
+    Rows are split by the seed, or as `split` says, into disjoint training, validation, calibration
+    and test parts. Validation rows choose the dropout rate where it is searched for, say when to
+    stop and how large the noise is, or the temperature; then, with `options.refit`, the weights
+    learn from them too. Of many calibration rows a quarter corrects a classifier's temperature for
+    that. The others and the test rows serve their one purpose. With `calibrate_by` the
+    regions of each category of that feature are calibrated by themselves, where all have rows
+    enough. Raises DataError for a table or a split that cannot be used, InputError for an option
+    out of its domain, ArtifactError for a folder that holds something else.
+    """
+    options = options or TrainOptions()
+    folder = Path(folder).absolute()
+    name = checked_name(name or folder.name)
+    check_destination(folder)
+    targets = [targets] if isinstance(targets, str) else targets
+    data = _prepare(
+        table, targets, task=task, missing=missing, drop=drop, options=options, split=split
+    )
+    plan = options.plan(data.untuned(options.noise), len(data.split.train))
+    if calibrate_by is not None:
+        data.schema.categorical(calibrate_by)  # raises InputError for what is no such feature
+    draft = _refitted(selected(data, plan, name, progress), progress)
+    draft = _calibrated(draft, calibrate_by)
+    draft = _measured(draft)
+    seen, kept = data.split.seen(refit=plan.refit), data.split.calibration
+    similarity = fit_novelty(data.x[seen], data.x[kept], seed=plan.seed)
+    return save(folder, Artifact(draft.card, draft.network, similarity))
+
+
+def _prepare(
+    table: Table,
+    targets: Sequence[str],
+    *,
+    task: str,
+    missing: str,
+    drop: Sequence[str],
+    options: TrainOptions,
+    split: Split | None,
+) -> Prepared:
+    task_name = choose_target(table, targets, task=task)
+    chosen = split or _random_split(table, targets, task_name, options.seed)
+    chosen.check(table.row_count)
+    seen = chosen.seen(refit=options.refit)
+    target = fit_target(table, targets, task_name, seen)
+    _check_scales(table, target)
+    for name in drop:
+        table.column(name)  # raises DataError for a name that is not there
+    features = [name for name in table.columns if name not in {*targets, *drop}]
+    schema, notices = fit_schema(table, features, seen, missing=missing)
+    return Prepared(
+        table=table,
+        task=task_name,
+        target=target,
+        schema=schema,
+        notices=notices,
+        split=chosen,
+        split_by="given" if split else "seed",
+        x=encode_table(table, schema),
+        y=encode_target(table, target),
+    )
+
+
+def _random_split(table: Table, targets: Sequence[str], task: TaskName, seed: int) -> Split:
+    everything = fit_target(table, targets, task, np.arange(table.row_count))
+    strata = encode_target(table, everything) if everything.classes else None
+    return split_rows(table.row_count, seed, strata=strata)
+
+
+def _check_scales(table: Table, target: Target) -> None:
+    for name, scale in zip(target.names, target.scales, strict=False):
+        if not 1e-100 <= scale <= 1e100:
+            message = f"its standard deviation, {scale:g}, has no square; use another unit"
+            raise DataError(f"{table.name}, column {name!r}: {message}")
+
+
+def _refitted(draft: Draft, progress: Callable[[Epoch], None]) -> Draft:
+    """The fit on training and validation rows together.
+
+    What validation rows fitted stays as the first fit left it: they can say nothing of weights that
+    have learned from them. More rows make the errors smaller, so what was fitted to them is too
+    large, until calibration rows correct it: see `_corrected`.
+    """
+    if not draft.plan.refit or draft.fitted.interrupted:
+        return draft
+    data = draft.data
+    task = TASKS[data.task](data.target, *draft.card.fitted)
+    rows = data.subset(data.split.seen(refit=True))
+    draft = replace(draft, fitted=refit(task, rows, draft.fitted, draft.plan, progress))
+    if draft.fitted.refitted:
+        return draft
+    return draft.noted("training again with the validation rows failed or was interrupted")
+
+
+def _calibrated(draft: Draft, by: str | None) -> Draft:
+    """The draft with the scores of the calibration rows; without any where they are too few.
+
+    Where there are many and the weights have learned from the validation rows, a quarter of them
+    corrects the tuning first. Where a group of them is too few, all are calibrated together.
+    """
+    data, count = draft.data, len(draft.data.split.calibration)
+    if count < rows_needed(PredictOptions().coverage):
+        return draft.noted(f"{count} calibration rows are too few: regions promise no coverage")
+    draft, rows = _corrected(draft)
+    rest = draft.network, data.table, data.x[rows], data.y[rows]
+    try:
+        found = calibrated(draft.card, *rest, by=by)
+    except CalibrationError as error:
+        if by is None:
+            raise
+        draft = draft.noted(f"not calibrated by {by}, but over all rows: {error}")
+        found = calibrated(draft.card, *rest)
+    record = found.calibration.model_copy(update={"tuning_rows": count - len(rows)})
+    draft = replace(draft, serving=found.serving, calibration=record)
+    return draft.noted(found.serving.reason) if found.serving.reason else draft
+
+
+def _corrected(draft: Draft) -> tuple[Draft, np.ndarray]:
+    """The draft with its tuning corrected for refitted weights, and the rows that calibrate.
+
+    By a part of the calibration rows, or by all where that does not harm their scores.
+    """
+    data, rows = draft.data, draft.data.split.calibration
+    if not draft.fitted.refitted:
+        return draft, rows
+    if not data.untuned(draft.tuning.noise).retunes:
+        tuning = rescaled_variances(draft.card, draft.network, data.x[rows], data.y[rows])
+        return replace(draft, tuning=tuning), rows
+    if len(rows) < CORRECTING_ROWS:
+        return draft, rows
+    first, others = (rows[part] for part in split_tuning_rows(len(rows)))
+    tuning = refit_temperature(draft.card, draft.network, data.x[first], data.y[first])
+    return replace(draft, tuning=tuning), others
+
+
+def _measured(draft: Draft) -> Draft:
+    """The draft with its metrics on the test rows, where there are any.
+
+    With a notice where the test rows are likelier by the classes' shares alone.
+    """
+    data, rows = draft.data, draft.data.split.test
+    if not len(rows):
+        return draft
+    metrics = held_out_metrics(draft.card, draft.network, data.x[rows], data.y[rows])
+    draft = replace(draft, metrics=metrics)
+    if not data.target.classes:
+        return draft
+    seen = data.y[data.split.seen(refit=draft.plan.refit)]
+    shares = share_log_loss(seen, data.y[rows], len(data.target.classes))
+    if metrics["log_loss"] <= shares:
+        return draft
+    return draft.noted(
+        f"worse than no model: the log loss of the test rows is {metrics['log_loss']:.3f}, and "
+        f"{shares:.3f} where each class is given its share of the training rows"
+    )

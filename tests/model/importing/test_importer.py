@@ -1,0 +1,394 @@
+"""A network that was trained elsewhere predicts what it predicted there, and says what it knows."""
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from model import (
+    ArtifactError,
+    CalibrationError,
+    Card,
+    DataError,
+    InputError,
+    PredictOptions,
+    calibrate,
+    evaluate,
+    import_model,
+    load,
+    read_table,
+)
+from model.__main__ import main
+from model.data.table import Table
+
+ROWS = 600
+LAYERS = [{"linear": "0"}, {"activation": "relu"}, {"dropout": 0.2}, {"linear": "3"}]
+QUARTERS = ["north", "east"]
+
+
+def network(outputs: int, inputs: int = 4) -> nn.Sequential:
+    """A network in evaluation mode whose weights are drawn at random."""
+    net = nn.Sequential(nn.Linear(inputs, 16), nn.ReLU(), nn.Dropout(0.2), nn.Linear(16, outputs))
+    generator = torch.Generator().manual_seed(outputs)
+    for parameter in net.parameters():
+        nn.init.uniform_(parameter, -0.7, 0.7, generator=generator)
+    return net.eval().requires_grad_(False)
+
+
+def brought(folder: Path, net: nn.Module, target: Any, **others: Any) -> Card:
+    """Imported into folder / "net": area and rooms standardised, quarter one-hot."""
+    spec = {
+        "features": [
+            {"name": "area", "mean": 100.0, "scale": 30.0, "range": [10, 200]},
+            {"name": "rooms", "mean": 4.5, "scale": 2.3},
+            {"name": "quarter", "categories": QUARTERS},
+        ],
+        "target": target,
+        "layers": LAYERS,
+    }
+    (folder / "net.json").write_text(json.dumps(spec | others))
+    torch.save(net.state_dict(), folder / "net.pt")
+    return import_model(folder / "net.json", folder / "net.pt", folder / "net")
+
+
+def rows(count: int, seed: int) -> tuple[list[list[Any]], torch.Tensor]:
+    """Rows, and what the network takes of them, [B, 4]."""
+    random = np.random.default_rng(seed)
+    area, room = random.normal(100, 30, count), random.integers(1, 9, count).astype(float)
+    quarter = random.integers(0, 2, count)
+    encoded = [(area - 100) / 30, (room - 4.5) / 2.3, quarter == 0, quarter == 1]
+    named = [QUARTERS[at] for at in quarter]
+    x = torch.from_numpy(np.stack(encoded, axis=1)).float()
+    return [list(row) for row in zip(area.tolist(), room.tolist(), named, strict=True)], x
+
+
+def table(seed: int, y: Callable[[torch.Tensor, np.random.Generator], dict[str, Any]]) -> Table:
+    """Fresh rows with the targets that `y` makes of the encoded ones."""
+    cells, x = rows(ROWS, seed)
+    area, room, quarter = zip(*cells, strict=True)
+    columns = {
+        "area": np.array(area),
+        "rooms": np.array(room),
+        "quarter": np.array(quarter, object),
+    }
+    return Table("fresh.csv", columns | y(x, np.random.default_rng(seed + 11)), f"{seed:064}")
+
+
+def noisy(std: float) -> Callable[[torch.Tensor, np.random.Generator], dict[str, Any]]:
+    """The deterministic network's price with noise."""
+
+    def price(x: torch.Tensor, random: np.random.Generator) -> dict[str, Any]:
+        values = network(1)(x)[:, 0].double().numpy() * 80 + 300
+        return {"price": values + std * random.normal(size=ROWS)}
+
+    return price
+
+
+PRICE = {"name": "price", "mean": 300.0, "scale": 80.0, "unit": "kEUR"}
+DEAR = {"name": "dear", "classes": ["no", "yes"]}
+
+
+def test_rows_are_encoded_and_outputs_scaled_as_the_specification_says(tmp_path: Path) -> None:
+    net = network(2)
+    brought(tmp_path, net, [PRICE, {"name": "rent", "mean": 10.0, "scale": 2.0}])
+    cells, x = rows(50, 1)
+    found = load(tmp_path / "net").predict(cells, PredictOptions(seed=0)).rows
+    expected = net(x).numpy() * [80, 2] + [300, 10]
+    given = [[row.deterministic["price"], row.deterministic["rent"]] for row in found]
+    np.testing.assert_allclose(given, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("end", [None, "sigmoid"])
+def test_one_logit_is_the_probability_of_the_second_class(end: str | None, tmp_path: Path) -> None:
+    net = network(1)
+    layers = [*LAYERS, {"activation": end}] if end else LAYERS
+    card = brought(tmp_path, net, DEAR, layers=layers)
+    assert card.task == "binary"
+    cells, x = rows(50, 1)
+    found = load(tmp_path / "net").predict(cells).rows
+    expected = net(x)[:, 0].sigmoid().numpy()
+    np.testing.assert_allclose([row.deterministic["yes"] for row in found], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("end", [None, "softmax", "log_softmax"])
+def test_a_softmax_at_the_end_is_the_one_that_is_there_anyway(
+    end: str | None, tmp_path: Path
+) -> None:
+    net, classes = network(3), ["low", "middle", "high"]
+    layers = [*LAYERS, {"activation": end}] if end else LAYERS
+    card = brought(tmp_path, net, {"name": "worth", "classes": classes}, layers=layers)
+    assert card.task == "multiclass"
+    cells, x = rows(50, 1)
+    found = load(tmp_path / "net").predict(cells).rows
+    given = [list(row.deterministic.values()) for row in found]
+    np.testing.assert_allclose(given, net(x).softmax(-1), rtol=1e-5)
+    assert list(found[0].deterministic) == classes
+
+
+def test_log_variances_after_the_means_are_the_noise_of_every_row(tmp_path: Path) -> None:
+    net = network(2)
+    brought(tmp_path, net, PRICE, noise="heteroscedastic", layers=[*LAYERS[:2], LAYERS[3]])
+    cells, x = rows(50, 1)
+    found = load(tmp_path / "net").predict(cells).rows
+    expected = net(x)[:, 1].double().exp().numpy() * 80**2
+    np.testing.assert_allclose([row.noise_variance for row in found], expected, rtol=1e-5)
+
+
+def test_moments_agree_with_those_of_the_naive_loop(tmp_path: Path) -> None:
+    net, loops = network(1), 4_000
+    brought(tmp_path, net, PRICE)
+    cells, x = rows(8, 1)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        passes = torch.stack([net.train()(x)[:, 0] for _ in range(loops)]).double() * 80 + 300
+    options = PredictOptions(passes=loops, seed=0, estimator="plain")
+    for row, naive in zip(
+        load(tmp_path / "net").predict(cells, options).rows, passes.T, strict=True
+    ):
+        error = math.hypot(row.mean_error, float(naive.std()) / math.sqrt(loops))
+        assert abs(row.mean - float(naive.mean())) < 4 * error
+        assert row.variance == pytest.approx(float(naive.var()), abs=4 * 1.5 * row.variance_error)
+
+
+def test_what_is_not_known_is_said_and_nothing_is_warned_of_without_knowing(
+    tmp_path: Path,
+) -> None:
+    card = brought(tmp_path, network(1), PRICE)
+    assert not card.tuning.fitted
+    assert card.metrics == {}
+    (row,) = load(tmp_path / "net").predict([[100.0, 1e4, "east"]]).rows
+    assert row.warnings == ("no_training_range", "no_calibration")
+    assert row.noise_variance == 0
+    (row,) = load(tmp_path / "net").predict([[201.0, 4.0, "east"]]).rows
+    assert "outside_training_range:area" in row.warnings
+
+
+def test_calibrating_fits_the_noise_on_rows_of_its_own_and_learns_the_ranges(
+    tmp_path: Path,
+) -> None:
+    brought(tmp_path, network(1), PRICE)
+    card = calibrate(tmp_path / "net", table(1, noisy(200.0)))
+    assert card.tuning.fitted
+    assert card.calibration is not None
+    assert (card.calibration.rows, card.calibration.tuning_rows) == (ROWS * 3 // 4, ROWS // 4)
+    assert any("rooms are those of fresh.csv" in notice for notice in card.training.notices)
+    area, rooms, _ = card.features
+    assert area.kind == rooms.kind == "numeric"
+    assert area.range == (10, 200)
+    assert rooms.range == (1, 8)
+    predictor = load(tmp_path / "net")
+    (row,) = predictor.predict([[100.0, 1e4, "east"]]).rows
+    assert row.warnings == ("outside_training_range:rooms", "unusual_spread")
+    assert math.sqrt(row.noise_variance) == pytest.approx(200, rel=0.15)
+
+
+@pytest.mark.parametrize("noise_std", [None, 25.0])
+def test_intervals_of_an_imported_network_hold_fresh_targets(
+    noise_std: float | None, tmp_path: Path
+) -> None:
+    target = PRICE if noise_std is None else PRICE | {"noise_std": noise_std}
+    card = brought(tmp_path, network(1), target)
+    assert card.tuning.fitted is (noise_std is not None)
+    card = calibrate(tmp_path / "net", table(1, noisy(25.0)))
+    assert card.calibration is not None
+    n = card.calibration.rows
+    assert n == (ROWS if noise_std else ROWS * 3 // 4)  # nothing left to tune: all calibrate
+    found = evaluate(load(tmp_path / "net"), table(2, noisy(25.0))).outcomes[0].metrics()
+    std = math.sqrt(0.09 * (1 / (n + 2) + 1 / ROWS))
+    assert found["interval_coverage"] == pytest.approx(0.9, abs=3.5 * std)
+
+
+def test_calibrating_a_classifier_fits_its_temperature_once(tmp_path: Path) -> None:
+    """Labels drawn at half the network's logits: a temperature of 2."""
+
+    def labels(x: torch.Tensor, random: np.random.Generator) -> dict[str, Any]:
+        p = (network(1)(x)[:, 0] * 5 / 2).sigmoid().numpy()
+        return {"dear": np.where(random.random(ROWS) < p, "yes", "no").astype(object)}
+
+    net = network(1)
+    net[3].weight *= 5
+    net[3].bias *= 5
+    brought(tmp_path, net, DEAR)
+    first = calibrate(tmp_path / "net", table(1, labels))
+    assert 1.2 < first.tuning.temperature < 4
+    again = calibrate(tmp_path / "net", table(2, labels))
+    assert again.tuning == first.tuning
+    assert again.calibration is not None
+    assert (again.calibration.rows, again.calibration.tuning_rows) == (ROWS, 0)
+
+
+def test_too_few_rows_to_tune_and_calibrate_are_refused_with_the_number(tmp_path: Path) -> None:
+    brought(tmp_path, network(1), PRICE)
+    few = table(1, noisy(25.0))
+    few = Table("few.csv", {name: column[:18] for name, column in few.columns.items()}, "1" * 64)
+    with pytest.raises(CalibrationError, match=r"few\.csv has 18 rows; at least 19 are needed"):
+        calibrate(tmp_path / "net", few)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "target", "others", "said"),
+    [
+        (2, PRICE, {}, "target: the network has 2 outputs; 1 x 1 are needed (homoscedastic"),
+        (1, PRICE, {"noise": "heteroscedastic"}, "1 outputs; 1 x 2 are needed (heteroscedastic"),
+        (3, DEAR, {}, "target: the network has 3 outputs for 2 classes"),
+        (1, PRICE, {"end": "softmax"}, "layers: 'softmax' at the end gives classes"),
+        (2, DEAR, {"end": "sigmoid"}, "2 of them are 2 yes-no questions"),
+        (1, DEAR, {"end": "softmax"}, "the network has 1 outputs for 2 classes"),
+        (1, PRICE, {"end": "relu"}, "layers: the outputs must be those of a linear layer"),
+        (1, PRICE, {"layers": [*LAYERS, {"dropout": 0.1}]}, "layers: a dropout of the outputs"),
+        (1, PRICE, {"layers": LAYERS[:2]}, "layers: at least one hidden layer"),
+        (1, PRICE, {"features": ["area"]}, "net.pt: '0.weight' has shape [16, 4], not [any, 1]"),
+        (1, PRICE, {"features": ["a", "a", "b", "c"]}, "two features have the same name"),
+        (1, PRICE, {"layers": LAYERS[:3]}, "layers: at least one hidden layer"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(
+    outputs: int, target: Any, others: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    end = others.pop("end", None)
+    if end:
+        others["layers"] = [*LAYERS, {"activation": end}]
+    with pytest.raises((InputError, ArtifactError)) as caught:
+        brought(tmp_path, network(outputs), target, **others)
+    assert said in str(caught.value)
+    assert not (tmp_path / "net").exists()
+
+
+def examples(net: nn.Module, count: int = 2) -> list[dict[str, Any]]:
+    """Rows, as arrays and as objects, and the price that the module itself gives."""
+    cells, x = rows(count, 3)
+    prices = (net(x)[:, 0].double() * 80 + 300).tolist()
+    names = ("area", "rooms", "quarter")
+    given = [row if at % 2 else dict(zip(names, row, strict=True)) for at, row in enumerate(cells)]
+    return [{"row": row, "output": price} for row, price in zip(given, prices, strict=True)]
+
+
+def test_examples_that_come_out_as_they_should_are_accepted(tmp_path: Path) -> None:
+    net = network(1)
+    brought(tmp_path, net, PRICE, examples=examples(net))
+    yes = net(rows(1, 3)[1]).sigmoid().item()
+    output = {"no": 1 - yes, "yes": yes}
+    said = {"row": rows(1, 3)[0][0], "output": output}
+    brought(tmp_path, net, DEAR, examples=[said], temperature=2.0)
+
+
+def test_what_weights_do_not_tell_is_found_out_by_an_example(tmp_path: Path) -> None:
+    """Another slope, another order of the categories, another scale: each a silent mistake."""
+    net = network(1)
+    steep = nn.Sequential(net[0], nn.LeakyReLU(0.2), net[2], net[3])
+    layers = [LAYERS[0], {"activation": "leaky_relu"}, *LAYERS[2:]]
+    turned = [{"name": "area", "mean": 100.0, "scale": 30.0}, {"name": "rooms", "mean": 4.5}]
+    for module, others in (
+        (steep, {"layers": layers}),
+        (net, {"features": [*turned, {"name": "quarter", "categories": QUARTERS}]}),
+        (net, {"features": [*turned, {"name": "quarter", "categories": QUARTERS[::-1]}]}),
+    ):
+        with pytest.raises(InputError, match=r"examples.0.output: the network gives \d"):
+            brought(tmp_path, net, PRICE, examples=examples(module), **others)
+    assert not (tmp_path / "net").exists()
+
+
+@pytest.mark.parametrize(
+    ("example", "said"),
+    [
+        ({"row": [1.0, 2.0], "output": 1}, "examples.0.row: the row has 2 values"),
+        ({"row": [1.0, 2.0, "west"], "output": 1}, "examples.0.row: feature 'quarter' has the"),
+        ({"row": [1.0, 2.0, "east"], "output": {"a": 1}}, "not {'a': 1.0}"),
+        ({"row": [1.0, 2.0, "east"]}, "examples.0.output: Field required"),
+        ({"row": 3, "output": 1}, "examples.0.row"),
+    ],
+)
+def test_an_example_that_is_none_is_refused(
+    example: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError) as caught:
+        brought(tmp_path, network(1), PRICE, examples=[example])
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_network_with_norms_is_saved_and_served_with_the_reduced_estimator(
+    tmp_path: Path,
+) -> None:
+    net = nn.Sequential(
+        nn.Linear(4, 16), nn.LayerNorm(16), nn.ReLU(), nn.BatchNorm1d(16), nn.Dropout(0.2),
+        nn.Linear(16, 1),
+    )  # fmt: skip
+    layers = [
+        {"linear": "0"},
+        {"layer_norm": "1"},
+        {"activation": "relu"},
+        {"batch_norm": "3"},
+        {"dropout": 0.2},
+        {"linear": "5"},
+    ]
+    card = brought(tmp_path, net.eval(), PRICE, layers=layers, examples=examples(net))
+    assert (card.architecture.before[0].kind, card.architecture.after[0].kind) == (
+        "layer",
+        "affine",
+    )
+    calibrate(tmp_path / "net", table(1, noisy(25.0)))
+    predictor = load(tmp_path / "net")
+    answer = predictor.predict(rows(3, 1)[0])
+    assert (answer.estimator, answer.note) == ("reduced", None)
+    assert {row.warnings for row in answer.rows} == {()}
+    plain = predictor.predict(rows(3, 1)[0], PredictOptions(estimator="plain", passes=4_000))
+    for exact, sampled in zip(answer.rows, plain.rows, strict=True):
+        assert exact.mean_error == 0  # one hidden layer: integrated
+        assert exact.mean == pytest.approx(sampled.mean, abs=4 * sampled.mean_error)
+        assert exact.variance == pytest.approx(sampled.variance, abs=4 * sampled.variance_error)
+    content = json.loads((tmp_path / "net" / "card.json").read_text())
+    for change in ([None, None], [{"kind": "batch"}], []):
+        content["architecture"]["before"] = change
+        (tmp_path / "net" / "card.json").write_text(json.dumps(content))
+        with pytest.raises(ArtifactError):
+            load(tmp_path / "net")
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "net").mkdir()
+    (tmp_path / "net" / "thesis.tex").touch()
+    with pytest.raises(ArtifactError, match="is not a model"):
+        brought(tmp_path, network(1), PRICE)
+
+
+def test_the_command_line_imports_shows_and_refuses_in_a_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    brought(tmp_path, network(1), PRICE)
+    files = ["--architecture", f"{tmp_path}/net.json", "--weights", f"{tmp_path}/net.pt"]
+    assert main(["import", *files, "--out", f"{tmp_path}/out", "--name", "flats"]) == 0
+    printed = capsys.readouterr().out
+    assert "flats (version " in printed
+    assert "imported   from net.pt, described by net.json" in printed
+    assert f"python -m model calibrate {tmp_path}/out DATA" in printed
+    (tmp_path / "net.pt").write_bytes(b"not weights")
+    assert main(["import", *files, "--out", f"{tmp_path}/out"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert said.count("\n") == 1
+    assert load(tmp_path / "out").card.name == "flats"
+
+
+def test_rows_that_an_imported_network_cannot_take_are_refused(tmp_path: Path) -> None:
+    brought(tmp_path, network(1), PRICE)
+    predictor = load(tmp_path / "net")
+    with pytest.raises(InputError, match=r"too large beside the scale, 2\.3"):
+        predictor.predict([[100.0, 1e300, "east"]])
+    with pytest.raises(InputError, match="'west'; known: north, east"):
+        predictor.predict([[100.0, 4.0, "west"]])
+    (tmp_path / "rows.csv").write_text("area,rooms,quarter,price\n90,3,west,100\n" * 1)
+    with pytest.raises(DataError, match="west"):
+        calibrate(tmp_path / "net", _thirty(tmp_path / "rows.csv"))
+
+
+def _thirty(path: Path) -> Table:
+    header, line = path.read_text().splitlines()
+    path.write_text("\n".join([header, *[line] * 30]) + "\n")
+    return read_table(path)
