@@ -10,7 +10,7 @@ def headers_of(scope: Scope) -> dict[str, str]:
     known: dict[str, str] | None = scope.get(_KEY)
     if known is None:
         known = scope[_KEY] = {
-            name.decode("latin-1"): value.decode("latin-1")
+            name.decode("latin-1"): value.decode("latin-1").strip(" \t")
             for name, value in reversed(scope["headers"])
         }
     return known

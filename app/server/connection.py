@@ -30,6 +30,7 @@ DESCRIPTORS = 65_536  # as many as we take of those that the system grants
 RESERVE = 2_048  # of them, for files and for connections that are still to be refused
 
 _ORIGIN = re.compile(rb"https?://[^/?#]+", re.IGNORECASE)
+_CODING = b"transfer-encoding"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _logger = logging.getLogger("app")
 
@@ -62,8 +63,8 @@ class Connection(HttpToolsProtocol):
     _silent_since = 0.0
     _timer: asyncio.TimerHandle | None = None
     _probe: asyncio.TimerHandle | None = None
-    _reading_head = False
-    _head_bytes = 0
+    _head_bytes = 0  # in the pieces of an unfinished head
+    _large = False  # whether the head may have too many bytes
     _refused: ServiceError | None = None  # what came behind requests that are still answered
 
     @property
@@ -103,6 +104,10 @@ class Connection(HttpToolsProtocol):
         if self.timeout_keep_alive_task:
             self.timeout_keep_alive_task.cancel()
             self.timeout_keep_alive_task = None
+        scope, cycle = self.scope, self.cycle
+        in_body = cycle is not None and cycle.more_body
+        unfinished = scope is not None and "method" not in scope  # the head of a request
+        self._large = unfinished or len(data) > MOST_HEAD_BYTES
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -110,9 +115,12 @@ class Connection(HttpToolsProtocol):
         except httptools.HttpParserError:
             self.send_400_response("")
         else:
-            self._head_bytes += len(data) if self._reading_head else 0
-            if self._head_bytes > MOST_HEAD_BYTES:
-                self.send_400_response("")
+            # A piece with the end of a request before this one tells nothing of this one's size.
+            alone = self.scope is scope or not (in_body or self.cycle is not cycle)
+            if self.scope is not None and "method" not in self.scope and alone:
+                self._head_bytes += len(data)
+                if self._head_bytes > MOST_HEAD_BYTES:
+                    self.send_400_response("")
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """Keep the connection open for the answer to a whole request."""
@@ -124,27 +132,20 @@ class Connection(HttpToolsProtocol):
 
     # What the parser tells.
 
-    def on_message_begin(self) -> None:
-        """Begin with the head of a request."""
-        super().on_message_begin()
-        self._reading_head, self._head_bytes = True, 0
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header, and no trailer: nobody has checked that."""
-        if self._reading_head:
-            super().on_header(name, value.rstrip(b" \t"))
-
     def on_headers_complete(self) -> None:
         """Let the application answer; an error here is that of a message that is no request."""
         self._check_head()
-        self._reading_head = False
+        self._head_bytes = 0
         if self.parser.should_upgrade():
+            if self.parser.get_method() == b"CONNECT":
+                raise NotHttp("no tunnel")
             return  # `data_received` reads the request again without
         if not self.url.startswith(b"/") and (origin := _ORIGIN.match(self.url)):
             target = self.url[origin.end() :]
             self.url = target if target.startswith(b"/") else b"/" + target
         super().on_headers_complete()
         self._unanswered.append(self.cycle)
+        self.headers = []  # for trailers, which nobody checks
 
     def on_message_complete(self) -> None:
         """Tell the application that the body is whole."""
@@ -176,17 +177,13 @@ class Connection(HttpToolsProtocol):
 
     def _check_head(self) -> None:
         """Raise NotHttp for what httptools takes and no server of HTTP/1.1 may take."""
-        version, headers = self.parser.get_http_version(), self.headers
-        hosts = sum(name == b"host" for name, _ in headers)
-        codings = [value.lower() for name, value in headers if name == b"transfer-encoding"]
-        size = len(self.url) + sum(len(name) + len(value) for name, value in headers)
+        version, names = self.parser.get_http_version(), [name for name, _ in self.headers]
+        hosts, codings = names.count(b"host"), names.count(_CODING)
         if (
-            version not in ("1.0", "1.1")
-            or hosts > 1
-            or (not hosts and version == "1.1")
-            or (codings and (codings != [b"chunked"] or version == "1.0"))
-            or size > MOST_HEAD_BYTES
-            or self.parser.get_method() == b"CONNECT"
+            (version != "1.1" and (version != "1.0" or codings))
+            or (hosts != 1 and (hosts or version == "1.1"))
+            or (codings and (codings > 1 or dict(self.headers)[_CODING].lower() != b"chunked"))
+            or (self._large and _size(self.headers) + len(self.url) > MOST_HEAD_BYTES)
         ):
             raise NotHttp("no request of HTTP/1.1")
 
@@ -249,6 +246,10 @@ class Connection(HttpToolsProtocol):
             cycle.disconnected = True
             cycle.message_event.set()
         self.transport.close()
+
+
+def _size(headers: list[tuple[bytes, bytes]]) -> int:
+    return sum(len(name) + len(value) for name, value in headers)
 
 
 def _response(error: ServiceError) -> bytes:
