@@ -22,6 +22,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.errors import NotHttp, Overloaded, ServiceError, TooSlow
 from app.http import refusal
+from app.server.transport import JoinedWrites
 
 LOOKS = 4  # at a connection, in the time that a request has to arrive
 MOST_HEAD_BYTES = 65_536
@@ -79,7 +80,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Look after the connection from now on."""
-        super().connection_made(transport)
+        super().connection_made(JoinedWrites(transport, self.loop))
         self._unanswered: deque[Any] = deque()  # uvicorn's of requests, in their order
         self._since = self._silent_since = self.loop.time()
         if len(self.connections) > _most_connections():
