@@ -35,11 +35,10 @@ def main(arguments: list[str] | None = None) -> int:
     except SettingsError as error:
         return _fail(error)
     # The slow imports come once everything that needs none of them is known to be right.
-    from app.auth import read_keys
+    from app.http import read_keys
     from app.metrics import Metrics
-    from app.server import serve
+    from app.server import Supervisor, serve
     from app.service import Service
-    from app.supervisor import Supervisor
     from model import ArtifactError
 
     service = Service(settings, Metrics(shared_metrics_folder()))

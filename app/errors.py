@@ -1,42 +1,36 @@
-"""Every failure that a client may see: the tree, the table of status codes, the one body.
+"""Every failure that a client may see: each class says its status, its code, and what it means.
 
-ServiceError
-|-- NotHttp         what came is no HTTP request
-|-- TooSlow         the request did not arrive in time
-|-- BodyError       the request's body cannot be read
-|   |-- NotJson            it is not one JSON document in UTF-8
-|   |-- NotFinite          it holds NaN, Infinity or a number too large for a double
-|   |-- DuplicateKey       an object names a key twice
-|   |-- BodyTooLarge       it has more bytes than the server reads
-|   `-- WrongContentType   it says that it is something else than JSON
-|-- InvalidRequest  a field of the request is unknown, missing or of the wrong type
-|-- LimitExceeded   the request asks for more than one request may
-|-- OutputNotFinite the model's answer holds a number that JSON has no word for
-|-- UnknownModel    no model has that name
-|-- Unauthorized    the request has no API key, or a wrong one
-|-- RateLimited     the holder of the key asks too often
-|-- Overloaded      so much waits already that more would wait too long
-|-- DeadlineExceeded the time that the request had is over
-`-- NotReady        the models are not loaded yet, or the server is going down
-
-The errors of `model` join the table below. HTTP status codes appear in this module alone.
+The errors of `model` join them in one table, and `error_rows` lists all. Status codes of HTTP are
+defined in this module alone.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.encoding import to_json
+from app.json import to_json
 from model import CalibrationError, Detail, InputError
 
 MAX_DETAILS = 20
 MAX_MESSAGE = 400  # characters; a client's own text may be quoted in a message
 
 
+class ErrorRow(NamedTuple):
+    """What a client may get, as one row of a table."""
+
+    code: str
+    status: int
+    meaning: str
+
+
 class ServiceError(Exception):
     """Base of what the service refuses; `str(error)` is one sentence for a client."""
+
+    status: ClassVar[int]
+    code: ClassVar[str]
+    retry_after_seconds: int | None = None
 
     def __init__(self, message: str, details: Sequence[Detail] = ()) -> None:
         super().__init__(message)
@@ -44,59 +38,73 @@ class ServiceError(Exception):
 
 
 class NotHttp(ServiceError):
-    """What came is no HTTP request."""
+    """The message is no request of HTTP/1.1, or its headers are too large."""
+
+    status, code = 400, "not_http"
 
 
-class TooSlow(ServiceError):
-    """The request did not arrive in time."""
-
-
-class BodyError(ServiceError):
-    """The request's body cannot be read."""
-
-
-class NotJson(BodyError):
+class NotJson(ServiceError):
     """The body is not one JSON document in UTF-8."""
 
+    status, code = 400, "not_json"
 
-class NotFinite(BodyError):
+
+class NotFinite(ServiceError):
     """The body holds NaN, Infinity or a number too large for a double."""
 
-
-class DuplicateKey(BodyError):
-    """An object in the body names a key twice; `details` has the key."""
+    status, code = 400, "not_finite"
 
 
-class BodyTooLarge(BodyError):
-    """The body has more bytes than the server reads."""
+class DuplicateKey(ServiceError):
+    """An object in the body names a key twice."""
 
-
-class WrongContentType(BodyError):
-    """The body says that it is something else than JSON."""
-
-
-class InvalidRequest(ServiceError):
-    """A field of the request is unknown, missing or of the wrong type."""
-
-
-class LimitExceeded(ServiceError):
-    """The request asks for more than one request may; the message names the setting."""
-
-
-class OutputNotFinite(ServiceError):
-    """The model's answer holds a number that is not finite; the message names the row."""
-
-
-class UnknownModel(ServiceError):
-    """No model has that name; the message lists the names."""
+    status, code = 400, "duplicate_key"
 
 
 class Unauthorized(ServiceError):
     """The request has no API key, or a wrong one."""
 
+    status, code = 401, "unauthorized"
+
+
+class UnknownModel(ServiceError):
+    """No model, or no version of it, has that name; the error lists the names."""
+
+    status, code = 404, "unknown_model"
+
+
+class TooSlow(ServiceError):
+    """The request did not arrive in time; the connection is closed."""
+
+    status, code = 408, "request_timeout"
+
+
+class BodyTooLarge(ServiceError):
+    """The body has more bytes than the server reads."""
+
+    status, code = 413, "body_too_large"
+
+
+class WrongContentType(ServiceError):
+    """The headers say that the body is something else than JSON, or is compressed otherwise."""
+
+    status, code = 415, "unsupported_media_type"
+
+
+class InvalidRequest(ServiceError):
+    """A field of the request is unknown, missing or of the wrong type."""
+
+    status, code = 422, "invalid_request"
+
+
+class LimitExceeded(ServiceError):
+    """The request asks for more than one request may; the error names the setting."""
+
+    status, code = 422, "limit_exceeded"
+
 
 class _Later(ServiceError):
-    """Not now: the client may come back after `retry_after_seconds`."""
+    """Base of what the client may try again after `retry_after_seconds`."""
 
     def __init__(self, message: str, *, retry_after_seconds: int) -> None:
         super().__init__(message)
@@ -104,58 +112,58 @@ class _Later(ServiceError):
 
 
 class RateLimited(_Later):
-    """The holder of the key asks too often."""
+    """The holder of the key asks too often; try again after the seconds in `Retry-After`."""
+
+    status, code = 429, "rate_limited"
 
 
 class Overloaded(_Later):
-    """So much waits already that more would wait too long."""
+    """Too much waits already; try again after the seconds in `Retry-After`."""
+
+    status, code = 429, "overloaded"
+
+
+class NotReady(ServiceError):
+    """The server is starting or stopping; try again after the seconds in `Retry-After`."""
+
+    status, code = 503, "not_ready"
+    retry_after_seconds = 1
 
 
 class DeadlineExceeded(ServiceError):
     """The time that the request had is over."""
 
-
-class NotReady(ServiceError):
-    """The models are not loaded yet, or the server is going down."""
+    status, code = 504, "deadline_exceeded"
 
 
-STATUS_OF: dict[type[Exception], tuple[int, str]] = {
-    NotHttp: (400, "not_http"),
-    NotJson: (400, "not_json"),
-    NotFinite: (400, "not_finite"),
-    DuplicateKey: (400, "duplicate_key"),
-    Unauthorized: (401, "unauthorized"),
-    UnknownModel: (404, "unknown_model"),
-    TooSlow: (408, "request_timeout"),
-    BodyTooLarge: (413, "body_too_large"),
-    WrongContentType: (415, "unsupported_media_type"),
-    InvalidRequest: (422, "invalid_request"),
-    InputError: (422, "invalid_input"),
-    LimitExceeded: (422, "limit_exceeded"),
-    OutputNotFinite: (422, "output_not_finite"),
-    CalibrationError: (422, "not_calibrated"),
-    RateLimited: (429, "rate_limited"),
-    Overloaded: (429, "overloaded"),
-    NotReady: (503, "not_ready"),
-    DeadlineExceeded: (504, "deadline_exceeded"),
+_OF_MODEL = {
+    InputError: ErrorRow("invalid_input", 422, "A value in the rows or the options is wrong."),
+    CalibrationError: ErrorRow(
+        "not_calibrated", 422, "The model has too few calibration rows for what is asked."
+    ),
 }
+_OF_FRAMEWORK = (
+    ErrorRow("not_found", 404, "There is no such path."),
+    ErrorRow("method_not_allowed", 405, "The path does not take this method; see `Allow`."),
+)
 UNEXPECTED = (500, "internal_error")
 OF_THE_SERVER = (401, 413, 429, 503, 504)  # refused for the server's sake, and counted
-_RETRY_AFTER_SECONDS = {503: 1}
+
+
+def error_rows() -> list[ErrorRow]:
+    """All errors that a request can meet, by status; without 500, which is a fault of ours."""
+    ours = [ErrorRow(kind.code, kind.status, _meaning(kind)) for kind in _kinds(ServiceError)]
+    return sorted([*ours, *_OF_MODEL.values(), *_OF_FRAMEWORK], key=lambda row: row.status)
 
 
 def status_of(error: BaseException) -> tuple[int, str]:
-    """The HTTP status and the code of an error; 500 for one that is not in the table."""
-    for kind in type(error).__mro__:
-        if kind in STATUS_OF:
-            return STATUS_OF[kind]
+    """The HTTP status and the code of an error; 500 for one that nobody foresaw."""
+    if isinstance(error, ServiceError):
+        return error.status, error.code
+    for kind, row in _OF_MODEL.items():
+        if isinstance(error, kind):
+            return row.status, row.code
     return UNEXPECTED
-
-
-def retry_after_seconds(error: BaseException) -> int | None:
-    """When a client may come back: as the error says, or as its status does; None for never."""
-    default = _RETRY_AFTER_SECONDS.get(status_of(error)[0])
-    return getattr(error, "retry_after_seconds", default)
 
 
 def code_of_status(status: int) -> str:
@@ -202,27 +210,28 @@ class ErrorBody(BaseModel):
     details: list[ErrorDetail] = Field(description="The single faults, where there are any.")
 
 
-_MEANING = {
-    400: "The body is not JSON, names a key twice or holds a number that is not finite.",
-    401: "The API key is missing or wrong.",
-    404: "There is no such model; the error lists the names.",
-    405: "The path does not know this method; `Allow` lists those it knows.",
-    413: "The body has more bytes than the server reads.",
-    415: "The body says that it is something else than JSON.",
-    422: "A value is out of its domain, or above a limit of this server.",
-    429: "Too much waits, or the key asks too often: try again after `Retry-After` seconds.",
-    503: "Not ready, or going down: try again after `Retry-After` seconds.",
-    504: "The time that the request had is over.",
-}
-
-
 def declared(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The OpenAPI `responses` of a route that fails in these ways."""
-    answers: dict[int | str, dict[str, Any]] = {
-        status: {"model": ErrorBody, "description": _MEANING[status]} for status in statuses
-    }
+    answers: dict[int | str, dict[str, Any]] = {}
+    for status in statuses:
+        said = [f"`{row.code}`: {row.meaning}" for row in error_rows() if row.status == status]
+        answers[status] = {"model": ErrorBody, "description": " ".join(said)}
     answers["default"] = {"model": ErrorBody, "description": "Any other error, in the same shape."}
     return answers
+
+
+def _kinds(kind: type[ServiceError]) -> Iterator[type[ServiceError]]:
+    """The classes below one that are not themselves bases."""
+    below = kind.__subclasses__()
+    for each in below:
+        yield from _kinds(each)
+    if not below:
+        yield kind
+
+
+def _meaning(kind: type[ServiceError]) -> str:
+    assert kind.__doc__
+    return kind.__doc__
 
 
 def _clip(text: str) -> str:

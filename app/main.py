@@ -6,18 +6,23 @@ from functools import lru_cache
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.telemetry import TelemetryConfig
 from starlette.types import ASGIApp
 
-from app import __version__
-from app.api import failures, native, open_inference, operations, pages
-from app.auth import PUBLIC_PATHS, Guard
-from app.deadline import HEADER
-from app.edge import REQUEST_ID, Edge, Knowledge, route_path
-from app.lane import Lane
+from app import __version__, native, operations, pages, v2
+from app.http import (
+    PUBLIC_PATHS,
+    REQUEST_ID,
+    TIMEOUT,
+    Access,
+    Disconnect,
+    Guard,
+    Knowledge,
+    route_path,
+)
 from app.metrics import Metrics
-from app.presence import Presence
 from app.service import Service
 from app.settings import Settings, names_a_collector, read_settings, shared_metrics_folder
 
@@ -29,15 +34,15 @@ Monte-Carlo error of both. Every error, on every route, has the same body."""
 
 
 class Application(FastAPI):
-    """FastAPI with layers of ours around all of its own."""
+    """FastAPI with layers of ours instead of its own."""
 
     def __init__(self, surround: Callable[[ASGIApp], ASGIApp], **options: Any) -> None:
         super().__init__(**options)
         self._surround = surround
 
     def build_middleware_stack(self) -> ASGIApp:
-        """The framework's own layers, which a prediction mostly passes by, and ours outside."""
-        return self._surround(super().build_middleware_stack())
+        """Ours, and of the framework's the one that routes need: Access answers every failure."""
+        return self._surround(AsyncExitStackMiddleware(self.router))
 
 
 def create_app(settings: Settings | None = None, service: Service | None = None) -> FastAPI:
@@ -53,14 +58,17 @@ def create_app(settings: Settings | None = None, service: Service | None = None)
         description=DESCRIPTION,
         version=__version__,
         lifespan=_lifespan_of(service),
-        openapi_url=None,  # served by api/pages.py, with examples and relative URLs
+        openapi_url=None,  # served by app/pages, with examples and relative URLs
         generate_unique_id_function=lambda route: route.name,
         redirect_slashes=False,  # a redirect would name this host, not the proxy in front
         telemetry=_telemetry(),
     )
-    failures.install(app, service.metrics)
-    app.include_router(native.router(service, settings))
-    app.include_router(open_inference.router(service, settings))
+    app.router.routes[:0] = [
+        *native.predictions(service, settings),
+        *v2.predictions(service, settings),
+    ]
+    app.include_router(native.router(service))
+    app.include_router(v2.router(service))
     app.include_router(operations.router(service))
 
     @lru_cache(maxsize=1)
@@ -91,19 +99,17 @@ def _telemetry() -> TelemetryConfig:
 
 def _layers(settings: Settings, service: Service) -> Callable[[ASGIApp], ASGIApp]:
     """What every request passes, from the inside out."""
-    predict = native.predicting(service, settings)
-    infer = open_inference.inferring(service, settings)
     knowledge = Knowledge(Guard.of(settings), service.metrics, lambda: service.draining)
 
     def surround(app: ASGIApp) -> ASGIApp:
-        app = Edge(Presence(Lane(app, predict, infer)), knowledge)
+        app = Access(Disconnect(app), knowledge)
         if not settings.cors_origins:
             return app
         return CORSMiddleware(
             app,
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST"],
-            allow_headers=["authorization", "content-type", "x-api-key", REQUEST_ID, HEADER],
+            allow_headers=["authorization", "content-type", "x-api-key", REQUEST_ID, TIMEOUT],
             expose_headers=[REQUEST_ID, "retry-after"],
         )
 

@@ -34,7 +34,7 @@ AT_THE_EDGES = {  # modules of `model` that take pydantic
     "model.importing.importer",
     "model.importing.specification",
 }
-FRAMEWORK_FREE = ("app.service", "app.batching", "app.metrics", "app.settings")
+FRAMEWORK_FREE = ("app.service", "app.compute", "app.metrics", "app.settings")
 
 
 @cache
@@ -159,16 +159,18 @@ def test_app_enters_model_through_its_door() -> None:
         assert not packages(module) & {"torch", "safetensors"}, module
 
 
-@pytest.mark.parametrize("module", [name for name in FRAMEWORK_FREE if name in MODULES])
+@pytest.mark.parametrize("module", [name for name in MODULES if name.startswith(FRAMEWORK_FREE)])
 def test_the_service_itself_knows_no_web_framework(module: str) -> None:
     assert not packages(module) & {"fastapi", "starlette"}
 
 
 def test_a_protocol_imports_neither_another_protocol_nor_the_whole_application() -> None:
-    protocols = [name for name in inside("app") if name.startswith("app.api.")]
-    assert protocols
-    for module in protocols:
-        assert not [name for name in imports(module) if name.startswith(("app.api", "app.main"))]
+    for protocol, others in (("app.native", "app.v2"), ("app.v2", "app.native")):
+        modules = [name for name in inside("app") if name.startswith(protocol)]
+        assert modules
+        for module in modules:
+            found = [name for name in imports(module) if name.startswith((others, "app.main"))]
+            assert not found, module
 
 
 def test_nobody_imports_a_host() -> None:

@@ -21,8 +21,8 @@ import torch
 
 import model
 from app.__main__ import main as serve
-from app.errors import STATUS_OF
-from app.schemas import PredictRequest, PredictResponse
+from app.errors import error_rows
+from app.native.schemas import PredictRequest, PredictResponse
 from app.settings import PREFIX, Settings
 from docs import pictures
 from model.__main__ import main
@@ -308,8 +308,7 @@ def test_every_field_of_an_answer_is_explained() -> None:
 def test_every_error_code_is_in_the_table_under_its_status() -> None:
     rows = table(page("http"), "status")
     listed = {(int(row[0]), code) for row in rows for code in re.findall(r"`([a-z_]+)`", row[1])}
-    of_the_framework = {(404, "not_found"), (405, "method_not_allowed")}
-    assert listed == set(STATUS_OF.values()) | of_the_framework
+    assert listed == {(row.status, row.code) for row in error_rows()}
 
 
 def test_every_metric_is_in_the_table_with_its_labels(url: str) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 import model
 from app.errors import ErrorBody
-from app.v2_schemas import InferResponse
+from app.v2.schemas import InferResponse
 
 LIMIT_BYTES = 100_000
 NUMBERS = "/v2/models/diabetes/infer"  # 10 features

@@ -2,15 +2,16 @@ import orjson
 import pytest
 
 import model
-from app import errors
 from app.errors import (
     MAX_DETAILS,
     MAX_MESSAGE,
-    STATUS_OF,
+    UNEXPECTED,
     NotJson,
     ServiceError,
     code_of_status,
+    declared,
     error_body,
+    error_rows,
     status_of,
 )
 
@@ -22,17 +23,28 @@ def leaves(kind: type[Exception]) -> set[type[Exception]]:
 
 def test_every_error_that_a_request_can_meet_has_a_status_and_a_code_of_its_own() -> None:
     of_start_up = {model.DataError, model.ArtifactError}
-    assert set(STATUS_OF) == leaves(ServiceError) | leaves(model.ModelError) - of_start_up
-    codes = [code for _, code in STATUS_OF.values()]
-    assert len(set(codes)) == len(codes)
-    assert {status for status, _ in STATUS_OF.values()} <= {*range(400, 430), 503, 504}
-
-
-def test_the_tree_in_the_docstring_is_the_tree_in_the_code() -> None:
-    assert errors.__doc__
-    drawn = {word for word in errors.__doc__.split() if word.isidentifier() and word[0].isupper()}
+    rows = error_rows()
+    assert len({row.code for row in rows}) == len(rows)
+    assert {row.status for row in rows} <= {*range(400, 430), 503, 504}
+    listed = {(row.status, row.code) for row in rows}
     for kind in leaves(ServiceError):
-        assert kind.__name__ in drawn
+        assert (kind.status, kind.code) in listed  # type: ignore[attr-defined]
+    for kind in leaves(model.ModelError) - of_start_up:
+        assert status_of(kind("x")) in listed
+    for kind in of_start_up:
+        assert status_of(kind("x")) == UNEXPECTED
+
+
+def test_every_error_says_what_it_means_in_one_line() -> None:
+    for row in error_rows():
+        assert row.meaning.endswith(".")
+        assert "\n" not in row.meaning
+
+
+def test_the_documentation_of_a_status_says_what_each_of_its_codes_means() -> None:
+    description = declared(400)[400]["description"]
+    assert "`not_json`: The body is not one JSON document in UTF-8." in description
+    assert "`duplicate_key`" in description
 
 
 def test_an_error_that_nobody_foresaw_is_a_500_and_tells_nothing() -> None:

@@ -4,8 +4,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.deadline import HEADER as TIMEOUT
 from app.errors import ErrorBody
+from app.http import TIMEOUT
 from app.main import create_app
 from app.settings import Settings
 

@@ -6,7 +6,7 @@ import sys
 import uvicorn
 from fastapi import FastAPI
 
-from app.schemas import PredictRequest, PredictResponse
+from app.native.schemas import PredictRequest, PredictResponse
 
 app = FastAPI()
 

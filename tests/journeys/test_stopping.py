@@ -1,17 +1,22 @@
 """What happens to requests when the server goes down, or a part of it."""
 
+import json
 import os
 import signal
+import socket
 import threading
 import time
 from collections import Counter
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 
 from tests.journeys.serving import PATIENCE_SECONDS, ROW, Served, served, until
 
 LONG = {"passes": 10_000, "masks": "per_row", "estimator": "plain"}
+BODY = json.dumps({"rows": [ROW]}).encode()
+ASKED = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(BODY), BODY)
 
 
 class Load:
@@ -56,6 +61,41 @@ def test_a_stop_under_load_loses_no_accepted_request(
         assert server.process.wait(PATIENCE_SECONDS) == 0
     assert set(load.outcomes) <= {"200", "503", "refused"}
     assert load.outcomes["503"]
+
+
+def connected(server: Served) -> socket.socket:
+    address = urlsplit(server.url)
+    return socket.create_connection((address.hostname, address.port), timeout=20)
+
+
+def test_a_request_that_comes_late_on_a_young_connection_is_refused_with_an_answer(
+    regression_artifact: Path, tmp_path: Path
+) -> None:
+    with served(tmp_path, "--model", regression_artifact) as server, connected(server) as kept:
+        kept.sendall(ASKED)
+        assert kept.recv(1 << 16).startswith(b"HTTP/1.1 200 OK\r\n")
+        server.process.send_signal(signal.SIGTERM)
+        with connected(server) as fresh:
+            time.sleep(1.2)  # as long as a client takes on a machine that is busy otherwise
+            for connection in (kept, fresh):
+                connection.sendall(ASKED)
+                received = connection.recv(1 << 16)
+                assert received.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
+                assert b"\r\nconnection: close\r\n" in received
+            started = time.monotonic()
+            assert server.process.wait(PATIENCE_SECONDS) == 0
+            assert time.monotonic() - started < 1.5  # nobody is left to wait for
+
+
+def test_connections_that_have_been_idle_delay_no_stop(
+    regression_artifact: Path, tmp_path: Path
+) -> None:
+    with served(tmp_path, "--model", regression_artifact) as server, connected(server):
+        time.sleep(2.1)
+        started = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(PATIENCE_SECONDS) == 0
+        assert time.monotonic() - started < 1.9
 
 
 def test_a_long_computation_is_finished_while_new_work_is_refused(

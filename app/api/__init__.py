@@ -1,1 +1,0 @@
-"""The wire protocols, one module each; none imports another."""

@@ -1,0 +1,284 @@
+"""Callers with equal keys share a batch: one queue of bounded size, one batch at a time.
+
+Keys take turns, and so do the callers of one key: a caller brings its work in items, and a turn
+takes one item of each. So a small caller waits for one item of a large one, not for all of them,
+and two large ones advance side by side. While nothing is computed nothing waits; what arrives
+during a batch makes up the next one.
+"""
+
+import asyncio
+import math
+from collections import OrderedDict, deque
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Generic, Protocol, TypeVar
+
+from app.errors import DeadlineExceeded, NotReady, Overloaded
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Wanted = Callable[[], bool]
+Compute = Callable[[Hashable, Sequence[Item], Wanted], Awaitable[Sequence[Result]]]
+
+BATCH_TASK = "mcd-batch"
+RATE_SMOOTHING = 0.1  # weight of the last batch in the measured rate
+LONGEST_RETRY_SECONDS = 60
+GATHER_SECONDS = 0.002
+
+
+class Observer(Protocol):
+    """Who wants to know what happens in the queue."""
+
+    def waited(self, seconds: float) -> None:
+        """An item has left the queue after so long."""
+
+    def batched(self, size: int) -> None:
+        """A batch of this size begins."""
+
+    def queued(self, size: int) -> None:
+        """So much waits now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """The largest batch and the longest queue, both in units of the items' size."""
+
+    batch: int
+    queue: int
+
+
+@dataclass(eq=False, slots=True)
+class _Caller(Generic[Item, Result]):
+    answer: asyncio.Future[list[Result]]
+    items: deque[tuple[int, Item]]
+    count: int
+    timeout_seconds: float = math.inf
+    results: dict[int, Result] = field(default_factory=dict)
+    since: float = field(default_factory=perf_counter)
+
+    def expire(self, now: float) -> None:
+        """Fail where the time is over: on a busy event loop that shows here before it rings."""
+        if now - self.since >= self.timeout_seconds:
+            self.be_late()
+
+    def be_late(self) -> None:
+        self.fail(
+            DeadlineExceeded(
+                f"no answer within {self.timeout_seconds:g} seconds; ask for fewer rows or passes, "
+                "or allow more time"
+            )
+        )
+
+    def fail(self, error: BaseException) -> None:
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part(Generic[Item, Result]):
+    """One item of a caller, in a batch."""
+
+    caller: _Caller[Item, Result]
+    index: int
+    item: Item
+
+    def succeed(self, result: Result) -> None:
+        caller = self.caller
+        caller.expire(perf_counter())
+        caller.results[self.index] = result
+        if len(caller.results) == caller.count and not caller.answer.done():
+            caller.answer.set_result([caller.results[index] for index in range(caller.count)])
+
+
+class MicroBatcher(Generic[Item, Result]):
+    """Runs `compute(key, items, wanted)` for the items that wait; it returns a result per item.
+
+    `wanted()`, callable from any thread, tells whether anybody still waits for the batch. A batch
+    that fails is halved and tried again until the failure is that of single items.
+    """
+
+    def __init__(
+        self,
+        compute: Compute[Item, Result],
+        capacity: Capacity,
+        *,
+        size: Callable[[Item], int],
+        observer: Observer,
+    ) -> None:
+        self._compute = compute
+        self._capacity = capacity
+        self._size = size
+        self._observer = observer
+        self._queue: OrderedDict[Hashable, deque[_Caller[Item, Result]]] = OrderedDict()
+        self._callers: set[_Caller[Item, Result]] = set()
+        self._queued = 0
+        self._running: asyncio.Task[None] | None = None
+        self._scheduled = self._arrived = False
+        self._rate = 0.0  # size per second
+
+    @property
+    def queued(self) -> int:
+        """Size of what waits."""
+        return self._queued
+
+    @property
+    def idle(self) -> bool:
+        """Whether no caller waits for anything."""
+        return not self._callers
+
+    def admit(self, size: int = 1) -> None:
+        """Raise Overloaded where that much more would make the queue too long.
+
+        Into an empty queue anything goes, or the largest requests would never be served.
+        """
+        if self._queued and self._queued + size > self._capacity.queue:
+            raise Overloaded(
+                f"{self._queued} rows wait already (MCD_QUEUE_ROWS); try again after the seconds "
+                "in Retry-After",
+                retry_after_seconds=self._retry_after_seconds(),
+            )
+
+    async def submit(
+        self, key: Hashable, items: Sequence[Item], *, timeout_seconds: float | None = None
+    ) -> list[Result]:
+        """A result per item. Raises Overloaded, DeadlineExceeded and what `compute` raises."""
+        size = sum(map(self._size, items))
+        self.admit(size)
+        loop = asyncio.get_running_loop()
+        caller: _Caller[Item, Result]  # to call `_Caller[...]` would take three times as long
+        caller = _Caller(loop.create_future(), deque(enumerate(items)), len(items))
+        timer = None
+        if timeout_seconds is not None:
+            caller.timeout_seconds = timeout_seconds
+            timer = loop.call_later(timeout_seconds, caller.be_late)
+        self._callers.add(caller)
+        self._queue.setdefault(key, deque()).append(caller)
+        self._resize(size)
+        self._arrived = True
+        self._schedule()
+        try:
+            return await caller.answer
+        finally:
+            if timer:
+                timer.cancel()
+            self._forget(caller)
+
+    def abort(self, error: Exception) -> None:
+        """Fail everybody who waits; what runs finds itself unwanted."""
+        for caller in list(self._callers):
+            caller.fail(error)
+
+    def _schedule(self) -> None:
+        """Form a batch once a turn of the event loop has brought nobody new.
+
+        Whoever comes while others are being read is worth that: a batch takes as long as it takes
+        to read ten more, and hardly longer for them. It is no wait, for every turn has work.
+        """
+        if self._running is None and not self._scheduled:
+            self._scheduled = True
+            loop = asyncio.get_running_loop()
+            loop.call_soon(self._gather, loop.time() + GATHER_SECONDS)
+
+    def _gather(self, until: float) -> None:
+        loop = asyncio.get_running_loop()
+        if self._arrived and loop.time() < until:
+            self._arrived = False
+            loop.call_soon(self._gather, until)
+        else:
+            self._scheduled = False
+            self._start()
+
+    def _start(self) -> None:
+        key, parts = self._next()
+        if parts:
+            task = asyncio.create_task(self._run(key, parts), name=BATCH_TASK)
+            self._running = task
+            task.add_done_callback(lambda ended: self._ended(ended, parts))
+
+    def _next(self) -> tuple[Hashable, list[_Part[Item, Result]]]:
+        """The next key, and one item of each of its callers as far as they fit."""
+        while self._queue:
+            key, callers = self._queue.popitem(last=False)
+            parts = self._take(callers)
+            if callers:
+                self._queue[key] = callers  # at the end: other keys come first
+            if parts:
+                return key, parts
+        return None, []
+
+    def _take(self, callers: deque[_Caller[Item, Result]]) -> list[_Part[Item, Result]]:
+        parts: list[_Part[Item, Result]] = []
+        taken, now = 0, perf_counter()
+        for _ in range(len(callers)):
+            caller = callers[0]
+            caller.expire(now)
+            if not caller.items or caller.answer.done():  # it has left
+                callers.popleft()
+                continue
+            size = self._size(caller.items[0][1])
+            if parts and taken + size > self._capacity.batch:
+                break
+            callers.popleft()
+            parts.append(_Part(caller, *caller.items.popleft()))
+            taken += size
+            self._observer.waited(now - caller.since)
+            if caller.items:
+                callers.append(caller)
+        if parts:
+            self._observer.batched(taken)
+        self._resize(-taken)
+        return parts
+
+    async def _run(self, key: Hashable, parts: list[_Part[Item, Result]]) -> None:
+        started = perf_counter()
+        results = await self._attempt(key, parts)
+        rate = sum(self._size(part.item) for part in parts) / (perf_counter() - started)
+        self._rate = self._rate + RATE_SMOOTHING * (rate - self._rate) if self._rate else rate
+        for part, result in results:
+            part.succeed(result)
+
+    async def _attempt(
+        self, key: Hashable, parts: list[_Part[Item, Result]]
+    ) -> list[tuple[_Part[Item, Result], Result]]:
+        """The results; the callers whose items fail by themselves are told so."""
+
+        def wanted() -> bool:
+            return not all(part.caller.answer.done() for part in parts)
+
+        if not wanted():
+            return []
+        try:
+            results = await self._compute(key, [part.item for part in parts], wanted)
+            return list(zip(parts, results, strict=True))
+        except Exception as error:
+            if len(parts) == 1:
+                parts[0].caller.fail(error)
+                return []
+        middle = len(parts) // 2
+        first = await self._attempt(key, parts[:middle])
+        return first + await self._attempt(key, parts[middle:])
+
+    def _ended(self, task: asyncio.Task[None], parts: list[_Part[Item, Result]]) -> None:
+        """Whatever ended the task, nobody waits for ever and the next batch comes."""
+        if task is self._running:
+            self._running = None
+        if task.cancelled() or task.exception():
+            for part in parts:
+                part.caller.fail(NotReady("the computation was stopped; try again"))
+        self._arrived = True  # perhaps, while the loop stood still
+        self._schedule()
+
+    def _forget(self, caller: _Caller[Item, Result]) -> None:
+        self._callers.discard(caller)
+        self._resize(-sum(self._size(item) for _, item in caller.items))
+        caller.items.clear()
+
+    def _resize(self, change: int) -> None:
+        if change:
+            self._queued += change
+            self._observer.queued(self._queued)
+
+    def _retry_after_seconds(self) -> int:
+        seconds = math.ceil(self._queued / self._rate) if self._rate else 1
+        return min(max(seconds, 1), LONGEST_RETRY_SECONDS)

@@ -1,0 +1,35 @@
+"""What every request passes: who may ask, how its body is read, and how a failure is answered."""
+
+from app.http.access import REQUEST_ID, Access, Knowledge, route_path
+from app.http.auth import PUBLIC_PATHS, Guard, read_keys
+from app.http.body import parse, read_bytes, read_json
+from app.http.compression import compress
+from app.http.deadline import TIMEOUT, timeout_seconds
+from app.http.disconnect import Disconnect
+from app.http.failures import refusal
+from app.http.headers import headers_of
+from app.http.prediction import PredictionRoute, predicting
+from app.http.reply import JSON, Reply
+
+__all__ = [
+    "JSON",
+    "PUBLIC_PATHS",
+    "REQUEST_ID",
+    "TIMEOUT",
+    "Access",
+    "Disconnect",
+    "Guard",
+    "Knowledge",
+    "PredictionRoute",
+    "Reply",
+    "compress",
+    "headers_of",
+    "parse",
+    "predicting",
+    "read_bytes",
+    "read_json",
+    "read_keys",
+    "refusal",
+    "route_path",
+    "timeout_seconds",
+]

@@ -1,0 +1,24 @@
+"""How long a client says that it will wait."""
+
+import math
+from collections.abc import Mapping
+
+from app.errors import InvalidRequest
+from model import Detail
+
+TIMEOUT = "x-request-timeout-seconds"
+
+
+def timeout_seconds(headers: Mapping[str, str]) -> float | None:
+    """The seconds in the header; None without it. Raises InvalidRequest for what is no time."""
+    sent = headers.get(TIMEOUT)
+    if sent is None:
+        return None
+    try:
+        seconds = float(sent)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        message = f"must be a number of seconds above 0, not {sent[:40]!r}"
+        raise InvalidRequest(f"{TIMEOUT}: {message}", [Detail(TIMEOUT, message)])
+    return seconds

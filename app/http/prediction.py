@@ -1,0 +1,64 @@
+"""Routes of predictions: the framework documents and matches them, and hands the request over.
+
+Between the match and the handler of an ordinary route the framework opens exit stacks for
+dependencies, and reads and checks parameters: that takes longer than to parse the body and to
+encode the answer. What these routes need of it they do themselves.
+"""
+
+from collections.abc import Awaitable, Callable
+from time import perf_counter
+from typing import Any
+
+from fastapi.routing import APIRoute
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.errors import ServiceError, status_of
+from app.http.reply import Reply
+from app.service import Service
+from model import Predictor
+
+Answer = Callable[[Scope, Receive, Predictor], Awaitable[Reply]]
+
+
+class PredictionRoute(APIRoute):
+    """A route whose function is documentation, and whose requests `application` answers."""
+
+    def __init__(
+        self, path: str, endpoint: Callable[..., Any], *, application: ASGIApp, **documented: Any
+    ) -> None:
+        super().__init__(path, endpoint, methods=["POST"], name=endpoint.__name__, **documented)
+        self.operation_id = self.unique_id = endpoint.__name__
+        self.app = application
+
+
+def predicting(service: Service, answer: Answer) -> ASGIApp:
+    """The application that admits a request, lets `answer` make the reply, and counts it."""
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        started, outcome, label = perf_counter(), "cancelled", "unknown"
+        asked = scope["path_params"]
+        try:
+            # Before the body is read: who cannot be served need not send it.
+            predictor = service.admit(asked.get("name"), asked.get("version"))
+            label = predictor.card.name
+            reply = await answer(scope, receive, predictor)
+            outcome = "ok"
+        except ClientDisconnect:
+            raise
+        except Exception as error:
+            outcome, label = status_of(error)[1], _label(service, asked.get("name"))
+            raise
+        finally:
+            service.metrics.finished(label, outcome, perf_counter() - started)
+        await reply.send(send)
+
+    return application
+
+
+def _label(service: Service, name: str | None) -> str:
+    """The model's name as a metric label; one for all unknown names, or they would pile up."""
+    try:
+        return service.card(name).name
+    except ServiceError:
+        return "unknown"

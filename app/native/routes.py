@@ -1,0 +1,226 @@
+"""The native protocol: predictions, and what is served.
+
+The body is parsed and the answer encoded here rather than by the framework, which would take longer
+over both than most predictions do, answer a NaN with status 500, and send one as null.
+"""
+
+import copy
+from enum import Enum
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Path, Response
+from pydantic import ValidationError
+from starlette.types import Receive, Scope
+
+from app.errors import InvalidRequest, NotJson, NotReady, declared
+from app.http import (
+    JSON,
+    PredictionRoute,
+    Reply,
+    headers_of,
+    predicting,
+    read_json,
+    timeout_seconds,
+)
+from app.json import objects, to_json
+from app.native.schemas import ModelList, PredictRequest, PredictResponse
+from app.service import WARM_UP, Answer, OptionFields, Service
+from app.settings import Settings
+from model import Card, Detail, Predictor
+
+ModelPath = Annotated[str, Path(description="A name from `GET /models`.", examples=["diabetes"])]
+
+TAGS: list[str | Enum] = ["predictions"]
+
+_REQUEST_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": {"$ref": "#/components/schemas/PredictRequest"}}
+        },
+    }
+}
+
+
+def router(service: Service) -> APIRouter:
+    """The routes that tell which models there are."""
+    routes = APIRouter(tags=TAGS)
+    _add_models(routes, service)
+    return routes
+
+
+def describe(document: dict[str, Any], service: Service, settings: Settings) -> dict[str, Any]:
+    """The OpenAPI document with a request to every model, and the answer that it really got.
+
+    Raises NotReady before the models have answered.
+    """
+    if not service.ready:
+        raise NotReady("the server is starting or stopping; try again")
+    schema = PredictRequest.model_json_schema()
+    schema["properties"] = {
+        "rows": schema["properties"].pop("rows"),
+        **schema["properties"],
+    }  # what is required comes first
+    schema["properties"]["rows"]["maxItems"] = settings.max_rows
+    schema["properties"]["passes"]["maximum"] = settings.max_passes
+    document = copy.deepcopy(document)
+    schemas = document["components"]["schemas"]
+    schemas["PredictRequest"] = schema
+    _leave_out(
+        schemas["CalibrationRecord"], "scores", "groups", "comparisons"
+    )  # as `Card.public` does
+    requests, answers = {}, {}
+    for name, example in service.examples.items():
+        requests[name] = {"value": {"rows": [example.row], "seed": WARM_UP.seed}}
+        answers[name] = {"value": orjson.loads(encode(example.answer))}
+    for path, names in (("/predict", [service.default]), ("/models/{name}/predict", answers)):
+        operation = document["paths"][path]["post"]
+        body = operation["requestBody"]["content"]["application/json"]
+        body["examples"] = {name: requests[name] for name in names}
+        answer = operation["responses"]["200"]["content"]["application/json"]
+        answer["examples"] = {name: answers[name] for name in names}
+    return document
+
+
+def _leave_out(schema: dict[str, Any], *names: str) -> None:
+    for name in names:
+        del schema["properties"][name]
+    schema["required"] = [name for name in schema["required"] if name not in names]
+
+
+def predictions(service: Service, settings: Settings) -> list[PredictionRoute]:
+    """The routes of predictions."""
+
+    async def answer(scope: Scope, receive: Receive, predictor: Predictor) -> Reply:
+        headers = headers_of(scope)
+        try:
+            sent = _checked(await read_json(headers, receive, settings.max_body_bytes))
+            options, seconds = sent.options(), timeout_seconds(headers)
+            found = await service.predict(
+                predictor, sent.rows, options=options, timeout_seconds=seconds
+            )
+        except RecursionError as error:  # from quoting a value that is nested a thousand deep
+            raise NotJson("the body is nested too deeply") from error
+        return Reply(encode(found))
+
+    async def predict() -> None:
+        """Mean, variance and the Monte-Carlo error of both for every row, with dropout active."""
+
+    async def predict_with(name: ModelPath) -> None:
+        """The same as `POST /predict`, with the model of that name."""
+
+    documented: dict[str, Any] = {
+        "application": predicting(service, answer),
+        "response_model": PredictResponse,
+        "openapi_extra": _REQUEST_BODY,
+        "tags": TAGS,
+    }
+    statuses = (400, 401, 413, 415, 422, 429, 503, 504)
+    return [
+        PredictionRoute(
+            "/predict",
+            predict,
+            summary="Predict with the default model",
+            responses=declared(*statuses),
+            **documented,
+        ),
+        PredictionRoute(
+            "/models/{name}/predict",
+            predict_with,
+            summary="Predict with a named model",
+            responses=declared(*sorted((*statuses, 404))),
+            **documented,
+        ),
+    ]
+
+
+def encode(answer: Answer) -> bytes:
+    """The answer as JSON."""
+    predictions = answer.predictions
+    note = {} if predictions.note is None else {"note": predictions.note}
+    promised = predictions.acceptance
+    return to_json(
+        {
+            "model": {"name": answer.card.name, "version": answer.card.version},
+            "task": predictions.task,
+            "passes": predictions.passes,
+            "stopped": predictions.stopped,
+            "seed": predictions.seed,
+            "estimator": predictions.estimator,
+            **note,
+            "masks": predictions.masks,
+            **({} if promised is None else {"acceptance": promised}),
+            "predictions": objects(predictions.rows),
+        }
+    )
+
+
+def _add_models(routes: APIRouter, service: Service) -> None:
+    @routes.get(
+        "/models", summary="List the models", response_model=ModelList, responses=declared(503)
+    )
+    async def list_models() -> Response:
+        """The models that are served, the default one first."""
+        return Response(to_json(_model_list(service)), media_type=JSON)
+
+    @routes.get(
+        "/models/{name}",
+        summary="Describe a model",
+        response_model=Card,
+        responses=declared(404, 503),
+    )
+    async def describe_model(name: ModelPath) -> Response:
+        """The model's card: features, target, architecture, training record, held-out metrics."""
+        return Response(to_json(service.card(name).public()), media_type=JSON)
+
+
+def _checked(document: Any) -> PredictRequest:
+    try:
+        return PredictRequest.model_validate(document)
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_context=False)
+    details = [
+        Detail(".".join(map(str, fault["loc"])) if fault["loc"] else "body", _sentence(fault))
+        for fault in faults
+    ]
+    first = details[0]
+    raise InvalidRequest(f"{first.field}: {first.message}", details)
+
+
+def _sentence(fault: Any) -> str:
+    known = ", ".join(["rows", *OptionFields.model_fields])
+    match fault["type"]:
+        case "missing":
+            return f'is missing; send {{"rows": [...]}} with any of {known}'
+        case "extra_forbidden":
+            return f"is not known; a request has {known}"
+        case "model_type":
+            return "must be a JSON object with 'rows'"
+        case _:
+            expected = fault["msg"].replace("Input should be", "must be")
+            return f"{expected.replace('valid list', 'array')}, not {_shown(fault['input'])}"
+
+
+def _shown(value: Any) -> str:
+    """A value of the request in JSON's words, short."""
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "an array"
+    text = to_json(value).decode()
+    return text if len(text) <= 80 else f"{text[:80]}..."
+
+
+def _model_list(service: Service) -> dict[str, Any]:
+    default = service.default
+    return {
+        "models": [
+            {
+                "name": name,
+                "version": card.version,
+                "task": card.task,
+                "default": name == default,
+            }
+            for name, card in service.cards.items()
+        ],
+        "default": default,
+    }

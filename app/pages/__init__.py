@@ -1,0 +1,5 @@
+"""Pages for people: the documentation of the routes, to read and to try, without the internet."""
+
+from app.pages.docs import router
+
+__all__ = ["router"]

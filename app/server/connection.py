@@ -1,0 +1,268 @@
+"""A connection: uvicorn's with httptools, and what no setting of theirs can do.
+
+- A message that an HTTP/1.1 server must not take is refused, in the one error shape. httptools lets
+  some pass: no Host or two, HTTP/2.0, a coding beside chunked, endless headers.
+- A request that has begun must arrive in time, and a client must read its answer in time.
+- A client that closes its side after a whole request gets the answer.
+- The last descriptors are kept for refusals.
+"""
+
+import asyncio
+import logging
+import math
+import re
+import resource
+from collections import deque
+from http import HTTPStatus
+from random import getrandbits
+from typing import Any
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from app.errors import NotHttp, Overloaded, ServiceError, TooSlow
+from app.http import refusal
+from app.server.transport import JoinedWrites
+
+LOOKS = 4  # at a connection, in the time that a request has to arrive
+MOST_HEAD_BYTES = 65_536
+PROBE_SECONDS = 1.0
+DESCRIPTORS = 65_536  # as many as we take of those that the system grants
+RESERVE = 2_048  # of them, for files and for connections that are still to be refused
+
+_ORIGIN = re.compile(rb"https?://[^/?#]+", re.IGNORECASE)
+_CODING = b"transfer-encoding"
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_logger = logging.getLogger("app")
+
+
+def protocol(arrival_seconds: float) -> type[asyncio.Protocol]:
+    """The connections of a server, with the time in which a request that has begun must arrive."""
+    return type("TimedConnection", (Connection,), {"arrival_seconds": arrival_seconds})
+
+
+def take_descriptors() -> None:
+    """Let this process have as many connections as it may: 1,024 descriptors are soon used up."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _most_connections() -> int:
+    """Without a descriptor left, a server can neither accept nor refuse."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return DESCRIPTORS if soft == resource.RLIM_INFINITY else max(soft // 2, soft - RESERVE)
+
+
+class Connection(HttpToolsProtocol):
+    """One client's connection."""
+
+    arrival_seconds = 60.0
+    _awaited: object = None
+    _since = 0.0
+    _silent_since = 0.0
+    _timer: asyncio.TimerHandle | None = None
+    _probe: asyncio.TimerHandle | None = None
+    _head_bytes = 0  # in the pieces of an unfinished head
+    _large = False  # whether the head may have too many bytes
+    _refused: ServiceError | None = None  # what came behind requests that are still answered
+
+    @property
+    def silent_seconds(self) -> float:
+        """How long it has brought no request, since it is open or was answered last.
+
+        It is infinite while a request is answered: the connection brings no other before that.
+        """
+        return math.inf if self._unanswered else self.loop.time() - self._silent_since
+
+    # What the transport tells.
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Look after the connection from now on."""
+        super().connection_made(JoinedWrites(transport, self.loop))
+        self._unanswered: deque[Any] = deque()  # uvicorn's of requests, in their order
+        self._since = self._silent_since = self.loop.time()
+        if len(self.connections) > _most_connections():
+            message = "too many connections are open; try again"
+            self._refuse(Overloaded(message, retry_after_seconds=1))
+        self._look()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing is awaited any more."""
+        for timer in (self._timer, self._probe):
+            if timer:
+                timer.cancel()
+        for cycle in self._unanswered:  # uvicorn tells the last one only
+            cycle.disconnected = True
+            cycle.message_event.set()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Let httptools read, and refuse what it cannot read."""
+        if self._refused:
+            return
+        if self.timeout_keep_alive_task:
+            self.timeout_keep_alive_task.cancel()
+            self.timeout_keep_alive_task = None
+        scope, cycle = self.scope, self.cycle
+        in_body = cycle is not None and cycle.more_body
+        unfinished = scope is not None and "method" not in scope  # the head of a request
+        self._large = unfinished or len(data) > MOST_HEAD_BYTES
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._read_again(data[upgrade.args[0] :])
+        except httptools.HttpParserError:
+            self.send_400_response("")
+        else:
+            # A piece with the end of a request before this one tells nothing of this one's size.
+            alone = self.scope is scope or not (in_body or self.cycle is not cycle)
+            if self.scope is not None and "method" not in self.scope and alone:
+                self._head_bytes += len(data)
+                if self._head_bytes > MOST_HEAD_BYTES:
+                    self.send_400_response("")
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Keep the connection open for the answer to a whole request."""
+        if self._refused or not self._unanswered or self.cycle.more_body:
+            return self._refused is not None
+        self.cycle.keep_alive = False
+        self._probe = self.loop.call_later(PROBE_SECONDS, self._probe_client)
+        return True
+
+    # What the parser tells.
+
+    def on_headers_complete(self) -> None:
+        """Let the application answer; an error here is that of a message that is no request."""
+        self._check_head()
+        self._head_bytes = 0
+        if self.parser.should_upgrade():
+            if self.parser.get_method() == b"CONNECT":
+                raise NotHttp("no tunnel")
+            return  # `data_received` reads the request again without
+        if not self.url.startswith(b"/") and (origin := _ORIGIN.match(self.url)):
+            target = self.url[origin.end() :]
+            self.url = target if target.startswith(b"/") else b"/" + target
+        super().on_headers_complete()
+        self._unanswered.append(self.cycle)
+        self.headers = []  # for trailers, which nobody checks
+
+    def on_message_complete(self) -> None:
+        """Tell the application that the body is whole."""
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
+
+    # What the requests before tell.
+
+    def on_response_complete(self) -> None:
+        """Refuse what came in the meantime, once it is its turn."""
+        self._silent_since = self.loop.time()
+        answered = self._unanswered.popleft()
+        super().on_response_complete()
+        if answered.more_body and self.expect_100_continue:
+            self.transport.close()  # nobody knows whether the client sends the body yet
+        if self._refused and not self._unanswered and not self.transport.is_closing():
+            self._refuse(self._refused)
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002
+        """Refuse what is no request, after the answers to the requests before it."""
+        error = NotHttp("this is no HTTP/1.1 request, or its headers are too large")
+        if len(self._unanswered) > 1 and self.cycle.more_body:
+            self._unanswered.pop()  # the broken one itself
+            self.pipeline.popleft()
+        elif not self._unanswered or self.cycle.more_body:
+            self._refuse(error)
+            return
+        self._refused = error
+
+    def _check_head(self) -> None:
+        """Raise NotHttp for what httptools takes and no server of HTTP/1.1 may take."""
+        version, names = self.parser.get_http_version(), [name for name, _ in self.headers]
+        hosts, codings = names.count(b"host"), names.count(_CODING)
+        if (
+            (version != "1.1" and (version != "1.0" or codings))
+            or (hosts != 1 and (hosts or version == "1.1"))
+            or (codings and (codings > 1 or dict(self.headers)[_CODING].lower() != b"chunked"))
+            or (self._large and _size(self.headers) + len(self.url) > MOST_HEAD_BYTES)
+        ):
+            raise NotHttp("no request of HTTP/1.1")
+
+    def _read_again(self, rest: bytes) -> None:
+        """Read a request that offers another protocol as one that does not: it has a body."""
+        lines = [b"%b %b HTTP/1.1" % (self.parser.get_method(), self.url)]
+        lines += [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
+        self.parser = httptools.HttpRequestParser(self)
+        self.data_received(b"\r\n".join([*lines, b"", rest]))
+
+    def _probe_client(self) -> None:
+        """See whether a client that closed its side still listens: if not, a write fails soon.
+
+        A client of HTTP/1.1 passes over such a line.
+        """
+        waits = self._unanswered and not self._unanswered[0].response_started
+        if waits and not self.transport.is_closing():
+            if self._unanswered[0].scope["http_version"] == "1.1":
+                self.transport.write(_CONTINUE)
+            self._probe = self.loop.call_later(PROBE_SECONDS, self._probe_client)
+
+    def _look(self) -> None:
+        """Once in a while, which costs a request nothing, see whether something takes too long."""
+        awaited, now = self._missing(), self.loop.time()
+        if awaited is None or awaited != self._awaited:
+            self._awaited, self._since = awaited, now
+        if now - self._since < self.arrival_seconds:
+            self._timer = self.loop.call_later(self.arrival_seconds / LOOKS, self._look)
+        else:
+            self._give_up()
+
+    def _missing(self) -> object:
+        """What the client owes, the same as long as it owes the same; None where it owes nothing.
+
+        That is while we compute, and between requests: uvicorn has a timer of its own for those,
+        and an answer that nobody asked for would be taken for that to the next request.
+        """
+        if self._unread():
+            return ("reading", self.transport.get_write_buffer_size())
+        if not self._unanswered:
+            return None if self.timeout_keep_alive_task else ("head", id(self.cycle))
+        first = self._unanswered[0]
+        return ("body", id(first)) if first.more_body and not first.response_started else None
+
+    def _unread(self) -> bool:
+        """Whether the client has not read what it was answered."""
+        return self.transport.is_closing() or self.flow.write_paused
+
+    def _give_up(self) -> None:
+        if self._unread():
+            self.transport.abort()
+        else:
+            seconds = f"{self.arrival_seconds:g} seconds (MCD_REQUEST_TIMEOUT_SECONDS)"
+            self._refuse(TooSlow(f"the request was not there after {seconds}"))
+
+    def _refuse(self, error: ServiceError) -> None:
+        if not (self._unanswered and self._unanswered[0].response_started):
+            self.transport.write(_response(error))
+        for cycle in self._unanswered:
+            cycle.disconnected = True
+            cycle.message_event.set()
+        self.transport.close()
+
+
+def _size(headers: list[tuple[bytes, bytes]]) -> int:
+    return sum(len(name) + len(value) for name, value in headers)
+
+
+def _response(error: ServiceError) -> bytes:
+    """The whole response, with an id as every error has one."""
+    response, request_id = refusal(error), f"{getrandbits(128):032x}"
+    _logger.info("request %s is none: %s", request_id, error, extra={"request_id": request_id})
+    headers = [
+        *response.raw_headers,
+        (b"x-request-id", request_id.encode()),
+        (b"x-content-type-options", b"nosniff"),
+        (b"connection", b"close"),
+    ]
+    lines = b"".join(b"%b: %b\r\n" % header for header in headers)
+    status = f"HTTP/1.1 {response.status_code} {HTTPStatus(response.status_code).phrase}\r\n"
+    return status.encode() + lines + b"\r\n" + bytes(response.body)

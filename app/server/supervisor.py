@@ -1,0 +1,138 @@
+"""Several server processes behind one listener: started, watched, replaced, stopped."""
+
+import logging
+import multiprocessing
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import wait
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from time import monotonic
+from types import FrameType
+
+from uvicorn.config import STARTUP_FAILURE
+
+from app.logs import configure
+from app.settings import Settings, share_metrics
+
+CHECK_SECONDS = 0.2
+CALM_SECONDS = 5.0  # a process that dies sooner is replaced after a pause only
+PAUSE_SECONDS = 1.0
+KILL_SECONDS = 5.0  # past the drain time
+
+_logger = logging.getLogger("app")
+
+
+@dataclass(slots=True)
+class _Child:
+    process: SpawnProcess
+    began: float = field(default_factory=monotonic)
+
+
+class Supervisor:
+    """Runs `settings.workers` server processes."""
+
+    def __init__(self, settings: Settings, listener: socket.socket) -> None:
+        self._settings = settings
+        self._listener = listener
+        self._children: list[_Child] = []
+        self._missing = settings.workers
+        self._not_before = 0.0
+        self._metrics: Path | None = None
+        self._stopping = False
+
+    def run(self) -> int:
+        """The exit code, once a signal has ended all processes or the first cannot start."""
+        configure(self._settings)
+        self._metrics = _metrics_folder()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_stop)
+        signal.signal(signal.SIGHUP, self._on_hangup)
+        try:
+            return self._watch()
+        finally:
+            self._stop()
+            if self._metrics:
+                shutil.rmtree(self._metrics, ignore_errors=True)
+
+    def _watch(self) -> int:
+        while not self._stopping:
+            if self._missing and monotonic() >= self._not_before:
+                self._start()
+            sentinels = [child.process.sentinel for child in self._children]
+            wait(sentinels, CHECK_SECONDS)
+            for child in [each for each in self._children if not each.process.is_alive()]:
+                self._children.remove(child)
+                self._missing += 1
+                if self._ended(child) and not self._stopping:
+                    return STARTUP_FAILURE
+        return 0
+
+    def _start(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        while self._missing:
+            arguments = (self._settings, self._listener)
+            process = context.Process(target=_serve, args=arguments, name="mcd-server")
+            process.start()
+            self._children.append(_Child(process))
+            self._missing -= 1
+
+    def _ended(self, child: _Child) -> bool:
+        """Note the end of a process; whether another would end the same way."""
+        process, lived = child.process, monotonic() - child.began
+        if self._metrics and process.pid:
+            from app.metrics import forget_process
+
+            forget_process(self._metrics, process.pid)
+        if not self._stopping:
+            _logger.error("server process %s ended with %s", process.pid, process.exitcode)
+        if lived < CALM_SECONDS:
+            self._not_before = monotonic() + PAUSE_SECONDS
+        return process.exitcode == STARTUP_FAILURE
+
+    def _stop(self) -> None:
+        # Or the system would go on accepting for us what no process takes.
+        self._listener.close()
+        self._signal(signal.SIGTERM)
+        deadline = monotonic() + self._settings.drain_seconds + KILL_SECONDS
+        for child in self._children:
+            child.process.join(max(0.0, deadline - monotonic()))
+            if child.process.is_alive():
+                child.process.kill()
+                child.process.join()
+
+    def _signal(self, number: signal.Signals) -> None:
+        for child in self._children:
+            if child.process.pid and child.process.is_alive():
+                with suppress(ProcessLookupError):
+                    os.kill(child.process.pid, number)
+
+    def _on_stop(self, _: int, __: FrameType | None) -> None:
+        self._stopping = True
+
+    def _on_hangup(self, _: int, __: FrameType | None) -> None:
+        self._signal(signal.SIGHUP)
+
+
+def _serve(settings: Settings, listener: socket.socket) -> None:
+    """What a server process runs."""
+    from app.server.process import serve
+
+    sys.exit(serve(settings, listener))
+
+
+def _metrics_folder() -> Path | None:
+    """A folder for what the processes count; None where no disk can be written to."""
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="mcd-metrics-"))
+    except OSError as error:
+        _logger.warning("each process shows its own metrics only: %s", error.strerror)
+        return None
+    share_metrics(folder)
+    return folder

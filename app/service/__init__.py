@@ -1,0 +1,6 @@
+"""The use cases, without HTTP: which models there are, and predictions of one of them."""
+
+from app.service.options import OptionFields
+from app.service.service import WARM_UP, Answer, Service
+
+__all__ = ["WARM_UP", "Answer", "OptionFields", "Service"]

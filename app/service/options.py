@@ -1,0 +1,80 @@
+"""What a client may choose of a prediction: one definition, which every protocol takes."""
+
+from functools import lru_cache
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from model import Estimator, LabelSetMethod, MaskScope, PredictOptions
+
+_DEFAULTS = PredictOptions()
+
+
+class OptionFields(BaseModel):
+    """How to predict; a client leaves out what it does not choose."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    passes: int | None = Field(
+        default=_DEFAULTS.passes,
+        description="Stochastic forward passes N; with `tolerance`, the most of them. null takes "
+        "the model's own number, `serving.passes` of `GET /models/{name}`: 100 for most.",
+        json_schema_extra={"minimum": 2},
+    )
+    seed: int | None = Field(
+        default=_DEFAULTS.seed,
+        description="The same seed, rows and options give the same numbers; null draws one.",
+        json_schema_extra={"minimum": 0, "exclusiveMaximum": 1 << 63},
+    )
+    coverage: float = Field(
+        default=_DEFAULTS.coverage,
+        description="Probability with which the interval holds the target.",
+        json_schema_extra={"exclusiveMinimum": 0, "exclusiveMaximum": 1},
+    )
+    estimator: Estimator | None = Field(
+        default=_DEFAULTS.estimator,
+        description="`plain`: sample mean and variance of the passes. `reduced`: the same "
+        "expectations with less Monte-Carlo error. null takes the model's own, "
+        "`serving.estimator`: `reduced` for most regressions.",
+    )
+    masks: MaskScope | None = Field(
+        default=_DEFAULTS.masks,
+        description="`shared`: one thinned network per pass for all rows. `per_row`: fresh masks "
+        "for every row. null takes the model's own, `serving.masks`: `shared` for most.",
+    )
+    tolerance: float | None = Field(
+        default=_DEFAULTS.tolerance,
+        description="Stop once the relative Monte-Carlo standard error of the standard deviation "
+        "is below this for every row; null runs all passes.",
+        json_schema_extra={"exclusiveMinimum": 0},
+    )
+    samples: bool = Field(default=_DEFAULTS.samples, description="Also return every pass's output.")
+    label_set: LabelSetMethod = Field(
+        default=_DEFAULTS.label_set,
+        description="How a classifier's `label_set` is made. `lac`: the smallest sets on average. "
+        "`aps`: larger ones, whose coverage differs less between easy rows and hard ones. `raps`: "
+        "the same without long tails of unlikely classes, where there are many.",
+    )
+    largest_error: float | None = Field(
+        default=_DEFAULTS.largest_error,
+        description="Accept rows as long as their RMSE, in the target's unit, or a classifier's "
+        "error rate is certified to be at most this; every prediction then says `accept`. null "
+        "accepts and refuses nothing.",
+        json_schema_extra={"exclusiveMinimum": 0},
+    )
+
+    def options(self) -> PredictOptions:
+        """The options; raises model.InputError for a value out of its domain."""
+        return _options(
+            passes=self.passes,
+            seed=self.seed,
+            coverage=self.coverage,
+            estimator=self.estimator,
+            masks=self.masks,
+            tolerance=self.tolerance,
+            samples=self.samples,
+            label_set=self.label_set,
+            largest_error=self.largest_error,
+        )
+
+
+_options = lru_cache(256)(PredictOptions)  # most requests choose what some other has chosen

@@ -1,0 +1,300 @@
+"""What the Open Inference Protocol says, in terms of rows, options and predictions.
+
+A model whose features are all numbers takes one tensor `input`, [rows, features] in the order of
+its card; every model takes one tensor per feature, [rows] or [rows, 1]. An output has a number per
+row where a native prediction has a number, and a row of numbers where that has an object.
+"""
+
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import asdict
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any, cast
+
+import numpy as np
+from pydantic import ValidationError
+
+from app.errors import InvalidRequest, LimitExceeded
+from app.json import to_json
+from app.service import Answer, OptionFields
+from app.v2.schemas import InferRequest, ModelMetadata, Tensor
+from app.v2.tensors import BYTES, from_bytes, from_json, refusal, to_bytes
+from model import (
+    COVARIANCE_CLASSES,
+    Card,
+    ClassificationPrediction,
+    Columns,
+    Detail,
+    FieldKind,
+    PredictOptions,
+    RegressionPrediction,
+    field_infos,
+)
+
+INPUT = "input"
+PLATFORM = "pytorch_mlp"
+BINARY = "binary_data_size"
+ACCEPT = "accept"  # an output that is there only where a largest error was named
+
+_OPTIONS = OptionFields.model_fields.keys() - {"samples"}
+_INTERVAL = {"interval_lower": "lower", "interval_upper": "upper"}
+# Datatype and shape of an output by what its field is, without the values of targets or classes.
+_TENSORS: dict[FieldKind, tuple[str, list[int]]] = {
+    "values": ("FP64", [-1]),
+    "samples": ("FP64", [-1, -1]),
+    "number": ("FP64", [-1]),
+    "count": ("INT64", [-1]),
+    "flag": ("BOOL", [-1]),
+    "class": (BYTES, [-1]),
+    "codes": (BYTES, [-1]),
+    "region": (BYTES, [-1]),
+}
+_UNSUPPORTED = ("classification", "shared_memory_region")  # would change where or what we answer
+
+
+def metadata(card: Card, versions: Sequence[str]) -> ModelMetadata:
+    """What the model takes and answers, and all versions of it that are served."""
+    names, texts = _features(card)
+    if texts:
+        inputs = [
+            Tensor(name=name, datatype=BYTES if name in texts else "FP64", shape=[-1, 1])
+            for name in names
+        ]
+    else:
+        inputs = [Tensor(name=INPUT, datatype="FP64", shape=[-1, len(names)])]
+    return ModelMetadata(
+        name=card.name,
+        versions=list(versions),
+        platform=PLATFORM,
+        inputs=inputs,
+        # Clients ask for all that is listed, and this one needs a parameter.
+        outputs=[tensor for name, tensor in _outputs(card).items() if name != ACCEPT],
+    )
+
+
+def checked(document: Any) -> InferRequest:
+    """The request; raises InvalidRequest with what is missing or of another type."""
+    try:
+        return InferRequest.model_validate(document)
+    except ValidationError as error:
+        raise _invalid(error, "body") from None
+
+
+def options(request: InferRequest) -> PredictOptions:
+    """The options in the request's parameters, and samples where that output is asked for."""
+    given = {name: value for name, value in (request.parameters or {}).items() if name in _OPTIONS}
+    samples = any(output.name == "samples" for output in request.outputs or ())
+    if samples and given.get("tolerance") is not None:
+        raise refusal(
+            "outputs", "samples differ in number where tolerance is set; omit one of both"
+        )
+    try:
+        sent = OptionFields.model_validate({**given, "samples": samples})
+    except ValidationError as error:
+        raise _invalid(error, "parameters") from None
+    return sent.options()
+
+
+def timeout_seconds(request: InferRequest) -> float | None:
+    """The longest that the client waits, from Triton's microseconds; None where it does not say."""
+    microseconds = request.parameter("timeout", int) or 0
+    if microseconds < 0:
+        raise refusal("parameters.timeout", f"is in microseconds, 0 for none, not {microseconds}")
+    return microseconds / 1e6 or None
+
+
+def rows(
+    request: InferRequest, binary: bytes, card: Card, *, max_rows: int
+) -> list[Any] | np.ndarray:
+    """The rows in the card's order; `binary` is what follows the JSON in the body."""
+    _check_unique([tensor.name for tensor in request.inputs], "inputs")
+    arrays, at = {}, 0
+    for number, tensor in enumerate(request.inputs):
+        where = f"inputs.{number}"
+        if tensor.shape and tensor.shape[0] > max_rows:
+            message = f"{tensor.shape[0]} rows are more than {max_rows} (MCD_MAX_ROWS)"
+            raise LimitExceeded(message, [Detail(where, message)])
+        size = tensor.parameter(BINARY, int, where)
+        if (size is None) is (tensor.data is None):
+            raise refusal(where, f"must have either data or the parameter {BINARY}")
+        if tensor.data is not None:
+            arrays[tensor.name] = from_json(tensor.data, tensor.datatype, tensor.shape, where)
+            continue
+        if not 0 <= size <= len(binary) - at:
+            left = f"{len(binary) - at} bytes of binary data are left"
+            raise refusal(where, f"{BINARY} is {size}, but {left}")
+        part = binary[at : at + size]
+        arrays[tensor.name] = from_bytes(part, tensor.datatype, tensor.shape, where)
+        at += size
+    if at != len(binary):
+        raise refusal("inputs", f"{len(binary) - at} bytes of binary data belong to no input")
+    return _rows(arrays, card)
+
+
+def wanted(request: InferRequest, card: Card) -> dict[str, bool]:
+    """The outputs to answer, in order, and whether each of them in binary form."""
+    known = _outputs(card)
+    default = request.parameter("binary_data_output", bool) or False
+    if not request.outputs:
+        left_out = {"samples"} if _abstains(request) else {"samples", ACCEPT}
+        return {name: default for name in known if name not in left_out}
+    _check_unique([output.name for output in request.outputs], "outputs")
+    asked = {}
+    for number, output in enumerate(request.outputs):
+        where = f"outputs.{number}"
+        if output.name not in known:
+            raise refusal(where, f"there is no {output.name[:80]!r}; there are {', '.join(known)}")
+        if output.name == ACCEPT and not _abstains(request):
+            raise refusal(where, f"{ACCEPT!r} needs the parameter largest_error")
+        for name in _UNSUPPORTED:
+            if name in (output.parameters or {}):
+                raise refusal(where, f"the parameter {name} is not supported")
+        binary = output.parameter("binary_data", bool, where)
+        asked[output.name] = default if binary is None else binary
+    return asked
+
+
+def encode(answer: Answer, outputs: dict[str, bool], request_id: str | None) -> tuple[bytes, bytes]:
+    """The answer's JSON and the binary data after it."""
+    known, entries, parts = _outputs(answer.card), [], []
+    for name, binary in outputs.items():
+        array = _values(answer.predictions.rows, name)
+        entry: dict[str, Any] = {
+            "name": name,
+            "datatype": known[name].datatype,
+            "shape": list(array.shape),
+        }
+        if binary:
+            parts.append(to_bytes(array))
+            entry["parameters"] = {BINARY: len(parts[-1])}
+        else:
+            entry["data"] = array.ravel().tolist()
+        entries.append(entry)
+    document = {
+        "model_name": answer.card.name,
+        "model_version": answer.card.version,
+        **({} if request_id is None else {"id": request_id}),
+        "parameters": _reproduction(answer),
+        "outputs": entries,
+    }
+    return to_json(document), b"".join(parts)
+
+
+def _features(card: Card) -> tuple[list[str], set[str]]:
+    """The features' names, and those of which are categories."""
+    texts = {feature.name for feature in card.features if feature.kind == "categorical"}
+    return [feature.name for feature in card.features], texts
+
+
+def _rows(arrays: dict[str, np.ndarray], card: Card) -> list[Any] | np.ndarray:
+    names, texts = _features(card)
+    if arrays.keys() == {INPUT} != set(names):
+        array = arrays[INPUT]
+        if texts:
+            raise refusal("inputs", f"the model takes a tensor per feature: {', '.join(names)}")
+        if array.ndim != 2 or array.shape[1] != len(names):
+            message = f"the shape is {list(array.shape)}; the model expects [rows, {len(names)}]"
+            raise refusal("inputs.0", f"{message}: {', '.join(names)}")
+        return array
+    if arrays.keys() != set(names):
+        wrong = [f"{name[:40]!r} is missing" for name in names if name not in arrays]
+        wrong += [f"{name[:40]!r} is not known" for name in arrays if name not in names]
+        either = "" if texts else f"either {INPUT!r} or "
+        expected = f"the model takes {either}a tensor per feature: {', '.join(names)}"
+        raise refusal("inputs", f"{wrong[0]}; {expected}")
+    counts = {array.shape[0] for array in arrays.values()}
+    if len(counts) > 1:
+        raise refusal("inputs", f"the tensors differ in their number of rows: {sorted(counts)}")
+    for number, array in enumerate(arrays.values()):
+        if array.size != array.shape[0]:
+            message = f"the shape of a feature is [rows] or [rows, 1], not {list(array.shape)}"
+            raise refusal(f"inputs.{number}", message)
+    return list(zip(*(arrays[name].ravel().tolist() for name in names), strict=True))
+
+
+def _outputs(card: Card) -> Mapping[str, Tensor]:
+    """The outputs of a model by name: the fields of a native prediction, in their order."""
+    target = card.target
+    count = len(target.classes or target.names)
+    unknown = {"mutual_information_error"} if count > COVARIANCE_CLASSES else set()
+    unknown |= set() if card.similarity else {"distance", "distance_p_value"}
+    unknown |= set() if card.calibration and card.calibration.spreads else {"spread_p_value"}
+    unknown |= set() if card.calibration and card.calibration.abstention else {ACCEPT}
+    return _outputs_but(frozenset(unknown), count, classifies=bool(target.classes))
+
+
+@lru_cache(256)
+def _outputs_but(unknown: frozenset[str], count: int, *, classifies: bool) -> Mapping[str, Tensor]:
+    """The outputs of a model of that many targets or classes, without the unknown ones."""
+    values = [count] if count > 1 else []
+    found = {}
+    kind = ClassificationPrediction if classifies else RegressionPrediction
+    for field, info in field_infos(kind).items():
+        if field in unknown:
+            continue
+        for name in _INTERVAL if field == "interval" else (field,):
+            of: FieldKind = "values" if name in _INTERVAL else info.about.kind
+            datatype, shape = _TENSORS[of]
+            shape = [*shape, *values] if of in ("values", "samples") else shape
+            found[name] = Tensor(name=name, datatype=datatype, shape=shape)
+    return MappingProxyType(found)
+
+
+def _values(rows: Columns[Any], name: str) -> np.ndarray:
+    """An output of all rows; texts are objects that are str."""
+    if name in _INTERVAL:
+        return _values(rows.columns["interval"], _INTERVAL[name])
+    column = rows.columns[name]
+    match field_infos(cast("Hashable", rows.kind))[name].about.kind:
+        case "values":
+            return np.asarray(column if rows.names else column[:, 0])
+        case "samples":
+            return np.stack(column if rows.names else [each[:, 0] for each in column])
+        case "class":
+            return np.array(rows.names, dtype=object)[column]
+        case "codes":
+            return _texts([to_json(each).decode() for each in column])
+        case "region":
+            labels = column.lists()["labels"]
+            return _texts([to_json(each).decode() for each in labels])
+        case _:
+            return np.asarray(column)
+
+
+def _texts(texts: list[str]) -> np.ndarray:
+    return np.array(texts, dtype=object)
+
+
+def _abstains(request: InferRequest) -> bool:
+    return (request.parameters or {}).get("largest_error") is not None
+
+
+def _reproduction(answer: Answer) -> dict[str, Any]:
+    predictions = answer.predictions
+    names = ("task", "passes", "stopped", "seed", "estimator", "masks", "note")
+    values = {name: getattr(predictions, name) for name in names}
+    if predictions.acceptance is not None:
+        promised = asdict(predictions.acceptance).items()
+        values |= {f"acceptance_{name}": value for name, value in promised}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _check_unique(names: list[str], where: str) -> None:
+    if len(set(names)) < len(names):
+        ((name, count),) = Counter(names).most_common(1)
+        raise refusal(where, f"{name[:80]!r} is there {count} times")
+
+
+def _invalid(error: ValidationError, where: str) -> InvalidRequest:
+    faults = error.errors(include_url=False, include_context=False, include_input=False)
+    details = [
+        Detail(
+            ".".join(map(str, fault["loc"])) or where,
+            "is missing"
+            if fault["type"] == "missing"
+            else fault["msg"].replace("Input should be", "must be"),
+        )
+        for fault in faults
+    ]
+    return InvalidRequest(f"{details[0].field}: {details[0].message}", details)

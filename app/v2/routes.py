@@ -1,0 +1,233 @@
+"""The Open Inference Protocol, version 2, over REST: what clients of Triton and KServe speak.
+
+It differs from the native protocol in its codec only. Where that answers 422, this answers 400: the
+protocol knows no other status for a request that is wrong.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from enum import Enum
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app import __version__
+from app.errors import (
+    InvalidRequest,
+    NotJson,
+    NotReady,
+    WrongContentType,
+    declared,
+    error_body,
+    status_of,
+)
+from app.http import (
+    PredictionRoute,
+    Reply,
+    compress,
+    headers_of,
+    parse,
+    predicting,
+    read_bytes,
+    timeout_seconds,
+)
+from app.service import Service
+from app.settings import Settings
+from app.v2 import codec
+from app.v2.schemas import InferRequest, InferResponse, ModelMetadata, ModelReady, ServerMetadata
+from model import Card, Detail, Predictor
+
+HEADER_LENGTH = "inference-header-content-length"
+BINARY_TYPE = "application/octet-stream"
+SERVER = "mc-dropout-service"
+EXTENSIONS = ("binary_tensor_data", "parameters")
+
+TAGS: list[str | Enum] = ["open inference protocol"]
+
+ModelPath = Annotated[str, Path(description="A name from `GET /models`.", examples=["diabetes"])]
+VersionPath = Annotated[str, Path(description="A version from the model's metadata.")]
+
+
+def router(service: Service) -> APIRouter:
+    """The routes that tell which models there are, and what they take and answer."""
+    routes = APIRouter(tags=TAGS)
+    _add_metadata(routes, service)
+    return routes
+
+
+def _add_metadata(routes: APIRouter, service: Service) -> None:
+    @routes.get(
+        "/v2/", summary="Describe the server", name="server_metadata_slash", responses=declared()
+    )
+    @routes.get("/v2", summary="Describe the server", responses=declared())
+    async def server_metadata() -> ServerMetadata:
+        """Name, version, and the extensions of the protocol that are spoken."""
+        return ServerMetadata(name=SERVER, version=__version__, extensions=list(EXTENSIONS))
+
+    @routes.get(
+        "/v2/models/{name}", summary="Describe a model's tensors", responses=declared(404, 503)
+    )
+    async def model_metadata(name: ModelPath) -> ModelMetadata:
+        """Inputs and outputs with datatype and shape."""
+        return codec.metadata(service.card(name), service.versions(name))
+
+    @routes.get(
+        "/v2/models/{name}/versions/{version}",
+        summary="Describe the tensors of a model's version",
+        responses=declared(404, 503),
+    )
+    async def version_metadata(name: ModelPath, version: VersionPath) -> ModelMetadata:
+        """The same, for that version."""
+        return codec.metadata(service.card(name, version), service.versions(name))
+
+    @routes.get("/v2/models/{name}/ready", summary="Readiness", responses=declared(404, 503))
+    async def model_ready(name: ModelPath) -> ModelReady:
+        """The model's next prediction will be computed."""
+        return ModelReady(name=_ready(service, name, None).name, ready=True)
+
+    @routes.get(
+        "/v2/models/{name}/versions/{version}/ready",
+        summary="Readiness of a version",
+        responses=declared(404, 503),
+    )
+    async def version_ready(name: ModelPath, version: VersionPath) -> ModelReady:
+        """The same, for that version."""
+        return ModelReady(name=_ready(service, name, version).name, ready=True)
+
+
+def predictions(service: Service, settings: Settings) -> list[PredictionRoute]:
+    """The routes of predictions."""
+
+    async def answer(scope: Scope, receive: Receive, predictor: Predictor) -> Reply:
+        headers = headers_of(scope)
+        body = await read_bytes(headers, receive, settings.max_body_bytes)
+        reply = await _infer(headers, body, service, predictor, settings.max_rows)
+        return await _compressed(reply, headers.get("accept-encoding", ""))
+
+    async def infer(name: ModelPath) -> None:
+        """Mean, variance and the rest as tensors; options of `POST /predict` in `parameters`."""
+
+    async def infer_version(name: ModelPath, version: VersionPath) -> None:
+        """The same, with that version of the model."""
+
+    documented: dict[str, Any] = {
+        "application": _with_status_400(predicting(service, answer)),
+        "response_model": InferResponse,
+        "responses": {
+            **declared(400, 401, 404, 413, 415, 429, 503, 504),
+            200: {"content": {BINARY_TYPE: {"schema": {"type": "string", "format": "binary"}}}},
+        },
+        "openapi_extra": _request_body(),
+        "tags": TAGS,
+    }
+    return [
+        PredictionRoute(
+            "/v2/models/{name}/infer", infer, summary="Predict from tensors", **documented
+        ),
+        PredictionRoute(
+            "/v2/models/{name}/versions/{version}/infer",
+            infer_version,
+            summary="Predict from tensors with a version",
+            **documented,
+        ),
+    ]
+
+
+def _with_status_400(application: ASGIApp) -> ASGIApp:
+    """The application, which answers 400 where it would answer 422."""
+
+    async def answering(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await application(scope, receive, send)
+        except Exception as error:
+            status, code = status_of(error)
+            if status != 422:
+                raise
+            details: tuple[Detail, ...] = getattr(error, "details", ())
+            await Reply(error_body(str(error), code, details), status=400).send(send)
+
+    return answering
+
+
+async def _infer(
+    headers: Mapping[str, str],
+    body: bytes,
+    service: Service,
+    predictor: Predictor,
+    max_rows: int,
+) -> Reply:
+    header, binary = _split(headers, body)
+    sent = codec.checked(_document(header))
+    seconds, card = _timeout_seconds(headers, sent), predictor.card
+    outputs, options = codec.wanted(sent, card), codec.options(sent)
+    rows = codec.rows(sent, binary, card, max_rows=max_rows)
+    answer = await service.predict(predictor, rows, options=options, timeout_seconds=seconds)
+    content, data = codec.encode(answer, outputs, sent.id)
+    if not any(outputs.values()):
+        return Reply(content)
+    return Reply(content + data, BINARY_TYPE, ((HEADER_LENGTH, str(len(content))),))
+
+
+def _timeout_seconds(headers: Mapping[str, str], sent: InferRequest) -> float | None:
+    """The shorter of the two times that a client may name, in a header and as a parameter."""
+    times = (timeout_seconds(headers), codec.timeout_seconds(sent))
+    return min((seconds for seconds in times if seconds is not None), default=None)
+
+
+def _ready(service: Service, name: str, version: str | None) -> Card:
+    """The card of a model that predicts now."""
+    if not service.ready:
+        raise NotReady("the server is starting or stopping; try again")
+    return service.card(name, version)
+
+
+def _split(headers: Mapping[str, str], body: bytes) -> tuple[bytes, bytes]:
+    """The JSON and the binary data of a body."""
+    content_type = headers.get("content-type", BINARY_TYPE).partition(";")[0].strip()
+    if content_type.lower() not in (BINARY_TYPE, "application/json"):
+        raise WrongContentType(
+            f"the content type is {content_type[:80]!r}; send application/json, {BINARY_TYPE} "
+            "where binary data follows the JSON, or none"
+        )
+    sent = headers.get(HEADER_LENGTH)
+    if sent is None:
+        return body, b""
+    if not (sent.isascii() and sent.isdecimal() and len(sent) < 20 and int(sent) <= len(body)):
+        message = f"must be a number of bytes up to the body's {len(body)}, not {sent[:40]!r}"
+        raise InvalidRequest(f"{HEADER_LENGTH}: {message}", [Detail(HEADER_LENGTH, message)])
+    return body[: int(sent)], body[int(sent) :]
+
+
+def _document(content: bytes) -> Any:
+    """The JSON document, checked as the native one is."""
+    if not content.strip():
+        raise NotJson("the body has no JSON; send an object with 'inputs'")
+    return parse(content)
+
+
+async def _compressed(reply: Reply, accepted: str) -> Reply:
+    content, encoding = await compress(reply.content, accepted)
+    headers = (*reply.headers, ("vary", "Accept-Encoding"))
+    if encoding:
+        headers += (("content-encoding", encoding),)
+    return replace(reply, content=content, headers=headers)
+
+
+def _request_body() -> dict[str, Any]:
+    """The request's schema, with its parts where they are used: OpenAPI has no room for `$defs`."""
+    schema = InferRequest.model_json_schema()
+    parts = schema.pop("$defs")
+
+    def inlined(value: Any) -> Any:
+        if isinstance(value, list):
+            return [inlined(each) for each in value]
+        if not isinstance(value, dict):
+            return value
+        if "$ref" in value:
+            return inlined(parts[value["$ref"].rpartition("/")[2]])
+        return {key: inlined(each) for key, each in value.items()}
+
+    binary = {"schema": {"type": "string", "format": "binary"}}
+    content = {"application/json": {"schema": inlined(schema)}, BINARY_TYPE: binary}
+    return {"requestBody": {"required": True, "content": content}}

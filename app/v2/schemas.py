@@ -1,0 +1,96 @@
+"""What goes in and out of the Open Inference Protocol's routes, as the protocol defines it."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.v2.tensors import refusal
+
+
+class _Part(BaseModel):
+    """Of what a client sends, unknown keys are ignored: the protocol lets clients add some."""
+
+    model_config = ConfigDict(strict=True)
+
+    parameters: dict[str, Any] | None = Field(default=None, description="What applies to this.")
+
+    def parameter(self, name: str, kind: type, where: str = "") -> Any:
+        """The parameter, or None; raises InvalidRequest where it is of another type."""
+        value = (self.parameters or {}).get(name)
+        if value is not None and type(value) is not kind:
+            place = f"{where}.parameters.{name}".removeprefix(".")
+            raise refusal(place, f"must be of type {kind.__name__}")
+        return value
+
+
+class InputTensor(_Part):
+    """A tensor: values in `data`, or after the JSON in `parameters.binary_data_size` bytes."""
+
+    name: str = Field(description="`input`, or the name of a feature.")
+    shape: list[int] = Field(max_length=8, description="[rows, features], [rows, 1] or [rows].")
+    datatype: str = Field(description="FP64, FP32, an integer type, or BYTES for texts.")
+    data: list[Any] | None = Field(default=None, description="Flat in row-major order, or nested.")
+
+
+class OutputRequest(_Part):
+    """An output that is asked for."""
+
+    name: str = Field(description="One of the outputs in the model's metadata.")
+
+
+class InferRequest(_Part):
+    """Tensors, options in `parameters`, and which outputs to answer; all but samples if none."""
+
+    id: str | None = Field(default=None, description="Comes back in the answer.")
+    inputs: list[InputTensor] = Field(max_length=4096, description="All features.")
+    outputs: list[OutputRequest] | None = Field(default=None, max_length=256)
+
+
+class ServerMetadata(BaseModel):
+    """Which server this is, and what it can beyond the protocol."""
+
+    name: str
+    version: str
+    extensions: list[str]
+
+
+class ModelReady(BaseModel):
+    """The model's next prediction will be computed."""
+
+    name: str
+    ready: bool
+
+
+class Tensor(BaseModel):
+    """A tensor in metadata."""
+
+    name: str
+    datatype: str
+    shape: list[int] = Field(description="-1 is variable.")
+
+
+class ModelMetadata(BaseModel):
+    """What a model takes and answers."""
+
+    name: str
+    versions: list[str]
+    platform: str
+    inputs: list[Tensor]
+    outputs: list[Tensor]
+
+
+class OutputTensor(Tensor):
+    """An output; values flat in row-major order, or binary after the JSON."""
+
+    parameters: dict[str, Any] | None = None
+    data: list[Any] | None = None
+
+
+class InferResponse(BaseModel):
+    """Outputs; `parameters` has what it takes to get the same numbers again."""
+
+    model_name: str
+    model_version: str
+    id: str | None = None
+    parameters: dict[str, Any]
+    outputs: list[OutputTensor]
