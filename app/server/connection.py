@@ -80,7 +80,8 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Look after the connection from now on."""
-        super().connection_made(JoinedWrites(transport, self.loop))
+        self._joined = JoinedWrites(transport, self.loop)
+        super().connection_made(self._joined)
         self._unanswered: deque[Any] = deque()  # uvicorn's of requests, in their order
         self._since = self._silent_since = self.loop.time()
         if len(self.connections) > _most_connections():
@@ -157,6 +158,7 @@ class Connection(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Refuse what came in the meantime, once it is its turn."""
+        self._joined.flush()
         self._silent_since = self.loop.time()
         answered = self._unanswered.popleft()
         super().on_response_complete()

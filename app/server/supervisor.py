@@ -1,4 +1,10 @@
-"""Several server processes behind one listener: started, watched, replaced, stopped."""
+"""Several server processes behind one listener: started, watched, replaced, stopped.
+
+uvicorn's Multiprocess cannot do what these processes need: it makes plain uvicorn servers, which
+stop otherwise than ours; it replaces processes at SIGHUP instead of passing that on; it waits for a
+process that does not end without a limit; and it tells nobody of a process that has died, so that
+the metrics would go on counting it.
+"""
 
 import logging
 import multiprocessing
