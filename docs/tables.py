@@ -6,6 +6,8 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from app.errors import error_rows
+from app.settings import PREFIX, Settings
 from model import (
     ClassificationPrediction,
     Interval,
@@ -27,6 +29,21 @@ def fields(kind: type) -> str:
     return table(("field", "unit", "meaning"), rows)
 
 
+def errors() -> str:
+    """The errors that a request can meet."""
+    rows = [(str(row.status), f"`{row.code}`", row.meaning) for row in error_rows()]
+    return table(("status", "code", "meaning"), rows)
+
+
+def settings() -> str:
+    """The environment variables of the service."""
+    rows = [
+        (f"`{PREFIX}{name.upper()}`", str(field.default or "none"), str(field.description))
+        for name, field in Settings.model_fields.items()
+    ]
+    return table(("variable", "default", "meaning"), rows)
+
+
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table."""
     lines = [header, ["---"] * len(header), *rows]
@@ -40,6 +57,8 @@ TABLES: dict[str, dict[str, Callable[[], str]]] = {
         "interval": lambda: fields(Interval),
         "label set": lambda: fields(LabelSet),
     },
+    "http.md": {"errors": errors},
+    "settings.md": {"settings": settings},
 }
 
 

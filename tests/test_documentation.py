@@ -21,10 +21,9 @@ import torch
 
 import model
 from app.__main__ import main as serve
-from app.errors import error_rows
 from app.native.schemas import PredictRequest, PredictResponse
-from app.settings import PREFIX, Settings
-from docs import pictures
+from app.settings import Settings
+from docs import pictures, tables
 from model.__main__ import main
 from model.tasks.task import TASKS
 from tests.server import serving
@@ -271,12 +270,10 @@ def test_the_command_that_trained_a_shipped_model_is_the_one_shown(folder: Path)
         assert str(value) == given.get(f"--{name.replace('_', '-')}", str(default))
 
 
-def test_every_setting_is_in_the_table_with_its_default() -> None:
-    expected = [
-        [f"`{PREFIX}{name.upper()}`", str(field.default or "none"), field.description]
-        for name, field in Settings.model_fields.items()
-    ]
-    assert table(page("settings"), "variable") == expected
+@pytest.mark.parametrize("name", tables.TABLES)
+def test_the_tables_that_the_code_defines_are_as_the_code_has_them(name: str) -> None:
+    text = (ROOT / "docs" / name).read_text()
+    assert tables.filled(text, tables.TABLES[name]) == text, "run python -m docs.tables"
 
 
 def test_every_route_is_in_the_table(url: str) -> None:
@@ -297,18 +294,12 @@ def test_every_field_of_a_request_is_in_the_table_with_its_default() -> None:
 
 
 def test_every_field_of_an_answer_is_explained() -> None:
-    explained = {
-        name for row in table(page("answer"), "field") for name in re.findall(r"`(\w+)`", row[0])
-    }
-    predictions = (model.RegressionPrediction, model.ClassificationPrediction)
-    answered = {field.name for prediction in predictions for field in fields(prediction)}
-    assert explained == answered | set(PredictResponse.model_fields)
-
-
-def test_every_error_code_is_in_the_table_under_its_status() -> None:
-    rows = table(page("http"), "status")
-    listed = {(int(row[0]), code) for row in rows for code in re.findall(r"`([a-z_]+)`", row[1])}
-    assert listed == {(row.status, row.code) for row in error_rows()}
+    text = section(page("answer"), "The fields")
+    explained = set(re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (`.*?) \|", text, re.M))))
+    kinds = (model.RegressionPrediction, model.ClassificationPrediction)
+    answered = {field.name for kind in kinds for field in fields(kind)}
+    regions = {field.name for kind in (model.Interval, model.LabelSet) for field in fields(kind)}
+    assert explained == answered | regions | set(PredictResponse.model_fields)
 
 
 def test_every_metric_is_in_the_table_with_its_labels(url: str) -> None:

@@ -1,46 +1,24 @@
 """What goes in and out of the native routes. The request class checks; the others document.
 
-Answers are encoded from the model's own dataclasses, not through these classes; a test holds them
-to the same fields.
+Answers are encoded from the model's own columns, not through these classes. What a field of a
+prediction is, `model` defines; its schema is made of that.
 """
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from app.service import OptionFields
-from model import Estimator, MaskScope
+from model import (
+    ClassificationPrediction,
+    Estimator,
+    Interval,
+    LabelSet,
+    MaskScope,
+    RegressionPrediction,
+    field_infos,
+)
 
-Cell = float | str | None
-Value = Annotated[
-    float | dict[str, float],
-    Field(description="A number, or one per target where the model has several."),
-]
-ByClass = dict[str, float]
-Distance = Annotated[
-    float | None,
-    Field(
-        description="Distance to the nearest of the training rows kept, features whitened: 0 is a "
-        "row that was there. Not there where the model has nothing to compare with."
-    ),
-]
-DistancePValue = Annotated[
-    float | None,
-    Field(description="Share of rows like the calibration rows that are as far off, or farther."),
-]
-SpreadPValue = Annotated[
-    float | None,
-    Field(
-        description="Share of rows like the calibration rows that have as large a "
-        "`mutual_information`, or total std, or larger. Not there where the model is not "
-        "calibrated, or was before there was such a score."
-    ),
-]
-Accept = Annotated[
-    bool | None,
-    Field(description="Whether to trust the row; only where `largest_error` was named."),
-]
-RowPasses = Annotated[int, Field(description="Passes that this row took.")]
 TaskName = Annotated[
     Literal["regression", "binary", "multiclass"],
     Field(description="What is predicted: numbers, one of two classes, or one of many."),
@@ -79,104 +57,21 @@ class ModelName(_Schema):
     version: str = Field(description="Hash of the model's content.", examples=["3f9c0a1b2c3d4e5f"])
 
 
-class Interval(_Schema):
-    """Where the target lies."""
-
-    coverage: float = Field(description="Probability with which it holds the target.")
-    lower: Value = Field(description="Lower end, in the target's unit.")
-    upper: Value = Field(description="Upper end, in the target's unit.")
-    method: str = Field(
-        description="`conformal`: mean +- q (total std + 2 typical total std), q from calibration "
-        "rows, holds a fresh row's target with that probability at least, over rows and seeds; "
-        "`conformal:FEATURE`: q "
-        "from those of the same category. `normal`, without them: mean +- z total std."
-    )
+def _documented(kind: type[Any], **regions: Any) -> type[BaseModel]:
+    """The schema of a dataclass of `model`, by the definitions of its fields; of fields that are
+    regions the types are given."""
+    fields: dict[str, Any] = {}
+    for name, info in field_infos(kind).items():
+        unit = f" Unit: {info.about.unit}." if info.about.unit else ""
+        default = None if info.optional else ...
+        described = Field(default, description=info.about.meaning + unit)
+        fields[name] = (regions.get(name, info.type), described)
+    return create_model(kind.__name__, __base__=_Schema, __doc__=kind.__doc__, **fields)
 
 
-class RegressionPrediction(_Schema):
-    """One row's prediction, in the target's unit; variances in the unit squared."""
-
-    mean: Value = Field(description="Mean over the passes.")
-    variance: Value = Field(
-        description="Variance across the passes (epistemic), unit squared: what more training data "
-        "would remove."
-    )
-    std: Value = Field(description="Square root of `variance`.")
-    mean_error: Value = Field(description="Monte-Carlo standard error of `mean`.")
-    variance_error: Value = Field(
-        description="Monte-Carlo standard error of `variance`, unit squared."
-    )
-    deterministic: Value = Field(description="The prediction with dropout off.")
-    noise_variance: Value = Field(
-        description="Variance of the noise in the target (aleatoric), unit squared."
-    )
-    total_variance: Value = Field(
-        description="factor x `variance` + `noise_variance`, the factor fitted on held-out rows "
-        "(`tuning.variance_factors` of `GET /models/{name}`; 1 without such rows): the size of the "
-        "errors to expect, and what ranks them."
-    )
-    interval: Interval
-    distance: Distance = None
-    distance_p_value: DistancePValue = None
-    spread_p_value: SpreadPValue = None
-    accept: Accept = None
-    passes: RowPasses
-    warnings: list[str] = Field(description="Codes such as `outside_training_range:bmi`.")
-    samples: list[Value] | None = Field(
-        default=None, description="Every pass's output; only where asked for."
-    )
-
-
-class LabelSet(_Schema):
-    """Classes that hold the true one with probability `coverage` at least, over fresh rows."""
-
-    coverage: float = Field(description="As asked for.")
-    labels: list[str] = Field(description="Most probable first; never none.")
-    method: str = Field(
-        description="As asked for; `lac:FEATURE` where each category of that feature was "
-        "calibrated by itself."
-    )
-
-
-class ClassificationPrediction(_Schema):
-    """One row's prediction; numbers keyed by class, entropies in nats."""
-
-    label: str = Field(description="The class of the largest mean probability.")
-    mean: ByClass = Field(description="Predicted probabilities: the mean over the passes.")
-    variance: ByClass = Field(
-        description="Variance of the probabilities across the passes (epistemic)."
-    )
-    std: ByClass = Field(description="Square root of `variance`.")
-    mean_error: ByClass = Field(description="Monte-Carlo standard error of `mean`.")
-    variance_error: ByClass = Field(description="Monte-Carlo standard error of `variance`.")
-    deterministic: ByClass = Field(description="Probabilities with dropout off.")
-    predictive_entropy: float = Field(description="Entropy of `mean`, nats: all uncertainty.")
-    expected_entropy: float = Field(
-        description="Mean entropy of the passes, nats: what more training data would not remove."
-    )
-    mutual_information: float = Field(
-        description="`predictive_entropy` - `expected_entropy`, nats: how much the passes disagree."
-    )
-    mutual_information_error: float | None = Field(
-        default=None,
-        description="Monte-Carlo standard error of `mutual_information`, nats; not there where "
-        "classes are many (more than 64).",
-    )
-    variation_ratio: float | None = Field(
-        default=None, description="Share of passes that put another class first than most do."
-    )
-    label_set: LabelSet | None = Field(
-        default=None, description="Not there where the model is not calibrated."
-    )
-    distance: Distance = None
-    distance_p_value: DistancePValue = None
-    spread_p_value: SpreadPValue = None
-    accept: Accept = None
-    passes: RowPasses
-    warnings: list[str] = Field(description="Codes such as `outside_training_range:bmi`.")
-    samples: list[ByClass] | None = Field(
-        default=None, description="Every pass's probabilities; only where asked for."
-    )
+_Interval, _LabelSet = _documented(Interval), _documented(LabelSet)
+_Regression = _documented(RegressionPrediction, interval=_Interval)
+_Classification = _documented(ClassificationPrediction, label_set=_LabelSet | None)
 
 
 class Acceptance(_Schema):
@@ -184,8 +79,8 @@ class Acceptance(_Schema):
 
     largest_error: float = Field(description="As asked for.")
     risk: Literal["error_rate", "rmse"] = Field(
-        description="What is bounded: share of wrong labels, or the RMSE in the target's unit, in "
-        "which an error beyond the largest of the validation rows counts as that."
+        description="What is bounded: the share of wrong labels, or the RMSE in the target's unit. "
+        "In the RMSE, no error counts as more than the largest error of the validation rows."
     )
     bound: float = Field(description="The most that the risk of accepted rows is.")
     confidence: float = Field(
@@ -194,7 +89,7 @@ class Acceptance(_Schema):
     accepted: float = Field(description="Share of the held-out rows that was accepted.")
 
 
-class PredictResponse(_Schema):
+class _Response(_Schema):
     """Predictions in the order of the rows, and what it takes to get the same numbers again."""
 
     model: ModelName
@@ -213,9 +108,15 @@ class PredictResponse(_Schema):
     acceptance: Acceptance | None = Field(
         default=None, description="Only where `largest_error` was named."
     )
-    predictions: list[RegressionPrediction] | list[ClassificationPrediction] = Field(
-        description="One per row, in their order."
-    )
+
+
+_PREDICTIONS: Any = list[_Regression] | list[_Classification]  # type: ignore[valid-type]
+PredictResponse = create_model(
+    "PredictResponse",
+    __base__=_Response,
+    __doc__=_Response.__doc__,
+    predictions=(_PREDICTIONS, Field(description="One per row, in their order.")),
+)
 
 
 class ModelEntry(ModelName):

@@ -6,11 +6,11 @@ row where a native prediction has a number, and a row of numbers where that has 
 """
 
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
@@ -246,7 +246,7 @@ def _values(rows: Columns[Any], name: str) -> np.ndarray:
     if name in _INTERVAL:
         return _values(rows.columns["interval"], _INTERVAL[name])
     column = rows.columns[name]
-    match field_infos(cast("Hashable", rows.kind))[name].about.kind:
+    match field_infos(rows.kind)[name].about.kind:
         case "values":
             return np.asarray(column if rows.names else column[:, 0])
         case "samples":

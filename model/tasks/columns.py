@@ -62,9 +62,13 @@ class FieldInfo:
     optional: bool
 
 
-@cache
-def field_infos(kind: Any) -> Mapping[str, FieldInfo]:
+def field_infos(kind: type[Any]) -> Mapping[str, FieldInfo]:
     """The definitions of the fields of a dataclass of predictions or regions, in their order."""
+    return _field_infos(cast("Hashable", kind))
+
+
+@cache
+def _field_infos(kind: Any) -> Mapping[str, FieldInfo]:
     types = get_type_hints(kind, include_extras=True)
     found = {}
     for each in fields(kind):
@@ -100,7 +104,7 @@ class Columns(Sequence[R]):
 
         A row's values are a number, or an object keyed by target or class.
         """
-        infos = field_infos(cast("Hashable", self.kind))
+        infos = field_infos(cast("type[Any]", self.kind))
         return {
             name: self._list(infos[name].about.kind, column)
             for name, column in self.columns.items()
