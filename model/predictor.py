@@ -171,8 +171,9 @@ class Predictor:
     def _predictions(
         self, parts: Sequence[Passes], options: Resolved, acceptance: Acceptance | None
     ) -> Predictions:
-        rows = Columns.joined([self._task.summarise(part, options) for part in parts])
-        _check_finite(rows)
+        blocks = [self._task.summarise(part, options) for part in parts]
+        for number, block in enumerate(blocks):
+            _check_finite(block, number * ROWS_AT_ONCE)
         met = options.tolerance is not None and all(part.settled for part in parts)
         estimator = self._estimator(options)
         return Predictions(
@@ -184,7 +185,7 @@ class Predictor:
             seed=cast("int", options.seed),
             estimator=estimator,
             masks=options.masks,
-            rows=rows,
+            rows=Columns.joined(blocks),
             acceptance=acceptance,
             note=None if estimator == options.estimator else self._task.plain_because,
         )
@@ -380,10 +381,10 @@ def _density(task: Task[Any], samples: Sequence[np.ndarray], actual: np.ndarray)
     return found
 
 
-def _check_finite(rows: Columns[Prediction]) -> None:
-    """Raise InputError naming the first row whose numbers overflowed."""
-    good = rows.finite
+def _check_finite(block: Columns[Prediction], start: int) -> None:
+    """Raise InputError naming the first row whose numbers overflowed; `start` is the block's."""
+    good = block.finite
     if not good.all():
-        row = int((~good).argmax())
+        row = start + int((~good).argmax())
         message = "the model's output is not finite: a value lies too far from the training data"
         raise InputError(f"rows.{row}: {message}", [Detail(f"rows.{row}", message)])

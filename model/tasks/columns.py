@@ -8,7 +8,7 @@ Shapes: B rows, P passes, V values of a row: one per target, or one per class.
 """
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cache
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar, cast, get_args, get_type_hints, overload
@@ -89,6 +89,8 @@ class Columns(Sequence[R]):
     kind: type[R]
     columns: Mapping[str, Column]
     names: tuple[str, ...] = ()
+    _whole: "tuple[Columns[R], slice] | None" = field(default=None, repr=False)
+    _lists: dict[str, Sequence[Any]] = field(default_factory=dict, repr=False)
 
     @staticmethod
     def joined(parts: Sequence["Columns[R]"]) -> "Columns[R]":
@@ -99,27 +101,36 @@ class Columns(Sequence[R]):
         columns = {name: _joined([p.columns[name] for p in parts]) for name in first.columns}
         return Columns(first.kind, columns, first.names)
 
-    def lists(self) -> dict[str, Sequence[Any]]:
+    def lists(self) -> Mapping[str, Sequence[Any]]:
         """The columns as lists of built-in values, and Columns for regions: what JSON is made of.
 
-        A row's values are a number, or an object keyed by target or class.
+        A row's values are a number, or an object keyed by target or class. Made once, and for all
+        rows of a batch together: its parts belong to many requests.
         """
-        infos = field_infos(cast("type[Any]", self.kind))
-        return {
-            name: self._list(infos[name].about.kind, column)
-            for name, column in self.columns.items()
-        }
+        if self._lists:
+            return self._lists
+        if self._whole:
+            whole, at = self._whole
+            self._lists.update({name: column[at] for name, column in whole.lists().items()})
+        else:
+            infos = field_infos(cast("type[Any]", self.kind))
+            for name, column in self.columns.items():
+                self._lists[name] = self._list(infos[name].about.kind, column)
+        return self._lists
 
     @property
     def finite(self) -> np.ndarray:
         """Whether all numbers of each row are finite, bool [B]."""
-        good = np.ones(len(self), dtype=bool)
+        numbers = [each if each.ndim == 2 else each[:, None] for each in self._numbers()]
+        return np.asarray(np.isfinite(np.concatenate(numbers, axis=1)).all(1))
+
+    def _numbers(self) -> Iterator[np.ndarray]:
+        """The columns of floating-point numbers, those of regions included."""
         for column in self.columns.values():
             if isinstance(column, Columns):
-                good &= column.finite
+                yield from column._numbers()
             elif isinstance(column, np.ndarray) and column.dtype.kind == "f":
-                good &= np.isfinite(column).all(tuple(range(1, column.ndim)))
-        return good
+                yield column
 
     def __eq__(self, other: object) -> bool:
         """Whether both have the same rows."""
@@ -144,7 +155,7 @@ class Columns(Sequence[R]):
         """A row, or some of the rows."""
         if isinstance(at, slice):
             some = {name: column[at] for name, column in self.columns.items()}
-            return Columns(self.kind, some, self.names)
+            return Columns(self.kind, some, self.names, (self, at))
         at = range(len(self))[at]  # raises IndexError
         return next(iter(self[at : at + 1]))
 
