@@ -116,7 +116,7 @@ def test_models_that_cannot_promise_say_why(
     two_target_artifact: Path, regression_artifact: Path, tmp_path: Path
 ) -> None:
     options = PredictOptions(largest_error=1.0)
-    with pytest.raises(CalibrationError, match="models of one target"):
+    with pytest.raises(CalibrationError, match="a model of one target"):
         load(two_target_artifact).predict([[80.0, 3, "east"]], options)
     made = read(regression_artifact)
     card = made.card.model_copy(update={"calibration": None})
