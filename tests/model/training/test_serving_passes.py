@@ -119,7 +119,7 @@ def test_training_says_that_a_model_needs_more_passes_and_calibrates_with_them(
 def test_a_card_in_words_says_that_controls_are_left_out(artifact: Path) -> None:
     card = load(artifact).card
     without = card.model_copy(update={"serving": ServingRecord(controls=False)})
-    assert "controls do not pay, and are left out" in describe(without)
+    assert "control variates gain too little and are left out" in describe(without)
     assert "controls" not in describe(card.model_copy(update={"serving": ServingRecord()}))
 
 
