@@ -199,7 +199,7 @@ def _add_evaluate(commands: Any) -> None:
     parser = _command(commands, "evaluate", _evaluate, summary, _EVALUATE_EXAMPLES)
     add = parser.add_argument
     add("folder", metavar="DIR", type=Path)
-    add("data", metavar="DATA", help="a table; if the model was trained on it, its test rows")
+    add("data", metavar="DATA", help="a table; if it trained the model, only its test rows are used")
     add("--json", action="store_true", help="print one JSON document, with the curves")
     add("--report", type=Path, metavar="FILE.html", help="also write a page with pictures")
     add("--passes", type=int, help="default: as many as the model is served with")
