@@ -161,7 +161,8 @@ def _add_fitting(parser: argparse.ArgumentParser, defaults: TrainOptions) -> Non
     ):
         default = getattr(defaults, name)
         flag = f"--{name.replace('_', '-')}"
-        said = "depends on the task and the number of rows" if default is None else default
+        usual = "off" if name == "patience" else "depends on the task and the number of rows"
+        said = usual if default is None else default
         parser.add_argument(flag, type=kind, default=default, help=f"default: {said}")
     parser.add_argument(
         "--refit",
@@ -199,7 +200,7 @@ def _add_evaluate(commands: Any) -> None:
     parser = _command(commands, "evaluate", _evaluate, summary, _EVALUATE_EXAMPLES)
     add = parser.add_argument
     add("folder", metavar="DIR", type=Path)
-    add("data", metavar="DATA", help="a table; if it trained the model, only its test rows are used")
+    add("data", metavar="DATA", help="a table; if it trained the model, its test rows are used")
     add("--json", action="store_true", help="print one JSON document, with the curves")
     add("--report", type=Path, metavar="FILE.html", help="also write a page with pictures")
     add("--passes", type=int, help="default: as many as the model is served with")
