@@ -17,6 +17,7 @@ from app.http import (
     REQUEST_ID,
     TIMEOUT,
     Access,
+    Direct,
     Disconnect,
     Guard,
     Knowledge,
@@ -42,7 +43,8 @@ class Application(FastAPI):
 
     def build_middleware_stack(self) -> ASGIApp:
         """Ours, and of the framework's the one that routes need: Access answers every failure."""
-        return self._surround(AsyncExitStackMiddleware(self.router))
+        stack = AsyncExitStackMiddleware(self.router)
+        return self._surround(Direct(stack, self.router.routes))
 
 
 def create_app(settings: Settings | None = None, service: Service | None = None) -> FastAPI:

@@ -1,4 +1,4 @@
-"""`python -m model train|import|calibrate|evaluate|show`: the command line of the science."""
+"""The command line: `python -m model train|import|calibrate|evaluate|show`."""
 
 import argparse
 import json
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m model", description="Train models for MC dropout, and look at them."
+        prog="python -m model", description="Train, import, calibrate and evaluate models."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_train(commands)
@@ -89,21 +89,21 @@ def _add_train(commands: Any) -> None:
         "--task",
         default="auto",
         choices=("auto", "regression", "classification", "binary", "multiclass"),
-        help="default: from the target column",
+        help="default: the target column decides",
     )
-    add("--drop", type=_names, default=(), metavar="COL", help="columns that are no features: a,b")
+    add("--drop", type=_names, default=(), metavar="COL", help="columns to leave out: a,b")
     add(
         "--categorical",
         type=_names,
         default=(),
         metavar="COL",
-        help="columns to read as text, although they look like numbers: a,b",
+        help="columns to read as text even if they have numbers: a,b",
     )
     add(
         "--missing",
         default="error",
         choices=("error", "impute"),
-        help="missing cells: refuse them, or fill in the median or the most frequent category",
+        help="refuse missing cells, or fill in the median or the most frequent category",
     )
     _add_by(parser, "--calibrate-by")
     _add_network(parser, defaults)
@@ -111,7 +111,7 @@ def _add_train(commands: Any) -> None:
 
 
 def _add_by(parser: argparse.ArgumentParser, flag: str) -> None:
-    said = "calibrate the regions of each category of this feature by themselves"
+    said = "calibrate each category of this feature by itself"
     parser.add_argument(flag, metavar="FEATURE", help=said)
 
 
@@ -121,16 +121,17 @@ def _add_network(parser: argparse.ArgumentParser, defaults: TrainOptions) -> Non
         "--hidden",
         type=_widths,
         metavar="W,W",
-        help="default: 100,100; 100,100,100 for a regression of 5,000 training rows and more",
+        help="widths of the hidden layers (default: 100,100; 100,100,100 for a regression with"
+        " 5,000 training rows or more)",
     )
     add(
         "--dropout",
         type=_rates,
         metavar="P",
-        help="one rate for all hidden layers or one each: 0.1,0.2 (default: 0.1; less for a"
-        " regression of more than 1,200 training rows); search: the one of a few under which"
-        " validation rows are likeliest; learn: one each, found by concrete dropout in a first"
-        " training",
+        help="one rate for all hidden layers, or one for each: 0.1,0.2 (default: 0.1; less for a"
+        " regression with more than 1,200 training rows); search: try several rates and keep the"
+        " best on validation rows; learn: find a rate for each hidden layer with concrete dropout,"
+        " in a first training",
     )
     add("--input-dropout", type=float, default=defaults.input_dropout, metavar="P")
     add(
@@ -145,7 +146,7 @@ def _add_network(parser: argparse.ArgumentParser, defaults: TrainOptions) -> Non
         "--noise",
         default=defaults.noise,
         choices=get_args(NoiseKind),
-        help="noise of a regression's target: the same for all rows, or learned for every row",
+        help="the noise of a regression: the same for all rows, or learned for every row",
     )
 
 
@@ -160,18 +161,19 @@ def _add_fitting(parser: argparse.ArgumentParser, defaults: TrainOptions) -> Non
     ):
         default = getattr(defaults, name)
         flag = f"--{name.replace('_', '-')}"
-        said = "by the task and the number of rows" if default is None else default
+        usual = "off" if name == "patience" else "depends on the task and the number of rows"
+        said = usual if default is None else default
         parser.add_argument(flag, type=kind, default=default, help=f"default: {said}")
     parser.add_argument(
         "--refit",
         action=argparse.BooleanOptionalAction,
         default=defaults.refit,
-        help="train again with the validation rows, once they have had their say (default: yes)",
+        help="train again with the validation rows, after they have chosen (default: yes)",
     )
 
 
 def _add_import(commands: Any) -> None:
-    summary = "bring in a network that was trained elsewhere"
+    summary = "import a network that was trained elsewhere"
     parser = _command(commands, "import", _import, summary, _IMPORT_EXAMPLES)
     add = parser.add_argument
     add(
@@ -179,14 +181,14 @@ def _add_import(commands: Any) -> None:
         required=True,
         type=Path,
         metavar="FILE.json",
-        help="see docs/importing.md",
+        help="the specification, see docs/importing.md",
     )
     add(
         "--weights",
         required=True,
         type=Path,
         metavar="FILE",
-        help="its state dict: .safetensors, or what torch.save wrote",
+        help="the state dict: a .safetensors file, or a file from torch.save",
     )
     add("--out", required=True, type=Path, metavar="DIR", help="artifact folder to write")
     add("--name", help="the model's name (default: the specification's, or the folder's)")
@@ -194,30 +196,30 @@ def _add_import(commands: Any) -> None:
 
 def _add_evaluate(commands: Any) -> None:
     defaults = PredictOptions()
-    summary = "measure a model on a table that has the target too"
+    summary = "measure a model on a table that has the target"
     parser = _command(commands, "evaluate", _evaluate, summary, _EVALUATE_EXAMPLES)
     add = parser.add_argument
     add("folder", metavar="DIR", type=Path)
-    add("data", metavar="DATA", help="of the table it was trained on, only the test rows are used")
-    add("--json", action="store_true", help="print one JSON document, curves included")
+    add("data", metavar="DATA", help="a table; if it trained the model, its test rows are used")
+    add("--json", action="store_true", help="print one JSON document, with the curves")
     add("--report", type=Path, metavar="FILE.html", help="also write a page with pictures")
-    add("--passes", type=int, help="default: those that the model is served with")
+    add("--passes", type=int, help="default: as many as the model is served with")
     add("--seed", type=int, default=1, help="default: 1")
     add(
         "--seeds",
         type=int,
         default=5,
         metavar="K",
-        help="judge regions under K seeds, from the first one on (default: 5)",
+        help="measure the coverage under K seeds, from --seed on (default: 5)",
     )
     add("--coverage", type=float, default=defaults.coverage, help=f"default: {defaults.coverage}")
     add(
         "--largest-error",
         type=float,
         metavar="R",
-        help="accept rows as a request does that names this RMSE or error rate",
+        help="accept rows as for a request with this largest RMSE or error rate",
     )
-    add("--drop", type=_names, default=(), metavar="COL", help="columns to leave unread: a,b")
+    add("--drop", type=_names, default=(), metavar="COL", help="columns to leave out: a,b")
 
 
 def _add_calibrate(commands: Any) -> None:
@@ -225,10 +227,10 @@ def _add_calibrate(commands: Any) -> None:
     parser = _command(commands, "calibrate", _calibrate, summary, _CALIBRATE_EXAMPLES)
     add = parser.add_argument
     add("folder", metavar="DIR", type=Path)
-    add("data", metavar="DATA", help="rows with the target, none of which trained the model")
+    add("data", metavar="DATA", help="a table with the target, without rows of the training")
     add("--out", type=Path, metavar="DIR", help="artifact folder to write (default: the same)")
     _add_by(parser, "--by")
-    add("--drop", type=_names, default=(), metavar="COL", help="columns to leave unread: a,b")
+    add("--drop", type=_names, default=(), metavar="COL", help="columns to leave out: a,b")
 
 
 def _add_show(commands: Any) -> None:
@@ -271,7 +273,7 @@ def _train(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
     )
     table = read_table(arguments.data, categorical=arguments.categorical, drop=arguments.drop)
-    use_threads(1)  # a step is too small to share: more threads wait for one another
+    use_threads(1)  # a training step is too short to share among threads
     with ProgressBar() as bar:
         card = train(
             table,
@@ -305,7 +307,7 @@ def _calibrate(arguments: argparse.Namespace) -> None:
 
 
 def _table_for(card: Card, arguments: argparse.Namespace) -> Table:
-    """The table that was named, its columns read as the model's features are."""
+    """The table of the command line; the model's categorical features are read as text."""
     texts = [entry.name for entry in card.features if entry.kind == "categorical"]
     return read_table(arguments.data, categorical=texts, drop=arguments.drop)
 

@@ -1,9 +1,9 @@
-"""What can go wrong in the science, as one tree. HTTP status codes are none of its business.
+"""The errors that `model` raises, as one tree, without HTTP status codes.
 
 ModelError
-|-- DataError         a training table or a file of rows cannot be used as it is
+|-- DataError         a training table or a file of rows cannot be used
 |-- InputError        a row, or an option of a prediction, is out of its domain
-|-- ArtifactError     a saved model is damaged, incomplete or not what it says
+|-- ArtifactError     a saved model is damaged or incomplete, or does not match its card
 `-- CalibrationError  an answer needs calibration rows that the model does not have
 """
 
@@ -13,14 +13,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """One fault: `field` is a dotted path (`rows.3.bmi`), `message` says what and what to do."""
+    """One fault: `field` is a dotted path (`rows.3.bmi`); `message` says what is wrong."""
 
     field: str
     message: str
 
 
 class ModelError(Exception):
-    """Base of every error that `model` raises on purpose; `str(error)` is one sentence to show."""
+    """Base of every error that `model` raises on purpose; `str(error)` is for the user to read."""
 
     def __init__(self, message: str, details: Sequence[Detail] = ()) -> None:
         super().__init__(message)
@@ -36,7 +36,7 @@ class InputError(ModelError):
 
 
 class ArtifactError(ModelError):
-    """A saved model cannot be loaded; the message says which part is wrong, and how."""
+    """A saved model cannot be loaded; the message says which part is wrong, and why."""
 
 
 class CalibrationError(ModelError):

@@ -1,4 +1,4 @@
-"""What messages quote: short and printable, whatever was sent."""
+"""Short and printable quotes of values and names, for messages."""
 
 import reprlib
 from collections.abc import Sequence
@@ -7,10 +7,10 @@ MAX_LISTED = 20  # names in one message
 
 
 def shown(value: object) -> str:
-    """A value for a message: short and printable, whatever was sent."""
+    """Any value for a message, short and printable."""
     try:
         return reprlib.repr(value)
-    except ValueError:  # an integer of more digits than Python agrees to print
+    except ValueError:  # an integer with more digits than Python prints
         return "a huge integer"
 
 

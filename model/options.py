@@ -1,4 +1,4 @@
-"""What a caller may choose about a prediction."""
+"""The options of a prediction."""
 
 import math
 from dataclasses import dataclass, fields
@@ -15,18 +15,17 @@ SEED_LIMIT = 1 << 63
 
 @dataclass(frozen=True, slots=True)
 class PredictOptions:
-    """How to predict; equal options may share a batch.
+    """How to predict; requests with equal options may share a batch.
 
-    `passes`, `estimator` and `masks` are the model's own where they are None: those that its card
-    says it is served with. `passes`: stochastic forward passes N >= 2. `seed`: in [0, 2^63), or
-    None for a fresh one. `coverage`: in (0, 1), of the region around each prediction. `label_set`:
-    how a classifier's region is made, see `LabelSet`. `estimator`: `reduced` has the expectations
-    of `plain`, the sample mean and variance of the passes, with less Monte-Carlo error. `masks`:
-    `shared` draws one thinned network per pass for all rows, `per_row` fresh masks for every row.
-    `tolerance`: above 0; a row stops once the relative Monte-Carlo standard error of its std is at
-    most this, and `passes` is the ceiling. `samples`: also return every pass's output.
-    `largest_error`: the RMSE, or a classifier's error rate, that rows may have and still be
-    accepted, above 0. Raises InputError naming the option.
+    `passes`, `estimator` and `masks` that are None have the values on the model's card. `passes`:
+    the number of passes N >= 2. `seed`: in [0, 2^63), or None for a new random one. `coverage`: in
+    (0, 1), of the region around each prediction. `label_set`: how a classifier's region is made,
+    see `LabelSet`. `estimator`: `plain` has the sample mean and variance of the passes; `reduced`
+    has the same expectations with less Monte-Carlo error. `masks`: `shared` draws one thinned
+    network per pass for all rows; `per_row` draws new masks for every row. `tolerance`: above 0; a
+    row stops when the relative Monte-Carlo standard error of its std is at most this, or after
+    `passes`. `samples`: also return every pass's output. `largest_error`: above 0, the largest RMSE
+    or error rate that the accepted rows may have. Raises InputError naming the option.
     """
 
     passes: int | None = None
@@ -73,18 +72,18 @@ class PredictOptions:
 
 @dataclass(frozen=True, slots=True)
 class Resolved(PredictOptions):
-    """The same, with nothing left to the model: what batches, limits and estimates go by."""
+    """Options with a value for `passes`, `estimator` and `masks`."""
 
     passes: int = 100
     estimator: Estimator = "reduced"
     masks: MaskScope = "shared"
 
 
-@lru_cache(256)  # most requests choose what some other has chosen
+@lru_cache(256)  # most requests have the options of an earlier request
 def resolved(
     options: PredictOptions, *, passes: int, estimator: Estimator, masks: MaskScope
 ) -> Resolved:
-    """The options, with these values where they name none."""
+    """The options, with these values for those that are None."""
     own = {"passes": passes, "estimator": estimator, "masks": masks}
     given = {field.name: getattr(options, field.name) for field in fields(options)}
     return Resolved(**given | {name: given[name] or value for name, value in own.items()})

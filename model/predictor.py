@@ -1,4 +1,4 @@
-"""From rows to predictions with uncertainty: the whole path on one screen."""
+"""Predict rows with uncertainty: encode the rows, run the passes, summarise the estimates."""
 
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -36,18 +36,18 @@ from model.tasks import TASKS, Columns, Prediction, Task, TaskName
 
 Row = Mapping[str, Any] | Sequence[Any]
 
-UNSEEN = "unseen_combination"  # of values that are each in range
+UNSEEN = "unseen_combination"  # the warning of a row whose values are each in range
 FRESH_SEEDS = 1 << 53
-ROWS_AT_ONCE = 512  # bounds the memory of a large request; no answer depends on it
+ROWS_AT_ONCE = 512  # bounds the memory of a large request; answers do not depend on it
 
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """The predictions of all rows, and what it takes to get the same numbers again.
+    """The predictions of all rows, and the options that give the same numbers again.
 
-    `passes`: as asked for; where every row met the tolerance, the most that any of them took.
-    `stopped`: `tolerance` where every row met it.
-    `estimator`: the one that was used; where that is not the one asked for, `note` says why.
+    `passes` is the number requested; if every row met the tolerance, the largest number that a row
+    took. `stopped` is `tolerance` if every row met it. `estimator` is the one that was used; if it
+    is not the one requested, `note` says why.
     """
 
     task: TaskName
@@ -57,11 +57,11 @@ class Predictions:
     estimator: Estimator
     masks: MaskScope
     rows: Columns[Prediction]
-    acceptance: Acceptance | None = None  # where a largest error was named
+    acceptance: Acceptance | None = None  # if the options have a largest error
     note: str | None = None
 
     def of_rows(self, start: int, stop: int) -> "Predictions":
-        """The same of some of the rows; `dataclasses.replace` takes three times as long."""
+        """The predictions of some of the rows; `dataclasses.replace` takes three times as long."""
         return Predictions(
             self.task,
             self.passes,
@@ -76,7 +76,7 @@ class Predictions:
 
 
 class Predictor:
-    """A loaded model. Predicting changes nothing in it: any number of threads may share one."""
+    """A loaded model. Threads may share it, because no method changes it."""
 
     def __init__(self, card: Card, network: MLP, similarity: Similarity | None = None) -> None:
         self.card = card
@@ -93,19 +93,18 @@ class Predictor:
     def predict(
         self, rows: Sequence[Row] | np.ndarray, options: PredictOptions | None = None
     ) -> Predictions:
-        """A prediction for every row, given as an object by feature name or a list in card order.
+        """A prediction for every row.
 
-        Or as one array [B, features] of numbers.
-
-        Raises InputError naming row, feature and value.
+        A row is an object keyed by feature name, or a list in the card's order. `rows` may also be
+        one array [B, features] of numbers. Raises InputError naming row, feature and value.
         """
         return self.predict_encoded(self.encode(rows), options or PredictOptions())
 
     def encode(self, rows: Sequence[Row] | np.ndarray) -> np.ndarray:
-        """The rows checked and standardised, [B, D] float32; cheap, and needs no torch."""
+        """The rows checked and standardised, [B, D] float32; fast, without torch."""
         return self._schema.encode(rows)
 
-    @np.errstate(all="ignore")  # what is not finite is found, and told
+    @np.errstate(all="ignore")  # `_check_finite` reports numbers that are not finite
     def predict_encoded(
         self,
         x: np.ndarray,
@@ -116,12 +115,13 @@ class Predictor:
     ) -> Predictions:
         """A prediction for every row of `encode`'s x [B, D].
 
-        `row_ids` [B] are the rows' positions in their callers' requests, where x holds several;
-        they tell `per_row` masks apart. `before_chunk` is called every few milliseconds; what it
-        raises ends the work. Raises InputError naming a row on which the network overflows.
+        `row_ids` [B] are the positions of the rows in their requests, if x has rows of several
+        requests; `per_row` masks depend on them. `before_chunk` is called every few milliseconds;
+        an exception that it raises ends the work. Raises InputError naming a row on which the
+        network overflows.
         """
         options = self._seeded(options)
-        acceptance = promise(self._task.calibration, options)  # or why not, before any work
+        acceptance = promise(self._task.calibration, options)  # raises before any work
         row_ids = np.arange(len(x)) if row_ids is None else row_ids
         parts = list(self._parts(x, row_ids, options, before_chunk, record=options.samples))
         return self._predictions(parts, options, acceptance)
@@ -130,10 +130,10 @@ class Predictor:
     def predict_with_density(
         self, x: np.ndarray, actual: np.ndarray, options: PredictOptions
     ) -> tuple[Predictions, np.ndarray]:
-        """`predict_encoded` beside the log density [B, T] of what came true, of the same passes.
+        """The result of `predict_encoded`, and the log density [B, T] of the actual targets.
 
-        In nats per unit of the target; of a classifier the log probability, [B, 1]. `actual` is
-        encoded. NaN where nothing is known of the noise.
+        Both come from the same passes. The density is in nats per unit of the target; a classifier
+        has the log probability [B, 1]. `actual` is encoded. NaN if the noise is unknown.
         """
         options = self._seeded(options)
         acceptance = promise(self._task.calibration, options)
@@ -145,7 +145,7 @@ class Predictor:
         return self._predictions(parts, options, acceptance), np.concatenate(densities)
 
     def _seeded(self, options: PredictOptions) -> Resolved:
-        """The options with nothing left open; the seed is drawn where none is named."""
+        """The resolved options, with a random seed if they have none."""
         options = self.resolved(options)
         return options if options.seed is not None else replace(options, seed=fresh_seed())
 
@@ -158,7 +158,7 @@ class Predictor:
         *,
         record: bool,
     ) -> Iterator[Passes]:
-        """What the passes leave behind, block by block of the rows; no rows are one block, too."""
+        """The results of the passes for each block of rows; without rows, for one empty block."""
         with torch.inference_mode():
             for start in range(0, max(len(x), 1), ROWS_AT_ONCE):
                 block = slice(start, start + ROWS_AT_ONCE)
@@ -191,7 +191,7 @@ class Predictor:
         )
 
     def resolved(self, options: PredictOptions) -> Resolved:
-        """The options with the model's own passes, estimator and masks where they name none."""
+        """The options, with the model's passes, estimator and masks for those that are None."""
         if isinstance(options, Resolved):
             return options
         own = self.card.serving
@@ -205,8 +205,8 @@ class Predictor:
     def module(self) -> nn.Sequential:
         """A copy of the network as plain torch layers, in evaluation mode.
 
-        Inputs are `encode`'s, outputs standardised targets or logits. `.train()` makes torch draw
-        the masks: the naive way to what this package does. Gaussian input noise has no such layer.
+        Inputs are those of `encode`; outputs are standardised targets or logits. After `.train()`
+        torch draws the masks. Gaussian input noise is left out.
         """
         return deepcopy(self._network.module()).eval()
 
@@ -226,7 +226,7 @@ class Predictor:
         )
 
     def _run(self, batch: Batch, options: Resolved) -> Passes:
-        """What the passes over a block of rows leave behind."""
+        """The results of the passes over a block of rows."""
         estimate, counts, settled = self._estimate(batch, options)
         deterministic = self._deterministic(batch.x)
         x, by = batch.x.cpu().numpy(), self.card.calibration and self.card.calibration.by
@@ -254,7 +254,7 @@ class Predictor:
         return np.asarray(self._task.values(self._network(x)).double().cpu().numpy())
 
     def _warnings(self, passes: int, options: Resolved) -> Iterator[str]:
-        """What a row's numbers do not say, because of the model or of how it was asked."""
+        """The warnings of all rows that took so many passes, about the model and the options."""
         if not self._network.config.stochastic:
             yield "no_dropout"
         if not self._ranges_known:
@@ -266,7 +266,7 @@ class Predictor:
             yield f"calibrated_with:{made.estimator}:{made.passes}"
 
     def _estimator(self, options: Resolved) -> Estimator:
-        """The one that applies to this task."""
+        """The estimator that is used: plain, if the reduced one does not apply to the task."""
         return "plain" if self._task.plain_because else options.estimator
 
     def _estimate(self, batch: Batch, options: Resolved) -> tuple[Estimate, np.ndarray, bool]:
@@ -277,7 +277,7 @@ class Predictor:
             return self._reduction.integrated(batch.x), np.zeros(rows, dtype=np.int64), True
         sampler, tolerance = self._sampler(batch, estimator), options.tolerance
         allowance = self._allowance(estimator)
-        if tolerance is None or not rows:  # every one of no rows has met it
+        if tolerance is None or not rows:  # no rows: every row has met the tolerance
             estimate = sample(sampler, options.passes)
             wider = self._wide(estimate, allowance, options.passes)
             return wider, np.full(rows, options.passes), not rows
@@ -291,13 +291,13 @@ class Predictor:
         return self._wide(estimate, allowance, counts), counts, met
 
     def _sampler(self, batch: Batch, estimator: Estimator) -> Sampler:
-        """One that has seen no pass; not for `reduced` where it is `exact`."""
+        """A sampler without any passes; not for `reduced` if it is `exact`."""
         if estimator == "reduced":
             return ReducedSampler.of(self._network, batch, self._reduction)
         return PlainSampler.of(self._network, batch, self._task.values, joint=self._task.joint)
 
     def _allowance(self, estimator: Estimator) -> Allowance | None:
-        """What calibration rows have shown error bars to be too small by."""
+        """The allowance of an estimator, if the model has one."""
         calibration = self._task.calibration
         return None if calibration is None else calibration.allowances.get(estimator)
 
@@ -311,10 +311,10 @@ class Predictor:
     def blocks(
         self, x: np.ndarray, estimator: Estimator, *, passes: int, count: int, seed: int
     ) -> list[Estimate]:
-        """Estimates from disjoint blocks of so many passes each over `encode`'s x [B, D].
+        """Estimates from `count` disjoint blocks of `passes` passes over `encode`'s x [B, D].
 
-        Of standardised targets and log-variances, or of probabilities and their entropy; with the
-        error bars that the passes give, and no more.
+        The values are standardised targets and log-variances, or probabilities and their entropy.
+        The error bars have no allowance.
         """
         with torch.inference_mode():
             fresh = self._sampler(Batch(torch.from_numpy(x).to(self._device), seed), estimator)
@@ -326,9 +326,9 @@ class Predictor:
     def values(
         self, x: np.ndarray, *, passes: int, seed: int, masks: MaskScope = "shared"
     ) -> np.ndarray:
-        """What each pass says of `encode`'s x [B, D], [P, B, V] float64.
+        """The values of each pass over `encode`'s x [B, D], [P, B, V] float64.
 
-        Standardised targets and, with heteroscedastic noise, the logarithms of their noise
+        They are standardised targets and, with heteroscedastic noise, the logarithms of their noise
         variances; or a classifier's probabilities and their entropy.
         """
         with torch.inference_mode():
@@ -345,7 +345,7 @@ class Predictor:
             return np.asarray(values.double().cpu().numpy())
 
     def _record(self, batch: Batch, passes: int) -> None:
-        """Have passes over the batch for its recorder alone, where it has one."""
+        """Run passes over the batch for its recorder only, if it has one."""
         if batch.recorder is None:
             return
         for outputs in run(
@@ -355,23 +355,23 @@ class Predictor:
 
 
 def load(folder: str | Path, *, device: str = "cpu") -> Predictor:
-    """The model saved in a folder, verified; raises ArtifactError with what is wrong."""
+    """The model saved in a folder, verified; raises ArtifactError saying what is wrong."""
     card, network, similarity = read(folder)
     return Predictor(card, network.to(device), similarity)
 
 
 def use_threads(count: int) -> None:
-    """Compute with `count` threads in the calling thread: each computing thread must ask itself."""
+    """Make torch use `count` threads for the calling thread; call it in each computing thread."""
     torch.set_num_threads(count)
 
 
 def fresh_seed() -> int:
-    """A seed nobody has named; it survives JSON readers that hold numbers as doubles."""
+    """A random seed below 2^53, which JSON readers that use doubles read exactly."""
     return secrets.randbelow(FRESH_SEEDS)
 
 
 def _density(task: Task[Any], samples: Sequence[np.ndarray], actual: np.ndarray) -> np.ndarray:
-    """Log density [B, T] of the actual values, from each row's passes [P, V]."""
+    """Log density [B, T] of the actual targets, from each row's passes [P, V]."""
     counts = np.array([len(passes) for passes in samples])
     found = np.empty((len(samples), 1 if actual.ndim == 1 else actual.shape[1]))
     for count in np.unique(counts):

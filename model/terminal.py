@@ -1,4 +1,4 @@
-"""What the command line shows: a card in words, a bar while training runs."""
+"""The output of the command line: a card in words, and a progress bar while training runs."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -18,16 +18,16 @@ def describe(card: Card) -> str:
         f"  network    {'-'.join(map(str, shape.hidden))} {shape.activation}, dropout "
         f"{', '.join(f'{rate:g}' for rate in shape.dropout)} (input first)"
         + (f", input noise {shape.input_noise:g}" if shape.input_noise else "")
-        + (", norms beside the activations" if shape.before or shape.after else ""),
+        + (", norms before or after the activations" if shape.before or shape.after else ""),
         *_origin(card),
         *_total_variance(card),
         *_served(card),
     ]
     if card.calibration:
         made = card.calibration
-        tuned = f", tuned on {made.tuning_rows} others" if made.tuning_rows else ""
+        tuned = f", tuned on {made.tuning_rows} other rows" if made.tuning_rows else ""
         each = f", each {made.by} by itself" if made.by else ""
-        own = ", every row under masks of its own" if made.masks == "per_row" else ""
+        own = ", own masks for every row" if made.masks == "per_row" else ""
         lines.append(f"  calibrated on {made.rows} rows of {made.data}{tuned}{each}{own}")
         lines += _certified(made)
     if card.target.classes:
@@ -37,13 +37,13 @@ def describe(card: Card) -> str:
 
 
 def _origin(card: Card) -> list[str]:
-    """Where the weights come from, and what is known of how good they are."""
+    """The origin of the weights, and the metrics if they were trained here."""
     record = card.training
     if isinstance(record, ImportRecord):
         return [f"  imported   from {record.weights}, described by {record.specification}"]
     return [
         f"  trained    on {record.data}, seed {record.seed}, best epoch {record.best_epoch} of "
-        f"{record.epochs}" + (", then again with the validation rows" if record.refitted else ""),
+        f"{record.epochs}" + (", then refit with the validation rows" if record.refitted else ""),
         "  rows       " + ", ".join(f"{part} {count}" for part, count in record.rows.items()),
         *_searched(record),
         "  held out   " + ", ".join(f"{name} {value:.4g}" for name, value in card.metrics.items()),
@@ -51,51 +51,51 @@ def _origin(card: Card) -> list[str]:
 
 
 def _served(card: Card) -> list[str]:
-    """With what, and why, where that is not the usual."""
+    """The passes, estimator and masks that the model is served with, if they are not the usual."""
     own = card.serving
-    without = "" if own.controls else "the estimator's controls do not pay, and are left out"
+    without = "" if own.controls else "the control variates gain too little and are left out"
     why = [reason for reason in (own.reason, own.plain_because, without) if reason]
     said = f"  serves     {own.passes} passes, {own.estimator}, {own.masks} masks"
     return [f"{said}: {'; '.join(why)}"] if why else []
 
 
 def _total_variance(card: Card) -> list[str]:
-    """How a regression's total variance is made of the passes' variance and of the noise."""
+    """The formula of a regression's total variance, for each target."""
     tuning, names = card.tuning, card.target.names
     if card.task != "regression" or not tuning.noise_scales:
         return []
-    said = "what the network says" if tuning.noise == "heteroscedastic" else "the target's variance"
+    learned = tuning.noise == "heteroscedastic"
+    noise = "the network's noise variance" if learned else "the target's variance"
     factors = tuning.variance_factors or (1.0,) * len(names)
     each = [
-        (f"{name}: " if len(names) > 1 else "")
-        + f"{factor:.3g} x variance + noise, {scale:.3g} x {said}"
+        (f"{name}: " if len(names) > 1 else "") + f"{factor:.3g} x variance + {scale:.3g} x {noise}"
         for name, factor, scale in zip(names, factors, tuning.noise_scales, strict=True)
     ]
     return [f"  total      {'; '.join(each)}"]
 
 
 def _searched(record: TrainingRecord) -> list[str]:
-    """What was tried, with the log-likelihood of a validation row."""
+    """The rates and weight decays that were tried, with the validation rows' log-likelihood."""
     kinds = {"dropout": record.searched, "weight decay": record.decays}
     found = []
     for kind, values in kinds.items():
         tried = ", ".join(f"{kind} {number}: {value:.4g}" for number, value in values.items())
-        found += [f"  searched   {tried} (log-likelihood of a validation row)"] if tried else []
+        found += [f"  searched   {tried} (mean log-likelihood of validation rows)"] if tried else []
     return found
 
 
 def _certified(calibration: CalibrationRecord) -> list[str]:
-    """What a request may name as its largest error, and the share of rows that it then accepts."""
+    """The certified bound on the risk at each share of accepted rows."""
     found = calibration.abstention
     if found is None:
         return []
     risk = "RMSE" if found.risk == "rmse" else "error rate"
-    levels = ", ".join(f"{level.accepted:.0%} {level.bound:.4g}" for level in found.levels)
-    return [f"  accepts    for an {risk} certified with {found.confidence:.0%}: {levels}"]
+    levels = ", ".join(f"{level.bound:.4g} for {level.accepted:.0%}" for level in found.levels)
+    return [f"  certified  {risk} at {found.confidence:.0%} confidence, by accepted rows: {levels}"]
 
 
 class ProgressBar(AbstractContextManager["ProgressBar"]):
-    """A tqdm bar over the epochs; it ends where training stops early."""
+    """A tqdm bar over the epochs, which ends early if training does."""
 
     def __init__(self) -> None:
         try:
@@ -116,7 +116,7 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
         if epoch.decay is not None:
             said = {"weight decay": f"{epoch.decay:g}", **said}
         if epoch.validation_loss is None:
-            said = {"again, with validation rows": said["train"]}
+            said = {"refit": said["train"]}
         else:
             said["validation"] = f"{epoch.validation_loss:.4f}"
         self._bar.set_postfix(said, refresh=False)

@@ -8,7 +8,7 @@ from app.http.deadline import TIMEOUT, timeout_seconds
 from app.http.disconnect import Disconnect
 from app.http.failures import refusal
 from app.http.headers import headers_of
-from app.http.prediction import PredictionRoute, predicting
+from app.http.prediction import Direct, PredictionRoute, predicting
 from app.http.reply import JSON, Reply
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "REQUEST_ID",
     "TIMEOUT",
     "Access",
+    "Direct",
     "Disconnect",
     "Guard",
     "Knowledge",

@@ -5,12 +5,13 @@ dependencies, and reads and checks parameters: that takes longer than to parse t
 encode the answer. What these routes need of it they do themselves.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from time import perf_counter
 from typing import Any
 
 from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
+from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.errors import ServiceError, status_of
@@ -30,6 +31,32 @@ class PredictionRoute(APIRoute):
         super().__init__(path, endpoint, methods=["POST"], name=endpoint.__name__, **documented)
         self.operation_id = self.unique_id = endpoint.__name__
         self.app = application
+
+
+class Direct:
+    """Middleware that hands requests for predictions to their routes at once.
+
+    It looks at the same routes as the framework's router behind it does, at their head. What it
+    spares them are the router's layers for dependencies, of which they have none: a tenth of the
+    CPU time of a small request.
+    """
+
+    def __init__(self, app: ASGIApp, routes: Sequence[BaseRoute]) -> None:
+        self.app = app
+        self._routes = [route for route in routes if isinstance(route, PredictionRoute)]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Call the route that the request matches in path and method, if there is one."""
+        app, known = self._found(scope)
+        await app({**scope, **known}, receive, send)
+
+    def _found(self, scope: Scope) -> tuple[ASGIApp, Scope]:
+        if scope["type"] == "http" and scope["method"] == "POST":
+            for route in self._routes:
+                match, known = route.matches(scope)
+                if match is Match.FULL:
+                    return route.app, known
+        return self.app, {}
 
 
 def predicting(service: Service, answer: Answer) -> ASGIApp:

@@ -23,7 +23,7 @@ from app.http import (
     read_json,
     timeout_seconds,
 )
-from app.json import objects, to_json
+from app.json import to_json
 from app.native.schemas import ModelList, PredictRequest, PredictResponse
 from app.service import WARM_UP, Answer, OptionFields, Service
 from app.settings import Settings
@@ -151,7 +151,7 @@ def encode(answer: Answer) -> bytes:
             **note,
             "masks": predictions.masks,
             **({} if promised is None else {"acceptance": promised}),
-            "predictions": objects(predictions.rows),
+            "predictions": predictions.rows.records(),
         }
     )
 

@@ -1,4 +1,4 @@
-"""A model at rest: its card, its weights, the folder of both, and the shipped models."""
+"""A saved model: its card, its weights, the folder of both, and the shipped models."""
 
 from model.artifact.card import (
     Architecture,

@@ -1,4 +1,4 @@
-"""The card: everything that is known of a model but its weights, as one checked document."""
+"""The card: everything that is known of a model except its weights, as one checked document."""
 
 import hashlib
 import json
@@ -14,18 +14,18 @@ from model.data import CategoricalFeature, Feature, NumericFeature, Schema, Targ
 from model.errors import Detail, InputError
 from model.passes import ActivationName, MLPConfig, Norm, NormKind
 
-BULK = {"scores", "groups", "comparisons", "spreads"}  # of a calibration
+BULK = {"scores", "groups", "comparisons", "spreads"}  # the long fields of a calibration
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"  # safe in a URL and in a file name
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Width = Annotated[int, Field(ge=1, le=1 << 20)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
-TargetScale = Annotated[float, Field(ge=1e-100, le=1e100)]  # so that its square is a number too
+TargetScale = Annotated[float, Field(ge=1e-100, le=1e100)]  # so that a float holds its square
 
 
 class NumericRecord(Record):
-    """A numeric feature; `range` is what the training rows held, in the feature's own unit.
+    """A numeric feature; `range` is that of the training rows, in the feature's own unit.
 
-    It is None where nobody has told it, of a model that was trained elsewhere.
+    `range` may be None if the model was trained elsewhere.
     """
 
     name: str
@@ -63,7 +63,7 @@ FeatureRecord = Annotated[NumericRecord | CategoricalRecord, Field(discriminator
 
 
 class TargetRecord(Record):
-    """What is predicted: several numbers with their standardisation, or one of several classes."""
+    """The target: one or more numbers with their standardisation, or one of several classes."""
 
     names: Annotated[tuple[str, ...], Field(min_length=1)]
     classes: tuple[str, ...] = ()
@@ -82,7 +82,7 @@ class TargetRecord(Record):
 
 
 class NormRecord(Record):
-    """What stands on one side of a hidden layer's activation; see `model.passes.network.Norm`."""
+    """The norm before or after a hidden layer's activation; see `model.passes.network.Norm`."""
 
     kind: NormKind
     eps: Annotated[float, Field(ge=0)] = 1e-5
@@ -91,7 +91,8 @@ class NormRecord(Record):
 class Architecture(Record):
     """The hidden layers; `dropout` has the input's rate first, then one per hidden layer.
 
-    `before` and `after` the activation are norms, one or null per hidden layer, if any has one.
+    `before` and `after` have the norms before and after the activation, one or null per hidden
+    layer; empty if there are none.
     """
 
     hidden: Annotated[tuple[Width, ...], Field(min_length=1, max_length=64)]
@@ -103,9 +104,9 @@ class Architecture(Record):
 
 
 class Provenance(Record):
-    """Where the weights come from: a `TrainingRecord`, or an `ImportRecord`."""
+    """The origin of the weights: a `TrainingRecord`, or an `ImportRecord`."""
 
-    data: str = ""  # that trained them; empty where it is not known
+    data: str = ""  # that trained the weights; empty if unknown
     data_sha256: str = ""
     rows: dict[str, int] = Field(default={})  # by part of the split
     notices: tuple[str, ...] = ()
@@ -113,7 +114,7 @@ class Provenance(Record):
 
 
 class TrainingRecord(Provenance):
-    """Weights that were trained here; with the rest of the card, enough to train them again."""
+    """How the weights were trained; with the rest of the card, enough to train them again."""
 
     seed: int
     settings: dict[str, bool | int | float | str]
@@ -126,7 +127,7 @@ class TrainingRecord(Provenance):
 
 
 class ImportRecord(Provenance):
-    """Weights that were trained elsewhere: the names and hashes of the files they came in."""
+    """The names and hashes of the files from which the weights were imported."""
 
     weights: str
     weights_sha256: str
@@ -135,14 +136,14 @@ class ImportRecord(Provenance):
 
 
 class SimilarityRecord(Record):
-    """The size of the distance score, whose arrays stand beside the weights."""
+    """The number of rows for distances; the arrays are in the file of the weights."""
 
     reference_rows: Annotated[int, Field(ge=1)]
     calibration_rows: Annotated[int, Field(ge=1)]
 
 
 class Card(Record):
-    """A model's card. `version` is a hash of everything else on it, the weights' hash included."""
+    """A model's card; `version` is a hash of all other fields, with the weights' hash."""
 
     format: Literal[1] = 1
     name: Name
@@ -182,24 +183,24 @@ class Card(Record):
 
     @property
     def schema_of_rows(self) -> Schema:
-        """How rows are checked and encoded."""
+        """The schema that checks and encodes rows."""
         return Schema(tuple(_feature(entry) for entry in self.features))
 
     @property
     def target_of_rows(self) -> Target:
-        """How outputs are named and scaled."""
+        """The target, with names, scales and units."""
         units = self.target.units or (None,) * len(self.target.names)
         return Target(**{**self.target.model_dump(), "units": units})
 
     @property
     def fitted(self) -> tuple[Tuning, Calibration | None]:
-        """What validation and calibration rows fitted."""
+        """The tuning by validation rows, and the calibration if there is one."""
         tuning, entry = Tuning(**self.tuning.model_dump(exclude={"fitted"})), self.calibration
         return tuning, None if entry is None else entry.calibration
 
     @property
     def config(self) -> MLPConfig:
-        """The network's shape and noise."""
+        """The configuration of the network."""
         per_target = 2 if self.tuning.noise == "heteroscedastic" else 1
         outputs = len(self.target.classes) or len(self.target.names) * per_target
         shape = self.architecture
@@ -212,21 +213,22 @@ class Card(Record):
         )
 
     def content_hash(self) -> str:
-        """SHA-256 over the card's canonical JSON without `version`; its first 16 digits name it.
+        """The first 16 digits of the SHA-256 of the card's canonical JSON without `version`.
 
-        Fields at their defaults are left out: a card keeps its version when the format grows.
+        Fields at their defaults are left out, so that a card keeps its version when a later release
+        adds fields.
         """
         content = self.model_dump(mode="json", exclude={"version"}, exclude_defaults=True)
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
     def public(self) -> dict[str, Any]:
-        """The card for the outside, JSON-ready: all of it that is not bulk."""
+        """The card without its long fields, ready for JSON."""
         return self.model_dump(mode="json", exclude={"calibration": BULK})
 
 
 def checked_name(name: str) -> str:
-    """The name of a model, if a URL and a file can bear it; raises InputError."""
+    """The name of a model, if it is safe in a URL and in a file name; raises InputError."""
     if not re.fullmatch(NAME_PATTERN, name):
         message = f"{name!r} does not fit into a URL; use letters, digits, '.', '_' and '-'"
         raise InputError(f"name: {message}", [Detail("name", message)])
@@ -255,7 +257,7 @@ def target_record(target: Target) -> TargetRecord:
 
 
 def similarity_record(similarity: Similarity) -> SimilarityRecord:
-    """The card's entry of a distance score."""
+    """The card's entry of the rows for distances."""
     return SimilarityRecord(
         reference_rows=len(similarity.reference), calibration_rows=len(similarity.scores)
     )

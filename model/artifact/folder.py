@@ -1,7 +1,8 @@
-"""An artifact is a folder: `weights.safetensors` and `card.json`. Saved whole or not at all.
+"""Save and read artifacts: folders of `weights.safetensors` and `card.json`.
 
-Loading trusts nothing: the card is validated, the hash of the weights and the version are computed
-again, and shapes are compared before anything of the declared size is allocated. No pickle is read.
+An artifact is saved whole or not at all. Reading checks everything: the card is validated, the hash
+of the weights and the version are computed again, and shapes are compared before memory of the
+declared size is allocated. No pickle is read.
 """
 
 import contextlib
@@ -29,14 +30,14 @@ from model.passes import MLP, MLPConfig
 
 WEIGHTS = "weights.safetensors"
 CARD = "card.json"
-SIMILARITY = "similarity."  # how the names of the distance score's tensors begin
+SIMILARITY = "similarity."  # the prefix of the names of the tensors for distances
 PARTS = tuple(field.name for field in fields(Similarity))
 _FILES = {WEIGHTS, CARD}
 _CARD_LIMIT_BYTES = 64 << 20
 
 
 class Artifact(NamedTuple):
-    """A model as it is saved; `similarity` where there are rows that new ones are compared with."""
+    """A model as it is saved; `similarity` has the reference rows for distances, if any."""
 
     card: Card
     network: MLP
@@ -46,10 +47,10 @@ class Artifact(NamedTuple):
 def save(folder: str | Path, artifact: Artifact) -> Card:
     """The card as it was written, with its weights' hash and its version.
 
-    The artifact appears under its name only when complete; an artifact that was there is replaced.
-    Raises ArtifactError where `folder` holds anything else, or cannot be written.
+    The artifact appears under its name only when it is complete, and replaces an older artifact.
+    Raises ArtifactError if `folder` holds anything else, or cannot be written.
     """
-    folder = Path(folder).resolve()  # a link is followed, not replaced
+    folder = Path(folder).resolve()  # follows a link instead of replacing it
     check_destination(folder)
     card, network, similarity = artifact
     tensors = network.state_dict() | _similarity_tensors(similarity)
@@ -70,7 +71,7 @@ def save(folder: str | Path, artifact: Artifact) -> Card:
 
 
 def check_destination(folder: Path) -> None:
-    """Raise ArtifactError unless an artifact may be written there: call before a long training."""
+    """Raise ArtifactError unless an artifact can be written there; check before a long training."""
     try:
         if folder.exists():
             is_model = folder.is_dir() and {e.name for e in folder.iterdir()} in (set(), _FILES)
@@ -86,7 +87,7 @@ def check_destination(folder: Path) -> None:
 
 
 def read(folder: str | Path) -> Artifact:
-    """The artifact in a folder, verified; raises ArtifactError with what is wrong."""
+    """The artifact in a folder, verified; raises ArtifactError saying what is wrong."""
     folder = Path(folder)
     card = _card(folder)
     weights = _bytes(folder, WEIGHTS)
@@ -124,12 +125,12 @@ def _built(folder: Path, card: Card, weights: bytes) -> Artifact:
 
 
 def _similarity_tensors(similarity: Similarity | None) -> dict[str, Tensor]:
-    """The tensors of a distance score, by their names in the file."""
+    """The tensors for distances, by their names in the file."""
     return {f"{SIMILARITY}{name}": getattr(similarity, name) for name in PARTS if similarity}
 
 
 def _similarity(folder: Path, tensors: dict[str, Tensor]) -> Similarity:
-    """The distance score in the file's tensors, which it takes out."""
+    """The reference rows from the file's tensors, which are removed from `tensors`."""
     similarity = Similarity(**{name: tensors.pop(f"{SIMILARITY}{name}") for name in PARTS})
     if bool((similarity.scores.diff() < 0).any()):
         where = f"{folder / WEIGHTS}: tensor '{SIMILARITY}scores'"
@@ -212,7 +213,7 @@ def _bytes(folder: Path, name: str, limit: int | None = None) -> bytes:
         raise ArtifactError(
             f"{folder} is no model: {name} cannot be read ({error.strerror})"
         ) from error
-    except RuntimeError as error:  # how pathlib of Python 3.11 and 3.12 reports it
+    except RuntimeError as error:  # pathlib of Python 3.11 and 3.12 raises it for such a link
         raise ArtifactError(f"{path} is a link that leads to itself") from error
 
 
@@ -237,7 +238,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _replace(folder: Path, fresh: Path) -> None:
-    """Put `fresh` in the place of `folder`; what was there comes back if that fails."""
+    """Put `fresh` in the place of `folder`; if that fails, restore the old folder."""
     old = fresh.with_name(fresh.name + "-old")
     try:
         with contextlib.suppress(FileNotFoundError):

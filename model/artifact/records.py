@@ -1,4 +1,4 @@
-"""What rows have fitted, as a card has it: noise or temperature, regions, and what to accept."""
+"""The parts of a card that held-out rows fit: tuning, serving, calibration and abstention."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -18,7 +18,7 @@ Scores = tuple[Units, ...]
 
 
 class Record(BaseModel):
-    """A checked part of a card: nothing unknown, nothing of another type, nothing infinite."""
+    """A part of a card, which refuses unknown fields, wrong types and infinite numbers."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=()
@@ -26,7 +26,7 @@ class Record(BaseModel):
 
 
 class TuningRecord(Record):
-    """What validation rows fitted; see `model.calibration`. `fitted`: false before any have."""
+    """The tuning by validation rows; see `Tuning`. `fitted` is false if no rows have tuned yet."""
 
     noise: NoiseKind = "homoscedastic"
     variance_factors: tuple[Annotated[float, Field(gt=0)], ...] = ()
@@ -41,11 +41,11 @@ class TuningRecord(Record):
 
 
 class ServingRecord(Record):
-    """What the model is served with where a request does not say; see `model.training`.
+    """The options of a request that names none; see `model.training`.
 
-    `reason`: why with other passes and masks than usual. `plain_because`: why not `reduced`.
-    `controls`: whether `reduced` takes its control variates; where calibration rows have shown them
-    to do harm it integrates the last dropout layer alone.
+    `reason` says why passes and masks are not the usual ones. `plain_because` says why the
+    estimator is not `reduced`. `controls`: whether `reduced` uses its control variates; if they do
+    harm on calibration rows, it only integrates out the last dropout layer.
     """
 
     passes: Annotated[int, Field(ge=2)] = 100
@@ -57,7 +57,7 @@ class ServingRecord(Record):
 
 
 class LevelRecord(Record):
-    """One threshold of the uncertainty; none where all rows are accepted."""
+    """One threshold of the uncertainty; null if all rows are accepted."""
 
     threshold: float | None
     accepted: Annotated[float, Field(gt=0, le=1)]
@@ -66,7 +66,7 @@ class LevelRecord(Record):
 
 
 class AbstentionRecord(Record):
-    """What calibration rows promise of accepted rows; see `model.calibration.abstention`."""
+    """Bounds on the risk of accepted rows; see `model.calibration.abstention`."""
 
     risk: Risk
     confidence: Annotated[float, Field(gt=0, lt=1)]
@@ -78,13 +78,12 @@ class AbstentionRecord(Record):
 class CalibrationRecord(Record):
     """Sorted conformal scores by name, the rows, the passes and the estimator behind them.
 
-    `masks`: `per_row` where each row was scored under masks of its own, independent of the others';
-    cards made before had all scored under the same. `tuning_rows` others of the same data have
-    fitted or corrected the tuning. `groups`: the scores of each category of the feature `by`,
-    where each was calibrated by itself; `comparisons`: those of intervals of other kinds, see
-    `Calibration`. `allowances`: what is added to Monte-Carlo errors, by estimator and by what
-    they are of; see `model.calibration.error_bars`.
-    `spreads`: how much the passes spread over each row; none in older cards.
+    `masks` is `per_row` if each row was scored under its own masks; in old cards all rows shared
+    theirs. `tuning_rows` counts the rows of the same data that have fitted or corrected the tuning
+    instead. `groups` has the scores of each category of the feature `by`, if each is calibrated by
+    itself. `comparisons` has scores of other kinds of intervals; see `Calibration`. `allowances`
+    has allowances by estimator and quantity; see `model.calibration.error_bars`. `spreads` has the
+    spread of each row; old cards have none.
     """
 
     data: str
@@ -97,7 +96,7 @@ class CalibrationRecord(Record):
     scores: dict[str, Scores]
     abstention: AbstentionRecord | None = None
     by: str | None = None
-    groups: dict[str, dict[str, Scores]] = Field(default={})  # by name, as the scores, and group
+    groups: dict[str, dict[str, Scores]] = Field(default={})  # by name (as scores) and group
     comparisons: dict[str, dict[str, Scores]] = Field(default={})  # by kind and target
     allowances: dict[Estimator, dict[str, tuple[Units, ...]]] = Field(default={})
     spreads: Scores = ()
@@ -126,7 +125,7 @@ class CalibrationRecord(Record):
 
     @property
     def calibration(self) -> Calibration:
-        """The same, ready for use."""
+        """The calibration of this record."""
         return Calibration(
             passes=self.passes,
             estimator=self.estimator,

@@ -1,4 +1,4 @@
-"""What held-out rows say of a model: regions, noise, temperature, abstention, novelty."""
+"""Everything that held-out rows fit: regions, noise, temperature, abstention, distances."""
 
 from model.calibration import novelty
 from model.calibration.abstention import (

@@ -1,16 +1,17 @@
-"""Accept a row or abstain: how large the error among accepted rows can be, from held-out rows.
+"""Accept a row or abstain: bound the risk of accepted rows, from held-out rows.
 
-A row is accepted where its uncertainty is below a threshold. For each of ACCEPTED_SHARES
-thresholds the held-out rows give an upper bound on the risk of fresh accepted rows. A request names
-the largest risk that it can tolerate, and gets the largest threshold that is within it with the
-stated confidence, over the draw of the held-out rows. All bounds hold at once (Bonferroni; Learn
-then Test of Angelopoulos et al. 2021), so the risk may be chosen after looking, and the uncertainty
-may rank the rows in any way.
+A row is accepted if its uncertainty is below a threshold. For one threshold per share in
+ACCEPTED_SHARES, the held-out rows give an upper bound on the risk of new accepted rows. A request
+names the largest risk that it can tolerate. It gets the largest threshold whose bound is at most
+that risk. The bounds hold with the stated confidence, over the draw of the held-out rows. All
+bounds hold at once (Bonferroni; Learn then Test of Angelopoulos et al. 2021). So a user may choose
+the risk after seeing the bounds, and the uncertainty may rank the rows in any way.
 
-That the thresholds are quantiles of the same rows does no harm: given the (j + 1)-th smallest
-uncertainty, the rows strictly below it are independent draws of an accepted row.
-Assumed: fresh rows come from where the held-out rows come from, and none was used to train or tune.
-The risk-coverage curve and the area under it are in `model.formulas.scores`.
+The thresholds are quantiles of the same rows, and the bounds hold all the same: given the
+(j + 1)-th smallest uncertainty, the rows strictly below it are independent draws of an accepted
+row. Two assumptions: new rows come from the same distribution as the held-out rows, and the
+held-out rows were not used to train or tune. The risk-coverage curve and the area under it are in
+`model.formulas.scores`.
 """
 
 from collections.abc import Callable, Sequence
@@ -34,7 +35,7 @@ ACCEPTED_SHARES = (
     0.9,
     0.95,
     1.0,
-)  # fewer rows say little
+)  # a smaller share leaves too few rows for a useful bound
 
 
 CONFIDENCE = 0.95  # over the draw of the held-out rows
@@ -42,9 +43,9 @@ CONFIDENCE = 0.95  # over the draw of the held-out rows
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One threshold; `risk` is the held-out rows', `bound` the most it is for fresh ones."""
+    """One threshold: its `risk` among held-out rows, and the `bound` on it for new rows."""
 
-    threshold: float  # accepted is what lies strictly below; infinite where all rows are
+    threshold: float  # rows strictly below it are accepted; infinite if all rows are
     accepted: float  # share of the held-out rows
     risk: float
     bound: float
@@ -52,9 +53,9 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Abstention:
-    """What held-out rows promise of accepted ones: an error rate, or an RMSE in the target's unit.
+    """Bounds on the risk of accepted rows: an error rate, or an RMSE in the target's unit.
 
-    `largest` is the largest absolute error that counts, for the RMSE; a larger one counts as that.
+    For the RMSE, an absolute error above `largest` counts as `largest`.
     """
 
     risk: Risk
@@ -66,11 +67,11 @@ class Abstention:
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """What an answer promises of the rows that it accepts.
+    """The bound on the risk of the rows that an answer accepts.
 
-    Of fresh rows like the held-out ones, those accepted have a `risk` of `bound` at most, which is
-    within the `largest_error` asked for; with probability `confidence` over the draw of the
-    held-out rows, of which `accepted` is the share that was accepted.
+    Among new rows like the held-out rows, the accepted ones have a `risk` of at most `bound`, and
+    `bound` is at most the requested `largest_error`. This holds with probability `confidence` over
+    the draw of the held-out rows. `accepted` is the share of held-out rows that was accepted.
     """
 
     largest_error: float
@@ -86,17 +87,17 @@ def error_rate(
     *,
     confidence: float = CONFIDENCE,
 ) -> Abstention:
-    """Bounds on the share of wrong predictions, of the held-out rows' [n] uncertainty and faults.
+    """Bounds on the share of wrong predictions, from held-out rows [n].
 
-    Exact binomial ones (Clopper and Pearson 1934). `wrong` may be any yes or no: a wrong class, or
-    an error above what a user tolerates. Raises CalibrationError without rows.
+    The bounds are exact binomial bounds (Clopper and Pearson 1934). `wrong` may be any yes or no: a
+    wrong class, or an error that is too large for a user. Raises CalibrationError without rows.
     """
 
-    def bound(wrong: np.ndarray, doubt: float) -> float:
-        return binomial_bound(int(wrong.sum()), len(wrong), doubt)
+    def bound(wrong: np.ndarray, failure: float) -> float:
+        return binomial_bound(int(wrong.sum()), len(wrong), failure)
 
     loss = np.asarray(wrong, dtype=np.float64)
-    levels = _levels(uncertainty, loss, bound, _doubt(confidence))
+    levels = _levels(uncertainty, loss, bound, _failure_probability(confidence))
     return Abstention("error_rate", confidence, len(uncertainty), levels)
 
 
@@ -107,13 +108,12 @@ def root_mean_square(
     largest: float,
     confidence: float = CONFIDENCE,
 ) -> Abstention:
-    """Bounds on the RMSE, of the held-out rows' [n] uncertainty and errors.
+    """Bounds on the RMSE, from the uncertainty and the errors of held-out rows [n].
 
-    No finite number of rows bounds the mean of losses that have no bound themselves, so `largest`
-    is stated, from knowledge or other rows: absolute errors above it count as `largest`, and the
-    bound is as true as that. With n accepted rows no bound is below
-    largest sqrt(log(1 / (1 - confidence)) / n), nearly: the target's range is wasteful.
-    Raises CalibrationError without rows.
+    No finite number of rows bounds the mean of unbounded losses. So the caller states `largest`,
+    from knowledge or from other rows: absolute errors above it count as `largest`. With n accepted
+    rows, every bound is at least about largest sqrt(log(1 / (1 - confidence)) / n), so the range of
+    the target would be too large a `largest`. Raises CalibrationError without rows.
     """
     if not 0 < largest < inf:
         raise CalibrationError(f"the largest error must be above 0 and finite, not {largest!r}")
@@ -125,7 +125,7 @@ def root_mean_square(
             float(largest * level.risk**0.5),
             float(largest * level.bound**0.5),
         )
-        for level in _levels(uncertainty, loss, mean_bound, _doubt(confidence))
+        for level in _levels(uncertainty, loss, mean_bound, _failure_probability(confidence))
     )
     return Abstention("rmse", confidence, len(uncertainty), levels, largest)
 
@@ -133,7 +133,7 @@ def root_mean_square(
 def choose(abstention: Abstention, risk: float) -> Level:
     """The level of the largest threshold that is certified for a requested risk.
 
-    Raises CalibrationError naming the smallest risk that is certified, where that is larger.
+    If none is, raises CalibrationError naming the smallest risk that is certified.
     """
     level = next((level for level in reversed(abstention.levels) if level.bound <= risk), None)
     if level is None:
@@ -142,13 +142,13 @@ def choose(abstention: Abstention, risk: float) -> Level:
         raise CalibrationError(
             f"{abstention.rows} held-out rows do not certify an {words} of {risk!r} "
             f"with a confidence of {abstention.confidence:.4g}, however few rows are accepted; "
-            f"the smallest that they do is {_rounded_up(smallest)}"
+            f"the smallest that they certify is {_rounded_up(smallest)}"
         )
     return level
 
 
 def acceptance(abstention: Abstention, risk: float) -> Acceptance:
-    """What is promised of the rows accepted for a requested risk; raises CalibrationError."""
+    """The bound on the rows accepted for a requested risk; raises CalibrationError."""
     level = choose(abstention, risk)
     kind, confidence = abstention.risk, abstention.confidence
     return Acceptance(risk, kind, level.bound, confidence, level.accepted)
@@ -160,13 +160,13 @@ def accepted(abstention: Abstention, risk: float, uncertainty: np.ndarray) -> np
 
 
 def _rounded_up(number: float) -> str:
-    """A number to four digits, never below it."""
+    """A number rounded up to four digits."""
     unit = 10.0 ** (floor(log10(number)) - 3) if number > 0 else 1.0
     return f"{ceil(number / unit) * unit:.4g}"
 
 
-def _doubt(confidence: float) -> float:
-    """The probability with which one level's bound may be too small."""
+def _failure_probability(confidence: float) -> float:
+    """The probability with which the bound of one level may be too small."""
     if not 0 < confidence < 1:
         raise CalibrationError(f"a confidence lies between 0 and 1, not {confidence!r}")
     return (1 - confidence) / len(ACCEPTED_SHARES)
@@ -176,21 +176,21 @@ def _levels(
     uncertainty: np.ndarray,
     loss: np.ndarray,
     bound: Callable[[np.ndarray, float], float],
-    doubt: float,
+    failure: float,
 ) -> tuple[Level, ...]:
-    """The levels of losses in [0, 1]."""
+    """A level per threshold, for losses in [0, 1]."""
     if not len(uncertainty):
         raise CalibrationError("accepting or abstaining needs held-out rows; there are none")
     levels = []
     for threshold in _thresholds(np.asarray(uncertainty, dtype=np.float64)):
         accepted = loss[uncertainty < threshold]
         share = len(accepted) / len(loss)
-        levels.append(Level(threshold, share, float(accepted.mean()), bound(accepted, doubt)))
+        levels.append(Level(threshold, share, float(accepted.mean()), bound(accepted, failure)))
     return tuple(levels)
 
 
 def _thresholds(uncertainty: np.ndarray) -> Sequence[float]:
-    """Uncertainties below which the ACCEPTED_SHARES of rows lie; fewer where many are equal."""
+    """The uncertainties below which ACCEPTED_SHARES of the rows lie; fewer if many are equal."""
     ordered = np.append(np.sort(uncertainty), inf)
     found = {float(ordered[int(level * len(uncertainty))]) for level in ACCEPTED_SHARES}
     return sorted(threshold for threshold in found if threshold > ordered[0])

@@ -1,16 +1,18 @@
-"""How much to add to Monte-Carlo error bars, learned on rows like those to come.
+"""Allowances: what to add to Monte-Carlo error bars, learned on calibration rows.
 
-An error bar is made of the passes that were run. What moves the outputs once in 5,000 passes is not
-among 100 of them, and they cannot tell: the estimate misses its share, and the error bar knows of
-nothing. So calibration rows are asked with many passes, once; blocks of those are estimates from
-few, whose errors are known. A row needs the least number of units that, added to the error bars of
-its blocks in quadrature, makes two of them hold the truth in HELD of the blocks. The allowance of a
-network is MARGIN times what the neediest of its calibration rows needs. The unit is one that every
-row has, such as the passes' own std for a mean.
+An error bar is computed from the passes that were run. An effect that occurs once in 5,000 passes
+is usually absent from 100 passes. Then the estimate misses it, and so does the error bar. So
+training runs many passes for some calibration rows, once. Blocks of those passes are estimates
+whose errors are known. For each row,
 
-Rows that need much cannot be told from the others in advance. Neither the kurtosis of the linear
-control, the largest effect of a single unit or the size of the curvature nor the error bars of the
-passes themselves found the rows that failed, so that all rows get the same allowance.
+    needed = the least u with |error| <= 2 sqrt(error bar^2 + (u unit)^2) in HELD of its blocks,
+
+where the unit of a mean is the std of the passes, for example. The allowance of a network is
+MARGIN times the largest `needed` of its calibration rows.
+
+All rows get the same allowance, because nothing known in advance tells which rows need much. The
+kurtosis of the linear control, the largest effect of a single unit, the size of the curvature and
+the error bars of the passes did not find the rows that failed.
 
 Shapes: K blocks, B rows, V values.
 """
@@ -21,30 +23,32 @@ from dataclasses import dataclass
 
 import numpy as np
 
-KNOTS = (32, 100)  # passes at which allowances are learned
+KNOTS = (32, 100)  # numbers of passes at which allowances are learned
 
 
-BLOCKS = (64, 40)  # of so many passes
+BLOCKS = (64, 40)  # numbers of blocks, one for each of KNOTS
 HELD = 0.88
 MARGIN = 2.0
-"""Among 200 fresh rows one may need more than each of 128 others. Of 9 networks a row failed on 6
-with a margin of 1, of 17 on 2 with 1.5, by the draw of calibration rows, of 18 on none with 2."""
-MOST_ROWS = 128  # are asked
+"""One of 200 new rows may need more than each of 128 calibration rows. With a margin of 1, a row
+failed on 6 of 9 networks; with 1.5 on 2 of 17, depending on the draw of calibration rows; with 2 on
+none of 18."""
+MOST_ROWS = 128  # calibration rows that are used
 
 
-TOLERATED = 0.95  # of the rows, for which a tolerance is kept
+TOLERATED = 0.95  # share of the rows whose need the tolerance covers
 TOLERANCE = "tolerance"
 
 Allowance = Mapping[str, Sequence[float]]
-"""Units at KNOTS, by what the error is of: `mean`, `variance`, `mutual_information`.
+"""Units at KNOTS, by quantity: `mean`, `variance`, `mutual_information`.
 
-`tolerance` is of the variance, too, but with what TOLERATED of the rows need: passes are added
-until that is small enough, and the few rows that need more would cost all others many passes."""
+`tolerance` is for the variance too, but covers only TOLERATED of the rows. A request with a
+tolerance adds passes until the error is small enough, and the few rows that need more would cost
+all other rows many passes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """What an estimate says of each row, and how far off it may be; all [B, V] or [B]."""
+    """An estimate of each row, its error bar, and the unit of its allowance; all [B, V] or [B]."""
 
     value: np.ndarray
     error: np.ndarray
@@ -55,7 +59,7 @@ Quantities = Mapping[str, Quantity]
 
 
 def learned(blocks: Mapping[int, Sequence[Quantities]], truth: Quantities) -> Allowance:
-    """The allowance of what estimates from so many passes each say, beside the truth."""
+    """The allowance, from blocks of estimates by their number of passes, and from the truth."""
 
     def of_rows(name: str, passes: int) -> np.ndarray:
         found = [each[name] for each in blocks[passes]]
@@ -74,9 +78,9 @@ def learned(blocks: Mapping[int, Sequence[Quantities]], truth: Quantities) -> Al
 
 
 def needed(off: np.ndarray, error: np.ndarray, unit: np.ndarray) -> np.ndarray:
-    """The least allowance with which two errors hold in HELD of the blocks; all [K, B, ...].
+    """The units [B, ...] that each row needs, from blocks [K, B, ...]; see the head of this module.
 
-    Of each row, [B, ...]. Where the unit is 0, nothing is needed.
+    `off` is how far an estimate is from the truth. Where the unit is 0, 0 is needed.
     """
     short = np.sqrt(np.maximum(np.square(off / 2) - np.square(error), 0))
     each = np.divide(short, unit, out=np.zeros_like(short), where=unit > 0)
@@ -84,10 +88,11 @@ def needed(off: np.ndarray, error: np.ndarray, unit: np.ndarray) -> np.ndarray:
 
 
 def tied(needs: Sequence[float]) -> tuple[float, ...]:
-    """The least allowances at KNOTS that are enough, do not rise from knot to knot, and fall no
-    faster than with the root of the number of passes, as all errors do.
+    """The least allowances at KNOTS that cover the needs, with two constraints.
 
-    What is rare is missed by few blocks of one length and by many of another: both have a say.
+    They do not rise with the number of passes, and fall no faster than 1 / sqrt(passes), as all
+    errors do. So both knots inform both allowances: a rare effect may be missed by few blocks of
+    one length and by many of the other.
     """
     most = [max(needs[at:]) for at in range(len(KNOTS))]
     return tuple(
@@ -100,23 +105,23 @@ def tied(needs: Sequence[float]) -> tuple[float, ...]:
 
 
 def widened(found: Quantity, allowance: Sequence[float], passes: int | np.ndarray) -> np.ndarray:
-    """The errors with the allowance for so many passes, [B] or one number."""
+    """The error bars with the allowance added; `passes` is [B] or one number."""
     units = np.reshape(_at(allowance, passes), (-1, *[1] * (found.unit.ndim - 1)))
     return np.asarray(np.hypot(found.error, found.unit * units))
 
 
 def tolerated(allowance: Allowance) -> Allowance:
-    """The same, with what TOLERATED of the rows need for their variances.
+    """The allowances with `tolerance` in the place of `variance`.
 
-    Cards from before there was such a thing have one allowance for both.
+    Old cards have no `tolerance`; then `variance` stays.
     """
     return {**allowance, "variance": allowance.get(TOLERANCE, allowance["variance"])}
 
 
 def _at(allowance: Sequence[float], passes: int | np.ndarray) -> np.ndarray:
-    """The allowance for each number of passes: between the knots by the logarithms.
+    """The allowance for each number of passes, interpolated in log(passes) between the knots.
 
-    Beyond them it falls with the root, as all errors do.
+    Above the last knot it falls as 1 / sqrt(passes), as all errors do.
     """
     taken = np.maximum(passes, 1)
     inside = np.clip(taken, KNOTS[0], KNOTS[-1])

@@ -9,16 +9,16 @@ from model.calibration.temperature import fit_temperature
 from model.calibration.tuning import Tuning
 from model.formulas import label_sets, quantile, raps, rows_needed, sorted_scores, true_scores
 
-SET_COVERAGE = 0.9  # of the label sets that RAPS makes smallest
+SET_COVERAGE = 0.9  # coverage at which RAPS makes label sets smallest
 
 
 PENALTIES = (0.0, 0.001, 0.01, 0.1, 0.2, 0.5)
 
 
 def tuned_classes(logits: np.ndarray, labels: np.ndarray) -> Tuning:
-    """The temperature of the least log loss of the passes' average, and RAPS's two numbers for it.
+    """The temperature that `fit_temperature` finds, and the two numbers of RAPS under it.
 
-    Logits [P, B, K] and class indices [B] of the same held-out rows.
+    Takes logits [P, B, K] and class indices [B] of the same held-out rows.
     """
     temperature = fit_temperature(logits, labels)
     penalty, free = _smallest_sets(_averaged(logits / temperature), labels)
@@ -26,7 +26,7 @@ def tuned_classes(logits: np.ndarray, labels: np.ndarray) -> Tuning:
 
 
 def _averaged(logits: np.ndarray) -> np.ndarray:
-    """The mean over the passes of the softmax of logits [P, B, K], [B, K]."""
+    """The mean over the passes, [B, K], of the softmax of logits [P, B, K]."""
     odds = np.exp(logits - logits.max(-1, keepdims=True))
     return np.asarray((odds / odds.sum(-1, keepdims=True)).mean(0))
 
@@ -34,8 +34,9 @@ def _averaged(logits: np.ndarray) -> np.ndarray:
 def _smallest_sets(probabilities: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
     """The rank penalty and the free ranks of the smallest label sets (Angelopoulos et al. 2021).
 
-    As many ranks are free as the true classes need at SET_COVERAGE; of PENALTIES, the first with
-    the least mean size of sets on the same rows. No penalty where the rows are too few to tell.
+    The number of free ranks is the SET_COVERAGE quantile of the ranks of the true classes. The
+    penalty is the first of PENALTIES with the least mean size of sets on the same rows. If the rows
+    are too few for SET_COVERAGE, there is no penalty.
     """
     if len(labels) < rows_needed(SET_COVERAGE):
         return 0.0, 1

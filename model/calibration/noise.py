@@ -1,8 +1,8 @@
-"""How large variance and noise are: a few factors per target, fitted on held-out rows.
+"""Scale the variance and the noise with a few factors per target, fitted on held-out rows.
 
-Training with squared error and dropout says nothing of the noise in the target, nor how far the
-passes' spread is from the size of the errors. A few numbers per target, fitted on rows that the
-weights have not seen, mend most of it.
+Training with squared error and dropout does not estimate the noise in the target, and the variance
+across the passes need not have the size of the squared errors. A few factors per target, fitted on
+rows that the weights have not seen, correct most of this.
 
 Shapes: P passes, B rows, T targets.
 """
@@ -18,21 +18,22 @@ from model.formulas import (
 )
 
 CLAIMS = (-14.0, 14.0)
-"""Mean log-variances, of standardised targets, that are believed of a row far from the others."""
+"""Log-variances of standardised targets are clipped to this, for rows far from the data."""
 
 
 FACTOR_PRIOR, SCALE_PRIOR, POWER_PRIOR = 0.5, 2.0, 0.25
-"""Stds, a priori, of log a and log b around their starts, and of the power around 1."""
+"""Prior stds of log a and log b around 0, and of the power around 1."""
 
 
-RESCALE_PRIOR = 0.5  # std of the log of a factor on both, of weights that were trained again
+RESCALE_PRIOR = 0.5  # prior std of the log of the factor that corrects both after a refit
 
 
 STARTS = (0.0, -2.0, -4.0)  # of log a: the likelihood may have several maxima
 
 
 LEVERAGE, ORDINARY = 0.5, 9.0
-"""What one row may add to a mean square of about 1, and the square that it may have anyway."""
+"""A squared z-score counts in full up to LEVERAGE times the number of rows, or up to ORDINARY if
+that is more."""
 
 
 LOG_RESCALES = (-3.0, 3.0)
@@ -42,16 +43,18 @@ STEPS, HALVINGS, ENOUGH = 100, 30, 1e-9  # of Fisher scoring
 
 
 def tuned_noise(noise: NoiseKind, outputs: np.ndarray, actual: np.ndarray) -> Tuning:
-    """The factors, noise scales and powers that are most probable given held-out rows.
+    """The factors a, noise scales b and powers that are most probable given held-out rows.
 
-    Jointly, target by target, for an error that is normal with the total variance of a pass, every
-    pass as likely as another: mean over t of N(error; 0, a x variance + b x exp(power x
-    log-variance_t)). Where passes disagree about the noise its tails are heavier than a normal's,
-    as those of `Regression.log_density` are: one normal would take a row far off for a sign that
-    what the network says of the noise is wrong, and flatten the power. The means of the passes stay
-    a normal all the same, since noise would fill the gaps between some hundred of them. `outputs`
-    [P, B, T] of the passes, or [P, B, 2 T] with the logarithms of their noise variances behind;
-    `actual` [B, T]; all standardised.
+    They are fitted jointly for each target. The error of a row has the density
+
+        mean over passes t of N(error; 0, a x variance + b x exp(power x log-variance_t)).
+
+    Where passes disagree about the noise, its tails are heavier than a normal's, as those of
+    `Regression.log_density` are. With one normal, a single row with a large error would suggest
+    that the network's noise is wrong, and flatten the power. The means of the passes are still
+    treated as one normal, since noise would fill the gaps between a hundred of them. `outputs` are
+    those of the passes [P, B, T], or [P, B, 2 T] with the logarithms of the noise variances last;
+    `actual` is [B, T]; all are standardised.
     """
     if not len(actual):
         raise CalibrationError("the noise needs held-out rows; there are none")
@@ -61,7 +64,9 @@ def tuned_noise(noise: NoiseKind, outputs: np.ndarray, actual: np.ndarray) -> Tu
     logs = outputs[..., count:].clip(*CLAIMS) if noise == "heteroscedastic" else None
     found = [
         _fitted(
-            _Held(error[:, t], variance[:, t], len(means), None if logs is None else logs[..., t])
+            _HeldOut(
+                error[:, t], variance[:, t], len(means), None if logs is None else logs[..., t]
+            )
         )
         for t in range(count)
     ]
@@ -79,23 +84,23 @@ def tuned_noise(noise: NoiseKind, outputs: np.ndarray, actual: np.ndarray) -> Tu
 def rescaled(tuning: Tuning, squares: np.ndarray) -> Tuning:
     """The tuning with one factor per target on its total variance, by squared z-scores [B, T].
 
-    The most probable one, a priori about 1. Weights that have learned from more rows err less than
-    those that the rest was fitted to. Normal errors, but for a tail that is a power of the error
-    from where a row alone would add LEVERAGE to the mean square: one row that the network had
-    learned by heart, and wrongly, must not make all the others' variances seven times as large.
-    In few rows a square of ORDINARY counts in full.
+    The factor is the most probable one, with a prior around 1. After a refit it corrects the
+    variances, because weights that have learned from more rows have smaller errors. Errors are
+    normal, with power-law tails beyond a squared z-score of max(LEVERAGE x rows, ORDINARY).
+    Otherwise one row whose wrong target the network had memorised could make the variances of all
+    other rows seven times as large.
     """
 
     def best(squares: np.ndarray) -> float:
         most = max(LEVERAGE * len(squares), ORDINARY)
 
-        def doubt(log: float) -> float:
+        def negative_log_posterior(log: float) -> float:
             scaled = squares * np.exp(-log)
             counted = np.minimum(scaled, most) + most * np.log(np.maximum(scaled / most, 1))
             likelihood = (log + float(np.mean(counted))) * len(squares) / 2
             return float(likelihood + (log / RESCALE_PRIOR) ** 2 / 2)
 
-        return float(np.exp(least(doubt, *LOG_RESCALES)))
+        return float(np.exp(least(negative_log_posterior, *LOG_RESCALES)))
 
     factors = [best(column) for column in squares.T]
 
@@ -111,8 +116,8 @@ def rescaled(tuning: Tuning, squares: np.ndarray) -> Tuning:
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
-    """One target of held-out rows: the mean's error and the passes' variance [B], log-variances."""
+class _HeldOut:
+    """The errors of the mean [B], variances of the passes [B] and log-variances of one target."""
 
     error: np.ndarray
     variance: np.ndarray
@@ -121,27 +126,28 @@ class _Held:
 
     @property
     def centre(self) -> float:
-        """Around which a change of the power hardly moves the scale."""
+        """The log-variance around which the power acts, so that it hardly moves the scale."""
         if self.logs is not None:
             return float(self.logs.mean())
         return float(np.log(max(np.mean(self.error**2), np.exp(CLAIMS[0]))))
 
     @property
     def centred(self) -> np.ndarray:
-        """The log-variances [P, B] around the centre; [1, B] where all passes have the same."""
+        """The log-variances [P, B] minus the centre; [1, B] if all passes have the same noise."""
         return np.zeros((1, len(self.error))) if self.logs is None else self.logs - self.centre
 
     def noise(self, at: np.ndarray, centred: np.ndarray) -> np.ndarray:
-        """The noise variances at (log a, log b, power), of log-variances around the centre.
+        """The noise variances for `at` = (log a, log b, power) and centred log-variances.
 
-        `b` is in units of what the network says or, of homoscedastic noise, of the squared error.
+        The unit of b is the network's noise variance, or the mean squared error if noise is
+        homoscedastic.
         """
         return np.asarray(np.exp(at[1] + self.centre + at[2] * centred))
 
     def parts(self, at: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """a x variance [B], and of every pass its noise and all of the variance, [P, B].
+        """a x variance [B], and the noise and the summed variance of every pass, [P, B].
 
-        The mean of P passes has an error of its own, variance / P, which is no part of the total.
+        The sum includes variance / P, the Monte-Carlo variance of the mean over P passes.
         """
         spread, noise = np.exp(at[0]) * self.variance, self.noise(at, self.centred)
         return spread, noise, spread + noise + self.variance / self.passes
@@ -149,7 +155,7 @@ class _Held:
 
 @dataclass(frozen=True, slots=True)
 class _Fit:
-    """What one target's rows fit, and their total variances [B]."""
+    """The factor a, the scale b and the power of one target, and its total variances [B]."""
 
     factor: float
     scale: float
@@ -157,9 +163,9 @@ class _Fit:
     total: np.ndarray
 
 
-def _fitted(held: _Held) -> _Fit:
+def _fitted(held: _HeldOut) -> _Fit:
     found = [_most_probable(held, np.array([start, 0.0, 1.0])) for start in STARTS]
-    at = min(found, key=lambda at: _doubt(held, at))
+    at = min(found, key=lambda at: _negative_log_posterior(held, at))
     total = np.exp(at[0]) * held.variance + held.noise(at, held.centred.mean(0))
     factor, centred, power = float(np.exp(at[0])), float(at[1]), float(at[2])
     shift = held.centre * (1.0 if held.logs is None else 1 - power)
@@ -172,8 +178,8 @@ _START = np.array([0.0, 0.0, 1.0])
 _PRECISION = np.array([FACTOR_PRIOR, SCALE_PRIOR, POWER_PRIOR]) ** -2.0
 
 
-def _doubt(held: _Held, at: np.ndarray) -> float:
-    """Minus the log of the posterior density, but for a constant."""
+def _negative_log_posterior(held: _HeldOut, at: np.ndarray) -> float:
+    """The negative log of the posterior density, up to a constant."""
     _, _, total = held.parts(at)
     loss = np.log(total) + held.error**2 / total  # [P, B]
     least = loss.min(0)
@@ -181,31 +187,31 @@ def _doubt(held: _Held, at: np.ndarray) -> float:
     return float(_PRECISION @ (at - _START) ** 2 / 2 - density.sum())
 
 
-def _most_probable(held: _Held, at: np.ndarray) -> np.ndarray:
-    """(log a, log b, power) of the least doubt near a start, by Fisher scoring."""
-    doubt = _doubt(held, at)
+def _most_probable(held: _HeldOut, at: np.ndarray) -> np.ndarray:
+    """(log a, log b, power) at a maximum of the posterior near a start, by Fisher scoring."""
+    value = _negative_log_posterior(held, at)
     for _ in range(STEPS):
         step = _step(held, at)
         for _ in range(HALVINGS):
             tried = at - step
             tried[2] = max(tried[2], 0.0)
-            lower = _doubt(held, tried)
-            if lower <= doubt:
+            lower = _negative_log_posterior(held, tried)
+            if lower <= value:
                 break
             step = step / 2
         else:
             return at
-        gain, at, doubt = doubt - lower, tried, lower
+        gain, at, value = value - lower, tried, lower
         if gain < ENOUGH:
             break
     return at
 
 
-def _step(held: _Held, at: np.ndarray) -> np.ndarray:
+def _step(held: _HeldOut, at: np.ndarray) -> np.ndarray:
     """The gradient over the expected curvature, [3].
 
-    Of each row the passes count by how probable they make its error. The curvature is that of a
-    normal with their shares' mean, which does not grow with the size of an error.
+    In each row, the weight of a pass is the posterior probability of that pass. The curvature is
+    that of one normal with the weighted mean of the shares. It does not grow with the error.
     """
     spread, noise, total = held.parts(at)
     ratio = held.error**2 / total
@@ -221,5 +227,5 @@ def _step(held: _Held, at: np.ndarray) -> np.ndarray:
 
 
 def _variance(means: np.ndarray) -> np.ndarray:
-    """Over the passes, ddof 1; 0 of a single one."""
+    """The variance over the passes, with ddof 1; 0 for a single pass."""
     return means.var(0, ddof=1) if len(means) > 1 else np.zeros(means.shape[1:])

@@ -1,9 +1,10 @@
-"""Is this row like the data? A distance to the nearest training row, and how unusual it is.
+"""The distance of a row to the nearest training row, and how unusual that distance is.
 
-Far from the data the variance of a ReLU network need not grow: nearness is asked of the inputs.
-The space is whitened, so that a direction in which the training rows hardly vary counts as much as
-one in which they do. That finds rows whose every feature is in range but whose combination was
-never seen, along a line (correlated features) or not (gaps, clusters, categories).
+The variance of a ReLU network need not grow far from the data, so the distance is measured between
+inputs. Inputs are whitened: a direction in which the training rows hardly vary counts as much as
+one in which they vary much. That finds a row with every feature in range whose combination of
+features is new, whether the training rows lie on a line (correlated features) or not (gaps,
+clusters, categories).
 
 Shapes: B rows, D inputs (encoded and standardised, or the units of a hidden layer), R reference
 rows, n calibration rows.
@@ -22,16 +23,16 @@ from model.formulas import p_values, unusual
 
 REFERENCE_ROWS = 4096  # at most: a row is compared with all of them
 REFERENCE_BYTES = 4 << 20  # at most, of float32: all of those rows up to 256 inputs
-SHRINKAGE = 0.01  # of the covariance: a flat direction is stretched tenfold at most
-TIE = 1e-6  # relative: a row as far as a calibration row counts as no farther
-MOST_INPUTS = 2048  # whose covariance takes seconds to invert, and 16 MB
-ROWS_AT_ONCE = 32  # whose products with the reference rows fit a core's cache
+SHRINKAGE = 0.01  # of the covariance: whitening stretches no direction more than tenfold
+TIE = 1e-6  # relative difference below which two distances are equal
+MOST_INPUTS = 2048  # the covariance of more takes many seconds to invert, and over 16 MB
+ROWS_AT_ONCE = 32  # their products with the reference rows fit in the cache of a core
 ROUNDING = float(np.finfo(np.float32).eps)
 
 
 @dataclass(frozen=True, slots=True)
 class Likeness:
-    """How like the training rows each of B rows is."""
+    """How far each of B rows is from the training rows."""
 
     distance: np.ndarray  # [B]
     p_value: np.ndarray  # [B]
@@ -40,7 +41,7 @@ class Likeness:
 
 @dataclass(frozen=True)
 class Similarity:
-    """What an artifact keeps: float32 tensors, 4 (R D + D^2 + D + n) bytes.
+    """The tensors that an artifact keeps for distances: float32, 4 (R D + D^2 + D + n) bytes.
 
     With 4,096 reference rows and 1,000 calibration rows that is 0.14 MB at D = 8, 1.1 MB at D = 64.
     """
@@ -52,15 +53,15 @@ class Similarity:
 
     @cached_property
     def _whitened(self) -> tuple[Tensor, Tensor]:
-        """What is added to x @ whitening, and the whitening, in float64."""
+        """The shift after x @ whitening, and the whitening, in float64."""
         whitening = self.whitening.double()
         return -self.centre.double() @ whitening, whitening
 
     @cached_property
     def _products(self) -> tuple[Tensor, float, float]:
-        """The factor [D + 1, R] of (z, 1) that gives |z - reference|^2 / 2 - |z|^2 / 2, float32.
+        """A factor [D + 1, R] in float32, the largest norm of a reference row, and half its square.
 
-        And the largest norm of a reference row, and half its square.
+        (z, 1) @ factor = |z - reference|^2 / 2 - |z|^2 / 2.
         """
         norms = self.reference.double().square().sum(1)
         factor = torch.cat([-self.reference, norms[:, None].float() / 2], dim=1).T.contiguous()
@@ -69,7 +70,7 @@ class Similarity:
 
     @cached_property
     def _unseen(self) -> float:
-        """The largest p-value of a row that is called unseen."""
+        """The largest p-value at which a row is called unseen."""
         return unusual(self._sorted)
 
     @cached_property
@@ -87,21 +88,21 @@ class Similarity:
         return p_values(self._sorted, distances, tie=TIE)
 
     def likeness(self, x: np.ndarray) -> Likeness:
-        """Each row's distance and p-value; unseen is a row whose p-value is `unusual`."""
+        """Each row's distance and p-value, and whether it is unseen: its p-value is `unusual`."""
         distances = self.distances(x)
         found = self.p_values(distances)
         return Likeness(distances, found, found <= self._unseen)
 
     def calibrated(self, calibration: np.ndarray) -> "Similarity":
-        """The same, with p-values for rows like these calibration rows [n, D]."""
+        """A copy whose p-values come from these calibration rows [n, D]."""
         _check_rows("calibration", calibration)
         scores = np.sort(self.distances(calibration)).astype(np.float32)
         return replace(self, scores=torch.from_numpy(scores))
 
     def _blocks(self, x: np.ndarray) -> Iterator[np.ndarray]:
-        """The distances of ROWS_AT_ONCE rows after the other.
+        """The distances, ROWS_AT_ONCE rows at a time.
 
-        With torch's products, which take as many threads as the computing thread has asked for.
+        torch computes the products, with the number of threads that the computing thread has set.
         """
         shift, whitening = self._whitened
         for start in range(0, len(x), ROWS_AT_ONCE):
@@ -109,23 +110,23 @@ class Similarity:
             yield self._nearest(torch.addmm(shift, block, whitening))
 
     def _nearest(self, z: Tensor) -> np.ndarray:
-        """The distance [B] of whitened rows z [B, D] to the nearest reference row, to all digits.
+        """The distance [B] of whitened rows z [B, D] to the nearest reference row, in float64.
 
-        One product in float32 finds that row, or the few that may be it, as far as rounding can
-        tell; their distances are computed in float64, from differences.
+        One product in float32 finds the rows that may be nearest, given its rounding error. Their
+        distances are computed in float64 from differences.
         """
         factor, longest, half = self._products
-        # Divided by |z|, far rows do not overflow; the nearest stays the nearest.
+        # Division by |z| keeps far rows from overflowing and does not change which row is nearest.
         scale = torch.linalg.vector_norm(z, dim=1, keepdim=True).clamp_(min=1)
         products = torch.mm(torch.cat([z / scale, 1 / scale], dim=1).float(), factor).numpy()
-        # The bound of a product's rounding error, twice: the least of them has one, too.
+        # Twice the bound of one rounding error: both products that are compared have one.
         slack = 2 * ROUNDING * len(factor) * (longest + half / scale.numpy())
         rows, nearest = np.arange(len(z)), products.argmin(1)
         reach = products[rows, nearest] + slack[:, 0]
         whitened, reference = z.numpy(), self.reference.numpy()
         squares = _squares(whitened - reference[nearest])
         products[rows, nearest] = np.inf
-        for row in np.flatnonzero(products.min(1) <= reach):  # hardly ever
+        for row in np.flatnonzero(products.min(1) <= reach):  # rare
             others = reference[products[row] <= reach[row]]
             squares[row] = min(squares[row], _squares(whitened[row] - others).min())
         return np.asarray(np.sqrt(squares))
@@ -138,11 +139,10 @@ def fit(
     seed: int,
     rows: int = REFERENCE_ROWS,
 ) -> Similarity:
-    """What to compare new rows with: up to `rows` distinct training rows [N, D], chosen by seed.
+    """Up to `rows` distinct training rows [N, D] to compare new rows with, chosen by the seed.
 
-    Fewer where they would take more than REFERENCE_BYTES. The p-values hold for rows like the
-    calibration rows [n, D], which are none of the training rows. Raises CalibrationError where
-    either is empty.
+    They take at most REFERENCE_BYTES. The p-values come from the calibration rows [n, D], which
+    must not be training rows. Raises CalibrationError if either is empty.
     """
     for name, given in (("training", training), ("calibration", calibration)):
         _check_rows(name, given)
@@ -169,8 +169,8 @@ def _check_rows(name: str, given: np.ndarray) -> None:
 def _whitening(x: np.ndarray) -> np.ndarray:
     """The inverse root [D, D] of the covariance of x [N, D], shrunk towards a multiple of 1.
 
-    By SHRINKAGE at least, and more where there are few rows for D directions (OAS: Chen et al.
-    2010); inputs that never vary leave it at 1.
+    The shrinkage is at least SHRINKAGE, and more if there are few rows for D directions (OAS: Chen
+    et al. 2010). If no input varies, the result is the identity.
     """
     width = x.shape[1]
     covariance = np.atleast_2d(np.cov(x, rowvar=False, ddof=0))

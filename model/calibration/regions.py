@@ -1,4 +1,4 @@
-"""What calibration rows add: how large a region must be to hold the truth as often as it says.
+"""The scores of calibration rows, which decide how large a region of a given coverage is.
 
 Shapes: B rows, n calibration rows.
 """
@@ -14,26 +14,25 @@ from model.errors import CalibrationError
 from model.formulas import group_quantiles, p_values, quantile, unusual
 from model.options import Estimator, MaskScope, PredictOptions
 
-SPREAD = "unusual_spread"  # of the passes over a row
+SPREAD = "unusual_spread"  # the warning of a row whose spread is unusual
 
 
 @dataclass(frozen=True)
 class Calibration:
     """Sorted conformal scores [n] by name: of each target, or of each kind of label set.
 
-    `groups` has those of each group of rows, by name and group, where every group is calibrated by
-    itself (Mondrian, Vovk et al. 2005); `by` is the feature whose categories the groups are.
-    `abstention`: what those rows say of the errors of rows that are accepted; of one target only.
-    `comparisons` has, by kind and target, the scores of intervals to compare a regression's with:
-    `epistemic`, by the std across the passes alone, and `deterministic`, by the absolute error of
-    the pass with dropout off.
+    `groups` has scores by name and group, if each group is calibrated by itself (Mondrian, Vovk et
+    al. 2005). The groups are the categories of the feature `by`. `abstention` has the bounds on the
+    risk of accepted rows; only for one target. `comparisons` has scores by kind and target, of
+    intervals to compare a regression's with: `epistemic` uses the std across the passes alone,
+    `deterministic` the absolute error of the deterministic pass.
 
-    `spreads` [n], sorted: how much the passes spread over each of those rows, see `Task.spreads`.
-    `allowances` has what is added to the error bars of each estimator; see `error_bars`.
+    `spreads` [n] has the sorted spreads of the calibration rows; see `Task.spreads`. `allowances`
+    has the allowances of each estimator; see `error_bars`.
 
-    All belong to the weights and to the `passes` and `estimator` that they were made with. `masks`
-    is `per_row` where every row had masks of its own, as a fresh row under a fresh seed has: the
-    scores of both are then exchangeable, which those of rows that share their masks are not.
+    All of these depend on the weights, and on the `passes` and the `estimator` that they were made
+    with. `masks` is `per_row` if every row had its own masks, as a new row under a new seed has.
+    Only then are the scores of calibration rows and of new rows exchangeable.
     """
 
     passes: int
@@ -50,9 +49,9 @@ class Calibration:
     def quantile(
         self, name: str, coverage: float, groups: Sequence[str] = ()
     ) -> float | np.ndarray:
-        """The score that a region of this coverage reaches; raises CalibrationError.
+        """The largest score inside a region of this coverage; raises CalibrationError.
 
-        Where groups are calibrated by themselves, that of each row's own one, [B].
+        If groups are calibrated by themselves, it is [B], for the group of each row.
         """
         if name not in self.scores:
             raise CalibrationError(
@@ -66,13 +65,13 @@ class Calibration:
             raise CalibrationError(f"{self.by}: {error}") from error
 
     def method(self, name: str) -> str:
-        """The name of the method, with the feature by whose groups it was calibrated, if it was."""
+        """The name of the method, with the feature `by` if there is one."""
         return name if self.by is None else f"{name}:{self.by}"
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What the spreads of B rows add: a column, if any, and a warning where one is unusual."""
+    """The column of p-values of B rows' spreads, if any, and the warnings of each row."""
 
     column: dict[str, np.ndarray]
     warnings: Sequence[tuple[str, ...]]
@@ -81,7 +80,7 @@ class Judged:
 def judged(
     calibration: Calibration | None, spreads: np.ndarray, warnings: Sequence[tuple[str, ...]]
 ) -> Judged:
-    """How unusual each row's spread [B] is; nothing where no calibration rows have left theirs."""
+    """How unusual each row's spread [B] is; no column if the calibration has no spreads."""
     if calibration is None or calibration.spreads is None:
         return Judged({}, warnings)
     found = p_values(calibration.spreads, spreads)
@@ -92,9 +91,9 @@ def judged(
 
 
 def promise(calibration: Calibration | None, options: PredictOptions) -> Acceptance | None:
-    """What is promised of the rows that are accepted; None where the options name no error.
+    """The bound on the risk of accepted rows; None if the options name no largest error.
 
-    Raises CalibrationError where that cannot be promised.
+    Raises CalibrationError if the calibration rows do not certify that error.
     """
     if options.largest_error is None:
         return None
@@ -104,9 +103,9 @@ def promise(calibration: Calibration | None, options: PredictOptions) -> Accepta
 def accepts(
     calibration: Calibration | None, options: PredictOptions, uncertainty: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """The column that says whether to accept each row [B], by what its task abstains by.
+    """The column `accept` [B], by the uncertainty that the task ranks rows with.
 
-    None as in `promise`.
+    Empty if the options name no largest error. Raises CalibrationError as `promise` does.
     """
     if options.largest_error is None:
         return {}
@@ -119,7 +118,7 @@ def _abstention(calibration: Calibration | None) -> Abstention:
         raise CalibrationError("largest_error needs calibration rows; the model has none")
     if calibration.abstention is None:
         raise CalibrationError(
-            "largest_error is for models of one target, trained or calibrated with rows that show "
-            "how large errors are"
+            "largest_error needs a model of one target, and held-out rows that measured how large "
+            "its errors are"
         )
     return calibration.abstention

@@ -1,4 +1,4 @@
-"""What held-out rows fit beside the weights: factors of variance and noise, or a temperature."""
+"""The numbers that held-out rows fit: factors of variance and noise, or a temperature."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,24 +8,23 @@ NoiseKind = Literal["homoscedastic", "heteroscedastic"]
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """Of each target, total variance = a x variance of the passes + noise variance.
+    """The numbers in total variance = a x variance + noise variance, of each target.
 
-    `variance_factors` [T]: a. Dropout trains the passes' spread to be small, and not to be the size
-    of the errors. Empty: 1.
+    `variance_factors` [T] are the factors a. Training with dropout makes the variance across the
+    passes small; it does not make it the size of the squared errors. Empty: 1.
 
-    `noise_scales` [T]: homoscedastic noise variances 1/tau of the standardised targets; with a
-    heteroscedastic network, b in b x exp(mean log-variance). Empty: the noise is unknown.
+    `noise_scales` [T] are the homoscedastic noise variances 1/tau of the standardised targets, or
+    b in b x exp(mean log-variance) of a heteroscedastic network. Empty: the noise is unknown.
 
-    `noise_powers` [T]: what a heteroscedastic network's log-variances were multiplied by before the
-    scales; in its weights already. Training errors are smaller than those to come, and most where
-    the network has learned rows by heart: what it says of the noise then differs too much from row
-    to row. Empty: 1.
+    `noise_powers` [T] have multiplied the log-variances of a heteroscedastic network, and are in
+    its weights already. Training errors are smaller than the errors on new rows, above all where
+    the network has memorised rows. Its log-variances then differ too much between rows. Empty: 1.
 
-    `typical_stds` [T]: the median total std of those rows, in units of the target's std. Intervals
-    are made of a row's own and of this, see `Regression.scores`. Empty: of the row's own alone.
+    `typical_stds` [T] are the median total stds of held-out rows, in units of the target's std. An
+    interval is made of the row's total std and of this; see `Regression.scores`. Empty: 0.
 
-    `largest_errors` [T]: the largest |error| of the mean over those rows, in units of the target's
-    std, which caps the errors that `model.calibration.abstention` counts.
+    `largest_errors` [T] are the largest |error| of the mean over held-out rows, in units of the
+    target's std. `model.calibration.abstention` counts larger errors as this.
 
     `temperature` divides a classifier's logits before the softmax. `rank_penalty` beyond the first
     `free_ranks` classes makes its RAPS label sets small.

@@ -1,4 +1,4 @@
-"""A table becomes arrays: reading, the schema of features, the target, the split."""
+"""Turn a table into arrays: read it, encode features and target, split the rows."""
 
 from model.data.preparation import (
     Split,

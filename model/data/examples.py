@@ -21,7 +21,7 @@ TARGETS = {
 def example(source: str) -> Table:
     """The table "example:<name>"; its target, named in TARGETS, is the last column.
 
-    Raises DataError for another name, or where scikit-learn is not installed.
+    Raises DataError for another name, or if scikit-learn is not installed.
     """
     name = source.removeprefix("example:")
     if name not in TARGETS:
@@ -41,7 +41,7 @@ def example(source: str) -> Table:
 
 
 def _target(name: str, bunch: Any) -> np.ndarray:
-    """Numbers for a regression, class names otherwise."""
+    """The target: numbers for a regression, class names otherwise."""
     if name == "diabetes":
         return np.asarray(bunch.target, dtype=np.float64)
     labels = [str(label) for label in bunch.target_names]
@@ -49,5 +49,5 @@ def _target(name: str, bunch: Any) -> np.ndarray:
 
 
 def _clean(title: str) -> str:
-    """ "mean radius" as "mean_radius"."""
+    """The title as a column name: "mean radius" becomes "mean_radius"."""
     return re.sub(r"[^0-9a-z]+", "_", title.lower()).strip("_")

@@ -1,7 +1,7 @@
-"""From a table to what a network learns from: the schema, the target, the arrays and the split.
+"""Prepare a table for training: schema, target, arrays and split.
 
-Statistics come from the rows that the caller names, the training rows; categories and classes from
-all rows, so that every row of the table can be encoded.
+Statistics come from the training rows, which the caller names. Categories and classes come from all
+rows, so that every row of the table can be encoded.
 """
 
 from collections import Counter
@@ -17,7 +17,7 @@ from model.errors import DataError
 from model.messages import listed, shown
 
 TASK_CHOICES = ("auto", "regression", "binary", "multiclass", "classification")
-MAX_CATEGORIES = 1000  # of one column, or of the target: more is free text, or a number
+MAX_CATEGORIES = 1000  # of a column or the target: with more it is free text, or a number
 MIN_ROWS = 20
 FRACTIONS = (0.6, 0.1, 0.15, 0.15)  # training, validation, calibration, test
 
@@ -29,8 +29,9 @@ def fit_schema(
 ) -> tuple[Schema, tuple[str, ...]]:
     """The schema of the named columns with statistics of the given rows, and notices for the user.
 
-    Columns that are constant in those rows are dropped. `missing`: "error" refuses a missing cell,
-    "impute" fills it with the median or the most frequent text. Raises DataError naming the column.
+    Columns that are constant in those rows are dropped. With `missing` "error" a missing cell is
+    refused; with "impute" it becomes the median or the most frequent text. Raises DataError naming
+    the column.
     """
     if missing not in ("error", "impute"):
         raise DataError(f"missing: {missing!r} is not one of error, impute")
@@ -56,9 +57,10 @@ def fit_schema(
 
 
 def encode_table(table: Table, schema: Schema) -> np.ndarray:
-    """All rows of a table as the network takes them, float32 [rows, D].
+    """All rows of a table encoded for the network, float32 [rows, D].
 
-    Equals Schema.encode of the same rows. Raises DataError naming row, column and value.
+    The result equals `Schema.encode` of the same rows. Raises DataError naming row, column and
+    value.
     """
     columns = [
         _numbers(table, feature)
@@ -77,10 +79,11 @@ def encode_table(table: Table, schema: Schema) -> np.ndarray:
 
 
 def choose_target(table: Table, names: Sequence[str], *, task: str = "auto") -> _Task:
-    """The task that the target columns pose, or the one asked for if they allow it.
+    """The task for the target columns: `task`, if the columns allow it.
 
-    "auto": text is a classification, and so are whole numbers of few distinct values (two; or at
-    most 20 that are at most 5 % of the rows); all else is a regression. Several targets are one.
+    With "auto", a target of texts is a classification. So are whole numbers with two distinct
+    values, or with at most 20 that are at most 5 % of the rows. Everything else is a regression,
+    and so are several targets.
     """
     if task not in TASK_CHOICES:
         raise DataError(f"task: {task!r} is not one of {', '.join(TASK_CHOICES)}")
@@ -102,7 +105,7 @@ def choose_target(table: Table, names: Sequence[str], *, task: str = "auto") -> 
 def fit_target(table: Table, names: Sequence[str], task: str, rows: np.ndarray) -> Target:
     """The target with means and scales of the given rows, or with the classes of all rows.
 
-    Raises DataError for a constant target, or one that does not suit the task.
+    Raises DataError for a constant target, or a target that does not suit the task.
     """
     if task == "regression":
         fits = [_standard(table, name, _target_numbers(table, name)[rows]) for name in names]
@@ -123,7 +126,7 @@ def fit_target(table: Table, names: Sequence[str], task: str, rows: np.ndarray) 
 
 
 def encode_target(table: Table, target: Target) -> np.ndarray:
-    """Regression: standardised values, float64 [rows, T]; classification: classes, int64 [rows].
+    """Standardised values, float64 [rows, T], or class indices, int64 [rows].
 
     Raises DataError naming a row whose target is missing, or whose class is unknown.
     """
@@ -150,24 +153,24 @@ class Split:
     test: np.ndarray
 
     def seen(self, *, refit: bool) -> np.ndarray:
-        """The rows that the weights learn from: with `refit` the validation rows too."""
+        """The rows that the weights learn from: training rows, and with `refit` validation rows."""
         return np.sort(np.concatenate([self.train, self.validation])) if refit else self.train
 
     def check(self, rows: int) -> None:
-        """Raise DataError, naming the part, for a split that a table of `rows` does not have."""
+        """Raise DataError naming the part, if the split does not fit a table of `rows` rows."""
         parts = {field.name: getattr(self, field.name) for field in fields(self)}
         for name, part in parts.items():
             if part.ndim != 1 or part.dtype.kind != "i":
-                raise DataError(f"split, {name}: rows are named by a list of whole numbers")
+                raise DataError(f"split, {name}: the rows must be a list of whole numbers")
             if len(part) and not (part.min() >= 0 and part.max() < rows):
                 found = f"{part.min()} to {part.max()}"
-                raise DataError(f"split, {name}: rows lie in 0 to {rows - 1}, not {found}")
+                raise DataError(f"split, {name}: rows must be in 0 to {rows - 1}, not {found}")
         for name in ("train", "validation"):
             if not len(parts[name]):
                 raise DataError(f"split, {name}: at least one row is needed")
         counts = np.bincount(np.concatenate(list(parts.values())))
         if counts.max() > 1:
-            raise DataError(f"split: row {int(counts.argmax())} stands there more than once")
+            raise DataError(f"split: row {int(counts.argmax())} occurs more than once")
 
 
 def split_rows(
@@ -177,10 +180,11 @@ def split_rows(
     strata: np.ndarray | None = None,
     fractions: tuple[float, float, float, float] = FRACTIONS,
 ) -> Split:
-    """A random split, the same for the same seed; `strata` [rows] are classes to spread evenly.
+    """A random split, the same for the same seed.
 
-    Every class has a row in the training part, as long as that has as many rows as there are
-    classes. Raises DataError for fewer than 20 rows.
+    With `strata` [rows], each part has about the same share of each class. Every class has a row in
+    the training part, if that part has at least as many rows as there are classes. Raises DataError
+    for fewer than 20 rows.
     """
     if rows < MIN_ROWS:
         raise DataError(f"{rows} rows are too few to train on; at least {MIN_ROWS} are needed")
@@ -193,10 +197,10 @@ def split_rows(
 
 
 def _spread(strata: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """All rows in a random order, any stretch of which has each class in about its proportion.
+    """All rows in a random order in which consecutive rows have each class in its proportion.
 
-    The rows of a class are shuffled and placed at even steps from 0 to 1, after a random start;
-    the first of each class comes before all others.
+    The rows of a class are shuffled and placed at equal steps from 0 to 1, after a random start.
+    The first row of each class is placed before all others.
     """
     place = np.empty(len(strata))
     for value in np.unique(strata):
@@ -207,14 +211,14 @@ def _spread(strata: np.ndarray, random: np.random.Generator) -> np.ndarray:
 
 
 def _missing(column: np.ndarray) -> np.ndarray:
-    """Where cells are missing, bool [rows]."""
+    """Whether each cell is missing, bool [rows]."""
     if column.dtype != object:
         return np.asarray(np.isnan(column))
     return np.array([cell is None for cell in column], dtype=bool)
 
 
 def _fit_feature(table: Table, name: str, rows: np.ndarray, *, impute: bool) -> Feature | None:
-    """The feature with statistics of the given rows; None where it is constant in them."""
+    """The feature with statistics of the given rows; None if it is constant in them."""
     column = table.column(name)
     present = column[rows][~_missing(column[rows])]
     if not len(present):
@@ -238,7 +242,7 @@ def _fit_categories(
     categories = sorted({cell for cell in table.column(name).tolist() if cell is not None})
     if len(counts) == len(present) or len(categories) > MAX_CATEGORIES:
         many = "a different text in every row" if len(counts) == len(present) else "free text"
-        message = f"{many}, of which nothing can be learnt; leave it out with --drop {name}"
+        message = f"{many}, from which a model cannot learn; leave it out with --drop {name}"
         raise DataError(f"{table.name}, column {name!r}: {message}")
     fill = min(counts, key=lambda text: (-counts[text], text)) if impute else None
     return CategoricalFeature(name, tuple(categories), fill)
@@ -247,7 +251,7 @@ def _fit_categories(
 def _standard(table: Table, name: str, values: np.ndarray) -> tuple[float, float] | None:
     """Mean and population standard deviation; None for a constant.
 
-    Taken of the values over a power of two, so that squares neither overflow nor vanish.
+    The values are first divided by a power of two, so that squares neither overflow nor vanish.
     """
     if values.min() == values.max():
         return None
@@ -260,7 +264,7 @@ def _standard(table: Table, name: str, values: np.ndarray) -> tuple[float, float
 
 
 def _numbers(table: Table, feature: NumericFeature) -> np.ndarray:
-    """A numeric feature's column, filled."""
+    """The column of a numeric feature, with missing cells filled in."""
     column = table.column(feature.name)
     missing = _missing(column)
     if column.dtype == object and not missing.all():
@@ -272,7 +276,7 @@ def _numbers(table: Table, feature: NumericFeature) -> np.ndarray:
 
 
 def _indices(table: Table, feature: CategoricalFeature) -> np.ndarray:
-    """A categorical feature's column as indices of categories."""
+    """The column of a categorical feature, as indices of categories."""
     index: dict[str | None, int] = {text: at for at, text in enumerate(feature.categories)}
     indices = []
     column = table.column(feature.name)
@@ -285,7 +289,7 @@ def _indices(table: Table, feature: CategoricalFeature) -> np.ndarray:
 
 
 def _whole_column(table: Table, name: str) -> np.ndarray:
-    """A target column in which nothing is missing."""
+    """A target column; raises DataError for a missing cell."""
     column = table.column(name)
     gaps = np.flatnonzero(_missing(column))
     if len(gaps):
@@ -301,7 +305,7 @@ def _target_numbers(table: Table, name: str) -> np.ndarray:
 
 
 def _is_class(column: np.ndarray) -> bool:
-    """Whether a target looks like classes rather than amounts."""
+    """Whether a target has classes rather than amounts; see `choose_target`."""
     if column.dtype == object:
         return True
     distinct = len(np.unique(column))

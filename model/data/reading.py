@@ -23,18 +23,19 @@ from model.errors import DataError
 from model.messages import listed, shown
 
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "None", "?")  # CSV cells without a value
-NUMERIC_SHARE = 0.9  # of a CSV column: from here on, a cell that is not a number is a mistake
+NUMERIC_SHARE = 0.9  # with this share of numbers, any other cell of a CSV column is a mistake
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?inf(inity)?", re.I | re.A)
 
 
 def read_table(
     source: str | Path, *, categorical: Collection[str] = (), drop: Collection[str] = ()
 ) -> Table:
-    """The table in a file, told by its extension, or a bundled one such as "example:wine".
+    """The table in a file, or a bundled table such as "example:wine".
 
-    A CSV column is numeric where all its cells are numbers; Parquet and JSON lines have types of
-    their own. `categorical` columns are text whatever they hold; `drop` columns are left out, and
-    may hold anything. Raises DataError naming file, row, column and value.
+    The extension decides the format. A CSV column is numeric if all its cells are numbers; Parquet
+    and JSON lines have their own types. `categorical` columns are read as text in every case.
+    `drop` columns are left out without being checked. Raises DataError naming file, row, column and
+    value.
     """
     if str(source).startswith("example:"):
         table = example(str(source))
@@ -86,7 +87,7 @@ def _read_csv(
 
 
 def _delimiter(text: str) -> str:
-    """Comma, semicolon or tab: what the first line has most of outside quotes."""
+    """The delimiter: the most frequent of comma, semicolon and tab in the first line's names."""
     first = re.sub(r'"[^"]*"', "", text.lstrip().partition("\n")[0])
     return max(",;\t", key=first.count)
 
@@ -107,12 +108,12 @@ def _header(name: str, text: str, delimiter: str) -> list[str]:
 
 
 def _csv_cells(data: bytes, delimiter: str, width: int) -> Any:
-    """All cells below the header as an Arrow table of strings, missing ones as ""."""
+    """All cells below the header as an Arrow table of strings; a missing cell is ""."""
     arrow, arrow_csv = import_module("pyarrow"), import_module("pyarrow.csv")
     return arrow_csv.read_csv(
         arrow.BufferReader(data),
-        # One block, because a row may not straddle two; the header is read as a row, because
-        # Arrow tells columns apart by name only.
+        # One block, because a row cannot span two blocks. The header is read as a row, because
+        # Arrow cannot read two columns of the same name.
         read_options=arrow_csv.ReadOptions(
             use_threads=False,
             autogenerate_column_names=True,
@@ -127,7 +128,7 @@ def _csv_cells(data: bytes, delimiter: str, width: int) -> Any:
 
 
 def _csv_column(table: Table, name: str, cells: Any, *, text: bool) -> np.ndarray:
-    """Numbers where every cell is one, and texts where few are."""
+    """The column as numbers if every cell is a number, and as texts if few are."""
     arrow, compute = import_module("pyarrow"), import_module("pyarrow.compute")
     cells = compute.utf8_trim_whitespace(cells)
     missing = compute.is_in(cells, value_set=arrow.array(MISSING))
@@ -145,9 +146,9 @@ def _csv_column(table: Table, name: str, cells: Any, *, text: bool) -> np.ndarra
 
 
 def _mixed_column(table: Table, name: str, texts: np.ndarray) -> np.ndarray:
-    """The texts as they are, or DataError if nearly all of them are meant as numbers.
+    """The texts unchanged; raises DataError if nearly all of them are meant as numbers.
 
-    Meant are 1,5 and 1,000.5 too: a column of them is not one of a thousand categories.
+    1,5 and 1,000.5 count as meant too, so that a column of them does not become categories.
     """
     present = [cell for cell in texts if cell is not None]
     meant = [cell for cell in present if _NUMBER.fullmatch(cell.replace(",", ""))]
@@ -160,7 +161,7 @@ def _mixed_column(table: Table, name: str, texts: np.ndarray) -> np.ndarray:
 
 
 def _check_quotes(name: str, text: str, delimiter: str) -> None:
-    """Refuses a quote that is never closed: it would take the rest of the file for one cell."""
+    """Raise DataError for a quote that is never closed, which makes one cell of the rest."""
     good = 1
     try:
         for line, _ in _records(text, delimiter):
@@ -171,7 +172,7 @@ def _check_quotes(name: str, text: str, delimiter: str) -> None:
 
 
 def _csv_lines(text: str, delimiter: str, rows: int) -> np.ndarray | None:
-    """The line of each row, which blank lines and quoted line ends shift."""
+    """The line number of each row, with blank lines and quoted line ends; None if unknown."""
     if text.rstrip("\r\n").count("\n") == rows:
         return np.arange(2, rows + 2)
     try:
@@ -182,7 +183,7 @@ def _csv_lines(text: str, delimiter: str, rows: int) -> np.ndarray | None:
 
 
 def _csv_fault(name: str, text: str, delimiter: str, reason: str) -> DataError:
-    """The error of a file that is no rectangle: where it is not, or else the parser's reason."""
+    """The error of a file with rows of unequal length: the first such row, or the parser's text."""
     width = 0
     try:
         for row, (line, record) in enumerate(_records(text, delimiter)):
@@ -196,7 +197,7 @@ def _csv_fault(name: str, text: str, delimiter: str, reason: str) -> DataError:
 
 
 def _records(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Each record that is not a blank line, and the line that it starts on."""
+    """Each record that is not a blank line, with the number of the line on which it starts."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     line = 1
     for record in reader:
@@ -268,7 +269,7 @@ def _refuse_constant(constant: str) -> None:
 
 
 def _json_column(table: Table, name: str, cells: list[Any], *, text: bool) -> np.ndarray:
-    """Numbers, or texts; the first cell that has a value says which."""
+    """The column as numbers or as texts; the first cell with a value decides."""
     kinds = {"number": (int, float), "text": (str,), "true or false": (bool,)}
     kind = None
     for row, cell in enumerate(cells):
@@ -307,7 +308,7 @@ def _not_a_number(cell: str, name: str) -> str:
 
 
 def _texts(cells: Sequence[object]) -> np.ndarray:
-    """Cells as text: numbers as class labels, truth values as JSON writes them."""
+    """The cells as texts: numbers as `label` writes them, truth values as JSON writes them."""
     texts = np.empty(len(cells), dtype=object)
     for row, cell in enumerate(cells):
         if isinstance(cell, bool):
@@ -322,7 +323,7 @@ def _texts(cells: Sequence[object]) -> np.ndarray:
 def _kept(
     name: str, columns: Sequence[str], categorical: Collection[str], drop: Collection[str]
 ) -> list[str]:
-    """The columns that are not dropped; raises DataError for doubles and unknown names."""
+    """The columns that are not dropped; raises DataError for duplicate and unknown names."""
     most, count = max(Counter(columns).items(), key=itemgetter(1), default=("", 0))
     if count > 1:
         raise DataError(f"{name} has {count} columns named {most!r}; give each its own name")

@@ -1,4 +1,4 @@
-"""The schema: how rows of any origin become the network's input.
+"""The schema: check rows and encode them as the input of the network.
 
 Shapes: B rows, D encoded columns (a numeric feature is one, a categorical one per category).
 """
@@ -19,7 +19,7 @@ from model.messages import listed, shown
 MAX_DETAILS = 20
 
 
-TOLERANCE = 1e-6  # in scales, for what float32 rounds: the training range itself is never outside
+TOLERANCE = 1e-6  # in scales: rounding to float32 must not put a training row outside the range
 
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
@@ -30,10 +30,10 @@ Row = Mapping[str, object] | Sequence[object]
 
 @dataclass(frozen=True, slots=True)
 class NumericFeature:
-    """A number, encoded as (value - mean) / scale.
+    """A feature of numbers, encoded as (value - mean) / scale.
 
-    `low` and `high` are the training range, infinite where it is not known; `fill` stands in for a
-    missing value, and None makes a missing value an error.
+    `low` and `high` are the training range, infinite if it is unknown. `fill` replaces a missing
+    value; if it is None, a missing value is an error.
     """
 
     name: str
@@ -45,26 +45,26 @@ class NumericFeature:
 
     @property
     def width(self) -> int:
-        """Encoded columns."""
+        """The number of encoded columns."""
         return 1
 
     @property
     def range(self) -> tuple[float, float] | None:
-        """The training range, where it is known."""
+        """The training range; None if it is unknown."""
         return (self.low, self.high) if math.isfinite(self.low) else None
 
     def column(self, cells: list[object]) -> Sequence[float]:
-        """The cells as numbers; raises TypeError at once, without a word, if any cell is odd."""
+        """The cells as numbers; raises TypeError if any cell has another type."""
         if not set(map(type, cells)) <= {int, float}:
             raise TypeError
         return cast("list[float]", cells)
 
     def plain(self, cell: object) -> float | None:
-        """The cell, known to be without fault, as a built-in type."""
+        """A cell without fault, as a built-in type."""
         return None if cell is None else float(cast("float", cell))
 
     def fault(self, cell: object) -> str | None:
-        """What is wrong with the cell, to follow "feature 'x' "; None where nothing is."""
+        """The fault of the cell, worded to follow "feature 'x' "; None if it has none."""
         if cell is None:
             return None if self.fill is not None else "is null; the model needs a number"
         if isinstance(cell, bool) or not isinstance(cell, int | float | np.integer | np.floating):
@@ -86,7 +86,7 @@ class NumericFeature:
 
 @dataclass(frozen=True, slots=True)
 class CategoricalFeature:
-    """One of several texts, encoded as a column of 0 and 1 for each category."""
+    """A feature of texts, encoded as a column of 0 and 1 for each category."""
 
     name: str
     categories: tuple[str, ...]
@@ -94,22 +94,22 @@ class CategoricalFeature:
 
     @property
     def width(self) -> int:
-        """Encoded columns."""
+        """The number of encoded columns."""
         return len(self.categories)
 
     def column(self, cells: list[object]) -> Sequence[float]:
-        """The cells as indices of categories; raises TypeError or KeyError if any cell is odd."""
+        """The cells as indices of categories; raises TypeError or KeyError for any other cell."""
         if not set(map(type, cells)) <= {str}:
             raise TypeError
         index: dict[object, int] = {category: at for at, category in enumerate(self.categories)}
         return [index[cell] for cell in cells]
 
     def plain(self, cell: object) -> str | None:
-        """The cell, known to be without fault, as a built-in type."""
+        """A cell without fault, as a built-in type."""
         return None if cell is None else str(cell)
 
     def fault(self, cell: object) -> str | None:
-        """What is wrong with the cell, to follow "feature 'x' "; None where nothing is."""
+        """The fault of the cell, worded to follow "feature 'x' "; None if it has none."""
         if cell is None:
             wrong = None if self.fill is not None else "is null"
         elif not isinstance(cell, str):
@@ -124,9 +124,9 @@ Feature = NumericFeature | CategoricalFeature
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is predicted. Regression: a mean, a scale and a unit for each name, and no classes.
+    """The target. A regression has a mean, a scale and a unit for each name, and no classes.
 
-    Classification: one name and its classes, no means and no scales.
+    A classification has one name and its classes, and neither means nor scales.
     """
 
     names: tuple[str, ...]
@@ -138,10 +138,9 @@ class Target:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Numbers:
-    """What the numeric features are, by their order: found once, for it is asked for every row.
+    """The numeric features as arrays [numeric features] float64, computed once for all rows.
 
-    Arrays [numeric features] float64; `low` and `high` are the ends of the training range as rows
-    are encoded, and by `TOLERANCE` outside of it.
+    `low` and `high` are the ends of the encoded training range, moved outwards by `TOLERANCE`.
     """
 
     features: tuple[NumericFeature, ...]
@@ -172,7 +171,7 @@ class _Numbers:
         )
 
     def standardised(self, block: np.ndarray) -> np.ndarray:
-        """The numbers [B, numeric features] as the network takes them; inf where one overflows."""
+        """The numbers [B, numeric features] standardised, float32; inf where one overflows."""
         with np.errstate(over="ignore", invalid="ignore"):
             return np.asarray((block - self.mean) / self.scale, dtype=np.float32)
 
@@ -189,7 +188,7 @@ class Schema:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """The features' names."""
+        """The names of the features."""
         return tuple(feature.name for feature in self.features)
 
     @cached_property
@@ -198,23 +197,23 @@ class Schema:
         return sum(feature.width for feature in self.features)
 
     def encode(self, rows: Sequence[Row] | np.ndarray) -> np.ndarray:
-        """The rows as the network takes them, float32 [B, D].
+        """The rows encoded for the network, float32 [B, D].
 
-        Rows are objects keyed by feature name, or arrays in the schema's order; not both. Or one
-        array [B, features], which is fastest. Raises InputError with a detail per fault, at most
-        20.
+        All rows are objects keyed by feature name, or all are arrays in the schema's order. One
+        array [B, features] of numbers is fastest. Raises InputError with one detail per fault, at
+        most 20.
         """
         try:
             return self._encode_plain(rows)
         except (LookupError, TypeError, ValueError, OverflowError):
-            pass  # a fault somewhere, or a harmless type that only looks odd: walk the cells
+            pass  # some cell has a fault, or a valid but unusual type: check each cell
         cells: Any = rows.tolist() if isinstance(rows, np.ndarray) and rows.ndim else rows
         return self._encode_plain(_checked(self, cells))
 
     def assemble(self, columns: Sequence[Sequence[float] | np.ndarray]) -> np.ndarray:
         """Encoded rows, float32 [B, D], from a column per feature: numbers, or category indices.
 
-        Not finite where a number is missing or overflows float32; the caller looks.
+        The result is not finite where a number is missing or overflows float32; callers check that.
         """
         x = np.zeros((len(columns[0]), self.width), dtype=np.float32)  # [B, D]
         numbers, at = [], 0
@@ -230,12 +229,12 @@ class Schema:
         return x
 
     def outside(self, x: np.ndarray) -> list[tuple[str, ...]]:
-        """For each encoded row its codes "outside_training_range:<feature>"."""
+        """The warnings "outside_training_range:<feature>" of each encoded row."""
         numbers = self._numbers
         z = x if len(numbers.positions) == x.shape[1] else x[:, numbers.positions]
         beyond = (z < numbers.low) | (z > numbers.high)  # [B, numeric features]
         codes: list[tuple[str, ...]] = [()] * len(x)
-        if not beyond.any():  # as it mostly is
+        if not beyond.any():  # the usual case
             return codes
         for row, at in zip(*beyond.nonzero(), strict=True):
             codes[row] += (f"outside_training_range:{numbers.features[at].name}",)
@@ -264,14 +263,14 @@ class Schema:
         return list(self._numbers.features), list(self._numbers.positions)
 
     def _encode_plain(self, rows: Sequence[Row] | np.ndarray) -> np.ndarray:
-        """The encoded rows, if all is built-in types and faultless; otherwise it just raises."""
+        """The encoded rows, if all cells have built-in types and no fault; otherwise it raises."""
         x = self._encode_array(rows) if isinstance(rows, np.ndarray) else self._encode_cells(rows)
         if not np.isfinite(x).all():
             raise ValueError
         return x
 
     def _encode_array(self, rows: np.ndarray) -> np.ndarray:
-        """The encoded rows of numbers [B, features], of a model that takes nothing else."""
+        """The encoded rows of numbers [B, features], if all features are numeric."""
         numeric = len(self.features) == len(self._numbers.features) and rows.dtype.kind in "fiu"
         if not numeric or rows.ndim != 2 or rows.shape[1] != self.width or not len(rows):
             raise TypeError
@@ -286,7 +285,7 @@ class Schema:
         return self._encode_columns(rows, by_name) if x is None else x
 
     def _encode_numbers(self, rows: Sequence[Row], by_name: bool) -> np.ndarray | None:
-        """The encoded rows where every cell is a number, as it mostly is; otherwise None."""
+        """The encoded rows if every cell is a number, which is the usual case; otherwise None."""
         if not len(self.features) == len(self._numbers.features) > 1:
             return None
         lists = cast("Sequence[Sequence[float]]", rows)
@@ -309,7 +308,7 @@ class Schema:
 
 
 def label(value: str | float) -> str:
-    """A value as a category or class: a text as it is, a whole number without a point."""
+    """A value as the text of a category or class; a whole number has no decimal point."""
     if isinstance(value, str):
         return value
     return str(int(value)) if value == value // 1 else repr(value)
@@ -347,7 +346,7 @@ def _faults(schema: Schema, rows: Sequence[Row]) -> Iterator[Detail]:
             for feature, cell in zip(schema.features, row, strict=True):
                 yield from _cell_fault(feature, cell, where)
         if by_name[number] != by_name[0]:
-            yield Detail(where, "rows must be all objects or all arrays; the first is of the other")
+            yield Detail(where, "rows must be all objects or all arrays; this and the first differ")
 
 
 def _object_faults(schema: Schema, row: Mapping[str, object], where: str) -> Iterator[Detail]:
@@ -360,7 +359,7 @@ def _object_faults(schema: Schema, row: Mapping[str, object], where: str) -> Ite
             yield Detail(f"{where}.{feature.name}", message)
     known = set(schema.names)
     for name in row:
-        if name not in known:  # the sender's own text: only its printable form goes back
+        if name not in known:  # a text of the sender: the message quotes its printable form only
             message = f"unknown feature {shown(name)}; {expected}"
             yield Detail(f"{where}.{shown(name)[1:-1]}", message)
 

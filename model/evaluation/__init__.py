@@ -1,4 +1,4 @@
-"""How good a model is on a table that has the target: figures, pictures, a report."""
+"""Evaluate a model on a table that has the target: metrics, pictures and a report."""
 
 from model.evaluation.evaluate import Evaluation, evaluate
 from model.evaluation.report import report_page, report_text

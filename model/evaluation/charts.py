@@ -1,4 +1,4 @@
-"""Line, dot, area and bar charts as SVG for a page whose style sheet knows the classes."""
+"""Line, dot, area and bar charts as SVG; the style sheet of the page has their classes."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -29,7 +29,7 @@ class Axis:
     percent: bool = False
 
     def at(self, value: float) -> float:
-        """Where a value lies, 0 to 1 within the axis."""
+        """The position of a value on the axis, from 0 to 1."""
         return (value - self.low) / ((self.high - self.low) or 1.0)
 
     def ticks(self) -> list[float]:
@@ -41,7 +41,7 @@ class Axis:
         return [at * step for at in range(first, last + 1)]
 
     def label(self, value: float) -> str:
-        """The value as a tick is labelled: in percent, or in the unit that `name` tells."""
+        """The label of a tick: the value in percent, or in the unit that `name` has."""
         return f"{100 * value:.4g} %" if self.percent else number(value / self._unit[0])
 
     @property
@@ -59,7 +59,7 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line. `style` is main, second, guide or faint; `name` is what the legend says, if any."""
+    """A line. `style` is main, second, guide or faint; `name` is its text in the legend, if any."""
 
     style: str
     points: Sequence[Point]
@@ -78,7 +78,7 @@ class Area:
 
 @dataclass(frozen=True, slots=True)
 class Dots:
-    """Dots of one size, or of a radius each."""
+    """Dots of one size, or with a radius for each."""
 
     style: str
     points: Sequence[Point]
@@ -88,7 +88,7 @@ class Dots:
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """Bars from 0, each from its left to its right end: (left, right, height)."""
+    """Bars (left, right, height) that start at 0."""
 
     style: str
     bars: Sequence[tuple[float, float, float]]
@@ -138,7 +138,7 @@ def chart(
 
 
 def _plot(x: Axis, y: Axis, *, lines: int) -> Plot:
-    """Room for the labels, however long they are, and for so many lines of legend."""
+    """The plot with space for its labels and for `lines` lines of legend."""
     longest = max(len(y.label(value)) for value in y.ticks())
     left = TITLE + longest * LETTER + 8
     last = x.ticks()[-1]  # its label is centred on it and must end inside the drawing
@@ -200,7 +200,7 @@ def _bars(layer: Bars, plot: Plot) -> Iterator[str]:
 
 
 def _places(named: Sequence[Layer]) -> list[tuple[Layer, float, int]]:
-    """Each layer with its place in the legend: how far to the right, and in which line."""
+    """Each layer with its x coordinate and its line in the legend."""
     found, at, line = [], TITLE, 0
     for layer in named:
         width = SAMPLE + LETTER * len(layer.name)

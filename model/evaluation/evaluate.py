@@ -1,4 +1,4 @@
-"""How good a model is on a table that has the target too."""
+"""Compare the predictions for a table with its actual targets."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -16,17 +16,17 @@ from model.predictor import Predictor
 from model.tasks import Columns, Prediction
 
 DEFAULTS = PredictOptions(seed=1)
-"""A figure that is reported should come out again; not with the seed of the calibration, 0, under
-which intervals hold what they claim even where they do not under others."""
-SEEDS = 5  # under which regions are judged, from the one that is asked for on
-OUTSIDE = "outside_training_range:"  # how the warnings of such rows begin
+"""The seed is fixed, so that figures are reproducible. It is not 0, the seed of the calibration:
+with that seed intervals may have their coverage even if they do not have it with other seeds."""
+SEEDS = 5  # the number of seeds under which coverage is measured
+OUTSIDE = "outside_training_range:"  # the prefix of such warnings
 
-Part = Literal["test", "all"]  # the rows that training set apart from this table, or all of it
+Part = Literal["test", "all"]  # the test rows of the table, or all rows
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What `evaluate` found: one outcome per target, and what it takes to find the same again."""
+    """The result of `evaluate`: one outcome per target, and the options that reproduce it."""
 
     card: Card
     data: str
@@ -35,12 +35,12 @@ class Evaluation:
     rows: int
     row_numbers: np.ndarray  # [rows], where each row is in the table, from 1
     options: Resolved
-    seeds: tuple[int, ...]  # under which regions were judged; the first one's are the other figures
+    seeds: tuple[int, ...]  # for the coverage; all other figures use the first
     outcomes: tuple[Outcome, ...]
     notes: tuple[str, ...]
 
     def document(self) -> dict[str, Any]:
-        """All of it but the single rows, JSON-ready."""
+        """The evaluation without its single rows, ready for JSON."""
         options = self.options
         return {
             "model": {"name": self.card.name, "version": self.card.version, "task": self.card.task},
@@ -75,11 +75,11 @@ class Evaluation:
 def evaluate(
     predictor: Predictor, table: Table, options: PredictOptions = DEFAULTS, *, seeds: int = SEEDS
 ) -> Evaluation:
-    """The predictions for a table that has the target too, beside what came true.
+    """The predictions for a table that has the target, compared with the actual targets.
 
-    From the very table that the model was trained on, only the test rows are taken, which training
-    set apart. How often regions hold the truth is told of that many seeds: rows of one request err
-    together, and one seed does not show how far. Raises DataError naming file, row and column.
+    If the model was trained on the same table, only the test rows are used. The coverage of regions
+    is measured under `seeds` seeds: the errors of rows in one request are correlated, and one seed
+    does not show how much. Raises DataError naming file, row and column.
     """
     options = predictor.resolved(options)
     card, target = predictor.card, predictor.card.target_of_rows
@@ -119,7 +119,7 @@ def evaluate(
 
 
 def _held(rows: Columns[Prediction], actual: np.ndarray, target: Target) -> list[float]:
-    """The share of rows whose region holds the truth, by target; none without regions."""
+    """The share of rows whose region holds the truth, for each target; empty without regions."""
     if target.classes:
         sets = _label_sets(rows)
         return [] if sets is None else [scores.set_coverage(sets, actual)]
@@ -132,7 +132,7 @@ def _held(rows: Columns[Prediction], actual: np.ndarray, target: Target) -> list
 
 
 def _rows_of(card: Card, table: Table, y: np.ndarray) -> tuple[Part, np.ndarray]:
-    """The rows to judge the model by: all, where training has not seen the table."""
+    """The rows to evaluate: the test rows of the table of training, or all rows of another."""
     record, seen = card.training, table.sha256 == card.training.data_sha256
     if seen and isinstance(record, TrainingRecord) and record.split == "seed":
         strata = y if card.target.classes else None
@@ -143,7 +143,7 @@ def _rows_of(card: Card, table: Table, y: np.ndarray) -> tuple[Part, np.ndarray]
 
 
 def _placed(error: InputError, table: Table, index: np.ndarray) -> DataError:
-    """The error of a row that overflowed, placed in the table."""
+    """The error of a row that overflowed, with its row and line in the table."""
     detail = error.details[0]
     row = int(index[int(detail.field.removeprefix("rows."))])
     line = "" if table.lines is None else f" (line {table.lines[row]})"
@@ -153,7 +153,7 @@ def _placed(error: InputError, table: Table, index: np.ndarray) -> DataError:
 def _outcomes(
     rows: Columns[Prediction], actual: np.ndarray, target: Target, densities: np.ndarray
 ) -> tuple[Outcome, ...]:
-    """One outcome per target, of what was predicted and the encoded truth."""
+    """One outcome per target, from the predictions and the encoded actual targets."""
     if target.classes:
         return (_classification(rows, actual, target),)
     truth = actual * target.scales + np.array(target.means)
@@ -164,7 +164,7 @@ def _outcomes(
 
 
 def _outside(rows: Columns[Prediction]) -> np.ndarray:
-    """Whether a feature of each row lies outside its training range, bool [B]."""
+    """Whether each row has a feature outside its training range, bool [B]."""
     warnings = rows.columns["warnings"]
     return np.array([any(code.startswith(OUTSIDE) for code in codes) for codes in warnings])
 
@@ -189,7 +189,7 @@ def _classification(
 
 
 def _label_sets(rows: Columns[Prediction]) -> np.ndarray | None:
-    """Which classes each row's label set holds, bool [B, K]; None where there are no sets."""
+    """The classes in each row's label set, bool [B, K]; None if there are no label sets."""
     sets = rows.columns.get("label_set")
     if sets is None:
         return None
@@ -206,7 +206,7 @@ def _regression(
     at: int,
     log_likelihood: float,
 ) -> RegressionOutcome:
-    """The outcome of target number `at`, which `actual` [B] are the values of."""
+    """The outcome of target number `at`, with its values `actual` [B]."""
     columns, interval = rows.columns, rows.columns["interval"].columns
     return RegressionOutcome(
         target=target.names[at],
@@ -227,7 +227,7 @@ def _regression(
 
 
 def _compared(outcome: RegressionOutcome, card: Card, coverage: float) -> RegressionOutcome:
-    """The outcome with intervals of other kinds beside, where the card has their scores."""
+    """The outcome with intervals of other kinds to compare with, if the card has their scores."""
     _, calibration = card.fitted
     if calibration is None:
         return outcome
@@ -245,13 +245,13 @@ def _compared(outcome: RegressionOutcome, card: Card, coverage: float) -> Regres
 
 
 def _notes(card: Card, table: Table, part: Part, outcome: Outcome) -> Iterator[str]:
-    """What to know before believing the figures."""
+    """Reasons why the figures may mislead."""
     if part == "all" and table.sha256 == card.training.data_sha256:
-        yield "the model was trained on these very rows, so the figures flatter it"
+        yield "the model was trained on these rows, so the figures are too good"
     if isinstance(outcome, RegressionOutcome) and not card.tuning.noise_scales:
         yield (
-            "the std is that across the passes and knows nothing of the noise in the target, "
-            "which lies outside of intervals made of it more often than they claim"
+            "the model does not know the noise in the target: the std is that across the passes "
+            "alone, and intervals made of it hold less than they claim"
         )
     beyond = int(outcome.outside.sum())
     if beyond:

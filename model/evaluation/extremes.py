@@ -1,4 +1,4 @@
-"""The rows of an evaluation that deserve a look: the most uncertain and the most wrong."""
+"""The most uncertain and the most wrong rows of an evaluation, as tables."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ MOST_ROWS = 10
 
 @dataclass(frozen=True, slots=True)
 class RowTable:
-    """A few rows, the most extreme one first, and how to read them."""
+    """A table of a few rows, the most extreme first, and how to read it."""
 
     title: str
     reading: str

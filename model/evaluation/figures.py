@@ -15,9 +15,9 @@ from model.formulas import scores
 MOST_DOTS = 1500  # of a scatter plot: more make the page large and the picture black
 MOST_POINTS = 400  # of a curve
 BINS = 12  # of a histogram
-FEWEST = 30  # rows that bars show the shares of; a smaller group is drawn as a dot for each row
-COLUMNS = 40  # that the dots of such a group are stacked in
-GROUPS = 10  # of the rows by their std
+FEWEST = 30  # rows of a group that is drawn as bars; a smaller group has a dot for each row
+COLUMNS = 40  # in which the dots of such a group are stacked
+GROUPS = 10  # of rows, sorted by std
 BAND = 1.96  # standard errors: 95 %
 DIAGONAL: list[Point] = [(0, 0), (1, 1)]
 
@@ -255,7 +255,7 @@ def _histogram(
 def _groups(groups: dict[str, np.ndarray], edges: np.ndarray) -> tuple[list[Layer], float]:
     """Bars side by side for the large groups, dots for the small ones, and the highest share.
 
-    Of two rows, bars would say 50 % each and look like as much as those of a thousand.
+    Bars of two rows would show 50 % each, and look as important as bars of a thousand rows.
     """
     largest = max(groups, key=lambda name: len(groups[name]))
     barred = [name for name in groups if len(groups[name]) >= FEWEST or name == largest]
@@ -277,7 +277,7 @@ def _groups(groups: dict[str, np.ndarray], edges: np.ndarray) -> tuple[list[Laye
 
 
 def _stacked(values: np.ndarray, highest: float, top: float) -> list[Point]:
-    """A dot for each value; dots of about the same value lie on top of one another."""
+    """A dot for each value; dots of about equal values are stacked."""
     columns = np.minimum(values / highest * COLUMNS, COLUMNS - 1).astype(int).tolist()
     step = min(0.04, 0.92 / max(columns.count(column) for column in columns)) * top
     height = dict.fromkeys(columns, 0)
@@ -297,6 +297,6 @@ def _points(x: np.ndarray, y: np.ndarray) -> list[Point]:
 
 
 def _spaced(order: np.ndarray, most: int) -> np.ndarray:
-    """At most so many of the rows, evenly spaced, the last among them."""
+    """At most `most` of the rows, evenly spaced; the last row is always among them."""
     at = np.linspace(len(order) - 1, 0, min(len(order), most)).astype(int)
     return np.asarray(order[at[::-1]])

@@ -1,4 +1,4 @@
-"""What was predicted beside what came true: the metrics and the curves of one target."""
+"""The predictions and the actual values of one target, with their metrics and curves."""
 
 import math
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 from model.formulas import scores
 
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)  # of the coverage curve
-SHARES = 20  # points of the risk-coverage curve, evenly spread over the rows
+SHARES = 20  # points of the risk-coverage curve, at equal steps of the share of rows
 
 Metrics = dict[str, float | None]  # None where a metric is not defined for these rows
 Curve = list[dict[str, float]]
@@ -16,9 +16,9 @@ Curve = list[dict[str, float]]
 
 @dataclass(frozen=True, slots=True)
 class RegressionOutcome:
-    """One target's predictions and actual values, arrays [B] in the target's unit.
+    """The predictions and the actual values of one target, arrays [B] in the target's unit.
 
-    `std` has the noise in it where the model knows of any, `epistemic_std` is the passes' alone.
+    `std` includes the noise if the model knows it; `epistemic_std` is that across the passes alone.
     """
 
     target: str
@@ -34,14 +34,14 @@ class RegressionOutcome:
     log_likelihood: float  # mean log density of the passes' mixture, nats
     deterministic: np.ndarray
     outside: np.ndarray  # whether a feature lies outside its training range, bool
-    accept: np.ndarray | None = None  # whether the row is accepted, bool; None where not asked
+    accept: np.ndarray | None = None  # whether the row is accepted, bool; None if not requested
     held: tuple[float, ...] = ()  # the share of intervals that hold the target, by seed
-    epistemic_reach: float | None = None  # of intervals to compare with: mean +- that x passes' std
-    deterministic_reach: float | None = None  # deterministic +- that, in the target's unit
+    epistemic_reach: float | None = None  # q of the intervals mean +- q x epistemic_std
+    deterministic_reach: float | None = None  # q of the intervals deterministic +- q
 
     @property
     def uncertainty(self) -> np.ndarray:
-        """What ranks the rows, [B]."""
+        """The uncertainty that ranks the rows, [B]: the std."""
         return self.std
 
     @property
@@ -51,7 +51,7 @@ class RegressionOutcome:
 
     @np.errstate(all="ignore")  # what is not finite becomes None
     def metrics(self) -> Metrics:
-        """Of the mean over the passes."""
+        """The metrics of the mean over the passes."""
         mean, std, actual = self.mean, self.std, self.actual
         by_passes = _around(mean, self.epistemic_reach, self.epistemic_std)
         return (
@@ -75,9 +75,10 @@ class RegressionOutcome:
         )
 
     def deterministic_metrics(self) -> Metrics:
-        """Of the pass with dropout off: it has no uncertainty, but perhaps intervals of one width.
+        """The metrics of the deterministic pass.
 
-        Those are split conformal prediction by the absolute error, from the same calibration rows.
+        It has no uncertainty, but it may have intervals of one width: split conformal prediction by
+        the absolute error, from the same calibration rows.
         """
         bounds = _around(self.deterministic, self.deterministic_reach, 1.0)
         return _defined(
@@ -86,7 +87,7 @@ class RegressionOutcome:
         ) | self._intervals("interval", bounds)
 
     def _intervals(self, name: str, bounds: tuple[np.ndarray, np.ndarray] | None) -> Metrics:
-        """Coverage, width and score of intervals that claim `coverage`; nothing of none."""
+        """Coverage, width and score of intervals that claim `coverage`; empty without bounds."""
         if bounds is None:
             return {}
         score = scores.interval_score(*bounds, self.actual, self.coverage)
@@ -99,7 +100,7 @@ class RegressionOutcome:
         )
 
     def curves(self) -> dict[str, Curve]:
-        """Coverage of Gaussian intervals by level, and risk by share of rows accepted."""
+        """The coverage of Gaussian intervals by level, and the risk by share of accepted rows."""
         actual = scores.coverage_by_level(self.mean, self.std, self.actual, LEVELS).tolist()
         width = 2 * float(np.mean(self.std))
         coverage = [
@@ -121,33 +122,33 @@ class ClassificationOutcome:
     deterministic: np.ndarray  # [B, K]
     predictive_entropy: np.ndarray  # nats [B]
     mutual_information: np.ndarray  # nats [B]
-    label_sets: np.ndarray | None  # which classes each row's set holds, bool [B, K]
+    label_sets: np.ndarray | None  # the classes in each row's label set, bool [B, K]
     outside: np.ndarray  # whether a feature lies outside its training range, bool [B]
-    accept: np.ndarray | None = None  # whether the row is accepted, bool [B]; None where not asked
+    accept: np.ndarray | None = None  # whether the row is accepted, bool [B]; None if not requested
     held: tuple[float, ...] = ()  # the share of label sets that hold the class, by seed
 
     @property
     def uncertainty(self) -> np.ndarray:
-        """What ranks the rows, [B]."""
+        """The uncertainty that ranks the rows, [B]: the predictive entropy."""
         return self.predictive_entropy
 
     @property
     def correct(self) -> np.ndarray:
-        """Whether the likeliest class is the actual one, bool [B]."""
+        """Whether the most probable class is the actual one, bool [B]."""
         return np.asarray(self.probabilities.argmax(axis=-1) == self.actual)
 
     @property
     def loss(self) -> np.ndarray:
-        """The risk of each row, [B]: 1 for a wrong class."""
+        """The risk of each row, [B]: 1 for a wrong class, and 0 for a right one."""
         return (~self.correct).astype(np.float64)
 
     def reliability(self) -> scores.Reliability:
-        """Of the probability of the likeliest class."""
+        """The reliability curve of the probability of the most probable class."""
         return scores.reliability(self.probabilities.max(axis=-1), self.correct)
 
     @np.errstate(all="ignore")  # what is not finite becomes None
     def metrics(self) -> Metrics:
-        """Of the mean over the passes."""
+        """The metrics of the mean over the passes."""
         information, sets = self.mutual_information, self.label_sets
         return (
             self._metrics(self.probabilities, self.predictive_entropy)
@@ -164,13 +165,13 @@ class ClassificationOutcome:
         )
 
     def deterministic_metrics(self) -> Metrics:
-        """Of the pass with dropout off, with the entropy of its probabilities."""
+        """The metrics of the deterministic pass, with the entropy of its probabilities."""
         probabilities = self.deterministic
         logarithms = np.log(np.clip(probabilities, scores.LEAST_PROBABILITY, None))
         return self._metrics(probabilities, -np.sum(probabilities * logarithms, axis=-1))
 
     def curves(self) -> dict[str, Curve]:
-        """Reliability of the likeliest class, and risk by share of rows accepted."""
+        """The reliability of the most probable class, and the risk by share of accepted rows."""
         curve = self.reliability()
         columns = (curve.count.tolist(), curve.confidence.tolist(), curve.accuracy.tolist())
         bins = [
@@ -203,7 +204,7 @@ def _around(
 
 
 def _over_seeds(name: str, held: tuple[float, ...], claimed: float) -> Metrics:
-    """The mean over several seeds of what regions hold, and what they do under the worst one."""
+    """The coverage of regions: the mean over several seeds, and that of the worst seed."""
     if len(held) < 2:
         return {}
     worst = max(held, key=lambda share: abs(share - claimed))
@@ -215,7 +216,7 @@ def _over_seeds(name: str, held: tuple[float, ...], claimed: float) -> Metrics:
 def _accepted(
     name: str, accept: np.ndarray | None, loss: np.ndarray, *, root: bool = False
 ) -> Metrics:
-    """The share of accepted rows, and their mean loss or its root; nothing where not asked for."""
+    """The share of accepted rows, and their mean loss or its root; empty if not requested."""
     if accept is None:
         return {}
     risk = float(np.mean(loss[accept])) if accept.any() else math.nan
@@ -226,7 +227,7 @@ Outcome = RegressionOutcome | ClassificationOutcome
 
 
 def risk_curve(uncertainty: np.ndarray, loss: np.ndarray) -> Curve:
-    """The mean loss of the least uncertain rows, at up to twenty shares of all rows."""
+    """The mean loss of the least uncertain rows, at up to SHARES shares of all rows."""
     coverage, risk = scores.risk_coverage(uncertainty, loss)
     rows = len(risk)
     taken = sorted({math.ceil(step * rows / SHARES) for step in range(1, SHARES + 1)})
@@ -234,9 +235,9 @@ def risk_curve(uncertainty: np.ndarray, loss: np.ndarray) -> Curve:
 
 
 def _class_auroc(probabilities: np.ndarray, actual: np.ndarray) -> float:
-    """How well a class's probability tells its rows from the others: the mean over the classes.
+    """The mean over the classes of the AUROC of a class's probability for rows of that class.
 
-    For two classes, that of either. Classes that are absent have none.
+    With two classes both are equal. Classes without rows, or with all rows, are left out.
     """
     each = [scores.auroc(p, actual == at) for at, p in enumerate(probabilities.T)]
     present = [value for value in each if not math.isnan(value)]

@@ -1,4 +1,4 @@
-"""An evaluation for people: a table for the terminal, and a page with pictures.
+"""The report of an evaluation: a text for the terminal, and a page with pictures.
 
 The page is `page.html.j2` with `report.css` inside, one file without scripts. Jinja2 escapes all
 texts; only the style sheet and the charts, which escape their own texts, go in as they are.
@@ -19,12 +19,12 @@ from model.evaluation.measures import CLAIMED, HIGH, LOW, MEASURES, TILES, Measu
 from model.evaluation.outcomes import Outcome
 from model.evaluation.verdict import verdict
 
-LONGEST = 200  # letters of a list of names; what is more is cut
+LONGEST = 200  # letters of a list of names; a longer list is cut
 
 
 @dataclass(frozen=True, slots=True)
 class MetricRow:
-    """A metric in words, its value, and its value with dropout off ("" where it has none)."""
+    """A metric in words, its value, and its value with dropout off ("" if it has none)."""
 
     measure: Measure
     value: str
@@ -33,7 +33,7 @@ class MetricRow:
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A metric in large letters, with what to compare it with."""
+    """A metric in large letters, with a value or a goal to compare it with."""
 
     title: str
     value: str
@@ -42,7 +42,7 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """What the page says of one target; `key` makes its ids unique."""
+    """The part of the page about one target; `key` makes its ids unique."""
 
     key: str
     title: str
@@ -116,7 +116,7 @@ def _facts(evaluation: Evaluation) -> dict[str, str]:
         "network": f"{'-'.join(map(str, shape.hidden))} {shape.activation}, dropout {rates}",
         "trained on": f"{record.rows['train']} rows of {record.data}"
         if "train" in record.rows
-        else "data that is not known here",
+        else "unknown data",
         "version": card.version,
         "features": _counted([feature.name for feature in card.features]),
     }
@@ -159,7 +159,7 @@ def _asked(evaluation: Evaluation) -> str:
 
 
 def _rows(evaluation: Evaluation) -> str:
-    """Which rows the figures are of."""
+    """The rows that were evaluated, in words."""
     kept = ", which training set apart" if evaluation.part == "test" else ""
     which = "test rows" if evaluation.part == "test" else "rows"
     return f"{evaluation.rows} {which} of {evaluation.data}{kept}"

@@ -57,7 +57,7 @@ def _intervals(outcome: RegressionOutcome) -> str:
 
 
 def _label_sets(outcome: ClassificationOutcome, claimed: float) -> list[str]:
-    """One part, or none where the model has no label sets."""
+    """One part, or none if the model has no label sets."""
     if outcome.label_sets is None:
         return []
     observed = scores.set_coverage(outcome.label_sets, outcome.actual)

@@ -1,4 +1,4 @@
-"""Formulas on numpy arrays, and nothing else: scores, conformal prediction, entropies, bounds."""
+"""Formulas on numpy arrays: scores, conformal prediction, entropies and bounds."""
 
 from model.formulas import conformal, scores
 from model.formulas.bounds import binomial_bound, mean_bound

@@ -5,14 +5,17 @@ from math import log
 
 import numpy as np
 
-BETS = 2.0 ** -np.arange(10)  # of what is staked on a smaller mean; small ones for noisy losses
+BETS = 2.0 ** -np.arange(10)  # shares of the capital bet on a smaller mean; noisy losses need small
 
 
-HALVINGS = 40  # of [0, 1] in search of a bound
+HALVINGS = 40  # of [0, 1] in the search for a bound
 
 
 def binomial_bound(count: int, rows: int, doubt: float) -> float:
-    """The largest probability with which at most `count` of `rows` would be as rare as `doubt`."""
+    """The p at which P(Binomial(rows, p) <= count) = `doubt`: an upper bound on a probability.
+
+    It is too small with probability `doubt` at most (Clopper and Pearson 1934).
+    """
     if count >= rows:
         return 1.0
     i = np.arange(1, count + 1)
@@ -30,9 +33,10 @@ def binomial_bound(count: int, rows: int, doubt: float) -> float:
 def mean_bound(losses: np.ndarray, doubt: float) -> float:
     """An upper bound on the mean of losses in [0, 1], too small with probability `doubt` at most.
 
-    By betting (Waudby-Smith and Ramdas 2024): were the mean m or more, the capital
-    prod(1 + b (m - loss)) would not grow on average, so that it exceeds 1 / doubt with probability
-    `doubt` at most (Markov). The capital is spread evenly over BETS; no order of rows matters.
+    The bound comes from bets b (Waudby-Smith and Ramdas 2024). If the mean is at least m, the
+    capital prod(1 + b (m - loss)) does not grow on average, so it reaches 1 / doubt with
+    probability `doubt` at most (Markov), which refutes m. The capital is divided equally among
+    BETS. The order of the rows does not matter.
     """
 
     def refuted(mean: float) -> bool:
@@ -44,7 +48,7 @@ def mean_bound(losses: np.ndarray, doubt: float) -> float:
 
 
 def _smallest(refuted: Callable[[float], bool]) -> float:
-    """The smallest number in [0, 1] above which all are refuted; 1 where none is."""
+    """The smallest number in [0, 1] above which all numbers are refuted; 1 if none is."""
     low, high = 0.0, 1.0
     for _ in range(HALVINGS):
         middle = (low + high) / 2

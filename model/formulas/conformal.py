@@ -1,9 +1,10 @@
-"""Split conformal prediction on scores: what is near enough to the prediction to be believed.
+"""Split conformal prediction: regions that hold the truth with a given coverage, from scores.
 
-Calibration rows, used for nothing else, each leave one score: how far the truth was from the
-prediction. A region holds everything whose score is at most the quantile of theirs; it holds the
-truth of a fresh row with probability `coverage` at least, and coverage + 1 / (n + 1) at most where
-no two scores are equal (Vovk et al. 2005; Lei et al. 2018). It knows no model: scores only.
+Each calibration row has one score: how far the truth was from the prediction. Calibration rows
+serve nothing else. A region holds all values whose score is at most a quantile of these scores. It
+holds the truth of a new row with a probability of at least `coverage`, and of at most
+coverage + 1 / (n + 1) if no two scores are equal (Vovk et al. 2005; Lei et al. 2018). The method
+needs the scores only, and not the model.
 
 Shapes: B rows, K classes, n calibration scores.
 """
@@ -18,15 +19,15 @@ import numpy as np
 from model.errors import CalibrationError
 
 TIE = 1e-9
-"""Relative room at the quantile: a class that scores the same on another machine stays inside."""
+"""Relative tolerance at the quantile, so that rounding on another machine does not drop a class."""
 
-UNUSUAL = 0.01  # the share of rows like the data that are called unlike it, at most
+UNUSUAL = 0.01  # at most this share of rows like the calibration rows is called unusual
 
 
 def sorted_scores(scores: np.ndarray) -> np.ndarray:
-    """The scores [n] in the form that is stored and asked, ascending float64.
+    """The scores [n] in ascending order, float64, as the other functions need them.
 
-    Raises CalibrationError for one that is not a number; infinite ones are legal.
+    Raises CalibrationError for a score that is not a number; infinite scores are allowed.
     """
     ordered = np.sort(np.asarray(scores, dtype=np.float64))
     if np.isnan(ordered).any():
@@ -43,8 +44,8 @@ def rows_needed(coverage: float) -> int:
 def quantile(scores: np.ndarray, coverage: float) -> float:
     """The ceil((n + 1) coverage)-th smallest of n sorted scores.
 
-    Raises CalibrationError where that exceeds n, naming the number of rows needed, and where the
-    score found is infinite.
+    Raises CalibrationError if that number exceeds n, naming the number of rows needed, and if the
+    score is infinite.
     """
     index = _rank(len(scores), float(coverage))
     if index > len(scores):
@@ -54,27 +55,24 @@ def quantile(scores: np.ndarray, coverage: float) -> float:
         )
     if not np.isfinite(scores[index - 1]):
         raise CalibrationError(
-            f"a coverage of {float(coverage)!r} takes in calibration rows with a std of 0, "
-            "which no finite interval covers; ask for less, or give the scores another scale"
+            f"a coverage of {float(coverage)!r} includes calibration rows with a std of 0, "
+            "which no finite interval covers; ask for a smaller coverage, or use other scores"
         )
     return float(scores[index - 1])
 
 
 def p_values(scores: np.ndarray, values: np.ndarray, *, tie: float = TIE) -> np.ndarray:
-    """The p-value [B] of each value, (1 + those of n sorted scores at least as large) / (n + 1).
+    """The p-value [B] of each value: (1 + number of the n sorted scores >= value) / (n + 1).
 
-    Of values like the scores, at most a share p has a p-value of p or less; none is below
-    1 / (n + 1). `tie`: how much smaller, relatively, a value may be than a score of the same size.
+    If values are like the scores, a share of at most p has a p-value of p or less. The smallest is
+    1 / (n + 1). `tie` is the relative difference below which a value and a score are equal.
     """
     smaller = scores.searchsorted(values * (1 - tie))
     return np.asarray((1 + len(scores) - smaller) / (1 + len(scores)))
 
 
 def unusual(scores: np.ndarray) -> float:
-    """The largest p-value of a row that is called unlike the rows of n scores.
-
-    UNUSUAL, or, with too few scores for so small a number, that of a value beyond all of them.
-    """
+    """The largest p-value at which a row is called unusual: UNUSUAL, or 1 / (n + 1) if larger."""
     return max(UNUSUAL, 1 / (1 + len(scores)))
 
 
@@ -89,7 +87,7 @@ def group_quantiles(
 ) -> np.ndarray:
     """Each row's quantile [B], from the scores of its own group.
 
-    Raises CalibrationError naming a group that is unknown, or too small for the coverage.
+    Raises CalibrationError naming a group that is unknown, or has too few rows for the coverage.
     """
     found = {group: _group_quantile(scores, group, coverage) for group in dict.fromkeys(groups)}
     return np.array([found[group] for group in groups], dtype=np.float64)
@@ -98,9 +96,9 @@ def group_quantiles(
 def regression_scores(
     actual: np.ndarray, mean: np.ndarray, std: np.ndarray | float = 1.0
 ) -> np.ndarray:
-    """|actual - mean| / std, of any one shape; a std of 1 makes it the absolute error.
+    """|actual - mean| / std, in any shape; with a std of 1 it is the absolute error.
 
-    Where the std is 0 the score is 0 for a hit and infinite for a miss.
+    If the std is 0, the score is 0 without an error, and infinite with one.
     """
     error = np.abs(np.asarray(actual, dtype=np.float64) - mean)
     scale = np.broadcast_to(np.asarray(std, dtype=np.float64), error.shape)
@@ -122,12 +120,13 @@ def lac(probabilities: np.ndarray) -> np.ndarray:
 
 
 def aps(probabilities: np.ndarray, *, uniforms: np.ndarray | float = 1.0) -> np.ndarray:
-    """The probability of all classes more likely than each one, [B, K] (Romano et al. 2020, APS).
+    """The summed probability of all more probable classes, [B, K] (Romano et al. 2020, APS).
 
-    Of the class's own p, the part 1 - u is added. u = 1, the default, is deterministic: the most
-    probable class scores 0, so that no set is empty, and a classifier that is right more often
-    than `coverage` covers more. u uniform in [0, 1], one per row [B] (`uniforms`), for calibration
-    rows and new ones alike, leaves no ties and makes the coverage exact, but for sets it empties.
+    (1 - u) times the probability of the class itself is added. u = 1, the default, is
+    deterministic: the most probable class has the score 0, so no set is empty, and a classifier
+    with an accuracy above `coverage` covers more than `coverage`. A random u in [0, 1] for each row
+    [B] (`uniforms`), of calibration rows and new rows, leaves no ties and makes the coverage exact,
+    but may make sets empty.
     """
     p = np.asarray(probabilities, dtype=np.float64)
     order = np.argsort(-p, axis=-1, kind="stable")  # [B, K], most probable class first
@@ -144,9 +143,9 @@ def raps(
     free: int,
     uniforms: np.ndarray | float = 1.0,
 ) -> np.ndarray:
-    """APS plus `penalty` for each rank beyond the first `free`, [B, K]: no long tails of classes.
+    """APS plus `penalty` for each rank beyond the first `free`, [B, K], which shortens large sets.
 
-    Angelopoulos et al. 2021. Both numbers are chosen on rows that are not calibration rows.
+    Angelopoulos et al. 2021. Both numbers must be chosen on rows that are not calibration rows.
     """
     p = np.asarray(probabilities, dtype=np.float64)
     order = np.argsort(-p, axis=-1, kind="stable")
@@ -156,20 +155,20 @@ def raps(
 
 
 def uniforms(rows: int, seed: int) -> np.ndarray:
-    """One number in [0, 1) per row, [B]: the same for the same seed, row by row."""
+    """One random number in [0, 1) per row, [B]; the same for the same seed and row."""
     return np.random.default_rng(seed).random(rows)
 
 
 def true_scores(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Each row's score of its true class [B], of the scores [B, K] and class indices [B]."""
+    """The score of each row's true class [B], from scores [B, K] and class indices [B]."""
     return np.asarray(np.take_along_axis(scores, np.asarray(labels)[:, None], -1)[:, 0])
 
 
 def label_sets(scores: np.ndarray, quantile: np.ndarray | float) -> np.ndarray:
-    """Which classes have a score within the quantile, [B, K] bool; never none.
+    """Whether the score of each class is at most the quantile, [B, K] bool; no set is empty.
 
-    Where all are beyond it the set is the best-scoring class, the most probable one: that can only
-    raise the coverage. The quantile is one number, or one per row [B].
+    If all scores exceed the quantile, the set has the class of the least score, the most probable
+    one. That can only raise the coverage. The quantile is one number, or one per row [B].
     """
     limit = np.reshape(np.asarray(quantile, dtype=np.float64), (-1, 1))
     inside: np.ndarray = scores <= limit + TIE * np.maximum(1, np.abs(limit))
@@ -178,7 +177,7 @@ def label_sets(scores: np.ndarray, quantile: np.ndarray | float) -> np.ndarray:
 
 
 def _unranked(values: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """Values by rank [B, K] put back at the classes that `order` ranked."""
+    """Values in the order of ranks [B, K], put back in the order of classes."""
     scores = np.empty(values.shape)
     np.put_along_axis(scores, order, values, -1)
     return scores
@@ -186,12 +185,12 @@ def _unranked(values: np.ndarray, order: np.ndarray) -> np.ndarray:
 
 @lru_cache(256)  # arithmetic with fractions takes as long as a layer of a small network
 def _rank(rows: int, coverage: float) -> int:
-    """ceil((n + 1) coverage), by the decimal number that was meant."""
+    """ceil((n + 1) coverage), with the exact decimal number of the coverage."""
     return ceil((rows + 1) * _exact(coverage))
 
 
 def _exact(coverage: float) -> Fraction:
-    """The decimal number that was meant: (9 + 1) * 0.9 is 9, whatever binary makes of 0.9."""
+    """The exact decimal number of a coverage, so that (9 + 1) * 0.9 is 9 without rounding."""
     exact = Fraction(repr(float(coverage)))
     if not 0 < exact < 1:
         raise CalibrationError(f"a coverage lies between 0 and 1, not {coverage!r}")

@@ -1,4 +1,4 @@
-"""Where a function of one variable is least."""
+"""Minimise a function of one variable."""
 
 from collections.abc import Callable
 
@@ -11,9 +11,10 @@ GRID = 25
 
 
 def least(loss: Callable[[float], float], low: float, high: float) -> float:
-    """Where a function is least in [low, high], to 1e-4.
+    """The x in [low, high] at which `loss` is least, to 1e-4.
 
-    Golden section between the neighbours of the best of GRID points: there may be other minima.
+    The search tries GRID points, because there may be several minima, and then takes golden
+    sections between the neighbours of the best point.
     """
     grid = np.linspace(low, high, GRID)
     best = int(np.argmin([loss(float(point)) for point in grid]))

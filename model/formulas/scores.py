@@ -1,7 +1,7 @@
-"""How good predictions are, beside what came true: formulas on numpy arrays, nothing else.
+"""Scores that compare predictions with actual targets.
 
 Shapes: P passes, B rows, K classes, L levels. A score is a mean over the rows, in the unit that its
-docstring names; nan where it is not defined for these rows, as a correlation with a constant.
+docstring names; nan if it is undefined for these rows, as a correlation with a constant is.
 """
 
 import math
@@ -12,7 +12,7 @@ from statistics import NormalDist
 import numpy as np
 
 BINS = 15  # of a reliability curve, as in Guo et al. 2017
-LEAST_PROBABILITY = 1e-12  # a class deemed impossible that comes true costs this much, not infinity
+LEAST_PROBABILITY = 1e-12  # the least probability in a log loss, so that no row costs infinity
 
 
 def rmse(mean: np.ndarray, actual: np.ndarray) -> float:
@@ -60,7 +60,7 @@ def gaussian_crps(mean: np.ndarray, std: np.ndarray, actual: np.ndarray) -> floa
 
 
 def sample_crps(samples: np.ndarray, actual: np.ndarray) -> float:
-    """The same score of the distribution that samples [P, B] are drawn from; lower is better.
+    """The CRPS of the distribution that samples [P, B] are drawn from; lower is better.
 
     mean_t |samples_t - actual| - mean_{s != t} |samples_s - samples_t| / 2: the fair form, unbiased
     for every P >= 2 (Ferro 2014).
@@ -74,7 +74,7 @@ def sample_crps(samples: np.ndarray, actual: np.ndarray) -> float:
 def interval_score(
     lower: np.ndarray, upper: np.ndarray, actual: np.ndarray, coverage: float
 ) -> float:
-    """Width, and 2 / (1 - coverage) for each unit that the actual value lies beyond a bound.
+    """Mean of width + 2 / (1 - coverage) x distance of the actual value outside the interval.
 
     In the target's unit; lower is better (Gneiting & Raftery 2007, equation 43).
     """
@@ -109,7 +109,7 @@ def normal_reach(level: float) -> float:
 
 
 def accuracy(probabilities: np.ndarray, actual: np.ndarray) -> float:
-    """The share of rows [B, K] whose likeliest class is the actual one, in [0, 1]."""
+    """The share of rows [B, K] whose most probable class is the actual one, in [0, 1]."""
     return float(np.mean(probabilities.argmax(axis=-1) == actual))
 
 
@@ -137,7 +137,7 @@ def set_size(sets: np.ndarray) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Reliability:
-    """How often rows of about the same confidence are right: one entry per bin that has rows."""
+    """A reliability curve: mean confidence and accuracy of each bin that has rows."""
 
     count: np.ndarray
     confidence: np.ndarray  # mean
@@ -188,9 +188,9 @@ def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def auroc(scores: np.ndarray, positive: np.ndarray) -> float:
-    """The chance that a positive row has a higher score than another, ties counting half.
+    """The probability that a positive row has a higher score than a negative one; ties count 1/2.
 
-    The Mann-Whitney statistic over its maximum, in [0, 1]; nan where all rows are of one kind.
+    The Mann-Whitney statistic over its maximum, in [0, 1]; nan if all rows are of one kind.
     """
     positive = positive.astype(bool)
     count = int(positive.sum())
@@ -204,7 +204,7 @@ def auroc(scores: np.ndarray, positive: np.ndarray) -> float:
 def risk_coverage(uncertainty: np.ndarray, loss: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Coverage and risk, both [B]: the mean loss of the k least uncertain rows, for every k.
 
-    Rows of equal uncertainty are taken in random order: the risk is its expectation over those.
+    The risk is the expectation over random orders of rows with equal uncertainty.
     """
     taken = np.arange(1, len(loss) + 1)
     order = np.argsort(uncertainty, kind="stable")
@@ -214,8 +214,7 @@ def risk_coverage(uncertainty: np.ndarray, loss: np.ndarray) -> tuple[np.ndarray
 def aurc(uncertainty: np.ndarray, loss: np.ndarray) -> float:
     """The mean risk over all coverages, in the loss's unit; lower is better (Geifman & al. 2019).
 
-    Between that of `uncertainty = loss`, the best order, and the mean loss, what a random order
-    gives.
+    The best order, `uncertainty = loss`, gives the least value; a random order gives the mean loss.
     """
     _, risk = risk_coverage(uncertainty, loss)
     return float(np.mean(risk))
@@ -228,6 +227,6 @@ def _log_density(mean: np.ndarray, std: np.ndarray, actual: np.ndarray) -> np.nd
 
 
 def _mean_of_ties(keys: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Each value replaced by the mean over the rows of an equal key, so that order is no matter."""
+    """The mean value of all rows with the same key, for each row; ties then have no order."""
     _, inverse, counts = np.unique(keys, return_inverse=True, return_counts=True)
     return (np.bincount(inverse, weights=values) / counts)[inverse]

@@ -1,4 +1,4 @@
-"""From a network that was trained elsewhere to an artifact."""
+"""Import a network that was trained elsewhere as an artifact."""
 
 from model.importing.importer import import_model
 

@@ -1,10 +1,10 @@
-"""Layers as they were trained elsewhere, put together as the one network that is known here.
+"""Assemble layers of a network that was trained elsewhere into an `MLP`.
 
-A frozen BatchNorm scales and shifts each unit. It goes, exactly, into the linear layer before it,
-or, behind a dropout and at the input, into the one after; between an activation and its dropout it
-stays as an affine norm, since the shift is dropped with its unit. ReLU and LeakyReLU let a factor
-through, f(m z) = m f(z) for m >= 0, so that a dropout before them is one behind them. What cannot
-be represented is refused by its place and name.
+A frozen BatchNorm scales and shifts each unit. It is folded exactly into the linear layer before
+it. After a dropout, and at the input, it is folded into the linear layer after it. Between an
+activation and its dropout it stays as an affine norm, because the dropout drops the shift too. ReLU
+and LeakyReLU satisfy f(m z) = m f(z) for m >= 0, so a dropout before them equals a dropout after
+them. A layer that cannot be represented is refused by its place and name.
 
 Shapes: H units of a layer.
 """
@@ -21,24 +21,24 @@ from model.importing.state_dict import Weights
 from model.passes import ActivationName, Norm
 
 HOMOGENEOUS = ("relu", "leaky_relu")
-FINAL = ("softmax", "log_softmax", "sigmoid")  # what a classifier may end in
-EPS = 1e-5  # torch's default, of BatchNorm1d and LayerNorm alike
+FINAL = ("softmax", "log_softmax", "sigmoid")  # the last layer that a classifier may have
+EPS = 1e-5  # torch's default in BatchNorm1d and LayerNorm
 
 
 class Refused(Exception):
-    """A layer that cannot be represented; the message says why, the caller where."""
+    """A layer cannot be represented; the message says why, and the caller adds the place."""
 
 
 @dataclass
 class Scaling:
-    """h weight + bias, of each unit; `norm` says whether the units are standardised before."""
+    """h weight + bias for each unit; `norm` says whether the units are standardised before."""
 
     weight: Tensor  # [H]
     bias: Tensor
     norm: Norm = field(default_factory=lambda: Norm("affine"))
 
     def then(self, other: "Scaling") -> None:
-        """Take in another scaling, which comes after."""
+        """Combine with another scaling, which comes after."""
         self.weight, self.bias = (
             self.weight * other.weight,
             self.bias * other.weight + other.bias,
@@ -47,7 +47,7 @@ class Scaling:
 
 @dataclass
 class Block:
-    """A linear layer and what follows it up to the next; `rate` of the dropout behind it."""
+    """A linear layer and the layers up to the next linear one; `rate` is that of its dropout."""
 
     weight: Tensor  # [H, inputs]
     bias: Tensor  # [H]
@@ -55,12 +55,12 @@ class Block:
     activation: str | None = None
     after: Scaling | None = None
     rate: float = 0.0
-    pending: Scaling | None = None  # behind the dropout
+    pending: Scaling | None = None  # after the dropout, until the next linear layer takes it
 
 
 @dataclass
 class Assembly:
-    """The network so far, layer by layer."""
+    """The network of the layers added so far."""
 
     inputs: int
     weights: Weights
@@ -70,7 +70,7 @@ class Assembly:
     final: str | None = None
 
     def add(self, number: int, layer: LayerSpec) -> None:
-        """Take in the next layer; raises InputError naming it, or ArtifactError for its tensors."""
+        """Add the next layer; raises InputError naming it, or ArtifactError for its tensors."""
         try:
             if self.final:
                 raise Refused(f"nothing can come after {self.final}")
@@ -96,7 +96,7 @@ class Assembly:
 
     @property
     def _width(self) -> int:
-        """Numbers that the next layer gets."""
+        """The number of inputs of the next layer."""
         return len(self._last.bias) if self._last else self.inputs
 
     def _linear(self, prefix: str) -> None:
@@ -121,7 +121,7 @@ class Assembly:
             self.input_scaling = _chained(self.input_scaling, scaling)
         elif not last.activation:
             if last.rate:
-                raise Refused("it stands between a dropout and its activation")
+                raise Refused("a batch norm between a dropout and its activation is not possible")
             if last.before:
                 last.before.then(scaling)
             else:
@@ -137,7 +137,7 @@ class Assembly:
         if not last:
             raise Refused("a layer norm of the inputs cannot be represented")
         if last.rate:
-            raise Refused("behind a dropout it would see what the mask left; it can stand before")
+            raise Refused("a layer norm after a dropout cannot be represented; put it before")
         if last.after or (last.before and not last.activation):
             raise Refused("a second norm in the same place cannot be represented")
         scaling = self._affine(prefix, self._width, Norm("layer", eps))
@@ -159,7 +159,7 @@ class Assembly:
         if name != first:
             raise Refused(f"all hidden layers have the same activation; the first has {first!r}")
         if last.rate and name not in HOMOGENEOUS:
-            raise Refused("a dropout before it is not one behind it; only before relu, leaky_relu")
+            raise Refused("a dropout before it cannot be represented; only before relu, leaky_relu")
         last.activation = name
 
     def _dropout(self, rate: float) -> None:
@@ -170,14 +170,14 @@ class Assembly:
             last.rate = rate
         elif self.input_scaling:
             raise Refused(
-                "behind a batch norm of the inputs it cannot be represented; it can "
-                "where mean and scale of the features do that norm's work"
+                "a dropout after a batch norm of the inputs cannot be represented; "
+                "write the norm as mean and scale of the features instead"
             )
         else:
             self.input_rate = rate
 
     def _frozen(self, prefix: str, eps: float) -> Scaling:
-        """What a BatchNorm does with its running statistics, whatever the batch."""
+        """The scaling of a BatchNorm with its running statistics."""
         width = self._width
         mean = self.weights.take(f"{prefix}.running_mean", (width,))
         variance = self.weights.take(f"{prefix}.running_var", (width,))
@@ -190,7 +190,7 @@ class Assembly:
         return frozen
 
     def _affine(self, prefix: str, width: int, norm: Norm) -> Scaling:
-        """The learned scale and shift of a norm; 1 and 0 of one that has learned none."""
+        """The learned scale and shift of a norm, or 1 and 0 if it has none."""
         scaling = Scaling(torch.ones(width).double(), torch.zeros(width).double(), norm)
         for part in ("weight", "bias"):
             if self.weights.has(f"{prefix}.{part}"):
@@ -199,7 +199,7 @@ class Assembly:
 
 
 def _freed(block: Block) -> Scaling | None:
-    """What the next linear layer takes in: what is behind the dropout, or would be without one."""
+    """The scaling that the next linear layer takes in: after the dropout, or without dropout."""
     if not block.rate and block.after and block.after.norm.kind == "affine":
         freed, block.after = block.after, None
         return freed
@@ -207,7 +207,7 @@ def _freed(block: Block) -> Scaling | None:
 
 
 def _chained(first: Scaling | None, then: Scaling) -> Scaling:
-    """Two scalings, one after the other, as one."""
+    """Two consecutive scalings as one."""
     if first is None:
         return then
     first.then(then)

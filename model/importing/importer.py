@@ -1,4 +1,4 @@
-"""A network that was trained elsewhere, brought in: specification and weights to an artifact."""
+"""Import a network that was trained elsewhere: turn specification and weights into an artifact."""
 
 from importlib.metadata import version
 from pathlib import Path
@@ -31,7 +31,7 @@ from model.passes import MLP, ActivationName
 from model.predictor import Predictor
 from model.tasks import TaskName, Value
 
-ROUNDING = 1e-4  # of an example's output, relative to its size and the target's scale
+ROUNDING = 1e-4  # tolerance of an example's output, relative to its size + the target's scale
 
 
 def import_model(
@@ -43,11 +43,10 @@ def import_model(
 ) -> Card:
     """The card of a network trained elsewhere, saved in `folder` as a model like any other.
 
-    `architecture` is a JSON file, see `Spec`; `weights` a safetensors file or a state
-    dict. The model is not calibrated, and where the specification does not tell its noise or its
-    temperature, nothing is known of them: `calibrate` finds both. Raises InputError naming a field
-    of the specification or an example that comes out otherwise, ArtifactError naming a tensor, or a
-    folder that cannot be written.
+    `architecture` is a JSON file, see `Spec`; `weights` is a safetensors file or a state dict. The
+    model is not calibrated. If the specification has no noise or no temperature, `calibrate` fits
+    it. Raises InputError naming a field of the specification, or an example with another output,
+    and ArtifactError naming a tensor, or a folder that cannot be written.
     """
     folder = Path(folder).absolute()
     check_destination(folder)
@@ -64,7 +63,7 @@ def import_model(
 
 
 def _assembled(spec: Spec, state: Weights) -> Assembly:
-    """The layers put together; raises InputError or ArtifactError for what does not fit."""
+    """The network assembled from its layers; raises InputError or ArtifactError for a misfit."""
     assembly = Assembly(sum(_width(entry) for entry in spec.features), state)
     for number, layer in enumerate(spec.layers):
         assembly.add(number, layer)
@@ -76,12 +75,12 @@ def _assembled(spec: Spec, state: Weights) -> Assembly:
 
 
 def _width(entry: FeatureRecord) -> int:
-    """Encoded columns of a feature."""
+    """The number of encoded columns of a feature."""
     return len(entry.categories) if entry.kind == "categorical" else 1
 
 
 def _head(assembly: Assembly) -> Block:
-    """The output layer; raises InputError where the last layer is none, or there is no other."""
+    """The output layer; raises InputError if the last layer is none, or if it is the only one."""
     if len(assembly.blocks) < 2:
         raise _refused("layers", "at least one hidden layer and the output layer are needed")
     head = assembly.blocks[-1]
@@ -95,23 +94,23 @@ def _head(assembly: Assembly) -> Block:
 
 
 def _fit_head(spec: Spec, final: str | None, head: Block) -> None:
-    """Make the head's outputs one per class, or check that they are those of the targets."""
+    """Check the number of outputs; a sigmoid of one output becomes two logits."""
     outputs, classes = len(head.bias), len(spec.classes)
     if not classes:
         per_target = 2 if spec.noise == "heteroscedastic" else 1
         if final:
-            raise _refused("layers", f"{final!r} at the end gives classes; the target has none")
+            raise _refused("layers", f"{final!r} at the end needs classes; the target has none")
         if outputs != len(spec.target) * per_target:
             needed = f"{len(spec.target)} x {per_target} are needed ({spec.noise} noise)"
             raise _refused("target", f"the network has {outputs} outputs; {needed}")
         return
     if outputs == 1 and classes == 2 and final in (None, "sigmoid"):
-        # sigmoid(z) is the softmax of the logits (0, z): its second part
+        # sigmoid(z) is the second component of the softmax of the logits (0, z)
         head.weight = torch.cat([torch.zeros_like(head.weight), head.weight])
         head.bias = torch.cat([torch.zeros_like(head.bias), head.bias])
     elif final == "sigmoid":
-        said = f"{outputs} of them are {outputs} yes-no questions, not {classes} classes"
-        raise _refused("layers", f"a sigmoid of one output tells two classes apart; {said}")
+        found = f"the network has {outputs} outputs for {classes} classes"
+        raise _refused("layers", f"a sigmoid needs one output and two classes; {found}")
     elif outputs != classes:
         raise _refused("target", f"the network has {outputs} outputs for {classes} classes")
 
@@ -162,10 +161,10 @@ def _target(spec: Spec) -> TargetRecord:
 
 
 def _tuning(spec: Spec) -> TuningRecord:
-    """What the specification tells of the noise; else what the network itself says, if it does."""
+    """The tuning from the specification's noise or temperature, or from the network's own noise."""
     scales = [
         (target.noise_std / target.scale) ** 2 for target in spec.target if target.noise_std
-    ]  # of all targets, or of none
+    ]  # for all targets, or for none
     learned = [1.0] * len(spec.target) if spec.noise == "heteroscedastic" else []
     return TuningRecord(
         noise=spec.noise,
@@ -187,7 +186,7 @@ def _architecture(assembly: Assembly) -> Architecture:
 
 
 def _norms(scalings: list[Scaling | None]) -> tuple[NormRecord | None, ...]:
-    """One per hidden layer; none at all where none has one."""
+    """The norm of each hidden layer, or None; empty if no layer has a norm."""
     if not any(scalings):
         return ()
     return tuple(
@@ -197,7 +196,7 @@ def _norms(scalings: list[Scaling | None]) -> tuple[NormRecord | None, ...]:
 
 
 def _network(card: Card, blocks: list[Block]) -> MLP:
-    """The network in float32; raises ArtifactError for a number that this cannot hold."""
+    """The network in float32; raises ArtifactError for a number that overflows float32."""
     tensors: dict[str, Tensor] = {}
     for number, block in enumerate(blocks):
         parts = {"layers": block, "before": block.before, "after": block.after}
@@ -215,7 +214,7 @@ def _network(card: Card, blocks: list[Block]) -> MLP:
 
 
 def _check_examples(spec: Spec, card: Card, network: MLP) -> None:
-    """Raise InputError for the first example that the network does not answer as it should."""
+    """Raise InputError for the first example whose output the network does not reproduce."""
     untuned = card.model_copy(update={"tuning": TuningRecord(noise=spec.noise)})
     predictor = Predictor(untuned, network)
     scales = {target.name: target.scale for target in spec.target}
@@ -236,7 +235,7 @@ def _check_examples(spec: Spec, card: Card, network: MLP) -> None:
 
 
 def _by_name(value: Value, spec: Spec) -> dict[str, float]:
-    """A prediction as an object: by class, or by target."""
+    """A prediction as an object keyed by class or by target."""
     return value if isinstance(value, dict) else {spec.target[0].name: value}
 
 

@@ -1,4 +1,4 @@
-"""What `import` is told of a network that was trained elsewhere: one JSON document, checked."""
+"""The specification of a network that was trained elsewhere: one JSON document, checked."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ class _Part(BaseModel):
 
 
 class LayerSpec(_Part):
-    """One layer: where the state dict has it (the keys' common prefix), or what it does."""
+    """One layer: the prefix of its keys in the state dict, or its activation or dropout rate."""
 
     linear: str | None = None
     batch_norm: str | None = None
@@ -43,15 +43,15 @@ class LayerSpec(_Part):
 
     @property
     def kind(self) -> LayerKind:
-        """What the layer is."""
+        """The kind of the layer."""
         kinds: tuple[LayerKind, ...] = get_args(LayerKind)
         return next(kind for kind in kinds if getattr(self, kind) is not None)
 
 
 class TargetSpec(_Part):
-    """One number with its standardisation, output = (value - mean) / scale; or one of classes.
+    """A target: a number with output = (value - mean) / scale, or one of several classes.
 
-    `noise_std`: the standard deviation of the noise in the target, in its unit, where it is known.
+    `noise_std` is the standard deviation of the noise in the target, in its unit, if it is known.
     """
 
     name: str
@@ -67,15 +67,15 @@ class TargetSpec(_Part):
         if self.classes and numbers:
             raise ValueError(f"a target with classes has no {min(numbers)}")
         if len(self.classes) == 1:
-            raise ValueError("one class leaves nothing to tell apart; two or more are needed")
+            raise ValueError("there is one class; two or more are needed")
         return self
 
 
 class ExampleSpec(_Part):
-    """A row, and what the network says of it with dropout off, as the module itself says it.
+    """A row, and the output of the original network for it with dropout off.
 
-    `output`: a number in the target's unit, one for each of several targets, or the probability of
-    each class.
+    `output` is a number in the target's unit, one number for each of several targets, or the
+    probability of each class.
     """
 
     row: dict[str, float | str | None] | tuple[float | str | None, ...]
@@ -83,11 +83,12 @@ class ExampleSpec(_Part):
 
 
 class Spec(_Part):
-    """A network that was trained elsewhere: rows to numbers, layer by layer, to the target.
+    """A network that was trained elsewhere: its features, its layers in order, and its target.
 
-    `noise`: heteroscedastic where the network gives log-variances after the means. `temperature`
-    divides a classifier's logits, where it is known. `examples` hold what the network must answer:
-    weights do not tell the order of categories, the slope of an activation or an eps.
+    `noise` is heteroscedastic if the network has log-variances after the means. `temperature`
+    divides the logits of a classifier, if it is known. `examples` have outputs that the imported
+    network must reproduce, because the weights contain neither the order of categories, nor the
+    slope of an activation, nor an eps.
     """
 
     features: Annotated[tuple[FeatureRecord, ...], Field(min_length=1)]
@@ -103,23 +104,23 @@ class Spec(_Part):
         if self.classes and (len(self.target) > 1 or self.noise == "heteroscedastic"):
             raise ValueError("a classifier has one target, and no noise")
         if not self.classes and self.temperature is not None:
-            raise ValueError("temperature: a classifier has one; this target has no classes")
+            raise ValueError("temperature is for a classifier; this target has no classes")
         given = [target.noise_std is not None for target in self.target]
         if any(given) and (not all(given) or self.noise == "heteroscedastic"):
             raise ValueError(
-                "noise_std: all targets have one, or none; none where noise is learned"
+                "noise_std: all targets need one, or none; none with heteroscedastic noise"
             )
         return self
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """A classifier's classes; none of a regression."""
+        """The classes of a classifier; empty for a regression."""
         return self.target[0].classes
 
 
 @dataclass(frozen=True, slots=True)
 class SpecFile:
-    """A specification and the file that it stands in."""
+    """A specification, and the name and the hash of its file."""
 
     spec: Spec
     name: str
@@ -144,7 +145,7 @@ def read_spec(path: str | Path) -> SpecFile:
 
 
 def _completed(document: Any) -> Any:
-    """The document with what may be left out: a feature is a name, one target needs no list."""
+    """The document with its short forms written out: a feature's name, a target without a list."""
     if not isinstance(document, dict):
         return document
     features, target = document.get("features"), document.get("target")
@@ -154,7 +155,7 @@ def _completed(document: Any) -> Any:
 
 
 def _feature(feature: Any) -> Any:
-    """A name as a number's entry; an object with its kind, and with mean 0 and scale 1."""
+    """The full entry of a feature: a name is a numeric one; mean 0 and scale 1 are the defaults."""
     if isinstance(feature, str):
         feature = {"name": feature}
     if not isinstance(feature, dict):

@@ -1,7 +1,8 @@
-"""Weights that someone else wrote, taken out of their file key by key. Nothing in it is executed.
+"""Read weights from a file of unknown origin, key by key, without executing anything in it.
 
-A `.safetensors` file, or a state dict that `torch.save` wrote, read with `weights_only=True`: what
-is no tensor is refused. The numbers come out as float64, so that folding layers loses no digits.
+The file is a `.safetensors` file, or a state dict from `torch.save`, read with `weights_only=True`.
+Everything but tensors is refused. The numbers become float64, so that folding layers loses no
+digits.
 """
 
 import hashlib
@@ -19,7 +20,7 @@ from torch import Tensor
 from model.errors import ArtifactError
 from model.messages import listed
 
-NESTED = ("state_dict", "model_state_dict")  # where checkpoints keep the state dict
+NESTED = ("state_dict", "model_state_dict")  # keys under which checkpoints keep the state dict
 TORCH = (".pt", ".pth", ".bin", ".ckpt")
 FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
@@ -27,7 +28,7 @@ Shape = tuple[int | None, ...]  # None: any length
 
 
 class Weights:
-    """The tensors of a file by key. It remembers which were taken: none may be overlooked."""
+    """The tensors of a file by key, and which of them no layer has taken yet."""
 
     def __init__(self, name: str, sha256: str, tensors: dict[str, Tensor]) -> None:
         self.name = name
@@ -37,21 +38,21 @@ class Weights:
 
     @property
     def left(self) -> list[str]:
-        """The keys that nobody has taken."""
+        """The keys that no layer has taken."""
         return sorted(self._left)
 
     def has(self, key: str) -> bool:
-        """Whether there is such a tensor."""
+        """Whether there is a tensor of that key."""
         return key in self._tensors
 
     def skip(self, key: str) -> None:
-        """Count a tensor as taken that says nothing."""
+        """Count a tensor as taken that is not needed."""
         self._left.discard(key)
 
     def take(self, key: str, shape: Shape, *, why: str = "") -> Tensor:
-        """The tensor as float64; raises ArtifactError naming file, key, and what is wrong.
+        """The tensor as float64; raises ArtifactError naming file, key and fault.
 
-        `why` says where the shape comes from.
+        `why` is added to the message about a wrong shape.
         """
         where = f"{self.name}: {key!r}"
         if key not in self._tensors:
@@ -104,12 +105,12 @@ def _safetensors(path: Path, content: bytes) -> dict[str, Tensor]:
 
 def _state_dict(path: Path, content: bytes) -> dict[str, Tensor]:
     try:
-        with warnings.catch_warnings():  # the refusal says it all
+        with warnings.catch_warnings():  # the error below has all that the user needs
             warnings.simplefilter("ignore")
             loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # bytes of any kind go in: any kind of error may come out
+    except Exception as error:  # torch.load of arbitrary bytes may raise any exception
         raise ArtifactError(
-            f"{path} is no state dict of tensors alone, and nothing else is read; "
+            f"{path} is not a state dict with nothing but tensors; "
             "write it with torch.save(module.state_dict(), ...)"
         ) from error
     nested = next((key for key in NESTED if isinstance(loaded, dict) and key in loaded), None)
@@ -117,7 +118,7 @@ def _state_dict(path: Path, content: bytes) -> dict[str, Tensor]:
 
 
 def _tensors(path: Path, loaded: Any) -> dict[str, Tensor]:
-    """What was loaded, if it is tensors by key."""
+    """The loaded tensors by key; raises ArtifactError for anything else."""
     if not isinstance(loaded, dict):
         raise ArtifactError(f"{path} holds a {type(loaded).__name__}, not a state dict")
     for key, value in loaded.items():
@@ -128,9 +129,9 @@ def _tensors(path: Path, loaded: Any) -> dict[str, Tensor]:
 
 
 def _check_storage(path: Path, key: str, tensor: Tensor, size_bytes: int) -> None:
-    """Refuse a tensor that is not simply there: one that is sparse, or a small one said to be huge.
+    """Raise ArtifactError for a tensor that is sparse, or that has more numbers than its file.
 
-    Nothing is allocated for it before this.
+    No memory is allocated for the tensor before this check.
     """
     where = f"{path}: {key!r}"
     if tensor.layout != torch.strided or tensor.device.type != "cpu" or tensor.is_quantized:

@@ -1,4 +1,4 @@
-"""From encoded rows to moments over stochastic passes: network, masks, estimators."""
+"""Compute moments over stochastic passes of encoded rows: network, masks, estimators."""
 
 from model.passes.chunks import chunk_passes, keep_freed_memory, run
 from model.passes.estimate import COVARIANCE_CLASSES, Estimate, Passes, entropy, pooled, wide

@@ -9,13 +9,13 @@ from model.passes.masks import draw_noise
 from model.passes.network import MLP, MLPConfig
 from model.passes.products import outputs, prefix
 
-CHUNK_BYTES = 1 << 21  # of the widest activation: beyond, caches no longer hold a chunk
+CHUNK_BYTES = 1 << 21  # of the widest activation: a larger chunk does not fit in the caches
 
 
-CHUNK_PASSES = 8  # at least: many wide rows fill a chunk by themselves
+CHUNK_PASSES = 8  # the least number of passes in a chunk, however many rows there are
 
 
-MOST_PASSES = 4096  # of few rows: by then nothing is gained, and their noise takes memory
+MOST_PASSES = 4096  # in a chunk of few rows: more gain no time, and their noise takes memory
 
 
 def run(
@@ -23,7 +23,7 @@ def run(
 ) -> Iterator[Tensor]:
     """Outputs [p, B, O] of consecutive chunks of the passes over x [B, D].
 
-    Memory is bounded by the chunk, whatever the number of passes. `row_ids` as in `draw_noise`.
+    Memory depends on the chunk and not on the number of passes. `row_ids` are as in `draw_noise`.
     """
     known = prefix(network, x, shared=row_ids is None)
     for chunk in chunks(passes, chunk_passes(network.config, len(x))):
@@ -38,9 +38,9 @@ def chunk_passes(config: MLPConfig, rows: int) -> int:
 
 
 def chunks(passes: range, size: int) -> Iterator[range]:
-    """Consecutive pieces of a range with `size` each, the last with what is left.
+    """Consecutive pieces of a range, each of `size` but the last, which has the rest.
 
-    As memory is taken in equal blocks, each chunk finds room where the one before was.
+    With equal pieces, each chunk reuses the memory that the chunk before has freed.
     """
     for start in range(0, len(passes), size):
         yield passes[start : start + size]
@@ -49,9 +49,9 @@ def chunks(passes: range, size: int) -> Iterator[range]:
 def keep_freed_memory() -> None:
     """Make glibc keep the memory that a chunk of passes frees, for the next chunk.
 
-    Freed blocks of some MB otherwise go back to the system and are faulted in anew, page by page:
-    two to three times slower, measured. Having freed a block raises the size from which glibc does
-    that, up to 32 MB; this block is never touched, so it takes no memory. Other allocators do not
-    mind.
+    Otherwise glibc returns freed blocks of some MB to the system, and the system maps them again
+    page by page: measured, that is two to three times slower. glibc returns only blocks above a
+    threshold, and freeing a block raises the threshold to its size, up to 32 MB. The block here is
+    never written, so it takes no memory. Other allocators are not affected.
     """
     torch.empty((32 << 20) - (1 << 16), dtype=torch.uint8)

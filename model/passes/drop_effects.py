@@ -1,9 +1,9 @@
-"""What dropping one unit does, on average over all other noise.
+"""The effect of dropping one unit, on average over all other noise.
 
-The pre-activations that a unit feeds are taken as Gaussian, z_j ~ N(m_j, v_j). Without unit i, of
+The pre-activations that a unit feeds are treated as Gaussian, z_j ~ N(m_j, v_j). Without unit i, of
 activation h_i, z_j ~ N(m_j - a, v_j - s a^2) with a = W_ji h_i and s = p/(1-p), the variance of its
-mask. The effect of the unit is E f(z_j) less that. Being the difference of two conditional means,
-it is exact for as large an a as there is; the slope E f'(z_j) a is its limit for small ones.
+mask. The effect of the unit is the difference of E f(z_j) with and without it. That holds for every
+a. For small a the effect is about the slope E f'(z_j) times a.
 
 Shapes: B rows, H units of a site, J units of the layer after it, O outputs.
 """
@@ -15,12 +15,12 @@ from torch import Tensor
 
 from model.passes.network import ACTIVATIONS, ActivationName
 
-AT_ONCE = 1 << 18  # weights times rows in a block: about half of so many numbers stay in cache
+AT_ONCE = 1 << 18  # weights times rows in a block: about half of so many numbers fit in cache
 LEAST_VARIANCE = 1e-12  # keeps a variance away from 0, relative to the mean's square
-LEAST = 1e-6  # of its variance is left to a pre-activation without any one unit
+LEAST = 1e-6  # a pre-activation without a unit keeps at least this share of its variance
 SMALL = 0.25  # of the root mean square of a row's activations; up to .3 the gains were the same
-FAR = 36.0  # stds, squared: beyond six, a density is nothing, and slow to compute
-# Gauss and Hermite's rule of five points for a standard normal: right for polynomials to degree 9.
+FAR = 36.0  # six stds, squared: the density beyond is about 0, and slow to compute
+# Gauss and Hermite's rule of five points for a standard normal: exact up to polynomial degree 9.
 POINTS = tuple(
     (sign * math.sqrt(5 + side * math.sqrt(10)), (7 - side * 2 * math.sqrt(10)) / 60)
     for side in (-1, 1)
@@ -38,12 +38,12 @@ def drop_effects(
     gain: Tensor,
     small: Tensor,
 ) -> Tensor:
-    """How much the outputs lose where each unit of a site is dropped, [O, B, H].
+    """How much the outputs lose if one unit of a site is dropped, [O, B, H].
 
-    `mean` and `variance` [B, J] are those of the next pre-activations, of weights [J, H]; h [B, H]
-    are the units' activations, `spread` the variance of their masks, `gain` [O, B, J] what the
-    outputs gain per unit of the next activations. `small` [O, B, H] is the effect by slopes, which
-    is right for units that do little and taken for those.
+    `mean` and `variance` [B, J] are those of the next pre-activations, of weights [J, H]. h [B, H]
+    are the activations of the units, and `spread` is the variance of their masks. `gain` [O, B, J]
+    is the slope of the outputs in the next activations. `small` [O, B, H] is the effect by slopes,
+    which is accurate for units of small activation and used for them.
     """
     variance = variance + LEAST_VARIANCE * (1 + mean.square())
     level, least = _level(activation, mean, variance), LEAST * variance  # [B, J]
@@ -64,11 +64,10 @@ def drop_effects(
 
 
 def _large(h: Tensor) -> tuple[Tensor, Tensor]:
-    """The units [B, K] of each row that are not small, and as many others as fill up K; which is
-    which, [B, K].
+    """K units [B, K] of each row with all large ones among them, and which are large, [B, K].
 
-    About half of ReLUs are 0. On other devices than the CPU counting them would wait for the
-    device: there K is all of the units.
+    About half of all ReLUs are 0, so K is smaller than H. On other devices than the CPU, counting
+    them would wait for the device, so there K is H.
     """
     square = h.square()
     large = square > SMALL**2 * square.mean(1, keepdim=True)
@@ -78,7 +77,7 @@ def _large(h: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _level(activation: ActivationName, mean: Tensor, variance: Tensor) -> Tensor:
-    """E f(z) for z ~ N(mean, variance) elementwise; by a rule of five points but for ReLU's kin."""
+    """E f(z) for z ~ N(mean, variance) elementwise: closed for ReLUs, five points for others."""
     if activation == "relu":
         return _relu(mean, variance)
     if activation == "leaky_relu":
@@ -92,9 +91,9 @@ def _level(activation: ActivationName, mean: Tensor, variance: Tensor) -> Tensor
 
 
 def _relu(mean: Tensor, variance: Tensor) -> Tensor:
-    """In closed form: mean Phi(t) + std phi(t), with t = mean / std."""
+    """E relu(z) in closed form: mean Phi(t) + std phi(t), with t = mean / std."""
     inverse = variance.rsqrt()
     t = mean * inverse
     density = t.square().clamp_max_(FAR).mul_(-0.5).exp_()
-    below = t.mul_(math.sqrt(0.5)).erf_().add_(1).mul_(mean)  # twice
+    below = t.mul_(math.sqrt(0.5)).erf_().add_(1).mul_(mean)  # 2 mean Phi(t)
     return below.addcmul_(density.mul_(variance), inverse, value=math.sqrt(2 / math.pi)).mul_(0.5)

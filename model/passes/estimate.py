@@ -1,4 +1,4 @@
-"""What a set of passes tells, and the uncertainty measures: formulas on tensors, nothing else.
+"""Estimates from a set of passes, and operations on them.
 
 Shapes: P passes, B rows, V values of one pass (targets, or class probabilities and their entropy).
 """
@@ -13,15 +13,16 @@ from torch import Tensor
 from model.calibration import Allowance, Likeness, Quantities, widened
 
 COVARIANCE_CLASSES = 64
-"""Of a classifier with more classes no covariance is kept: it grows with the square of them."""
+"""With more classes no covariance is kept, because its size is the square of their number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How the values of a classifier's passes go together: K probabilities and their entropy.
+    """How the passes of a classifier agree: the covariance of their values, and their votes.
 
-    `covariance` [B, K + 1, K + 1] float64 over the passes (ddof 1), up to COVARIANCE_CLASSES;
-    `votes` [B, K] int64, how many passes put each of the K classes first.
+    `covariance` [B, K + 1, K + 1] float64 is that of the K probabilities and their entropy over the
+    passes (ddof 1), up to COVARIANCE_CLASSES. `votes` [B, K] int64 counts the passes that put each
+    class first.
     """
 
     covariance: np.ndarray | None
@@ -44,7 +45,7 @@ class Agreement:
 class Estimate:
     """Mean and variance over the passes and their Monte-Carlo standard errors, [B, V] float64.
 
-    numpy, as is all that follows: of a few numbers per row, each step costs torch thrice as much.
+    They are numpy arrays: for a few numbers per row, a step of torch takes three times as long.
     """
 
     mean: np.ndarray
@@ -69,7 +70,7 @@ class Estimate:
         return Estimate(mean, variance, mean_error, variance_error, agreement)
 
     def beside(self, other: "Estimate") -> "Estimate":
-        """The same rows' values, followed by those of another estimate."""
+        """The values of the rows, followed by the values of another estimate of the same rows."""
         pairs = zip(self._parts(), other._parts(), strict=True)
         mean, variance, mean_error, variance_error = (np.concatenate(p, axis=-1) for p in pairs)
         return Estimate(mean, variance, mean_error, variance_error)
@@ -78,28 +79,28 @@ class Estimate:
         return self.mean, self.variance, self.mean_error, self.variance_error
 
     @property
-    @np.errstate(divide="ignore")  # a variance of 0 that is not exact is infinitely wrong
+    @np.errstate(divide="ignore")  # a variance of 0 with an error has an infinite relative error
     def relative_error(self) -> np.ndarray:
-        """Relative standard error [B, V] of the std, by the delta method; 0 where it is exact."""
+        """Relative standard error [B, V] of the std, by the delta method; 0 if it is exact."""
         error, exact = self.variance_error, np.zeros_like(self.variance_error)
         return np.asarray(np.divide(error, 2 * self.variance, out=exact, where=error > 0))
 
 
 @dataclass(frozen=True, slots=True)
 class Passes:
-    """Everything that the passes over B rows left behind, before a task gives it meaning."""
+    """The results of the passes over B rows, from which a task makes predictions."""
 
     estimate: Estimate
     deterministic: np.ndarray  # [B, V], dropout off
     counts: np.ndarray  # [B] int64, passes taken by each row
-    settled: bool  # whether every row met the tolerance, where one was given
+    settled: bool  # whether every row met the tolerance, if one was given
     warnings: Sequence[tuple[str, ...]]  # of each row
-    likeness: Likeness | None  # to the training rows, where something is kept of them
-    samples: Sequence[np.ndarray] | None = None  # of each row [P, V], where asked for
-    groups: Sequence[str] = ()  # of each row, where groups are calibrated each by itself
+    likeness: Likeness | None  # to the training rows, if the model keeps reference rows
+    samples: Sequence[np.ndarray] | None = None  # of each row [P, V], if requested
+    groups: Sequence[str] = ()  # of each row, if groups are calibrated by themselves
 
     def distances(self) -> dict[str, np.ndarray]:
-        """The columns of the distance score, where there is one."""
+        """The columns of the distance, if the model keeps reference rows."""
         like = self.likeness
         return {} if like is None else {"distance": like.distance, "distance_p_value": like.p_value}
 
@@ -113,9 +114,9 @@ def entropy(probabilities: Tensor) -> Tensor:
 def wide(
     estimate: Estimate, quantities: Quantities, allowance: Allowance, passes: int | np.ndarray
 ) -> Estimate:
-    """The estimate with allowances in the errors of its means and variances.
+    """The estimate with the allowances added to the errors of its means and variances.
 
-    `passes` behind it: one number, or each row's own [B].
+    `passes` is the number of passes of the estimate: one number, or [B].
     """
     mean, variance = (
         widened(quantities[name], allowance[name], passes) for name in ("mean", "variance")
@@ -124,7 +125,7 @@ def wide(
 
 
 def pooled(blocks: Sequence[Estimate]) -> Estimate:
-    """The estimate from all blocks, of about as many passes each; its errors mean nothing."""
+    """The average of blocks of about equal numbers of passes; its errors have no meaning."""
     mean, variance = (
         np.mean([getattr(block, name) for block in blocks], axis=0) for name in ("mean", "variance")
     )

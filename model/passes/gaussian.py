@@ -1,9 +1,11 @@
-"""Activations of a Gaussian: their mean, mean derivatives and mean square.
+"""The mean, mean derivatives and mean square of an activation f of a Gaussian z.
 
-The reduced estimator wants to know how an activation behaves *on average* around a unit's mean, not
-at one point: for z ~ N(mu, sd^2), E f(z), the mean slope E f'(z), the mean curvature E f''(z), ...
-By Stein's lemma E f^(r)(z) = E[f(mu + sd x) He_r(x)] / sd^r with Hermite polynomials He_r and
-x ~ N(0, 1), so that no derivative of f is needed and kinks do no harm.
+The reduced estimator needs averages over z ~ N(mu, sd^2): E f(z), the mean slope E f'(z), the mean
+curvature E f''(z), and so on. By Stein's lemma,
+
+    E f^(r)(z) = E[f(mu + sd x) He_r(x)] / sd^r,    x ~ N(0, 1),
+
+with Hermite polynomials He_r. So f needs no derivatives, and may have kinks.
 """
 
 import math
@@ -15,8 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-ORDER = 2  # derivatives that the reduced estimator uses
-_POINTS, _REACH = 34, 5.5  # equal steps over +-5.5 sd: for smooth f exact to float32
+ORDER = 2  # the highest derivative that the reduced estimator uses
+_POINTS, _REACH = 34, 5.5  # equal steps over +-5.5 sd: exact to float32 for smooth f
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ def smoothed(
 def _relu(mean: Tensor, std: Tensor, order: int) -> Smoothed:
     """Closed form: E relu = mu Phi + sd phi, E relu' = Phi, E relu'' = phi / sd, ...
 
-    From the third on, derivatives follow from the two before: phi' = -t phi, t = mu / sd.
+    From the third derivative on, each follows from the two before: phi' = -t phi, t = mu / sd.
     """
     scale = std.reciprocal()
     t = mean * scale

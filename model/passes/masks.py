@@ -1,7 +1,7 @@
 """The noise of a pass: dropout masks and Gaussian input noise, drawn by counter.
 
-Each number depends on the seed, the pass, the layer, the unit and, where rows have masks of their
-own, the row: on nothing else, so neither chunks, threads nor other rows change it.
+Each number depends on the seed, the pass, the layer and the unit, and on the row if every row has
+its own masks. It depends on nothing else, so chunks, threads and other rows do not change it.
 """
 
 import math
@@ -33,9 +33,9 @@ def draw_noise(
 ) -> Noise:
     """The noise of the given passes: one draw per pass, or per pass and row with `row_ids`.
 
-    `row_ids` [B] int64 are the rows' positions in the caller's request, so that a row keeps its
-    masks whoever stands beside it. Masks are 0 or 1/(1-p), [P, B or 1, H]. With `sites`
-    only the first ones are drawn, as they are without it.
+    `row_ids` [B] int64 are the positions of the rows in the caller's request, so that a row has the
+    same masks in every batch. Masks are 0 or 1/(1-p), [P, B or 1, H]. With `sites`, only the first
+    sites are drawn, with the same masks as without it.
     """
     keys = _keys(seed, passes, row_ids, device)  # [P, B | 1, 1]
     layout = _layout(config, keys.device, sites)
@@ -50,10 +50,10 @@ def draw_noise(
 def draw_uniforms(
     config: MLPConfig, seed: int, passes: range, row_ids: Tensor | None = None
 ) -> tuple[Tensor | None, ...]:
-    """The numbers in (0, 1), [P, B or 1, H] of each site, that `draw_noise` compares with its rate.
+    """The uniform numbers in (0, 1), [P, B or 1, H] of each site, behind the masks of `draw_noise`.
 
-    A unit is dropped where its number lies below the rate: multiples of 2^-16, and half of one.
-    None at a site that drops nothing.
+    A unit is dropped if its number is below the rate. The numbers are (k + 1/2) 2^-16 with whole k.
+    A site that drops nothing has None.
     """
     keys = _keys(seed, passes, row_ids, None)
     layout = _layout(config, keys.device, None)
@@ -64,11 +64,11 @@ def draw_uniforms(
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """Where each site's units stand in one vector of U integers: all are drawn at once."""
+    """The positions of each site's units in one vector of U integers, drawn at once."""
 
     sites: tuple[slice | None, ...]  # None: the site drops nothing
     steps: Tensor  # [U / 4]  offsets of the words in a splitmix64 stream
-    levels: Tensor  # [U] int16  a unit is kept where its integer is at least this
+    levels: Tensor  # [U] int16  a unit is kept if its integer is at least this
     scales: Tensor  # [U]  1/(1-p)
 
 
@@ -119,7 +119,7 @@ def _integers(keys: Tensor, layout: _Layout) -> Tensor:
 
 def _normal(keys: Tensor, width: int) -> Tensor:
     """Standard normal numbers [P, B | 1, width]: Box and Muller's transform of 24-bit uniforms."""
-    steps = torch.arange(-width, 0, dtype=torch.int64, device=keys.device)  # before the masks'
+    steps = torch.arange(-width, 0, dtype=torch.int64, device=keys.device)  # masks have 1, 2, ...
     halves = _hash(keys + steps * _signed(_GOLDEN)).view(torch.int32)  # [P, B | 1, 2 width]
     uniform = halves.bitwise_and_((1 << 24) - 1).to(torch.float32).add_(0.5).mul_(2.0**-24)
     radius, angle = uniform[..., :width], uniform[..., width:]
@@ -138,7 +138,7 @@ def _hash(x: Tensor) -> Tensor:
 
 
 def _hash_int(x: int) -> int:
-    """The same function on a Python integer."""
+    """`_hash` of a Python integer."""
     x &= _WORD
     x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9 & _WORD
     x = (x ^ x >> 27) * 0x94D049BB133111EB & _WORD

@@ -1,9 +1,9 @@
-"""The plain estimator: mean and variance over passes, streaming, with their standard errors.
+"""The plain estimator: streaming mean and variance over passes, with their standard errors.
 
-A pass leaves a few features; their running means and scatter are all that is kept of it. The
-variance is an average of one term T per pass, up to products of means, so that the spread of T over
-the passes gives its standard error: no assumption on the distribution, whose kurtosis is large
-where p is small. The reduced estimator's moments are in `reduced_moments`.
+Of each pass only the running means and scatter of a few features are kept. The variance is an
+average of one term T per pass, up to products of means. So the variance of T over the passes gives
+its standard error, without an assumption on the distribution, whose kurtosis is large if p is
+small. The moments of the reduced estimator are in `reduced_moments`.
 
 Shapes: P passes, B rows, V values of one pass, F features.
 """
@@ -17,10 +17,10 @@ from torch import Tensor
 from model.passes.estimate import COVARIANCE_CLASSES, Agreement, Estimate
 
 HEAVY = 17.0
-"""The spread of N terms T is itself estimated, with 2 N / (k + 2) degrees of freedom where k is
-T's excess kurtosis (Satterthwaite 1946). Student's t of so many has a variance of 1 + (k + 2) / N,
-so that squared errors are widened by that; few passes see little of a heavy tail, so by HEAVY / N.
-Of squares, k is 12 where the passes are normal."""
+"""The variance of N terms T is estimated with 2 N / (k + 2) degrees of freedom, where k is the
+excess kurtosis of T (Satterthwaite 1946). Student's t of so many has a variance of about
+1 + (k + 2) / N, so squared errors are multiplied by that. Few passes cannot estimate k, so
+1 + HEAVY / N is used. If the passes are normal, k of their squares is 12."""
 
 
 def _zero() -> Tensor:
@@ -39,7 +39,7 @@ class Moments:
     scatter: Tensor = field(default_factory=_zero)
 
     def add(self, *features: Tensor) -> None:
-        """Take in a chunk of passes, one [P, B, V] tensor per feature."""
+        """Add a chunk of passes, one [P, B, V] tensor per feature."""
         u = torch.stack(features)  # [F, P, B, V]
         count, mean = u.shape[1], u.mean(1)
         u -= mean[:, None]
@@ -55,11 +55,11 @@ class Moments:
 
     def averages(self) -> np.ndarray:
         """Mean of the features, [F, B, V]."""
-        return _host(self.mean)
+        return _to_numpy(self.mean)
 
     def covariance(self) -> np.ndarray:
         """Sample covariance of the features, ddof 1, [F, F, B, V]."""
-        return _host(self.scatter) / (self.count - 1)
+        return _to_numpy(self.scatter) / (self.count - 1)
 
     def select(self, index: Tensor) -> "Moments":
         """The moments of some rows."""
@@ -68,10 +68,10 @@ class Moments:
 
 @dataclass
 class JointMoments:
-    """Running means [B, V] and scatter [B, V, V] of the values of a classifier's passes, and votes.
+    """Running means [B, V], scatter [B, V, V] and votes [B, K] of the passes of a classifier.
 
-    The values are the probabilities of K classes and their entropy, V = K + 1. Merged like those of
-    `Moments`; the scatter is kept up to COVARIANCE_CLASSES.
+    The values are the probabilities of K classes and their entropy, V = K + 1. Chunks are merged as
+    in `Moments`. The scatter is kept for up to COVARIANCE_CLASSES classes.
     """
 
     count: int = 0
@@ -80,7 +80,7 @@ class JointMoments:
     votes: Tensor = field(default_factory=_zero)
 
     def add(self, y: Tensor) -> None:
-        """Take in the values [P, B, V] of a chunk of passes."""
+        """Add the values [P, B, V] of a chunk of passes."""
         classes = y.shape[-1] - 1
         first = y[..., :-1].argmax(-1, keepdim=True)  # [P, B, 1]
         self.votes = self.votes + (first == torch.arange(classes, device=y.device)).sum(0)
@@ -95,9 +95,9 @@ class JointMoments:
         self.count = total
 
     def agreement(self) -> Agreement:
-        """What the passes so far tell."""
-        covariance = _host(self.scatter) / (self.count - 1) if self.count else None
-        return Agreement(covariance, _host(self.votes))
+        """The agreement of the passes so far."""
+        covariance = _to_numpy(self.scatter) / (self.count - 1) if self.count else None
+        return Agreement(covariance, _to_numpy(self.votes))
 
     def select(self, index: Tensor) -> "JointMoments":
         """The moments of some rows."""
@@ -110,8 +110,8 @@ class JointMoments:
 class PlainMoments:
     """The plain estimator: sample mean and variance (ddof 1) of the values y of each pass.
 
-    `pivot` [B, V] is near the mean of y, so that squares lose no digits. `joint` is there where the
-    values are a classifier's.
+    `pivot` [B, V] is near the mean of y, so that squares lose no digits. Only a classifier has
+    `joint`.
     """
 
     pivot: Tensor
@@ -119,13 +119,13 @@ class PlainMoments:
     moments: Moments = field(default_factory=Moments)
 
     def add(self, y: Tensor) -> None:
-        """Take in the values y [P, B, V] of a chunk of passes."""
+        """Add the values y [P, B, V] of a chunk of passes."""
         d = y.double() - self.pivot
         self.moments.add(d, d.square())
         if self.joint:
             self.joint.add(y)
 
-    @np.errstate(all="ignore")  # of what overflows, the predictor tells
+    @np.errstate(all="ignore")  # the predictor reports overflows
     def estimate(self) -> Estimate:
         """The estimate from the passes so far; the features are (d, T = d^2)."""
         n, covariance = self.moments.count, self.moments.covariance()
@@ -133,7 +133,7 @@ class PlainMoments:
         gradient = -2 * averages  # of (d - avg d)^2
         gradient[1] = 1
         return Estimate(
-            mean=_host(self.pivot) + averages[0],
+            mean=_to_numpy(self.pivot) + averages[0],
             variance=variance,
             mean_error=np.sqrt(variance / n),
             variance_error=_error(covariance, gradient, n, 2 * variance**2),
@@ -141,25 +141,26 @@ class PlainMoments:
         )
 
     def select(self, index: Tensor) -> "PlainMoments":
-        """The same for some rows."""
+        """The moments of some rows."""
         joint = self.joint.select(index) if self.joint else None
         return PlainMoments(self.pivot[index], joint, self.moments.select(index))
 
     def restarted(self) -> "PlainMoments":
-        """The same that has seen no pass."""
+        """A copy without any passes."""
         return PlainMoments(self.pivot, JointMoments() if self.joint else None)
 
 
-def _host(t: Tensor) -> np.ndarray:
-    """What a device has gathered, here."""
+def _to_numpy(t: Tensor) -> np.ndarray:
+    """The tensor as a numpy array on the CPU."""
     return np.asarray(t.cpu().numpy())
 
 
 def _error(covariance: np.ndarray, gradient: np.ndarray, n: int, few: np.ndarray) -> np.ndarray:
     """Standard error [B, V] of an average of n centred terms T, linear in the features.
 
-    `few` / (n - 1) is what centring at the sample's own mean takes from the spread: all of it where
-    n = 2. It is exact, by Cov(s_ab, s_cd) = ... + (C_ac C_bd + C_ad C_bc) / (n (n - 1)).
+    `few` / (n - 1) is what the variance of T loses because the sample's own mean centres it; with
+    n = 2 it loses everything. The correction is exact, by
+    Cov(s_ab, s_cd) = ... + (C_ac C_bd + C_ad C_bc) / (n (n - 1)).
     """
     spread = np.einsum("i...,ij...,j...->...", gradient, covariance, gradient)
     spread = np.maximum(spread, 0) + np.maximum(few, 0) / (n - 1)

@@ -1,8 +1,9 @@
 """The network: a multilayer perceptron whose noise is an argument, not a mode.
 
 Dropout has one *site* per layer boundary: site 0 is the input, site l follows hidden layer l. A
-pass is a value (`Noise`): the masks of every site, drawn by `model.passes.masks`. Without it the
-forward pass is deterministic. There is no training mode, so none can be left in the wrong state.
+`Noise` value has the masks of every site, drawn by `model.passes.masks`, and determines a pass.
+Without it the forward pass is deterministic. There is no training mode, so nobody can forget to
+switch it.
 
 Shapes: P passes, B rows, D inputs, H hidden units, O outputs; the pass axis comes first.
 """
@@ -49,11 +50,11 @@ RATE_LEVELS = (
 
 @dataclass(frozen=True, slots=True)
 class Norm:
-    """What may stand on either side of a hidden layer's activation.
+    """A normalisation before or after the activation of a hidden layer.
 
     `layer` standardises the units of a row (Ba, Kiros and Hinton 2016), with `eps` added to their
-    variance, then scales and shifts each unit. `affine` does the latter only: it is what a frozen
-    BatchNorm comes to where no linear layer can take it in.
+    variance, then scales and shifts each unit. `affine` only scales and shifts each unit: a frozen
+    BatchNorm becomes this if it cannot be folded into a linear layer.
     """
 
     kind: NormKind
@@ -66,8 +67,9 @@ class MLPConfig:
 
     `dropout` has one rate in [0, 1) per site, the input's first: `len(hidden) + 1` of them.
     `input_noise` is the standard deviation of Gaussian noise added to the standardised inputs
-    (Bishop 1995). `before` and `after` the activation stands one norm, or None, per hidden layer;
-    where they are empty there is none. What comes after the activation comes before its dropout.
+    (Bishop 1995). `before` and `after` have one norm, or None, per hidden layer, for the place
+    before or after its activation. Empty means no norms. The norm after an activation comes before
+    its dropout.
     """
 
     inputs: int
@@ -136,30 +138,30 @@ class MLPConfig:
 
     @cached_property
     def spreads(self) -> tuple[float, ...]:
-        """Each site's variance of the mask, p/(1-p), by the exact rate."""
+        """The variance p/(1-p) of each site's mask, with the exact rate."""
         return tuple(level / (RATE_LEVELS - level) for level in self.drop_levels)
 
     @cached_property
     def stochastic(self) -> bool:
-        """Whether two passes can differ at all."""
+        """Whether two passes can differ."""
         return self.input_noise > 0 or any(self.drop_levels)
 
     @cached_property
     def first_noisy(self) -> int:
-        """The first site with noise; the last one where no other has any."""
+        """The first site with noise; the last site if there is no noise."""
         noisy = [self.input_noise > 0 or self.drop_levels[0] > 0]
         noisy += [level > 0 for level in self.drop_levels[1:]]
         return noisy.index(True) if any(noisy) else len(self.hidden)
 
     @cached_property
     def normalised(self) -> bool:
-        """Whether any norm stands beside an activation."""
+        """Whether there is any norm."""
         return any(self.before) or any(self.after)
 
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """All that is random in P passes. `None` means "nothing drawn here".
+    """All random numbers of P passes; None where a site draws none.
 
     `masks[l]` is [P, B, H_l] or, shared over the rows, [P, 1, H_l]; its values are 0 with
     probability p and 1/(1-p) otherwise (inverted dropout: E[mask] = 1). `inputs` is added to x.
@@ -171,7 +173,7 @@ class Noise:
 
 
 class Affine(nn.Module):
-    """Scales and shifts each unit."""
+    """A layer that scales and shifts each unit."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -202,17 +204,17 @@ class MLP(nn.Module):
         return self._linears
 
     def forward(self, x: Tensor, noise: Noise | None = None) -> Tensor:
-        """Outputs [B, O] of x [B, D] with dropout off; [P, B, O] under the P passes of `noise`.
+        """Outputs [B, O] of x [B, D] with dropout off, or [P, B, O] of the P passes of `noise`.
 
-        Layers before the first noise are computed once per row: the pass axis appears by
-        broadcasting with the first mask.
+        Layers before the first noise are computed once per row: the pass axis appears when the
+        first mask is broadcast.
         """
         for site in range(len(self._linears)):
             x = self.preactivation(site, self.activation(site, x) if site else x, noise)
         return x.expand(noise.passes, *x.shape[-2:]) if noise else x
 
     def module(self) -> nn.Sequential:
-        """The same network as plain layers, dropout included; its weights are these weights."""
+        """The network as a sequence of torch layers with dropout; it shares these weights."""
         config = self.config
         *hidden, head = self.linears()
         layers: list[nn.Module] = [nn.Dropout(config.dropout[0])] if config.dropout[0] else []
@@ -233,18 +235,18 @@ class MLP(nn.Module):
         return self._around[site - 1]
 
     def preactivation(self, site: int, h: Tensor, noise: Noise | None = None) -> Tensor:
-        """The linear layer after a site, of the site's activation h [(P,) B, H] under its noise."""
+        """The output of the linear layer after a site, for its activation h [(P,) B, H]."""
         mask = noise.masks[site] if noise else None
         if noise and noise.inputs is not None and site == 0:
             h = h + noise.inputs  # [P, B, D]
         if mask is not None:
             h = h * mask  # [P, B, H]
         layer = self._linears[site]
-        return F.linear(h, layer.weight, layer.bias)  # the layer itself would take twice as long
+        return F.linear(h, layer.weight, layer.bias)  # layer(h) takes twice as long
 
 
 def _norms(norms: tuple[Norm | None, ...], hidden: tuple[int, ...]) -> nn.ModuleDict:
-    """The norms that are there, by the number of their hidden layer."""
+    """The norms that are not None, by the number of their hidden layer."""
     return nn.ModuleDict(
         {
             str(number): nn.LayerNorm(hidden[number], norm.eps)

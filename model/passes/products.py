@@ -1,21 +1,21 @@
-"""No work that a mask throws away, and none twice that all passes share.
+"""Multiply weights with masked activations the cheapest way.
 
-With masks shared over the rows, a pass is one *thinned* network (Srivastava et al. 2014), and
-z = W (h mask) + b can be had in several ways. Which is cheapest depends on how many rows share a
-pass, and on the rate p:
+If the rows share their masks, a pass is one *thinned* network (Srivastava et al. 2014), and there
+are several ways to compute z = W (h mask) + b. The cheapest depends on the number of rows and on
+the rate p:
 
 - few rows: mask the activations, as `MLP.forward` does;
-- more rows than units: mask the weights, of which there are fewer;
-- many rows and wide layers, p near 1/2: pick the kept units and never multiply the others;
-- many rows, and an h that all passes share: so they share W h + b. Pick the dropped units, if they
-  are fewer, and take from (W h) / (1-p) + b what they had put in.
+- more rows than units: mask the weights, because there are fewer of them;
+- many rows and wide layers, p near 1/2: pick the kept units, and do not multiply the others;
+- many rows, and an h that all passes share: compute W h + b once for all passes. If fewer units are
+  dropped than kept, pick the dropped units, and subtract their part from (W h) / (1-p) + b.
 
-On CUDA, where picking waits for the device, it is one of the first two. Masks that differ from row
-to row are always put on the activations.
+On CUDA only the first two are used, because picking waits for the device. Masks that differ between
+rows always multiply the activations.
 
-Many rows are best laid beside each other in memory, like columns; of few, each has its units side
-by side. The shapes below are those of the interface and do not tell: a product hands on the order
-of memory that it was given, which `aligned` chooses.
+Products of many rows are faster if the values of one unit are adjacent in memory (columns); of few
+rows, if the values of one row are. Shapes do not show this order of memory. `aligned` chooses it,
+and a product keeps the order of its input.
 
 Shapes: P passes, B rows, H units of a site, J units of the next layer, O outputs.
 """
@@ -29,31 +29,32 @@ from torch.nn import functional as F
 
 from model.passes.network import MLP, MLPConfig, Noise
 
-COLUMN_ROWS = 24  # from so many rows on, columns are faster: measured, like all below, on one core
+# All figures are measured on one core.
+COLUMN_ROWS = 24  # from so many rows on, columns are faster
 MACS_PER_NS = 45.0  # of a matrix product
 GATHER_NS = 0.7  # for each weight or activation that is picked
 PICK_NS = 500.0  # for each pass and layer whose units are picked
-PASS_NS = 40_000.0  # for each pass and layer that is handled by itself
-MARGIN = 1.5
+PASS_NS = 40_000.0  # for each pass and layer that is computed by itself
+MARGIN = 1.5  # a way must save so many times its cost
 
 
 @dataclass(frozen=True, slots=True)
 class Prefix:
-    """What all passes over some rows share: up to the first noisy site, and the layer after it."""
+    """Values that all passes over some rows share, up to the layer after the first noisy site."""
 
     site: int
     h: Tensor  # [B, H]  the site's activation, before its noise
-    clean: Tensor | None = None  # [B, J]  the next pre-activation without noise, where of use
+    clean: Tensor | None = None  # [B, J]  the next pre-activation without noise, if it helps
 
     def select(self, index: Tensor) -> "Prefix":
-        """What they share over some of the rows."""
+        """The prefix of some of the rows."""
         order = aligned if in_columns(self.h) else Tensor.contiguous
         clean = None if self.clean is None else order(self.clean[index])
         return Prefix(self.site, order(self.h[index]), clean)
 
 
 def prefix(network: MLP, x: Tensor, *, shared: bool = True) -> Prefix:
-    """What all passes over x [B, D] share; `shared`: whether their masks are, for all rows."""
+    """The prefix of all passes over x [B, D]; `shared`: whether all rows share their masks."""
     h, site = aligned(x) if shared else x, network.config.first_noisy
     *before, layer = network.linears()[: site + 1]
     for number, linear in enumerate(before, 1):
@@ -64,8 +65,8 @@ def prefix(network: MLP, x: Tensor, *, shared: bool = True) -> Prefix:
 
 
 def outputs(network: MLP, known: Prefix, noise: Noise) -> Tensor:
-    """Outputs [P, B, O] under the noise: `MLP.forward`, by the cheapest way."""
-    if _alone_pays(network, known, noise):
+    """Outputs [P, B, O] under the noise, as `MLP.forward` has them, the cheapest way."""
+    if _one_by_one_pays(network, known, noise):
         return _one_by_one(network, known, noise)
     z = preactivation(network, known.site, known.h, noise, known.clean)
     for site in range(known.site + 1, len(network.linears())):
@@ -76,9 +77,9 @@ def outputs(network: MLP, known: Prefix, noise: Noise) -> Tensor:
 def preactivation(
     network: MLP, site: int, h: Tensor, noise: Noise, clean: Tensor | None = None
 ) -> Tensor:
-    """`MLP.preactivation` of h [(P,) B, H], [(P,) B, J], by the cheapest way.
+    """`MLP.preactivation` [(P,) B, J] of h [(P,) B, H], the cheapest way.
 
-    `clean` [B, J], where h is the same in all passes, is what it would be without noise.
+    `clean` [B, J] is the result without noise; only if h is the same in all passes.
     """
     mask, layer = noise.masks[site], network.linears()[site]
     if site == 0 and noise.inputs is not None:
@@ -105,22 +106,22 @@ def product(h: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def aligned(t: Tensor) -> Tensor:
-    """t [..., B, H] in the order of memory that is best for so many rows."""
+    """t [..., B, H] in the order of memory that is fastest for its number of rows."""
     return t.contiguous() if t.shape[-2] < COLUMN_ROWS else t.mT.contiguous().mT
 
 
 def in_columns(h: Tensor) -> bool:
-    """Whether rows lie beside each other in memory."""
+    """Whether the values of one unit are adjacent in memory."""
     return h.stride(-2) == 1 < h.shape[-2]
 
 
 def _picks_dropped(config: MLPConfig, site: int, h: Tensor) -> bool:
-    """Whether the dropped units are picked, not the kept: all passes share h and p is small."""
+    """Whether to pick dropped units instead of kept ones: all passes share h, and p < 1/2."""
     return h.ndim == 2 and config.dropout[site] < 0.5
 
 
 def _picking_pays(config: MLPConfig, site: int, h: Tensor) -> bool:
-    """Whether the multiplications saved outweigh the picking, per pass."""
+    """Whether picking saves more time in multiplications than it takes, per pass."""
     if h.device.type != "cpu":
         return False
     (rows, units), width = h.shape[-2:], (*config.hidden, config.outputs)[site]
@@ -132,7 +133,7 @@ def _picking_pays(config: MLPConfig, site: int, h: Tensor) -> bool:
 
 
 def _start(network: MLP, site: int, h: Tensor, clean: Tensor | None = None) -> tuple[Tensor, float]:
-    """What all passes share of z, [J, B] or [J, 1], and what the picked part is added times."""
+    """The part of z that all passes share, [J, B] or [J, 1], and the factor of the picked part."""
     layer, scale = network.linears()[site], 1 + network.config.spreads[site]  # 1/(1-p)
     if not _picks_dropped(network.config, site, h):
         return layer.bias[:, None], scale
@@ -142,9 +143,9 @@ def _start(network: MLP, site: int, h: Tensor, clean: Tensor | None = None) -> t
 
 
 def _picked(network: MLP, site: int, h: Tensor, mask: Tensor, clean: Tensor | None) -> Tensor:
-    """Pre-activations [P, B, J] of h [(P,) B, H] under a mask [P, H], from the lesser part of H.
+    """Pre-activations [P, B, J] of h [(P,) B, H] under a mask [P, H], from the picked units.
 
-    Every pass picks as many units as the one that needs most; those too many count for nothing.
+    Every pass picks as many units as the pass that needs most; surplus units have the factor 0.
     """
     wanted = ((mask == 0) if _picks_dropped(network.config, site, h) else (mask != 0)).to(h.dtype)
     counts, units = wanted.topk(int(wanted.sum(1).max()), dim=1, sorted=False)  # [P, K]
@@ -161,10 +162,10 @@ def _picked(network: MLP, site: int, h: Tensor, mask: Tensor, clean: Tensor | No
     return torch.baddbmm(start.mT, part.mT, weight.mT, alpha=scale)
 
 
-def _alone_pays(network: MLP, known: Prefix, noise: Noise) -> bool:
-    """Whether it pays to handle every pass by itself, so as to leave out what the next site drops.
+def _one_by_one_pays(network: MLP, known: Prefix, noise: Noise) -> bool:
+    """Whether it is faster to compute each pass by itself, without the units that it drops.
 
-    It takes a wide layer between two sites, of which the latter drops much.
+    It is faster if a wide layer lies between two sites and the second of them has a high rate.
     """
     config, first = network.config, known.site
     if noise.masks[first] is None or noise.inputs is not None or config.normalised:
@@ -179,7 +180,7 @@ def _alone_pays(network: MLP, known: Prefix, noise: Noise) -> bool:
 
 
 def _saved_ns(network: MLP, site: int, rows: int, *, fixed: bool) -> float:
-    """What it saves per pass to leave out what the site after this one drops."""
+    """The time in ns that one pass saves without the units that the next site drops."""
     rate, after = network.config.dropout[site : site + 2]
     weights = network.linears()[site].weight.numel()
     share = min(rate, 1 - rate) if fixed else 1 - rate
@@ -215,7 +216,7 @@ def _thinned(
 ) -> Tensor:
     """Outputs [O, B] of one pass, from the activation h [H, B] at the first noisy site.
 
-    `units` of the first site are those that `start` wants; those of later sites are kept.
+    `units` of the first site are those that `start` needs; those of later sites are the kept ones.
     """
     linears = network.linears()
     for site in range(first, len(linears)):

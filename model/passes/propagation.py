@@ -1,9 +1,9 @@
-"""From a Gaussian pre-activation to the activation behind it, norms included: what comes out, and
-what a gain on it is worth before it.
+"""Propagate a Gaussian pre-activation through activation and norms, and gains back through them.
 
-A layer norm depends on all units of a row. Here it acts as it does at the row's mean: its scale is
-fixed, and of a gain, its derivative takes what only moves the row's mean or length. The reduced
-estimator is unbiased whatever its gains, so this makes it good, not right.
+A gain is the slope of the outputs in each unit. A layer norm depends on all units of a row. Here
+its scale is that at the row's mean, and its derivative removes from a gain the parts along the
+row's mean and length. The reduced estimator is unbiased for all gains, so this approximation
+affects its variance only.
 
 Shapes: B rows, H units of a site, O outputs.
 """
@@ -16,19 +16,22 @@ from torch import Tensor, nn
 from model.passes.gaussian import ORDER, smoothed
 from model.passes.network import ACTIVATIONS, MLP
 
-LEAST_VARIANCE = 1e-12  # keeps a std away from 0, relative to the mean's size
+LEAST_VARIANCE = 1e-12  # keeps a variance away from 0, relative to the mean's square
 
 
 @dataclass(frozen=True, slots=True)
 class Frozen:
-    """A norm near the mean of each row: h scale + shift; `units` are a layer norm's own [B, H]."""
+    """A norm near the mean of each row: h scale + shift.
+
+    Only a layer norm has `units` [B, H], the standardised units of the mean row.
+    """
 
     scale: Tensor  # [H] or [B, H]
     shift: Tensor
     units: Tensor | None = None
 
     def project(self, gain: Tensor) -> Tensor:
-        """What is left of a gain [O, B, H], times the scale: no row's mean or length counts."""
+        """A scaled gain [O, B, H] without its parts along the row's mean and length."""
         if self.units is None:
             return gain
         along = (gain * self.units).mean(-1, keepdim=True)
@@ -37,9 +40,9 @@ class Frozen:
 
 @dataclass(frozen=True, slots=True)
 class Propagated:
-    """A site's activation h, averaged over its pre-activation z; each [B, H].
+    """Averages of a site's activation h over its pre-activation z; each [B, H].
 
-    `derivatives[r]` = E f^(r)(z) of what lies between z and the norm after the activation.
+    `derivatives[r]` = E f^(r)(z), where f has the norm before the activation, and the activation.
     """
 
     level: Tensor  # E h
@@ -49,18 +52,18 @@ class Propagated:
     after: Frozen | None = None
 
     def outer(self, gain: Tensor) -> Tensor:
-        """A gain on h [O, B, H] as one on the activation, before the norm that follows it."""
+        """A gain on h [O, B, H] as a gain on the activation, before the norm that follows it."""
         return gain if self.after is None else self.after.project(self.after.scale * gain)
 
     def inner(self, gain: Tensor) -> Tensor:
-        """A gain [O, B, H], times a derivative, as one on z."""
+        """A gain [O, B, H], already times a derivative, as a gain on z."""
         return gain if self.before is None else self.before.project(gain)
 
 
 def propagate(
     network: MLP, site: int, mean: Tensor, variance: Tensor, order: int = ORDER
 ) -> Propagated:
-    """The passage to a site after the first, of z ~ N(mean, variance) elementwise, [B, H]."""
+    """The averages at a site after the first, for z ~ N(mean, variance) elementwise, [B, H]."""
     first, last = network.around(site)
     before = after = None
     if first is not None:

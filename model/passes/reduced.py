@@ -1,7 +1,7 @@
-"""The reduced estimator: the moments of many passes from few.
+"""The reduced estimator: mean and variance with less Monte-Carlo error than the plain estimator.
 
 A dropout site multiplies its activation h by 1 + xi; xi = mask - 1 has mean 0 and variance
-s = p/(1-p). Three things take noise out of the passes' outputs y:
+s = p/(1-p). Three steps remove noise from the outputs y of the passes:
 
 - The last site is integrated out. Given the masks before it, y = w . (h mask) + b has the mean
   c = w . h + b and the variance last = s |w h|^2 (law of total variance).
@@ -10,20 +10,21 @@ s = p/(1-p). Three things take noise out of the passes' outputs y:
 - A quadratic control, at the first noisy site. There h is fixed, so that the next pre-activation,
   centre + delta, is exactly linear in the noise, and
 
-      q = sum_j k_j (delta_j^2 - E delta_j^2)   less its projection on the noise
+      q = sum_j k_j (delta_j^2 - E delta_j^2)   minus its projection on the noise
 
-  has mean 0 and no correlation with l, exactly; 2 k_j is the outputs' mean curvature along unit j.
+  has exactly mean 0 and no correlation with l. 2 k_j is the mean curvature of the outputs along
+  unit j.
 
-`reduced_moments` fits, row by row, how much of both controls there is in c, and puts mean and
-variance together. The better g and k are, the less is left to sample. Where they are wrong by much,
-few passes cannot tell: then `model.training` has them left out.
+`reduced_moments` fits the coefficients of both controls for each row, and computes mean and
+variance. The better g and k are, the less noise remains. If they are far too wrong, few passes
+cannot detect it; then `model.training` leaves the controls out.
 
-g_i is what dropping unit i does to the outputs on average: E f(z) less E f(z) without the unit, for
+g_i is the mean effect of dropping unit i on the outputs: E f(z) - E f(z without the unit), for
 every pre-activation z that the unit feeds, times the gain of z's own unit, back-propagated from the
-head (`drop_effects`). A derivative would tell what a small change does; where a pass drops
-few units each of them changes much, and a derivative was seen to explain 6 to 31 % of the variance
-of c where this explains 82 %. Means and variances of z come from moments that are propagated as if
-every pre-activation were Gaussian (`propagation`).
+head (`drop_effects`). A derivative describes small changes only. If a pass drops few units, each of
+them changes much: a derivative explained 6 to 31 % of the variance of c where this explains 82 %.
+The means and variances of z are propagated as if every pre-activation were Gaussian
+(`propagation`).
 
 Shapes: P passes, B rows, H units of a site, J units of the layer after it, O outputs.
 """
@@ -45,32 +46,32 @@ from model.passes.products import aligned, in_columns, preactivation, product
 from model.passes.propagation import Propagated, propagate
 
 FEW_DROPS = 50.0
-"""Up to this H p/(1-p) at a site, what dropping a unit does is computed unit by unit. Beyond, each
-unit is a small part of the next pre-activations, and slopes say the same at a fraction of the cost:
-with 100 units and p = .5 the gains were equal."""
+"""Up to this H p/(1-p) at a site, the effect of dropping a unit is computed for each unit. Above,
+each unit is a small part of the next pre-activations, and slopes are as good at a fraction of the
+cost: with 100 units and p = .5 the gains were equal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Law:
-    """What is known of the controls of B rows without any pass, [B, O] each."""
+    """Moments of the controls of B rows that are known without any pass, [B, O] each."""
 
     pivot: Tensor  # near the mean of y
     linear: Tensor  # the first site's part of the variance of l
-    fourth: Tensor  # the fourth cumulant of l, over all sites, by the propagated moments
-    quadratic: Tensor  # the variance of q if delta were Gaussian and uncorrelated: a scale, no more
+    fourth: Tensor  # the fourth cumulant of l over all sites, from the propagated moments
+    quadratic: Tensor  # variance of q if delta were Gaussian and uncorrelated; used as a scale only
 
     def parts(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """All of it."""
+        """All four, in this order."""
         return self.pivot, self.linear, self.fourth, self.quadratic
 
     def select(self, index: Tensor) -> "Law":
-        """That of some of the rows."""
+        """The moments of some of the rows."""
         return Law(*(part[index] for part in self.parts()))
 
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """The control variates of B rows of one network, for any pass; all None where it has none."""
+    """The control variates of B rows of one network, for any pass; None if they are left out."""
 
     law: Law
     prefix: Tensor  # [B, H]  activation at the first noisy site, before its noise
@@ -100,12 +101,13 @@ class Control:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What some passes leave for the moments, each [P, B, O].
+    """The terms of some passes that the moments need, each [P, B, O].
 
-    `log_noise` [P, B, R] are the outputs after the first O, over the last mask: log-variances.
+    `log_noise` [P, B, R] has the outputs after the first O, averaged over the last mask: the
+    log-variances.
     """
 
-    output: Tensor  # c, less the pivot
+    output: Tensor  # c - pivot
     linear: Tensor  # l
     quadratic: Tensor  # q
     linear_variance: Tensor  # of l's terms after the first site's, given the layers before each
@@ -113,7 +115,7 @@ class Terms:
     log_noise: Tensor | None = None
 
     def stacked(self) -> Tensor:
-        """All but the log-variances, [5, P, B, O]."""
+        """All terms except the log-variances, [5, P, B, O]."""
         return torch.stack(
             (
                 self.output,
@@ -127,7 +129,7 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """The pre-activations z [B, J] before a site, as propagated, and the passage through it."""
+    """Mean and variance of the pre-activations z [B, J] before a site, and the averages after."""
 
     mean: Tensor
     variance: Tensor
@@ -135,11 +137,11 @@ class Layer:
 
 
 class Reduction:
-    """The reduced estimator of one network: what of it does not depend on the rows.
+    """The parts of a network's reduced estimator that do not depend on the rows.
 
-    It is that of the first `linear` outputs; the others, log-variances, are averaged over the
-    passes. `exact`: all noise sits at the last site, so `integrated` gives the moments without any
-    pass. Without `controls` the last site is integrated, and that is all.
+    It estimates the first `linear` outputs; the others are log-variances, which are averaged over
+    the passes. If `exact`, all noise is at the last site, and `integrated` gives the moments
+    without any pass. Without `controls` only the last site is integrated out.
     """
 
     def __init__(self, network: MLP, linear: int | None = None, *, controls: bool = True) -> None:
@@ -158,7 +160,7 @@ class Reduction:
         self._spread_squares = config.spreads[-1] * self._squares[-1]  # of the last site [O, H]
 
     def integrated(self, x: Tensor) -> Estimate:
-        """The moments of x [B, D] where `exact`: y = b + w . (h mask), the mask the only noise."""
+        """The moments of x [B, D] if `exact`: y = b + w . (h mask) has no other noise."""
         *_, h = self._fixed(x, self._last)
         h = h.double()
         spread = self._network.config.spreads[-1] * h.square()
@@ -167,9 +169,9 @@ class Reduction:
         return _exact(h @ weight.T + bias, spread @ weight.square().T)
 
     def control(self, x: Tensor, *, shared: bool = True) -> Control:
-        """The control variates for rows x [B, D]; where not `exact`.
+        """The control variates for rows x [B, D], if the network is not `exact`.
 
-        `shared`: whether the passes' masks are; it decides on the order of memory only.
+        `shared` is whether all rows share their masks; it affects the order of memory only.
         """
         config, first = self._network.config, self._first
         order = aligned if shared and len(self._weights[-1]) == 1 else Tensor.contiguous
@@ -217,7 +219,7 @@ class Reduction:
         )
 
     def _no_control(self, x: Tensor, h: Tensor, centre: Tensor) -> Control:
-        """One that explains nothing of the outputs."""
+        """A control without control variates."""
         pivot = self._network(x)[:, : len(self._weights[-1])]
         zero = torch.zeros_like(pivot)
         return Control(Law(pivot, zero, zero, zero), h, centre)
@@ -227,8 +229,8 @@ class Reduction:
     ) -> Terms:
         """The terms of the passes whose noise is given.
 
-        The last mask is integrated out; only `record` has a use for it, which is given the outputs
-        [P, B, O] of the passes themselves.
+        The last mask is integrated out. Only `record` needs it: it is called with the outputs
+        [P, B, O] of the passes.
         """
         network, first = self._network, self._first
         z = preactivation(network, first, control.prefix, noise, control.centre)  # [P, B, J]
@@ -261,7 +263,7 @@ class Reduction:
             yield x
 
     def _first_controls(self, control: Control, noise: Noise, z: Tensor) -> tuple[Tensor, Tensor]:
-        """The first site's part of l, and q, [P, B, O]; z [P, B, J] is used up."""
+        """The first site's part of l, and q, [P, B, O]; overwrites z [P, B, J]."""
         if control.first is None or control.curve is None or control.still is None:
             zero = control.law.pivot.expand(len(z), -1, -1).mul(0)
             return zero, zero
@@ -280,9 +282,10 @@ class Reduction:
         return sum(parts[1:], start=parts[0])
 
     def _propagate(self, mean: Tensor, variance: Tensor) -> tuple[list[Layer], Tensor]:
-        """The layers after the first noisy site, and the outputs' mean [B, O].
+        """The layers after the first noisy site, and the mean [B, O] of the outputs.
 
-        From the next pre-activations' mean and variance [B, J]; all are taken as Gaussian.
+        They follow from the mean and variance [B, J] of the next pre-activations. All
+        pre-activations are treated as Gaussian.
         """
         layers: list[Layer] = []
         for site in range(self._first + 1, self._last + 1):
@@ -295,7 +298,7 @@ class Reduction:
         return layers, mean
 
     def _back_propagate(self, layers: list[Layer], rows: int) -> list[Tensor]:
-        """The gain [O, B, H] of every site after the first: the head, through mean slopes."""
+        """The gain [O, B, H] of every site after the first, back-propagated by mean slopes."""
         gain = self._weights[-1][:, None].expand(-1, rows, -1)
         gains = [gain]
         for site in range(self._last, self._first + 1, -1):
@@ -304,16 +307,17 @@ class Reduction:
         return gains
 
     def _slopes(self, site: int, layer: Layer, outer: Tensor) -> Tensor:
-        """What the outputs gain per unit of a site's activations, [O, B, H], by mean slopes."""
+        """The mean slopes of the outputs in the activations of a site, [O, B, H]."""
         at = layer.propagated
         return product(at.inner(at.derivatives[1] * at.outer(outer)), self._weights[site].T)
 
     def _effects(
         self, site: int, h: Tensor, layer: Layer, outer: Tensor, bends: Tensor | None = None
     ) -> Tensor:
-        """What dropping each unit of a site's h [B, H] takes from the outputs, [O, B, H].
+        """How much the outputs lose if one unit of a site's h [B, H] is dropped, [O, B, H].
 
-        `outer` is the gain on the next activations, `bends` what their curvature adds to slopes.
+        `outer` is the gain on the next activations. `bends` is what their curvature adds to the
+        effect by slopes.
         """
         at, units = layer.propagated, h.shape[-1] * self._network.config.spreads[site]
         small = self._slopes(site, layer, outer) * h
@@ -338,12 +342,12 @@ class Reduction:
 
 
 def _typical(at: Propagated) -> Tensor:
-    """A size of activation [B, H] that is met often: the root of the mean square; never 0."""
+    """A typical activation [B, H]: the root mean square with the sign of the mean; never 0."""
     return torch.copysign(at.square.clamp_min(1e-12).sqrt(), at.level)
 
 
 def _fourth_cumulant(spreads: Sequence[float], effects: Sequence[Tensor]) -> Tensor:
-    """That of sum (mask - 1) effect over all units of all sites, [B, O], from effects [O, B, H].
+    """The fourth cumulant [B, O] of sum((mask - 1) effect) over all sites; effects [O, B, H].
 
     A mask of variance s has the fourth cumulant s (1 + s)^2 - 6 s^2.
     """
@@ -355,7 +359,7 @@ def _fourth_cumulant(spreads: Sequence[float], effects: Sequence[Tensor]) -> Ten
 
 
 def _exact(mean: Tensor, variance: Tensor) -> Estimate:
-    """What is known without any pass, and so without error; from [B, V] float64."""
+    """An estimate without Monte-Carlo error, from [B, V] float64."""
     zero = np.zeros(tuple(mean.shape))
     return Estimate(mean.cpu().numpy(), variance.cpu().numpy(), zero, zero)
 
@@ -363,10 +367,10 @@ def _exact(mean: Tensor, variance: Tensor) -> Estimate:
 def _weighted_sum(t: Tensor, coefficients: Tensor) -> Tensor:
     """sum_h t[p, b, h] coefficients[o, b, h], [P, B, O]; t may be shared over rows, [P, 1, H].
 
-    Where t is large it is used as scratch: what is written into a new block takes twice as long.
+    A large t is overwritten, because writing to a new block of memory takes twice as long.
     """
     if t.shape[1] == 1:
         return (t[:, 0] @ coefficients.mT).permute(1, 2, 0)
-    if len(coefficients) == 1:  # a batch of products with one column each is four times slower
+    if len(coefficients) == 1:  # einsum would be four times slower: products of one column each
         return t.mul_(coefficients[0]).sum(-1, keepdim=True)
     return torch.einsum("pbh,obh->pbo", t, coefficients)

@@ -1,4 +1,4 @@
-"""The reduced estimator's moments: how much of the controls is in the passes, and what is left.
+"""The moments of the reduced estimator: fit the controls' coefficients, add up mean and variance.
 
 Shapes: P passes, B rows, V outputs.
 """
@@ -14,11 +14,11 @@ from model.passes.estimate import Estimate
 from model.passes.moments import HEAVY, PlainMoments
 from model.passes.reduced import Law, Terms
 
-BLOCK = 1024  # passes; so many rows' terms of 1.5 blocks take 30 kB each
-VALUES_AT_ONCE = 1 << 15  # of each term: what is counted with them stays in cache
-PRIOR = 5.0  # passes that a priori say that the coefficients are 1
-COEFFICIENTS = (0.0, 2.0)  # between which they lie, whatever few passes say
-TAIL = 3.0  # like HEAVY, times the kurtosis of T that the passes show, up to HEAVY
+BLOCK = 1024  # passes of a block; the terms of 1.5 blocks take 30 kB for one row's output
+VALUES_AT_ONCE = 1 << 15  # of each term: intermediate results fit in cache
+PRIOR = 5.0  # the weight of the prior that coefficients are 1, in passes
+COEFFICIENTS = (0.0, 2.0)  # the limits of the coefficients
+TAIL = 3.0  # min(TAIL x measured kurtosis, HEAVY) takes the place of HEAVY in `moments`
 LEAST_POSITIVE = np.finfo(np.float64).tiny
 ROUNDING = 2.0**-22  # of outputs in single precision, relative
 
@@ -27,21 +27,25 @@ ROUNDING = 2.0**-22  # of outputs in single precision, relative
 class ReducedMoments:
     """The reduced estimator: moments of y from the terms of `reduced`.
 
-    How much of the controls l and q there is in the outputs c is fitted by least squares over the
-    passes: c = b l + k q + e, every row and output by itself. With PRIOR passes' worth of belief in
-    1, which is what they were made for, so that few passes do not lead astray. Then
+    Least squares over the passes fits the coefficients of the controls l and q in the outputs c,
+    for every row and output:
+
+        c = b l + k q + e.
+
+    A prior with the weight of PRIOR passes pulls b and k towards 1, their value if g and k of
+    `reduced` are exact, so that few passes do not give wild coefficients. Then
 
         mean = avg c - b avg l - k avg q,
-        variance = b^2 Var l + k^2 S_qq + S_ee + avg last,
+        variance = b^2 Var l + k^2 S_qq + S_ee + avg last.
 
-    where Var l is known, given the layers before each site, and S are sample (co)variances; those
-    of l, q and e with one another are 0 in expectation, and left out. A sum of squares is never
-    negative. Coefficients fitted on the passes that they are used for bias it by O(1 / N): by up to
-    .5 % in the median row at N = 100, as measured, and by less than its error in nearly all.
+    Var l is known, given the layers before each site. S are sample variances. The covariances of l,
+    q and e are 0 in expectation, and left out. A sum of squares is never negative. The coefficients
+    are fitted on the same passes, which biases the variance by O(1 / N): measured, by up to .5 % in
+    the median row at N = 100, and by less than its error in nearly all rows.
 
-    The terms of all passes are kept until they fill a BLOCK, which then is estimated by itself: the
-    errors need the coefficients, and the coefficients all passes. `noise` has the plain moments of
-    log-variances; they come after y's.
+    The errors need the coefficients, and the coefficients need all passes. So the terms of all
+    passes are kept until they fill a BLOCK, which is then estimated by itself. `noise` has the
+    plain moments of the log-variances, which follow those of y.
     """
 
     law: Law
@@ -50,7 +54,7 @@ class ReducedMoments:
     closed: list[Estimate] = field(default_factory=list)  # of BLOCK passes each
 
     def add(self, terms: Terms) -> None:
-        """Take in a chunk of passes."""
+        """Add a chunk of passes."""
         self.terms.append(terms.stacked())
         while sum(part.shape[1] for part in self.terms) >= BLOCK + BLOCK // 2:
             block, rest = torch.cat(self.terms, dim=1).tensor_split([BLOCK], dim=1)
@@ -59,7 +63,7 @@ class ReducedMoments:
         if self.noise and terms.log_noise is not None:
             self.noise.add(terms.log_noise)
 
-    @np.errstate(all="ignore")  # of what overflows, the predictor tells
+    @np.errstate(all="ignore")  # the predictor reports overflows
     def estimate(self) -> Estimate:
         """The estimate from the passes so far."""
         terms = self.terms[0] if len(self.terms) == 1 else torch.cat(self.terms, dim=1)
@@ -68,17 +72,17 @@ class ReducedMoments:
         return estimate.beside(self.noise.estimate()) if self.noise else estimate
 
     def _estimate(self, terms: Tensor) -> Estimate:
-        """The estimate from the passes of a block, [5, P, B, V], some rows after the other."""
+        """The estimate from the passes of a block, [5, P, B, V], for some rows at a time."""
         rows = max(1, VALUES_AT_ONCE // (terms.shape[1] * terms.shape[3] or 1))
         parts = zip(*(torch.split(t, rows) for t in self.law.parts()), strict=True)
         found = [
-            fitted(*(_host(t.double()) for t in (block, *part)))
+            fitted(*(_to_numpy(t.double()) for t in (block, *part)))
             for block, part in zip(torch.split(terms, rows, dim=2), parts, strict=True)
         ]
         return found[0] if len(found) == 1 else Estimate.concatenated(found)
 
     def select(self, index: Tensor) -> "ReducedMoments":
-        """The same for some rows."""
+        """The moments of some rows."""
         kept = np.asarray(index.cpu())
         return ReducedMoments(
             self.law.select(index),
@@ -88,7 +92,7 @@ class ReducedMoments:
         )
 
     def restarted(self) -> "ReducedMoments":
-        """The same that has seen no pass."""
+        """A copy without any passes."""
         return ReducedMoments(self.law, self.noise.restarted() if self.noise else None)
 
 
@@ -105,9 +109,10 @@ def fitted(
 
         T = e^2 + 2 e (b l + k q) + (k q)^2 + b^2 linear_variance + last_variance
 
-    of centred c, l and q, so that the spread of T gives its error. Few passes may not have met what
-    moves the outputs most. How large l can be is known, so where its fourth power was smaller than
-    it is in expectation, squared errors are widened by as much.
+    of centred c, l and q. So the variance of T over the passes gives its error. Few passes may miss
+    the masks that move the outputs most. E l^4 is known: if the average of l^4 over the passes is
+    smaller, the squared error of the variance is multiplied by the ratio, that of the mean by its
+    root.
     """
     n = terms.shape[1]
     means = terms.mean(1)  # [5, B, V]
@@ -116,18 +121,18 @@ def fitted(
     b, k = _coefficients(c, l, q, known, quadratic)
     used = k * q
     e, square, used = c - b * l - used, used**2, used + b * l
-    kept = n / (n + PRIOR)  # of a coefficient, the part that the passes say
-    count = 1.0 * (known > 0) + (quadratic > 0)  # of coefficients that are fitted
+    kept = n / (n + PRIOR)  # the weight of the passes in a coefficient; the prior has the rest
+    count = 1.0 * (known > 0) + (quadratic > 0)  # the number of fitted coefficients
     left, s_qq = (e**2).sum(0) / (n - 1 - count * kept), square.sum(0) / (n - 1)  # S_ee, k^2 S_qq
     variance = b**2 * known + s_qq + left + means[4]
     t = e**2 + 2 * kept * e * used + square + b**2 * terms[3] + terms[4]
     (spread, tail), (_, tail_of_e) = _spread(t), _spread(e)
     few = 2 * left**2 + 4 * kept**2 * left * (b**2 * known + s_qq) + 2 * s_qq**2
-    unseen = _unseen(l, 3 * known**2 + fourth)
+    missed = _missed_tail(l, 3 * known**2 + fourth)
     mean = pivot + means[0] - b * means[1] - k * means[2]
     rounding = ROUNDING**2 * (np.abs(mean) + np.sqrt(variance)) ** 2
-    mean_square = left / n * np.sqrt(unseen) * (1 + tail_of_e / n)
-    variance_square = (spread + few / (n - 1)) / n * unseen * (1 + tail / n)
+    mean_square = left / n * np.sqrt(missed) * (1 + tail_of_e / n)
+    variance_square = (spread + few / (n - 1)) / n * missed * (1 + tail / n)
     return Estimate(
         mean,
         variance,
@@ -143,7 +148,7 @@ def _coefficients(
     known: np.ndarray,
     quadratic: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """b and k [B, V] of c = b l + k q + e, from centred terms [P, B, V] and a prior belief in 1."""
+    """b and k [B, V] of c = b l + k q + e, from centred terms [P, B, V] and a prior of 1."""
     s_ll, s_qq, s_lq, s_cl, s_cq = (
         np.einsum("pbv,pbv->bv", one, other) / (len(c) - 1)
         for one, other in ((l, l), (q, q), (l, q), (c, l), (c, q))
@@ -157,14 +162,14 @@ def _coefficients(
     return np.clip(b, *COEFFICIENTS), np.clip(k, *COEFFICIENTS)
 
 
-def _unseen(l: np.ndarray, expected: np.ndarray) -> np.ndarray:  # noqa: E741
-    """How many times E l^4 is what these passes [P, B, V] have seen of it, 1 to P."""
+def _missed_tail(l: np.ndarray, expected: np.ndarray) -> np.ndarray:  # noqa: E741
+    """E l^4 over the average of l^4 in the passes [P, B, V], between 1 and P."""
     seen = np.maximum((l**4).mean(0), np.maximum(expected / len(l), LEAST_POSITIVE))
     return np.asarray(np.maximum(expected / seen, 1))
 
 
 def _spread(t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The variance of T [P, B, V] over the passes, and its tail; see TAIL."""
+    """The variance of T [P, B, V] over the passes, and the tail factor; see TAIL."""
     centred = t - t.mean(0)
     square = centred**2
     spread = square.sum(0) / (len(t) - 1)
@@ -173,7 +178,7 @@ def _spread(t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _pooled(blocks: Sequence[Estimate], last: int) -> Estimate:
-    """The estimate from blocks of BLOCK passes each, the last one of `last`."""
+    """The estimate from blocks of BLOCK passes each, and a last block of `last` passes."""
     weights = np.array([BLOCK] * (len(blocks) - 1) + [last], dtype=np.float64)
     weights = (weights / weights.sum())[:, None, None]
 
@@ -189,5 +194,5 @@ def _pooled(blocks: Sequence[Estimate], last: int) -> Estimate:
     )
 
 
-def _host(t: Tensor) -> np.ndarray:
+def _to_numpy(t: Tensor) -> np.ndarray:
     return np.asarray(t.cpu().numpy())

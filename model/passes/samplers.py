@@ -1,4 +1,4 @@
-"""An estimate that grows by passes: the plain and the reduced estimator behind one protocol.
+"""Samplers, which add passes to an estimate: plain and reduced behind one protocol.
 
 Shapes: P passes, B rows, D inputs, O outputs, V values of one pass.
 """
@@ -25,9 +25,9 @@ from model.passes.reduced_moments import ReducedMoments
 class Batch:
     """Rows, and the seed of their noise.
 
-    `row_ids` [B] are the rows' identities; None stands for masks that all rows share.
-    `before_chunk` is called before every chunk of passes; what it raises ends the work.
-    `recorder`, where there is one, keeps what every pass says.
+    `row_ids` [B] are as in `draw_noise`; None means that all rows share their masks.
+    `before_chunk` is called before every chunk of passes; an exception that it raises ends the
+    work. `recorder`, if there is one, keeps the values of every pass.
     """
 
     x: Tensor  # [B, D]
@@ -37,7 +37,7 @@ class Batch:
     recorder: "Recorder | None" = None
 
     def select(self, index: Tensor) -> "Batch":
-        """Some of the rows."""
+        """The batch of some of the rows."""
         return replace(
             self,
             x=self.x[index],
@@ -48,7 +48,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Recorder:
-    """Keeps the values of every pass over some rows, while an estimate is made of them.
+    """Keeps the values of every pass for a request that asks for samples.
 
     `rows` [B] are the positions of the rows that still take passes.
     """
@@ -57,15 +57,15 @@ class Recorder:
     chunks: list[tuple[Tensor, Tensor]] = field(default_factory=list)
 
     def add(self, values: Tensor) -> None:
-        """Take in the values [P, B, V] of a chunk of passes."""
+        """Add the values [P, B, V] of a chunk of passes."""
         self.chunks.append((self.rows, values))
 
     def select(self, index: Tensor) -> "Recorder":
-        """The same recorder for some of the rows."""
+        """A recorder of some of the rows, with the same memory."""
         return Recorder(self.rows[index], self.chunks)
 
     def recorded(self, count: int) -> list[np.ndarray]:
-        """The values [P, V] float64 of each of `count` rows, of the passes that it took."""
+        """The values [P, V] float64 of each of `count` rows in the passes that the row took."""
         found: list[list[Tensor]] = [[] for _ in range(count)]
         for rows, values in self.chunks:
             for at, row in enumerate(rows.tolist()):
@@ -74,10 +74,10 @@ class Recorder:
 
 
 class Sampler(Protocol):
-    """An estimate that grows by passes."""
+    """An estimate to which passes are added."""
 
     def take(self, passes: range) -> None:
-        """Run these passes and take them in."""
+        """Run these passes and add them to the estimate."""
         ...
 
     def estimate(self) -> Estimate:
@@ -85,17 +85,17 @@ class Sampler(Protocol):
         ...
 
     def select(self, index: Tensor) -> Self:
-        """The same for some of the rows."""
+        """The sampler of some of the rows."""
         ...
 
     def restarted(self) -> Self:
-        """The same that has seen no pass."""
+        """A copy without any passes."""
         ...
 
 
 @dataclass(frozen=True)
 class PlainSampler:
-    """Sample moments of `values` of the outputs."""
+    """The plain estimator: sample moments of `values` of the outputs."""
 
     network: MLP
     batch: Batch
@@ -112,9 +112,9 @@ class PlainSampler:
         *,
         joint: bool = False,
     ) -> Self:
-        """A sampler that has seen no pass; squares are taken around the deterministic values.
+        """A sampler without any passes; squares are taken around the deterministic values.
 
-        `joint`: the values are a classifier's, and how they go together is asked for.
+        With `joint` the values are a classifier's, and their covariance and votes are kept.
         """
         pivot = values(network(batch.x)).double()
         moments = PlainMoments(pivot, JointMoments() if joint else None)
@@ -126,7 +126,7 @@ class PlainSampler:
             self.moments.add(self._values(chunk))
 
     def _values(self, chunk: range) -> Tensor:
-        """The values [P, B, V] of some passes; their noise is gone before the next is drawn."""
+        """The values [P, B, V] of some passes; a function, so that their noise is freed after."""
         noise = _noise(self.network, self.batch, chunk)
         values = self.values(outputs(self.network, self.known, noise))
         if self.batch.recorder:
@@ -160,7 +160,7 @@ class ReducedSampler:
 
     @classmethod
     def of(cls, network: MLP, batch: Batch, reduction: Reduction) -> Self:
-        """A sampler that has seen no pass."""
+        """A sampler without any passes."""
         control = reduction.control(batch.x, shared=batch.row_ids is None)
         zero = batch.x.new_zeros(len(batch.x), reduction.log_noises, dtype=torch.float64)
         noise = PlainMoments(zero) if reduction.log_noises else None
@@ -171,7 +171,7 @@ class ReducedSampler:
             self.moments.add(self._terms(chunk))
 
     def _terms(self, chunk: range) -> Terms:
-        """The terms of some passes; their noise is gone before the next is drawn."""
+        """The terms of some passes; a function, so that their noise is freed after."""
         recorder = self.batch.recorder
         sites = None if recorder else len(self.network.config.hidden)  # the last is integrated
         noise = _noise(self.network, self.batch, chunk, sites)
@@ -193,14 +193,14 @@ class ReducedSampler:
 
 
 def _chunks(network: MLP, batch: Batch, passes: range) -> Iterator[range]:
-    """The passes, in chunks."""
+    """The passes in chunks, with a call of `before_chunk` before each."""
     for chunk in chunks(passes, chunk_passes(network.config, len(batch.x))):
         batch.before_chunk()
         yield chunk
 
 
 def _noise(network: MLP, batch: Batch, passes: range, sites: int | None = None) -> Noise:
-    """The noise of the passes; of the first `sites` only, where that is given."""
+    """The noise of the passes, at the first `sites` sites if that is given."""
     return draw_noise(
         network.config, batch.seed, passes, batch.row_ids, device=batch.x.device, sites=sites
     )

@@ -1,4 +1,4 @@
-"""Passes until enough: at which numbers of passes a row may stop, and when it does.
+"""Add passes until the error of a row is small enough.
 
 Shapes: B rows, V values of one pass.
 """
@@ -11,17 +11,17 @@ import torch
 from model.passes.estimate import Estimate
 from model.passes.samplers import Sampler
 
-FIRST_CHECK = 64  # passes before which no row stops, however lucky its first ones look
+FIRST_CHECK = 64  # no row stops before so many passes: the errors of fewer are too uncertain
 
 
 CHECK_GROWTH = 1.5
 
 
-MOST_SKIPPED = 4  # steps of that growth at once
+MOST_SKIPPED = 4  # a row's next check is at most so many checks ahead
 
 
 def sample(sampler: Sampler, passes: int) -> Estimate:
-    """The estimate from this many passes."""
+    """The estimate from so many passes."""
     sampler.take(range(passes))
     return sampler.estimate()
 
@@ -29,15 +29,15 @@ def sample(sampler: Sampler, passes: int) -> Estimate:
 def sample_until(
     excess: Callable[[Estimate, int], np.ndarray], sampler: Sampler, rows: int, *, passes: int
 ) -> tuple[Estimate, np.ndarray]:
-    """The estimates of all rows, and the passes [B] that each took: `passes` at most.
+    """The estimates of all rows, and the passes [B] that each took, at most `passes`.
 
-    `excess` of an estimate from so many passes says [B] how many times too large a row's error
-    still is; at most 1, and the row stops. It is asked at fixed numbers of passes, so that neither
-    chunks nor the other rows of a batch have a say in where a row stops; of those, a row sits out
-    the ones that it would hardly meet.
+    `excess(estimate, passes)` [B] is the error of each row over the largest error allowed. A row
+    stops if that is at most 1. Rows are checked at fixed numbers of passes, so that neither chunks
+    nor the other rows of a batch change where a row stops. A row skips checks that it would
+    probably fail.
     """
     checks = np.array(list(_checks(passes)))
-    order, due = np.arange(rows), np.zeros(rows, dtype=np.int64)  # of those that still run
+    order, due = np.arange(rows), np.zeros(rows, dtype=np.int64)  # of rows that have not stopped
     counts, done, parts, stopped = np.empty_like(order), 0, list[Estimate](), list[np.ndarray]()
     while len(order):
         at = int(due.min())
@@ -57,10 +57,10 @@ def sample_until(
 
 
 def _next_check(checks: np.ndarray, at: int, excess: np.ndarray) -> np.ndarray:
-    """The index [B] of each row's next check after that at `at`.
+    """The index [B] of each row's next check after the check `at`.
 
-    Errors fall with the root of the number of passes: it is the last one before they are foreseen
-    to be small enough, or one shortly after, as few passes do not foresee well.
+    Errors fall as 1 / sqrt(passes), which predicts the passes that a row needs. The next check is
+    the last one before that number, at least one check and at most MOST_SKIPPED checks ahead.
     """
     foreseen = np.searchsorted(checks, checks[at] * excess**2, side="right")
     return np.asarray(np.clip(foreseen - 1, at + 1, at + MOST_SKIPPED))

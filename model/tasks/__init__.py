@@ -1,4 +1,4 @@
-"""Regression and classification: the only place where the two differ."""
+"""Regression and classification; nothing outside of this package depends on which it is."""
 
 from model.tasks.columns import About, Columns, FieldInfo, FieldKind, field_infos
 from model.tasks.defaults import USUAL_RATE, USUAL_WIDTHS, TrainingDefaults

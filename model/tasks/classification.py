@@ -38,8 +38,8 @@ from model.tasks.columns import Column, Columns
 from model.tasks.defaults import USUAL_RATE, USUAL_WIDTHS, TrainingDefaults
 from model.tasks.predictions import ClassificationPrediction, LabelSet
 
-NEAR = 0.1  # std of the log of what a temperature changes by once the weights know more rows
-CLEAN_DECAY, NOISY_DECAY, SMALL_TABLE = 0.3, 10.0, 1_200
+NEAR = 0.1  # prior std of the log of the factor that corrects a temperature after a refit
+CLEAN_DECAY, NOISY_DECAY, SMALL_TABLE = 0.3, 10.0, 1_200  # SMALL_TABLE in rows
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Classification:
     calibration: Calibration | None = None
 
     plain_because: ClassVar[str | None] = (
-        "the reduced estimator is of a linear head; behind a softmax it gains little (measured)"
+        "the reduced estimator needs a linear output; behind a softmax it gains little (measured)"
     )
     joint: ClassVar[bool] = True
     retunes: ClassVar[bool] = True
@@ -63,7 +63,7 @@ class Classification:
 
     @property
     def linear(self) -> int:
-        """The outputs that the reduced estimator would be of."""
+        """All outputs; no classifier uses the reduced estimator."""
         return self.outputs
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -71,17 +71,17 @@ class Classification:
         return F.cross_entropy(outputs, targets)
 
     def nats_per_loss(self, loss: float) -> float:  # noqa: ARG002  a regression's
-        """The loss is the log-likelihood itself."""
+        """1: the loss is the negative log-likelihood."""
         return 1.0
 
     def defaults(self, rows: int) -> TrainingDefaults:
         """The same network for any number of rows, and two weight decays.
 
-        The strong one is for noisy labels: under a smaller one a network learns them by heart. On
-        small noisy tables it is as good as logistic regression. How noisy the labels are, only rows
-        that the network has not seen can tell. Training runs to its end: with dropout off a network
-        grows too sure of its classes, and its loss is least, long before the average of the passes
-        is at its best.
+        The strong weight decay is for noisy labels, which a network memorises under a smaller one.
+        With it, the network is as good as logistic regression on small noisy tables. Only rows that
+        the network has not seen can tell how noisy the labels are. Training does not stop early:
+        with dropout off, the validation loss is least long before the average of the passes is
+        best, because the deterministic pass becomes overconfident.
         """
         share = min(1.0, SMALL_TABLE / rows)
         return TrainingDefaults(
@@ -105,15 +105,15 @@ class Classification:
         return torch.cat([probabilities, entropy(probabilities)[..., None]], dim=-1)
 
     def quantities(self, estimate: Estimate, passes: int | np.ndarray) -> Quantities:
-        """Probabilities and their variances, in units of the largest that either can be.
+        """Probabilities and variances, in units of the largest variance, and mutual information.
 
-        That is of a probability that is always 0 or 1, p (1 - p); and the mutual information, in
-        units of the entropy. As if half a pass more had said 0 and half a pass 1: where all passes
-        agree, one that does not may be as likely as 1 / N.
+        The variance of a probability of mean p is at most p (1 - p). The unit of the mutual
+        information is the entropy. For the units, p is smoothed by half a pass at 0 and half a pass
+        at 1: even if all N passes agree, the probability of one that does not may be 1 / N.
         """
         mean = _smoothed(estimate.mean, passes)
         unit = mean * (1 - mean)
-        unit[:, -1] = 0  # of the entropy nothing is told
+        unit[:, -1] = 0  # the entropy of the passes has no error bar
         found = {
             "mean": Quantity(estimate.mean, estimate.mean_error, np.sqrt(unit)),
             "variance": Quantity(estimate.variance, estimate.variance_error, unit),
@@ -126,7 +126,7 @@ class Classification:
     def _information(
         self, estimate: Estimate, covariance: np.ndarray, passes: int | np.ndarray
     ) -> Quantity:
-        """The mutual information [B]; `passes` may be each row's own, [B]."""
+        """The mutual information [B]; `passes` is one number or [B]."""
         mean, expected = np.split(np.maximum(estimate.mean, 0), [-1], axis=-1)
         args = mean, estimate.variance[:, :-1]
         counts = np.broadcast_to(passes, len(mean))[:, None]
@@ -136,14 +136,14 @@ class Classification:
         return Quantity(value, error, -(smooth * np.log(smooth)).sum(-1))
 
     def relative_error(self, estimate: Estimate) -> np.ndarray:
-        """That of the class whose probability varies most, [B]; the others hardly count."""
+        """The relative error [B] of the class whose probability varies most."""
         most = estimate.variance[:, :-1].argmax(-1)  # [B]
         return np.asarray(estimate.relative_error[np.arange(len(most)), most])
 
     def tuned(self, values: np.ndarray, actual: np.ndarray) -> Tuning:
         """The temperature that fits the passes' values [P, B, K + 1] of held-out rows best.
 
-        And the numbers of RAPS that make its label sets for them smallest.
+        The tuning also has the two numbers of RAPS that make label sets smallest on these rows.
         """
         return tuned_classes(np.log(np.maximum(values[..., :-1], scores.LEAST_PROBABILITY)), actual)
 
@@ -152,7 +152,7 @@ class Classification:
         predictions: Columns[ClassificationPrediction],  # noqa: ARG002
         actual: np.ndarray,  # noqa: ARG002
     ) -> Tuning:
-        """The same: a temperature changes the order of the rows."""
+        """The tuning unchanged: a new temperature would change the order of the scores."""
         return self.tuning
 
     def error_share(
@@ -160,13 +160,14 @@ class Classification:
         predictions: Columns[ClassificationPrediction],  # noqa: ARG002
         actual: np.ndarray,  # noqa: ARG002
     ) -> float:
-        """None: probabilities of a hundred passes hardly move from seed to seed."""
+        """0: probabilities of a hundred passes hardly differ between seeds."""
         return 0.0
 
     def retuned(self, values: np.ndarray, actual: np.ndarray) -> Tuning:
-        """The temperature near the one found before, of which the values are, that fits best.
+        """The tuning with a corrected temperature, near the old one.
 
-        More rows make a network surer rightly: under the old temperature it is too little sure.
+        `values` are made with the old temperature. A network that has learned from more rows is
+        better, so with the old temperature it is underconfident.
         """
         logits = np.log(np.maximum(values[..., :-1], scores.LEAST_PROBABILITY))
         factor = fit_temperature(logits, actual, prior=(NEAR, NEAR))
@@ -183,7 +184,7 @@ class Classification:
         }
 
     def log_density(self, values: np.ndarray, actual: np.ndarray) -> np.ndarray:
-        """Log of the mean probability of the actual classes [B], [B, 1]."""
+        """The log [B, 1] of the mean probability of the actual classes [B]."""
         mean = values[..., :-1].mean(0)  # [B, K]
         return np.asarray(
             np.log(
@@ -196,26 +197,26 @@ class Classification:
         predictions: Columns[ClassificationPrediction],  # noqa: ARG002
         actual: np.ndarray,  # noqa: ARG002
     ) -> dict[str, dict[str, np.ndarray]]:
-        """None: every kind of label set may be asked for."""
+        """None, because a request may ask for every kind of label set."""
         return {}
 
     def spreads(self, predictions: Columns[ClassificationPrediction]) -> np.ndarray:
-        """The mutual information."""
+        """The mutual information [B]."""
         return np.asarray(predictions.columns["mutual_information"])
 
     def abstention(
         self, predictions: Columns[ClassificationPrediction], actual: np.ndarray
     ) -> Abstention | None:
-        """Of rows accepted by the probability of their label: bounds on the error rate."""
+        """Bounds on the error rate of rows that are accepted by the probability of their label."""
         mean = predictions.columns["mean"]  # [B, K]
-        return error_rate(_doubt(mean), mean.argmax(-1) != actual)
+        return error_rate(_error_probability(mean), mean.argmax(-1) != actual)
 
     def summarise(
         self, passes: Passes, options: PredictOptions
     ) -> Columns[ClassificationPrediction]:
         """One prediction per row, probabilities keyed by class."""
         estimate = passes.estimate
-        values = np.maximum(estimate.mean, 0)  # [B, K + 1], where rounding left less
+        values = np.maximum(estimate.mean, 0)  # [B, K + 1], rounding may make 0 negative
         mean, expected = values[:, :-1], values[:, -1]
         variance, counts = estimate.variance[:, :-1], passes.counts
         information = mutual_information(mean, variance, expected, counts[:, None])
@@ -235,7 +236,7 @@ class Classification:
             **self._label_sets(mean, options.coverage, options.label_set, passes.groups),
             **passes.distances(),
             **judging.column,
-            **accepts(self.calibration, options, _doubt(mean)),
+            **accepts(self.calibration, options, _error_probability(mean)),
             "passes": counts,
             "warnings": judging.warnings,
             **self._samples(passes),
@@ -254,7 +255,7 @@ class Classification:
         }
 
     def _agreement(self, estimate: Estimate, passes: np.ndarray) -> dict[str, np.ndarray]:
-        """The error of the mutual information and the variation ratio, where they are known."""
+        """The columns of the mutual information's error and the variation ratio, if known."""
         found, columns = estimate.agreement, dict[str, np.ndarray]()
         if found is None:
             return columns
@@ -267,7 +268,7 @@ class Classification:
 
     @property
     def _set_scores(self) -> dict[LabelSetMethod, Callable[[np.ndarray], np.ndarray]]:
-        """What scores the classes [B, K] of each kind of label set."""
+        """The function that scores the classes [B, K], by kind of label set."""
         tuning = self.tuning
         raps = partial(conformal.raps, penalty=tuning.rank_penalty, free=tuning.free_ranks)
         return {"lac": conformal.lac, "aps": conformal.aps, "raps": raps}
@@ -275,22 +276,22 @@ class Classification:
     def _label_sets(
         self, mean: np.ndarray, coverage: float, method: LabelSetMethod, groups: Sequence[str]
     ) -> dict[str, Columns[LabelSet]]:
-        """The classes within the quantile, most probable first; raises CalibrationError."""
+        """The classes whose score is at most the quantile; raises CalibrationError."""
         if self.calibration is None:
             return {}
         reach = self.calibration.quantile(method, coverage, groups)
-        said = self.calibration.method(method)
+        name = self.calibration.method(method)
         inside = conformal.label_sets(self._set_scores[method](mean), reach)  # [B, K]
         order = np.argsort(-mean, axis=-1, kind="stable")
         columns = {
             "coverage": np.full(len(mean), coverage),
             "labels": np.where(np.take_along_axis(inside, order, -1), order, -1),
-            "method": [said] * len(mean),
+            "method": [name] * len(mean),
         }
         return {"label_set": Columns(LabelSet, columns, self.target.classes)}
 
     def _samples(self, passes: Passes) -> dict[str, list[np.ndarray]]:
-        """The column, where there are samples: an array [P, K] of each row."""
+        """The column of samples, if there are any: an array [P, K] of each row."""
         if passes.samples is None:
             return {}
         return {"samples": [row[:, :-1] for row in passes.samples]}
@@ -302,6 +303,6 @@ def _smoothed(mean: np.ndarray, passes: int | np.ndarray) -> np.ndarray:
     return np.asarray((counts * np.clip(mean, 0, 1) + 0.5) / (counts + 1))
 
 
-def _doubt(mean: np.ndarray) -> np.ndarray:
-    """What is left to the other classes, [B]: who abstains by it errs least (Chow 1970)."""
+def _error_probability(mean: np.ndarray) -> np.ndarray:
+    """The probability [B] that the label is wrong: the best order to abstain by (Chow 1970)."""
     return np.asarray(1 - mean.max(-1))

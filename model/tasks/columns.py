@@ -1,8 +1,8 @@
 """Predictions as columns: numpy arrays, a column for each field.
 
-An object for each row takes longer to make than the numbers in it. So predictions stay arrays until
-somebody looks at a row, or writes them as text. What a field is, its dataclass says once: the API's
-schema, the Open Inference outputs and the documentation are made from that.
+It takes longer to make an object for each row than to compute the numbers in it. So predictions
+stay arrays until a caller reads a row or writes text. The dataclass of a prediction defines each
+field once, and the API's schema, the Open Inference outputs and the documentation are made from it.
 
 Shapes: B rows, P passes, V values of a row: one per target, or one per class.
 """
@@ -39,7 +39,7 @@ Column = Any  # an array, Columns, or a sequence, as FieldKind says
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What a field is, for `Annotated`: sentences in Markdown, its unit, and how it is kept.
+    """The description of a field, for `Annotated`: meaning in Markdown, unit and kind.
 
     `unit`: "target", "target squared", "nats", "probability"; empty where there is none.
     """
@@ -53,7 +53,7 @@ class About:
 class FieldInfo:
     """A field of a prediction; `type` is its Python type.
 
-    `optional`: not there where the model, or the request, has no use for it.
+    An `optional` field is absent for some models or requests.
     """
 
     name: str
@@ -79,18 +79,18 @@ def _field_infos(kind: Any) -> Mapping[str, FieldInfo]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Columns(Sequence[R]):
-    """B rows of the dataclass `kind`, each of which is made when somebody looks at it.
+    """B rows of the dataclass `kind`; a row is made when a caller reads it.
 
-    `columns` has a column for each field that is given, in the order in which rows are written; the
-    other fields have their defaults. `names` are those of the V values of a row, the targets or the
-    classes; without names a row has one value, and a plain number for it.
+    `columns` has a column for each field that is given, in the order of the text output; the other
+    fields have their defaults. `names` are the targets or the classes, whose values a row has.
+    Without names a row has one value, which is a plain number.
     """
 
     kind: type[R]
     columns: Mapping[str, Column]
     names: tuple[str, ...] = ()
     _whole: "tuple[Columns[R], slice] | None" = field(default=None, repr=False)
-    _lists: dict[str, Sequence[Any]] = field(default_factory=dict, repr=False)
+    _records: list[dict[str, Any]] = field(default_factory=list, repr=False)
 
     @staticmethod
     def joined(parts: Sequence["Columns[R]"]) -> "Columns[R]":
@@ -101,22 +101,32 @@ class Columns(Sequence[R]):
         columns = {name: _joined([p.columns[name] for p in parts]) for name in first.columns}
         return Columns(first.kind, columns, first.names)
 
-    def lists(self) -> Mapping[str, Sequence[Any]]:
-        """The columns as lists of built-in values, and Columns for regions: what JSON is made of.
+    def lists(self) -> dict[str, Sequence[Any]]:
+        """The columns as lists of built-in values, and regions as Columns.
 
-        A row's values are a number, or an object keyed by target or class. Made once, and for all
-        rows of a batch together: its parts belong to many requests.
+        The values of a row are a number, or an object keyed by target or class.
         """
-        if self._lists:
-            return self._lists
+        infos = field_infos(cast("type[Any]", self.kind))
+        return {
+            name: self._list(infos[name].about.kind, column)
+            for name, column in self.columns.items()
+        }
+
+    def records(self) -> list[dict[str, Any]]:
+        """The rows as plain dicts with the fields that are given, regions as dicts too, for JSON.
+
+        They are made once for all rows of a batch: a slice takes its own from there. Do not change
+        them.
+        """
         if self._whole:
             whole, at = self._whole
-            self._lists.update({name: column[at] for name, column in whole.lists().items()})
-        else:
-            infos = field_infos(cast("type[Any]", self.kind))
-            for name, column in self.columns.items():
-                self._lists[name] = self._list(infos[name].about.kind, column)
-        return self._lists
+            return whole.records()[at]
+        if len(self._records) < len(self):
+            lists = self.lists()
+            columns = [c.records() if isinstance(c, Columns) else c for c in lists.values()]
+            rows = zip(*columns, strict=True)
+            self._records[:] = [dict(zip(lists, row, strict=True)) for row in rows]
+        return self._records
 
     @property
     def finite(self) -> np.ndarray:
@@ -142,7 +152,7 @@ class Columns(Sequence[R]):
         ) and self.lists() == other.lists()
 
     def __len__(self) -> int:
-        """B."""
+        """The number of rows B."""
         for column in self.columns.values():
             return len(column)
         return 0
@@ -152,7 +162,7 @@ class Columns(Sequence[R]):
     @overload
     def __getitem__(self, at: slice) -> "Columns[R]": ...
     def __getitem__(self, at: int | slice) -> "R | Columns[R]":
-        """A row, or some of the rows."""
+        """One row, or the Columns of a slice of rows."""
         if isinstance(at, slice):
             some = {name: column[at] for name, column in self.columns.items()}
             return Columns(self.kind, some, self.names, (self, at))
@@ -160,7 +170,7 @@ class Columns(Sequence[R]):
         return next(iter(self[at : at + 1]))
 
     def __iter__(self) -> Iterator[R]:
-        """One row after the other."""
+        """The rows, in order."""
         lists = self.lists()
         for values in zip(*lists.values(), strict=True):
             yield self.kind(**dict(zip(lists, values, strict=True)))

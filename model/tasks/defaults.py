@@ -1,4 +1,4 @@
-"""How to train a network for a task and a number of rows, where no option says otherwise."""
+"""The training options for a task and a number of rows, where the user gives none."""
 
 from dataclasses import dataclass
 
@@ -8,13 +8,13 @@ USUAL_RATE = 0.1  # of dropout
 
 @dataclass(frozen=True, slots=True)
 class TrainingDefaults:
-    """What suits a task and so many training rows.
+    """The training options that suit a task and a number of training rows.
 
-    `weight_decays` has one, or a mild one and a strong one, of which validation rows choose.
+    `weight_decays` has one value, or a mild and a strong one, between which validation rows choose.
     """
 
     hidden: tuple[int, ...]
     dropout: float
     weight_decays: tuple[float, ...]
     epochs: int
-    least_steps: int  # mini-batches: a small table takes more epochs, until there are so many
+    least_steps: int  # mini-batches: a small table trains for more epochs, until it has so many

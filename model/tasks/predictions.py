@@ -1,4 +1,4 @@
-"""What a prediction says of one row: the fields of each task, each of them defined only here."""
+"""The fields of a row's prediction for each task; every field is defined here and only here."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -87,7 +87,7 @@ PROBABILITY_SAMPLES = About(
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """`lower` to `upper` holds the target with probability `coverage`, as far as `method` goes."""
+    """`lower` to `upper` holds the target with probability `coverage`, as `method` explains."""
 
     coverage: Annotated[float, About("Probability with which it holds the target.", "", "number")]
     lower: Annotated[Value, About("Lower end.", "target")]
@@ -121,9 +121,9 @@ class RegressionPrediction:
 
 @dataclass(frozen=True, slots=True)
 class LabelSet:
-    """Classes that hold the true one with probability `coverage` at least, over fresh rows.
+    """Classes that contain the true one with probability `coverage` at least.
 
-    As long as fresh rows are exchangeable with the calibration rows.
+    This holds over new rows that are exchangeable with the calibration rows.
     """
 
     coverage: Annotated[float, About("As asked for.", kind="number")]

@@ -32,13 +32,13 @@ from model.tasks.columns import Column, Columns
 from model.tasks.defaults import USUAL_RATE, USUAL_WIDTHS, TrainingDefaults
 from model.tasks.predictions import Interval, RegressionPrediction
 
-SMALL_TABLE = 1_200  # up to which a weight decay and a dropout rate of one tenth were best
-LEAST_SHARE = 0.1  # of that rate, whatever the number of rows
-LARGE_TABLE = 5_000  # from which three layers are better than two, which are for fewer
-SHARE = 2.0  # of the typical std in an interval, beside a row's own; best on validation rows
-LOG_VARIANCES = (-12.0, 6.0)  # of standardised targets; beyond, no gradient in the loss
+SMALL_TABLE = 1_200  # rows up to which a weight decay and a dropout rate of 0.1 were best
+LEAST_SHARE = 0.1  # of that rate: the least rate for many rows
+LARGE_TABLE = 5_000  # rows from which three layers are better than two
+SHARE = 2.0  # an interval has the row's total std + SHARE typical std; best on validation rows
+LOG_VARIANCES = (-12.0, 6.0)  # of standardised targets; beyond them the loss has no gradient
 INNER, INNER_REACH = 0.8, 1.282  # coverage of an interval, and half its width in stds if normal
-LEAST_SQUARE = 1e-9  # a squared error that may be divided by; of standardised targets
+LEAST_SQUARE = 1e-9  # the least squared error of standardised targets to divide by
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Regression:
 
     @property
     def linear(self) -> int:
-        """The outputs that the reduced estimator is of: one per target."""
+        """The number of targets: the reduced estimator estimates one output for each."""
         return len(self.target.names)
 
     @property
@@ -73,10 +73,10 @@ class Regression:
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Mean squared error of outputs [B, O] against standardised targets [B, T].
 
-        With heteroscedastic noise the normal negative log-likelihood, but for its constant (Nix and
-        Weigend 1994). Weighting it by the predicted variance (beta-NLL, Seitzer et al. 2022) fits
-        means a little better and noise worse; keeping the noise from the hidden layers (Stirn et
-        al. 2023) fits noise much worse.
+        With heteroscedastic noise it is the normal negative log-likelihood, up to a constant (Nix
+        and Weigend 1994). Two alternatives were worse: weights by the predicted variance (beta-NLL,
+        Seitzer et al. 2022) fit means a little better and noise worse; no gradient of the noise to
+        the hidden layers (Stirn et al. 2023) fits noise much worse.
         """
         if not self._heteroscedastic:
             return F.mse_loss(outputs, targets)
@@ -85,17 +85,17 @@ class Regression:
         return 0.5 * (log_variance + (targets - mean).square() / log_variance.exp()).mean()
 
     def nats_per_loss(self, loss: float) -> float:
-        """One per target; of a squared error 1 / (2 variance), the noise taken for all of it."""
+        """1 per target; with a squared error 1 / (2 variance), where the loss is the variance."""
         per_target = 1.0 if self._heteroscedastic else 0.5 / max(loss, LEAST_SQUARE)
         return self.linear * per_target
 
     def defaults(self, rows: int) -> TrainingDefaults:
         """Less weight decay and dropout, and a third layer, for many rows.
 
-        A prior weighs the less the more rows speak: in the objective of Gal and Ghahramani 2016 the
-        weight decay is one over the number of rows. Chosen on validation rows of six small
-        regressions. Training runs to its end: means go on learning long after the likelihood of
-        validation rows has begun to fall, which `tuned` mends.
+        The more rows there are, the less the prior weighs: in the objective of Gal and Ghahramani
+        2016 the weight decay is proportional to 1 / rows. The values were chosen on validation rows
+        of six small regressions. Training does not stop early: means improve long after the
+        likelihood of validation rows has begun to fall, and `tuned` corrects the noise.
         """
         share = min(1.0, SMALL_TABLE / rows)
         deep = rows >= LARGE_TABLE
@@ -108,7 +108,7 @@ class Regression:
         )
 
     def validation_loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """The loss, with heteroscedastic noise after the scale of the noise that makes it least."""
+        """The loss; heteroscedastic noise is first scaled by the factor of the least loss."""
         if not self._heteroscedastic:
             return self.loss(outputs, targets)
         mean, log_variance = outputs.chunk(2, dim=-1)
@@ -120,16 +120,16 @@ class Regression:
         return outputs
 
     def quantities(self, estimate: Estimate, passes: int | np.ndarray) -> Quantities:  # noqa: ARG002
-        """Means, in units of the passes' std, and variances; log-variances have no unit."""
-        told = np.arange(estimate.mean.shape[-1]) < self.linear
-        unit = np.where(told, estimate.variance, 0)
+        """Means, in units of the passes' std, and variances; the unit of log-variances is 0."""
+        is_target = np.arange(estimate.mean.shape[-1]) < self.linear
+        unit = np.where(is_target, estimate.variance, 0)
         return {
             "mean": Quantity(estimate.mean, estimate.mean_error, np.sqrt(unit)),
             "variance": Quantity(estimate.variance, estimate.variance_error, unit),
         }
 
     def relative_error(self, estimate: Estimate) -> np.ndarray:
-        """The largest of all targets, [B]."""
+        """The largest relative error [B] of all targets."""
         return np.asarray(estimate.relative_error[:, : self.linear].max(-1))
 
     def tuned(self, values: np.ndarray, actual: np.ndarray) -> Tuning:
@@ -137,20 +137,20 @@ class Regression:
         return tuned_noise(self.tuning.noise, values, actual)
 
     def retuned(self, values: np.ndarray, actual: np.ndarray) -> Tuning:  # noqa: ARG002
-        """The same: `rescaled` needs no rows of its own."""
+        """The tuning unchanged: a regression corrects with `rescaled`, on all calibration rows."""
         return self.tuning
 
     def rescaled(self, predictions: Columns[RegressionPrediction], actual: np.ndarray) -> Tuning:
-        """Total variances, one factor per target, as large as calibration rows say they are."""
+        """The tuning with total variances rescaled to the squared errors of calibration rows."""
         error, std, mean_error = self._errors(predictions, actual)
         return rescaled(self.tuning, error**2 / (std**2 + mean_error**2))
 
     def error_share(self, predictions: Columns[RegressionPrediction], actual: np.ndarray) -> float:
-        """The mean's Monte-Carlo variance over the variance that 80 % intervals stand for.
+        """The mean's Monte-Carlo variance over the variance that 80 % intervals imply.
 
-        Not the mean square of the errors, which a few make large: the others' intervals are narrow,
-        and feel it more. The average over calibration rows, in each of which it counts as 1 at
-        most; of the target where it is largest.
+        It is the average over calibration rows, with at most 1 for each, and the largest of all
+        targets. The mean squared error would be a worse denominator: a few errors make it large,
+        and the intervals of the other rows are narrow.
         """
         error, std, mean_error = self._errors(predictions, actual)
         wider = std + self._share
@@ -172,11 +172,11 @@ class Regression:
     def scores(
         self, predictions: Columns[RegressionPrediction], actual: np.ndarray
     ) -> dict[str, np.ndarray]:
-        """|actual - mean| over total std + SHARE typical std of calibration rows, [B], by target.
+        """|actual - mean| / (total std + SHARE typical std) of calibration rows, [B], by target.
 
-        The typical std is the same for all rows. What a network says of a row is itself uncertain;
-        intervals that follow it halfway are shorter than those that follow it and than those that
-        do not (Papadopoulos and Haralambous 2011 add a constant likewise).
+        The typical std is the same for all rows. A row's total std is itself uncertain, so such
+        intervals are shorter than intervals by the total std alone, and shorter than intervals of
+        equal width (Papadopoulos and Haralambous 2011 add a constant too).
         """
         error, std, _ = self._errors(predictions, actual)
         scores = conformal.regression_scores(actual, actual + error, std + self._share)
@@ -185,9 +185,9 @@ class Regression:
     def comparisons(
         self, predictions: Columns[RegressionPrediction], actual: np.ndarray
     ) -> dict[str, dict[str, np.ndarray]]:
-        """The errors over the std across the passes alone, and those of the deterministic pass.
+        """|error| / std across the passes, and |error| of the deterministic pass, [B] by target.
 
-        [B] of each target; left out where a std of 0 has missed.
+        A kind is left out if one of its scores is infinite: a row with std 0 and an error.
         """
         columns = predictions.columns
         kinds = {
@@ -205,13 +205,13 @@ class Regression:
         }
 
     def spreads(self, predictions: Columns[RegressionPrediction]) -> np.ndarray:
-        """The total std; of several targets the root of their mean square, standardised."""
+        """The standardised total std [B]; of several targets, the root of their mean square."""
         return self._spreads(predictions.columns["total_variance"])
 
     def abstention(
         self, predictions: Columns[RegressionPrediction], actual: np.ndarray
     ) -> Abstention | None:
-        """Of rows accepted by their total std: bounds on the RMSE, in the target's unit."""
+        """Bounds on the RMSE, in the target's unit, of rows that are accepted by total std."""
         if self.linear > 1 or not any(self.tuning.largest_errors):
             return None
         error, _, _ = self._errors(predictions, actual)
@@ -222,17 +222,17 @@ class Regression:
     def log_density(self, values: np.ndarray, actual: np.ndarray) -> np.ndarray:
         """Log density [B, T] of the passes' mixture of normals at the standardised actual [B, T].
 
-        In nats, of targets in their own unit; of the passes' values [P, B, V], drawn together
-        around their mean by the factor on their variance. Each pass keeps the noise that it claims:
-        what they disagree about makes tails that are heavier than a normal's of the total variance,
-        and likelier (docs/coverage.md). NaN where nothing is known of the noise.
+        In nats, of targets in their own unit. The mixture has a normal for each pass of `values`
+        [P, B, V], with that pass's own noise. The means are scaled around their average by the root
+        of the factor on the variance. The mixture has heavier tails than one normal of the total
+        variance, and a higher likelihood (docs/coverage.md). NaN if the noise is unknown.
         """
         if not self.tuning.noise_scales:
             return np.full(actual.shape, np.nan)
         passes, noise = values[..., : self.linear], self._noise(values[..., self.linear :])
-        mean, together = passes.mean(0), np.sqrt(self._factor)
+        mean, factor = passes.mean(0), np.sqrt(self._factor)
         std = np.sqrt(noise) * np.ones_like(passes)  # [P, B, T]
-        density = mixture_log_density(mean + together * (passes - mean), std, actual)
+        density = mixture_log_density(mean + factor * (passes - mean), std, actual)
         return np.asarray(density - np.log(self._scale))
 
     def summarise(self, passes: Passes, options: PredictOptions) -> Columns[RegressionPrediction]:
@@ -298,18 +298,18 @@ class Regression:
 
     @cached_property
     def _share(self) -> np.ndarray:
-        """What intervals add to every row's total std, [T], standardised."""
+        """The constant that intervals add to every row's total std, [T], standardised."""
         return SHARE * np.array(self.tuning.typical_stds or [0.0])
 
     @cached_property
     def _factor(self) -> np.ndarray:
-        """What the variance across the passes is times in the total, [T]."""
+        """The factor [T] of the variance across the passes in the total variance."""
         return np.array(self.tuning.variance_factors or [1.0])
 
     def _noise(self, logs: np.ndarray) -> np.ndarray:
-        """The noise variances, standardised, that log-variances [..., T] stand for.
+        """The standardised noise variances of log-variances [..., T].
 
-        [..., T], or [T] of noise that is the same for all rows; 0 where nothing is known of it.
+        They are [..., T], or [T] for homoscedastic noise; 0 if the noise is unknown.
         """
         scales = np.array(self.tuning.noise_scales or [0.0])
         if not self._heteroscedastic:
@@ -317,7 +317,7 @@ class Regression:
         return np.asarray(scales * np.exp(logs.clip(*CLAIMS)))
 
     def _spreads(self, total: np.ndarray) -> np.ndarray:
-        """[B] of the total variances [B, T] in the unit squared."""
+        """The spreads [B] of the total variances [B, T] in the unit squared."""
         return np.asarray(np.sqrt((total / self._scale**2).mean(1)))
 
     def _intervals(
@@ -346,7 +346,7 @@ class Regression:
         return conformal.interval(mean, np.array(reaches).T, wider)  # [T] or [B, T]
 
     def _samples(self, passes: Passes) -> dict[str, list[np.ndarray]]:
-        """The column, where there are samples: an array [P, T] of each row."""
+        """The column of samples, if there are any: an array [P, T] of each row."""
         if passes.samples is None:
             return {}
         units = [row[:, : self.linear] * self._scale + self._shift for row in passes.samples]
@@ -354,9 +354,9 @@ class Regression:
 
     @property
     def _names(self) -> tuple[str, ...]:
-        """Of a row's values: none where there is one target."""
+        """The names of a row's values; none if there is one target."""
         return self.target.names if self.linear > 1 else ()
 
     def _standardised(self, values: np.ndarray) -> np.ndarray:
-        """[B, T] of numbers in the target's unit."""
+        """Numbers in the target's unit, standardised, [B, T]."""
         return np.asarray((values - self._shift) / self._scale)

@@ -1,4 +1,4 @@
-"""What differs between regression and classification: the one polymorphism of this package."""
+"""The interface of regression and classification, which the other packages use."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal, Protocol, TypeVar
@@ -22,17 +22,17 @@ P = TypeVar("P", RegressionPrediction, ClassificationPrediction)
 
 
 class Task(Protocol[P]):
-    """The verbs that a task answers; what it knows is its target and what held-out rows fitted."""
+    """The methods of a task, which knows its target and the results of held-out rows."""
 
     plain_because: ClassVar[str | None]
-    """Why the reduced estimator does not apply; None where it does."""
+    """The reason why the reduced estimator does not apply; None if it does."""
 
     joint: ClassVar[bool]
-    """Whether the values are class probabilities and their entropy: how they agree is asked for."""
+    """Whether the values are class probabilities and their entropy; then passes have agreement."""
 
     @property
     def calibration(self) -> Calibration | None:
-        """What calibration rows left; None where there were none."""
+        """The calibration; None if the model has none."""
         ...
 
     @property
@@ -42,7 +42,7 @@ class Task(Protocol[P]):
 
     @property
     def linear(self) -> int:
-        """How many of them, the first, are values themselves and take the reduced estimator."""
+        """The number of outputs, the first ones, that the reduced estimator estimates."""
         ...
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -50,52 +50,52 @@ class Task(Protocol[P]):
         ...
 
     def nats_per_loss(self, loss: float) -> float:
-        """What a unit of the training loss, near this value, is of a row's log-likelihood."""
+        """The nats of a row's negative log-likelihood per unit of training loss, near `loss`."""
         ...
 
     def defaults(self, rows: int) -> TrainingDefaults:
-        """How to train on so many rows, where no option says otherwise."""
+        """The training options for a number of rows, where the user gives none."""
         ...
 
     def validation_loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """What the best epoch has the least of: the loss after what `tuned` will do, about."""
+        """The loss that chooses the best epoch: about the loss after `tuned`."""
         ...
 
     def values(self, outputs: Tensor) -> Tensor:
-        """What is averaged over the passes, [..., V], of outputs [..., O]."""
+        """The values [..., V] that are averaged over the passes, of outputs [..., O]."""
         ...
 
     def quantities(self, estimate: Estimate, passes: int | np.ndarray) -> Quantities:
-        """What an estimate from so many passes says, for `model.calibration.error_bars`."""
+        """The quantities of an estimate from so many passes, for `model.calibration.error_bars`."""
         ...
 
     def relative_error(self, estimate: Estimate) -> np.ndarray:
-        """Relative standard error [B] of the std that matters, which `tolerance` bounds."""
+        """The relative standard error [B] of each row's std, which `tolerance` bounds."""
         ...
 
     def tuned(self, values: np.ndarray, actual: np.ndarray) -> Tuning:
-        """What the passes' values [P, B, V] of validation rows fit."""
+        """The tuning that fits the passes' values [P, B, V] of validation rows."""
         ...
 
     retunes: ClassVar[bool]
-    """Whether `retuned` makes a difference: whether a part of the calibration rows is for it."""
+    """Whether `retuned` changes the tuning; if so, a part of the calibration rows is for it."""
 
     def retuned(self, values: np.ndarray, actual: np.ndarray) -> Tuning:
-        """What is tuned, corrected for weights that have learned from the validation rows as well.
+        """The tuning corrected for weights that have learned from the validation rows too.
 
-        By the passes' values [P, B, V] of some calibration rows, which then calibrate no more.
+        It uses the passes' values [P, B, V] of some calibration rows, which then do not calibrate.
         """
         ...
 
     def rescaled(self, predictions: Columns[P], actual: np.ndarray) -> Tuning:
-        """What is tuned, corrected likewise by predictions of all calibration rows.
+        """The tuning corrected for the same reason by predictions of all calibration rows.
 
-        In a way that leaves the order of their scores, so that they calibrate all the same.
+        The correction keeps the order of their scores, so the rows may calibrate too.
         """
         ...
 
     def error_share(self, predictions: Columns[P], actual: np.ndarray) -> float:
-        """How much of the squared error is the mean's Monte-Carlo error; see `model.training`."""
+        """The mean's Monte-Carlo variance as a share of the squared error; see `serving_passes`."""
         ...
 
     def scores(self, predictions: Columns[P], actual: np.ndarray) -> dict[str, np.ndarray]:
@@ -103,21 +103,21 @@ class Task(Protocol[P]):
         ...
 
     def log_density(self, values: np.ndarray, actual: np.ndarray) -> np.ndarray:
-        """Log density [B, T] of what came true, or its log probability, by values [P, B, V]."""
+        """Log density [B, T], or log probability, of the actual targets under values [P, B, V]."""
         ...
 
     def comparisons(
         self, predictions: Columns[P], actual: np.ndarray
     ) -> dict[str, dict[str, np.ndarray]]:
-        """The scores [B] of regions to compare with, by kind and name; see `model.calibration`."""
+        """The scores [B] of regions to compare with, by kind and name; see `Calibration`."""
         ...
 
     def spreads(self, predictions: Columns[P]) -> np.ndarray:
-        """How much the passes and the noise spread over each row, [B]; see `model.calibration`."""
+        """The spread of each row, [B]: the total std, or the mutual information."""
         ...
 
     def abstention(self, predictions: Columns[P], actual: np.ndarray) -> Abstention | None:
-        """What calibration rows promise of rows accepted; None where there are several targets."""
+        """Bounds on the risk of accepted rows; None if there are several targets."""
         ...
 
     def summarise(self, passes: Passes, options: PredictOptions) -> Columns[P]:

@@ -1,4 +1,4 @@
-"""From a table to an artifact: fit, choose, calibrate, save."""
+"""Turn a table into an artifact: fit, choose, calibrate and save."""
 
 from model.training.calibrate import calibrate
 from model.training.fit import Epoch

@@ -1,7 +1,7 @@
 """Gradient steps: all parameters as one vector, and AdamW on it.
 
-A small network's step is mostly overhead: one vector is clipped, updated, copied and compared at
-the price of one tensor.
+A step of a small network is mostly overhead. With all parameters in one vector, each operation of
+a step has the overhead of one tensor.
 
 Shapes: W weights in all.
 """
@@ -12,14 +12,15 @@ import torch
 from torch import Tensor, nn
 from torch.optim.adamw import adamw
 
-CLIP_NORM = 1.0  # of the gradient: one bad mini-batch does not throw the weights far
+CLIP_NORM = 1.0  # of the gradient: one bad mini-batch cannot move the weights far
 BETAS, EPSILON = (0.9, 0.999), 1e-8  # Adam's usual ones
 
 
 class AdamW:
     """AdamW (Loshchilov and Hutter 2019) on parameters that are views of `weights` [W].
 
-    `rate`, the learning rate, is set before every step. The gradient's norm is clipped.
+    The caller sets `rate`, the learning rate, before every step. The norm of the gradient is
+    clipped.
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter], *, weight_decay: float) -> None:
@@ -49,7 +50,7 @@ class AdamW:
             [first],
             [second],
             [],
-            [self._steps],  # counts itself
+            [self._steps],  # `adamw` adds 1
             fused=True,
             lr=self.rate,
             beta1=BETAS[0],

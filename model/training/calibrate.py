@@ -1,4 +1,4 @@
-"""What rows that the weights have not seen add to a model: noise or temperature, regions, metrics.
+"""Fit noise or temperature, regions and metrics on rows that the weights have not seen.
 
 Shapes: B rows, D inputs, O targets.
 """
@@ -34,10 +34,10 @@ from model.tasks import TASKS
 from model.training.estimator_choice import try_estimators
 from model.training.serving_passes import enough_passes
 
-PASSES, SEED = 100, 0  # behind everything that held-out rows fit; every row has masks of its own
-TRIAL_SEED = 2  # and more, of what is added to error bars
-TEST_SEED = 1  # of the metrics: the calibration's would hide how coverage differs between seeds
-TUNING_ROWS = 10, 2_000  # least and most: one number is fitted, on a quarter of the rows
+PASSES, SEED = 100, 0  # of the passes that fit on held-out rows; every row has its own masks
+TRIAL_SEED = 2  # the first seed of the passes that measure allowances
+TEST_SEED = 1  # of the metrics: SEED would hide how coverage differs between seeds
+TUNING_ROWS = 10, 2_000  # the least and the most rows that tune, between which a quarter does
 
 
 def calibrate(
@@ -45,16 +45,16 @@ def calibrate(
 ) -> Card:
     """The card of a model calibrated anew on the rows of a table, without training it again.
 
-    Saved in its folder, or in `out`. The rows must be like those to come, and none that the model
-    was trained on. Where no rows have fitted the noise or the temperature yet, of a model that was
-    imported, a quarter of them does first, and those are no calibration rows; training ranges that
-    are not known become the ranges of the rows. `by`: calibrate the rows of each category of that
-    feature by themselves. Raises DataError, InputError for a `by` that is no such feature,
-    ArtifactError, and CalibrationError for too few rows.
+    The model is saved in its folder, or in `out`. The rows must be like those to predict later, and
+    the model must not have been trained on them. If no rows have fitted the noise or the
+    temperature yet, as in an imported model, a quarter of the rows fits it and does not calibrate.
+    Training ranges that are not known become the ranges of the rows. With `by` each category of
+    that feature has its own calibration. Raises DataError, InputError for a `by` that is no
+    categorical feature, ArtifactError, and CalibrationError for too few rows.
     """
     card, network, known = read(folder)
     if table.sha256 == card.training.data_sha256:
-        raise DataError(f"{table.name} has trained {card.name}; rows to calibrate on are others")
+        raise DataError(f"{card.name} was trained on {table.name}; calibrate it on other rows")
     needed = rows_needed(PredictOptions().coverage) + (0 if card.tuning.fitted else TUNING_ROWS[0])
     if table.row_count < needed:
         raise CalibrationError(
@@ -76,7 +76,7 @@ def calibrate(
 
 @dataclass(frozen=True, slots=True)
 class Calibrated:
-    """What calibration rows add to a card."""
+    """The parts of a card that calibration rows add."""
 
     serving: ServingRecord
     calibration: CalibrationRecord
@@ -85,7 +85,7 @@ class Calibrated:
 def fit_tuning(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> TuningRecord:
     """The noise or the temperature that fits rows x [B, D] and their targets y.
 
-    What it says of the noise holds for the network `with_noise_powers`.
+    The noise scales are right for the network that `with_noise_powers` returns.
     """
     task = TASKS[card.task](card.target_of_rows, *card.fitted)
     values = Predictor(card, network).values(x, passes=PASSES, seed=SEED, masks="per_row")
@@ -93,9 +93,9 @@ def fit_tuning(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> Tuning
 
 
 def refit_temperature(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> TuningRecord:
-    """What was tuned, corrected by rows x [B, D] that nothing else sees, and their targets y.
+    """The tuning with the temperature corrected by rows x [B, D] and their targets y.
 
-    The network has learned from the rows that tuned it.
+    The network has learned from the rows that tuned it. The rows x serve nothing else.
     """
     task = TASKS[card.task](card.target_of_rows, *card.fitted)
     values = Predictor(card, network).values(x, passes=PASSES, seed=SEED, masks="per_row")
@@ -103,10 +103,10 @@ def refit_temperature(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) ->
 
 
 def rescaled_variances(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> TuningRecord:
-    """What was tuned, with what calibration rows x [B, D] say of weights that were trained again.
+    """The tuning with its variances rescaled by calibration rows x [B, D], after a refit.
 
-    That is one common factor, which leaves the order of the rows, and their intervals, as they are:
-    calibration rows may fit it and calibrate too.
+    One factor multiplies all variances of a target. It changes neither the order of the rows nor
+    their intervals, so the same rows may calibrate too.
     """
     task = TASKS[card.task](card.target_of_rows, *card.fitted)
     options = PredictOptions(passes=PASSES, seed=SEED, masks="per_row")
@@ -122,7 +122,7 @@ def log_densities(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> np.
 
 
 def with_noise_powers(network: MLP, powers: Sequence[float]) -> MLP:
-    """A copy of a network as training left it, with the noise powers in its last layer."""
+    """A copy of a network from training, with the noise powers multiplied into its last layer."""
     network = deepcopy(network)
     head = network.linears()[-1]
     factors = torch.tensor([1.0] * (head.out_features - len(powers)) + list(powers))
@@ -143,11 +143,10 @@ def calibrated(
 ) -> Calibrated:
     """How to serve a model, and the scores of encoded rows x [B, D] and their targets y.
 
-    Each row is scored under masks of its own, as a fresh row under a fresh seed is, with the
-    estimator and the passes that the model is then served with: more than usual where the error of
-    the mean, which the rows of one request share, would otherwise show. With `by` the scores of
-    each category of that feature too. Raises CalibrationError naming one with too few rows for a
-    region that nobody has asked to be smaller.
+    Each row is scored under its own masks, as a new row under a new seed is, with the estimator and
+    the passes that the model is then served with. `enough_passes` may raise the passes. With `by`
+    there are scores of each category of that feature too. Raises CalibrationError naming a category
+    with too few rows for a region of the default coverage.
     """
     groups = _groups(card, x, by) if by else []
     task = TASKS[card.task](card.target_of_rows, *card.fitted)
@@ -195,9 +194,9 @@ def _groups(card: Card, x: np.ndarray, by: str) -> list[str]:
 
 
 def fit_novelty(training: np.ndarray, calibration: np.ndarray, *, seed: int) -> Similarity | None:
-    """The distance score of new rows to training rows [N, D], judged by calibration rows [n, D].
+    """The distance to training rows [N, D], with p-values from calibration rows [n, D].
 
-    None where there are no calibration rows, or more inputs than a distance score takes.
+    None without calibration rows, or with more than MOST_INPUTS inputs.
     """
     if not len(calibration) or training.shape[1] > MOST_INPUTS:
         return None
@@ -205,7 +204,7 @@ def fit_novelty(training: np.ndarray, calibration: np.ndarray, *, seed: int) -> 
 
 
 def split_tuning_rows(rows: int) -> tuple[np.ndarray, np.ndarray]:
-    """The numbers of the rows that tune, and of those that calibrate: drawn at random, disjoint."""
+    """The numbers of the rows that tune, and of the other rows, which calibrate; both random."""
     order = np.random.default_rng(SEED).permutation(rows)
     least, most = TUNING_ROWS
     first = min(max(rows // 4, least), most)
@@ -213,7 +212,7 @@ def split_tuning_rows(rows: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _with_ranges(card: Card, table: Table) -> Card:
-    """The card with the ranges of the table's rows where no training range is known."""
+    """The card with the ranges of the table's rows for features without a training range."""
     unknown = [f for f in card.features if f.kind == "numeric" and f.range is None]
     if not unknown:
         return card
@@ -229,28 +228,31 @@ def _with_ranges(card: Card, table: Table) -> Card:
 
 
 def _range(column: np.ndarray) -> tuple[float, float] | None:
-    """The least and the largest of the numbers that are there."""
+    """The smallest and the largest number of a column; None if the column has none."""
     present = column[~np.isnan(column)]
     return (float(present.min()), float(present.max())) if len(present) else None
 
 
 def held_out_metrics(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> dict[str, float]:
-    """The model's metrics on rows x [B, D], which nothing else has seen, and their targets y.
+    """The metrics of the model on rows x [B, D] that serve nothing else, and their targets y.
 
-    As it is served, under another seed than the calibration's.
+    The model predicts as it is served, under another seed than calibration's.
     """
     predictions = Predictor(card, network).predict_encoded(x, PredictOptions(seed=TEST_SEED)).rows
     return TASKS[card.task](card.target_of_rows, *card.fitted).metrics(predictions, y)
 
 
 def share_log_loss(seen: np.ndarray, actual: np.ndarray, classes: int) -> float:
-    """Log loss, in nats, of actual classes [B] where each is given its share of those seen."""
-    counts = 1 + np.bincount(seen, minlength=classes)  # none is impossible
+    """Log loss in nats of classes [B] whose probability is their share of the classes `seen`."""
+    counts = 1 + np.bincount(seen, minlength=classes)  # no class has probability 0
     return float(-np.log(counts / counts.sum())[actual].mean())
 
 
 def _novelty_anew(known: Similarity | None, x: np.ndarray) -> Similarity | None:
-    """The distance score for rows like x [B, D]; half of them stand in for rows never seen."""
+    """The distance with p-values from rows x [B, D].
+
+    If the model has no reference rows, half of x becomes them, and the other half calibrates.
+    """
     if known is not None:
         return known.calibrated(x)
     order, half = np.random.default_rng(SEED).permutation(len(x)), len(x) // 2

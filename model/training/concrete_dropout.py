@@ -1,21 +1,21 @@
 """Dropout rates learned from the data: concrete dropout (Gal, Hron and Kendall 2017).
 
-A rate is a parameter like the weights. Both minimise, per row of N, in nats, the negative evidence
-lower bound of a network whose weights are random because units are dropped:
+A rate is a parameter like the weights. Rates and weights minimise the negative evidence lower
+bound, in nats per row of N rows. The weights are random because units are dropped:
 
     E[-log p(y | x, masks)]  +  1/N sum_l ( |W_l|^2 / (2 s^2 (1 - p_l))  -  H_l h(p_l) ),
-    h(p) = -p log p - (1 - p) log(1 - p),
+    h(p) = -p log p - (1 - p) log(1 - p).
 
-summed over the hidden sites l, with H_l units, rate p_l, and W_l the weights of the layer behind.
-The bracket is the divergence of dropout's law of the weights from the prior N(0, s^2), but for a
-constant: the authors' (1 - p) |M|^2 / (2 s^2) - H h(p) with M = W / (1 - p), since what is kept
-is scaled here. The entropy h draws every rate towards one half, the data draw it down, the more so
-the more rows there are: N divides the one and not the other.
+The sum is over the hidden sites l, with H_l units, rate p_l, and W_l the weights of the layer
+behind. The bracket is the divergence of the weights' distribution from the prior N(0, s^2), up to a
+constant. The authors write it as (1 - p) |M|^2 / (2 s^2) - H h(p) with M = W / (1 - p); here kept
+units are scaled by 1 / (1 - p). The entropy h pulls every rate towards one half. The data pull it
+down, and more so with more rows, since 1/N is before the entropy and not before the data.
 
-A mask of zeros and ones has no gradient, so that while the rates are learned masks are *relaxed*:
-between 0 and 1, but near either. The uniforms behind are those of `draw_noise`, whose masks they
-become as the temperature falls. The network that is kept is trained afterwards, from the start, by
-ordinary dropout at the rates that were found: what predicts has been trained with what it does.
+A mask of zeros and ones has no gradient. While rates are learned, masks are *relaxed*: they lie
+between 0 and 1, and most are near 0 or 1. They use the uniforms of `draw_noise`, and become its
+masks as the temperature falls. The network that is kept is trained afterwards, from the start, with
+ordinary dropout at the rates that were found, because it predicts with ordinary dropout.
 
 Shapes: P passes, B rows, H units of a site, L hidden sites.
 """
@@ -38,11 +38,9 @@ from model.training.plan import Plan
 
 TEMPERATURE = 0.1  # the authors'
 PRIOR_STD = 1.0  # s, of every weight
-LOWEST, HIGHEST = 1e-3, 0.5  # rates: some doubt is left, and no more than the entropy asks for
-RATE_SPEEDUP = (
-    10.0  # a rate learns so many times as fast as a weight: what is learned is logit / RATE_SPEEDUP
-)
-DIGITS = 4  # of a rate that is found
+LOWEST, HIGHEST = 1e-3, 0.5  # of a rate: dropout never vanishes; the entropy is largest at 0.5
+RATE_SPEEDUP = 10.0  # rates learn 10 times as fast as weights: the parameter is logit / 10
+DIGITS = 4  # decimals of a rate that is found
 
 
 def learn_rates(
@@ -54,8 +52,8 @@ def learn_rates(
 ) -> Plan:
     """The plan with the rates that the hidden sites had in the epoch of least validation loss.
 
-    They start from the plan's; the input's noise stays as it is. Raises DataError where learning
-    is interrupted, or the loss is not finite in every epoch.
+    The rates start from the plan's. Dropout and noise of the input do not change. Raises DataError
+    if learning is interrupted, or if no epoch has a finite validation loss.
     """
     rates, best_loss, best_epoch = plan.dropout, math.inf, 0
     try:
@@ -78,8 +76,8 @@ def relaxed_noise(
 ) -> Noise:
     """The noise of pass `number` with relaxed masks at the hidden sites, rates sigmoid(logits).
 
-    A unit with the uniform u is kept to the share sigmoid((logit u - logit p) / t), which exceeds
-    one half with probability 1 - p, whatever t, and is scaled by 1 / (1 - p): [1, B, H].
+    The mask of a unit with the uniform u is sigmoid((logit u - logit p) / t) / (1 - p), [1, B, H].
+    The sigmoid exceeds one half with probability 1 - p, for every t.
     """
     passes, numbers = range(number, number + 1), torch.arange(rows)
     given = draw_noise(config, seed, passes, numbers, sites=1)
@@ -93,9 +91,9 @@ def relaxed_noise(
 
 
 def divergence(network: MLP, logits: Tensor) -> Tensor:
-    """The divergence of the weights' law from the prior in nats, but for a constant, a scalar.
+    """The divergence of the weights' distribution from the prior in nats, up to a constant.
 
-    Layers in front of the first hidden site have their prior too; biases have none.
+    A scalar. Layers in front of the first hidden site have the prior too; biases have none.
     """
     first, *behind = (layer.weight.square().sum() for layer in network.linears())
     scales, widths = 1 + logits.exp(), torch.tensor(network.config.hidden)
@@ -113,10 +111,11 @@ def entropy(rates: Tensor) -> Tensor:
 def _learning(
     task: Task[Any], rows: Dataset, validation: Dataset, plan: Plan
 ) -> Iterator[tuple[float, float, tuple[float, ...]]]:
-    """Learn an epoch at each step; yields its training and validation loss, and the rates.
+    """The training loss, validation loss and rates of each epoch; each step trains one epoch.
 
-    How large the noise is, against which the divergence is weighed, the validation rows tell: on
-    training rows that it knows by heart a network sees none, and would have the rates vanish.
+    Validation rows measure the noise, which weighs the divergence against the loss. A network that
+    has memorised its training rows has no error on them: they would measure no noise, and the rates
+    would vanish.
     """
     config = plan.config(inputs=rows.x.shape[1], outputs=task.outputs)
     generator = torch.Generator().manual_seed(plan.seed)
@@ -143,7 +142,7 @@ def _learning(
 
 
 def _clamp(slow_logits: Tensor) -> None:
-    """Keep rates between LOWEST and HIGHEST."""
+    """Clamp the rates to LOWEST and HIGHEST."""
     with torch.no_grad():
         slow_logits.clamp_(_logit(LOWEST) / RATE_SPEEDUP, _logit(HIGHEST) / RATE_SPEEDUP)
 

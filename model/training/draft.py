@@ -1,4 +1,4 @@
-"""A model in the making: all that its card will say."""
+"""A model during training, with everything that its card will say."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -24,9 +24,9 @@ from model.training.prepared import Prepared
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What is known so far; `card` is made of this and of nothing else.
+    """What is known of the model so far; `card` is made of this alone.
 
-    `searched` and `decays`: the mean log density of validation rows, by the dropout rate or the
+    `searched` and `decays` have the mean log density of validation rows under each dropout rate or
     weight decay that was tried.
     """
 
@@ -48,7 +48,7 @@ class Draft:
 
     @property
     def network(self) -> MLP:
-        """The network as it predicts."""
+        """The network with the noise powers in its weights, as it predicts."""
         return with_noise_powers(self.fitted.network, self.tuning.noise_powers)
 
     @property
@@ -93,7 +93,7 @@ class Draft:
         )
 
     def _settings(self) -> dict[str, bool | int | float | str]:
-        """What the architecture and the seed do not already say."""
+        """The settings that neither the architecture nor the seed contains."""
         plan = self.plan
         patience = {"patience": plan.patience} if plan.patience else {}
         found = {} if plan.find_dropout == "given" else {"dropout": plan.find_dropout}

@@ -1,7 +1,7 @@
-"""How far off both estimators are on rows like those to come: calibration rows, asked many times.
+"""Measure the errors of both estimators on calibration rows, against many passes.
 
-That says what to add to their error bars (`error_bars`), whether the control variates of the
-reduced estimator do good, and whether it is worth its time.
+The errors decide the allowances of the error bars (`error_bars`), whether the reduced estimator
+uses its control variates, and whether it is worth its time.
 """
 
 import math
@@ -17,33 +17,36 @@ from model.passes import MLP, Estimate, pooled
 from model.predictor import Predictor
 from model.tasks import TASKS
 
-TRUTH = 1024, 4  # passes, and blocks of so many: with the longest of the others, half of the truth
+TRUTH = 1024, 4  # passes of a block, and blocks; they and the longest trial blocks are the truth
 TRUTH_PASSES = math.prod(TRUTH) + KNOTS[-1] * BLOCKS[-1]
 TOGETHER = 16
-"""So many rows share their masks. If all did, one rare mask among the passes, or none, would decide
-what is found of every row: on one network (naval) the allowance was .1 to .5, by the seed."""
-SEEDS_APART = 1 << 40  # far from the seeds that are asked for
+"""The number of rows that share their masks. If all rows shared them, one rare mask would decide
+the result of every row: on one network (naval) the allowance was .1 to .5, depending on the
+seed."""
+SEEDS_APART = 1 << 40  # no two groups of rows have a seed in common
 PAYS = 4.0
-"""So many times smaller than the plain estimator's must the squared errors of the reduced one be:
-on one thread it takes 2 to 5 times as long, the longer the more layers, and that many more plain
-passes would have the same errors. Without controls it takes no longer, and must not be worse."""
-NO_WORSE = 0.95  # a gain that is 1 for all that these passes say
+"""How many times smaller than plain's the squared errors of the reduced estimator must be, if it
+uses controls. On one thread it takes 2 to 5 times as long, longer with more layers, and that many
+more plain passes would have the same errors. Without controls it takes no longer than plain, and
+must only not be worse."""
+NO_WORSE = 0.95  # these passes cannot tell such a gain from 1
 
-Runs = dict[int, Sequence[Estimate]]  # blocks, by the passes of each
+Runs = dict[int, Sequence[Estimate]]  # blocks of passes, by the number of passes in each
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What to serve with, and what to add to the error bars of each estimator."""
+    """The estimator to serve with, and the allowances of each estimator's error bars."""
 
     serving: ServingRecord
     allowances: dict[Estimator, Allowance]
 
 
 def try_estimators(card: Card, network: MLP, x: np.ndarray, *, seed: int) -> Trial:
-    """What many passes over some of the calibration rows x [B, D] say of few.
+    """The estimator and the allowances that follow from many passes over calibration rows x [B, D].
 
-    The card has no calibration, so that nothing is added to error bars yet.
+    At most MOST_ROWS of the rows are used. The card has no calibration, so that no allowance is in
+    the error bars yet.
     """
     task = TASKS[card.task](card.target_of_rows, *card.fitted)
     x = x[np.linspace(0, len(x) - 1, min(len(x), MOST_ROWS)).astype(int)]
@@ -79,7 +82,7 @@ def _with(card: Card, *, controls: bool) -> Card:
 
 
 def _run(predictor: Predictor, x: np.ndarray, estimator: Estimator, seed: int) -> Runs:
-    """Blocks of few passes; the same masks for every estimator."""
+    """Estimates from blocks of few passes, with the same masks for every estimator."""
     return {
         passes: _blocks(predictor, x, estimator, (passes, count), seed + passes)
         for passes, count in zip(KNOTS, BLOCKS, strict=True)
@@ -89,9 +92,9 @@ def _run(predictor: Predictor, x: np.ndarray, estimator: Estimator, seed: int) -
 def _truth(
     predictor: Predictor, x: np.ndarray, estimator: Estimator, seed: int, run: Runs
 ) -> Estimate:
-    """From many passes: TRUTH, none of which are in the blocks, and those of the longest blocks.
+    """The estimate from many passes: fresh ones, and those of the longest blocks.
 
-    Each block then is one part in 80 of what it is compared with, and errs by as much less.
+    Each of those blocks is 1 / 80 of the truth, so its error is measured too small by that share.
     """
     fresh = _blocks(predictor, x, estimator, TRUTH, seed)
     return pooled([pooled(fresh), pooled(run[KNOTS[-1]])])
@@ -116,9 +119,9 @@ def _blocks(
 
 
 def _gain(plain: Runs, run: Runs, truth: Estimate, values: int) -> float:
-    """How many times smaller than plain's the squared errors are: of mean or variance, the lesser.
+    """Plain's squared error over this estimator's: the smaller ratio of mean and variance.
 
-    Relative to each row's variance, so that every row counts alike.
+    Errors are divided by each row's variance, so that all rows count equally.
     """
     variance = np.maximum(truth.variance[:, :values], np.finfo(float).tiny)
     scales = {"mean": variance, "variance": variance**2}

@@ -1,8 +1,8 @@
-"""Fitting one network: mini-batches, early stopping on validation rows, the best weights kept.
+"""Fit one network with mini-batches and early stopping on validation rows.
 
-Training draws its masks by the function that inference uses: a step is one pass with fresh masks
+Training draws its masks with the function that inference uses: a step is one pass with fresh masks
 for every row of the mini-batch. Nothing reads or sets the global random state. A step of a small
-network is mostly overhead, so what can be done for many steps at once is.
+network is mostly overhead, so the masks of many steps are drawn at once.
 
 Shapes: B rows, D inputs, O outputs.
 """
@@ -28,7 +28,7 @@ from model.training.adamw import AdamW
 from model.training.plan import Plan
 
 Loss = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""Of a mini-batch x [B, D] and y: the loss that is reported, and the one that is minimised."""
+"""Computes two losses of a mini-batch x [B, D] and y: one to report, and one to minimise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +47,15 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """One epoch's losses, in the task's own measure, for a progress display."""
+    """The losses of one epoch, as the task defines its loss, for a progress display."""
 
     number: int
     of: int
     training_loss: float  # with dropout
     validation_loss: float | None  # without; None while refitting
     best_epoch: int
-    rate: float | None = None  # of dropout, where several are tried
-    decay: float | None = None  # of the weights, where another is tried
+    rate: float | None = None  # the dropout rate, if several are tried
+    decay: float | None = None  # the weight decay, if a second one is tried
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +79,10 @@ def fit(
     plan: Plan,
     progress: Callable[[Epoch], None] = lambda _: None,
 ) -> Fit:
-    """The network of the last epoch; with patience that of the lowest validation loss.
+    """The network of the last epoch; with patience, the network of the lowest validation loss.
 
-    Ctrl-C ends training early and keeps the one so far. Raises DataError where the loss is not
-    finite in every epoch.
+    Ctrl-C ends training early and keeps the network so far. Raises DataError if no epoch has a
+    finite validation loss.
     """
     config = plan.config(inputs=training.x.shape[1], outputs=task.outputs)
     generator = torch.Generator().manual_seed(plan.seed)
@@ -100,7 +100,7 @@ def fit(
             loss = _validation_loss(network, task, validation)
             if loss < best_loss or (not plan.patience and math.isfinite(loss)):
                 weights = optimizer.weights.clone()
-                best, best_loss, best_epoch = weights, loss, epoch  # at once, whenever Ctrl-C comes
+                best, best_loss, best_epoch = weights, loss, epoch  # Ctrl-C cannot split this line
             progress(Epoch(epoch, plan.epochs, training_loss, loss, best_epoch))
             if plan.patience and epoch - best_epoch >= plan.patience:
                 break
@@ -125,8 +125,8 @@ def refit(
 ) -> Fit:
     """A network of the same shape, from the same first weights, trained on `rows`.
 
-    It takes the epochs that were kept of `fitted`, by the same plan, and looks at no other
-    rows. Ctrl-C, or weights that are not finite, leave `fitted` as it is.
+    It trains for `fitted.best_epoch` epochs, by the same plan, and reads no other rows. After
+    Ctrl-C, or with weights that are not finite, the network of `fitted` is returned instead.
     """
     best = fitted.best_epoch
     generator = torch.Generator().manual_seed(plan.seed)
@@ -150,7 +150,7 @@ def refit(
 def epochs(
     rows: Dataset, plan: Plan, generator: torch.Generator, optimizer: AdamW, loss: Loss
 ) -> Iterator[float]:
-    """Train an epoch at each step; yields its mean training loss.
+    """The mean training loss of each epoch; each step of the iterator trains one epoch.
 
     The learning rate falls to zero along a half cosine over the plan's epochs.
     """
@@ -160,17 +160,18 @@ def epochs(
         total = torch.zeros(())
         batches = (torch.split(part, plan.batch) for part in (shuffled.x, shuffled.y))
         for x, y in zip(*batches, strict=True):
-            told, minimised = loss(x, y)
+            reported, minimised = loss(x, y)
             optimizer.step(minimised)
-            total += told.detach() * len(x)
+            total += reported.detach() * len(x)
         yield total.item() / len(rows)
 
 
 def initialised(config: MLPConfig, generator: torch.Generator) -> MLP:
     """A network with weights drawn from `generator`: uniform with bound sqrt(6 / fan in), bias 0.
 
-    The bound keeps the variance of ReLU activations from layer to layer (He et al. 2015); the
-    output layer starts at a tenth of it, so that the first predictions are near the mean.
+    The bound keeps the variance of ReLU activations equal from layer to layer (He et al. 2015). The
+    weights of the output layer are a tenth of that, so that the first predictions are near the
+    mean.
     """
     with torch.device("meta"):
         network = MLP(config)
@@ -196,7 +197,7 @@ def _dropout_loss(network: MLP, task: Task[Any], plan: Plan, rows: Dataset) -> L
 
 
 def _noises(config: MLPConfig, seed: int, rows: int) -> Iterator[Noise]:
-    """The noise of pass 0, 1, 2, ... with fresh masks [B, H] for every row; many drawn at once."""
+    """The noise of pass 0, 1, 2, ... with fresh masks [B, H] for every row, drawn in chunks."""
     size, start = chunk_passes(config, rows), 0
     while True:
         drawn = draw_noise(config, seed, range(start, start + size), torch.arange(rows))
@@ -207,12 +208,12 @@ def _noises(config: MLPConfig, seed: int, rows: int) -> Iterator[Noise]:
 
 
 def _first(noise: Noise, rows: int) -> Noise:
-    """The noise of the first rows."""
+    """The noise of the first `rows` rows."""
     masks = tuple(None if mask is None else mask[:rows] for mask in noise.masks)
     return Noise(masks, None if noise.inputs is None else noise.inputs[:rows])
 
 
 def _validation_loss(network: MLP, task: Task[Any], rows: Dataset) -> float:
-    """With dropout off."""
+    """The validation loss with dropout off."""
     with torch.inference_mode():
         return task.validation_loss(network(rows.x), rows.y).item()

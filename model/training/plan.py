@@ -1,4 +1,4 @@
-"""How to train: the options of a caller, and the plan that they come to for a task and its rows."""
+"""How to train: the options of a caller, and the plan made of them for a task and its rows."""
 
 import math
 from dataclasses import dataclass
@@ -15,21 +15,22 @@ SEARCH: Literal["search"] = "search"
 
 @dataclass(frozen=True, slots=True)
 class TrainOptions:
-    """How to train. `hidden`, the widths of the hidden layers: by default what suits the task and
-    the number of rows. `dropout`: one rate for all hidden layers, or one per hidden layer, by
-    default likewise; "search" tries rates for all of them and keeps the best, as `rate_search`
-    says; "learn" has `concrete_dropout` find one for each.
+    """How to train; `Task.defaults` has the values of the options that are None.
 
-    `noise`, of a regression: homoscedastic, the same for every row; heteroscedastic, a variance for
-    every row that the network learns as well.
+    `hidden` has the widths of the hidden layers. `dropout` is one rate for all hidden layers, or
+    one rate per hidden layer; with "search", `rate_search` tries rates for all hidden layers and
+    keeps the best; with "learn", `concrete_dropout` finds one for each.
 
-    `epochs`: by default the task's, and more for a small table, until there are as many
-    mini-batches as the task needs at least. `learning_rate` falls to zero along a half cosine over
-    `epochs`. `patience`: epochs without a better validation loss before training stops and the best
-    weights are kept; without it training runs to the end. `weight_decay`: by default the task's;
-    a classifier tries two, and validation rows choose.
-    `refit`: once the validation rows have had their say, train again on them as well, for as many
-    epochs as were kept. Raises InputError naming the option.
+    `noise` is for a regression: homoscedastic noise is the same for every row; heteroscedastic
+    noise has a variance for every row, which the network learns too.
+
+    A small table takes more than the default `epochs`, until it has the least number of
+    mini-batches that the task needs. `learning_rate` falls to zero along a half cosine over
+    `epochs`. After `patience` epochs without a better validation loss, training stops and keeps the
+    best weights; without `patience` training runs to the end. By default a classifier tries two
+    values of `weight_decay`, and validation rows choose. With `refit` the network is trained again
+    on the training and validation rows, for the number of epochs that was kept. Raises InputError
+    naming the option.
     """
 
     hidden: tuple[int, ...] | None = None
@@ -81,7 +82,7 @@ class TrainOptions:
         self._plan(USUAL_WIDTHS, USUAL_RATE).config(inputs=1, outputs=1)  # checks the rest
 
     def plan(self, task: Task[Any], rows: int) -> "Plan":
-        """What the options come to for a task and so many training rows."""
+        """The plan for a task and a number of training rows."""
         usual = task.defaults(rows)
         steps = math.ceil(rows / self.batch)  # of an epoch
         epochs = max(usual.epochs, math.ceil(usual.least_steps / steps))
@@ -98,7 +99,7 @@ class TrainOptions:
         epochs: int = 1,
         weight_decays: tuple[float, ...] = (0.0,),
     ) -> "Plan":
-        """The plan; of widths and a rate where no option names any."""
+        """The plan with these values where the options name none."""
         widths = hidden if self.hidden is None else self.hidden
         given = (rate,) if self.dropout is None or isinstance(self.dropout, str) else self.dropout
         return Plan(
@@ -121,11 +122,11 @@ class TrainOptions:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a network is trained, with nothing left open; see TrainOptions.
+    """How a network is trained, with a value for every option; see TrainOptions.
 
-    `dropout` has a rate for each hidden layer; where `find_dropout` says that rates are found, they
-    are where finding starts. `patience` 0: training runs to the end. `weight_decays`: the first is
-    what a fit takes; where there is a second, validation rows choose.
+    `dropout` has a rate for each hidden layer; if `find_dropout` is "search" or "learn", it has the
+    first rates. With `patience` 0 training runs to the end. A fit takes the first of
+    `weight_decays`; if there is a second, validation rows choose between them.
     """
 
     hidden: tuple[int, ...]
@@ -144,7 +145,7 @@ class Plan:
     seed: int
 
     def config(self, inputs: int, outputs: int) -> MLPConfig:
-        """The network."""
+        """The architecture of the network."""
         return MLPConfig(
             inputs=inputs,
             hidden=self.hidden,

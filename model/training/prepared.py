@@ -14,7 +14,7 @@ from model.training.fit import Dataset
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A table made ready: what is predicted from what, encoded and split."""
+    """A table with its features and its target chosen, encoded and split."""
 
     table: Table
     task: TaskName
@@ -27,10 +27,10 @@ class Prepared:
     y: np.ndarray  # [B, O] float64, or class indices [B] int64
 
     def untuned(self, noise: NoiseKind) -> Task[Any]:
-        """The task, as long as no rows have said anything of it."""
+        """The task before any rows have tuned or calibrated it."""
         return TASKS[self.task](self.target, Tuning(noise=noise), None)
 
     def subset(self, index: np.ndarray) -> Dataset:
-        """Some of them, as training takes them."""
+        """The rows of these numbers, as tensors."""
         y = torch.from_numpy(self.y[index])
         return Dataset(torch.from_numpy(self.x[index]), y if self.target.classes else y.float())

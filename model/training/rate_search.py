@@ -1,11 +1,10 @@
-"""A dropout rate found by trying: the rate under which held-out rows are most likely.
+"""Search for the dropout rate under which validation rows have the highest mean log density.
 
-How much dropout suits a table depends on how noisy its target is and how many rows there are, and
-the variance across the passes depends on the rate: many rows that say much want little dropout, a
-noisy target wants more. Gal and Ghahramani 2016 tried a grid. Here the grid is climbed from the
-usual rate, so that rates far from the best cost no training. Few rows tell little: a rate is left
-only where the validation rows are likelier under another by more than the standard error of that
-difference.
+The best rate depends on the table: little dropout for many rows and little noise, more dropout for
+a noisy target. The variance across the passes depends on the rate. Gal and Ghahramani 2016 tried
+all rates of a grid. This search climbs the grid from the usual rate, so that it trains no network
+at rates far from the best. It moves to another rate only if the mean log density is higher there by
+more than the standard error of the difference, because few rows tell rates apart badly.
 
 Shapes: B held-out rows.
 """
@@ -20,18 +19,18 @@ from model.tasks import USUAL_RATE
 RATES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
 FIRST = USUAL_RATE  # tried before all others
 
-LogDensities = Mapping[float, np.ndarray]  # of the same rows [B], by the rate that was tried
+LogDensities = Mapping[float, np.ndarray]  # rate that was tried -> log density of each row [B]
 
 
 def next_rate(tried: LogDensities) -> float | None:
-    """The rate to try next: beside the best one so far; None once those have been tried."""
+    """The rate to try next, a neighbour of the best so far; None if both have been tried."""
     if not tried:
         return FIRST
     return next((rate for rate in _beside(best_rate(tried)) if rate not in tried), None)
 
 
 def best_rate(tried: LogDensities) -> float:
-    """The rate that a climb from the first one ends at, among those that were tried."""
+    """The rate at which a climb from FIRST ends, among the rates that were tried."""
     rate = FIRST
     while likelier := [
         other
@@ -43,7 +42,7 @@ def best_rate(tried: LogDensities) -> float:
 
 
 def is_likelier(one: np.ndarray, other: np.ndarray, *, errors: float = 1.0) -> bool:
-    """Whether the same rows [B] are likelier in the mean, by more than so many standard errors."""
+    """Whether `one` has the higher mean log density [B], by more than `errors` standard errors."""
     gain = one - other
     return bool(gain.mean() > errors * gain.std() / math.sqrt(len(gain)))
 

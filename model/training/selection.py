@@ -1,4 +1,4 @@
-"""What validation rows choose: the dropout rate, the weight decay, the noise or the temperature."""
+"""Choose the dropout rate and the weight decay, and fit the noise, by validation rows."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,20 +17,21 @@ from model.training.prepared import Prepared
 from model.training.rate_search import best_rate, is_likelier, next_rate
 
 DOUBTFUL_ROWS = 30
-"""So few validation rows mistake labels learned by heart for better ones, which costs much."""
+"""With so few validation rows, a network that has memorised labels may look better by chance, and
+choosing it costs much."""
 
 Progress = Callable[[Epoch], None]
 
 
 def selected(data: Prepared, plan: Plan, name: str, progress: Progress) -> Draft:
-    """The fit on training rows that validation rows choose, and what they say of its noise."""
+    """The fit on training rows that validation rows choose, with its noise or temperature."""
     draft = _with_rates(data, plan, name, progress)
     strong = plan.weight_decays[1:]
     return _with_decay(draft, strong[0], progress) if strong else draft
 
 
 def _with_rates(data: Prepared, plan: Plan, name: str, progress: Progress) -> Draft:
-    """The fit at the dropout rates that are given, learned or searched for."""
+    """The fit with dropout rates that are given, learned or searched for."""
     if plan.find_dropout == SEARCH:
         return _searched(data, plan, name, progress)
     if plan.find_dropout == LEARN:
@@ -41,14 +42,14 @@ def _with_rates(data: Prepared, plan: Plan, name: str, progress: Progress) -> Dr
 
 
 def _searched(data: Prepared, plan: Plan, name: str, progress: Progress) -> Draft:
-    """The fit at the dropout rate under which validation rows are likeliest.
+    """The fit at the dropout rate that `best_rate` finds on validation rows.
 
-    Ctrl-C keeps the best of the rates that have been tried; at the first one what there is of it.
+    After Ctrl-C the best of the rates tried is kept; during the first rate, the epochs so far.
     """
     found, tried, stopped = dict[float, Draft](), dict[float, np.ndarray](), False
     while not stopped and (rate := next_rate(tried)) is not None:
         at_rate = replace(plan, dropout=(rate,) * len(plan.hidden))
-        draft = _fitted(data, at_rate, name, _telling(progress, rate=rate))
+        draft = _fitted(data, at_rate, name, _progress_with(progress, rate=rate))
         stopped = draft.fitted.interrupted
         if not (stopped and found):
             found[rate], tried[rate] = draft, _densities(draft)
@@ -63,7 +64,7 @@ def _searched(data: Prepared, plan: Plan, name: str, progress: Progress) -> Draf
 
 
 def _fitted(data: Prepared, plan: Plan, name: str, progress: Progress) -> Draft:
-    """The fit by a plan whose rates are found, and what validation rows say of the noise."""
+    """The fit with the plan's dropout rates; validation rows fit its noise or temperature."""
     training, validation = data.subset(data.split.train), data.subset(data.split.validation)
     fitted = fit(data.untuned(plan.noise), training, validation, plan, progress)
     draft = Draft(data, plan, name, fitted, TuningRecord(noise=plan.noise))
@@ -75,9 +76,9 @@ def _fitted(data: Prepared, plan: Plan, name: str, progress: Progress) -> Draft:
 
 
 def _with_decay(draft: Draft, strong: float, progress: Progress) -> Draft:
-    """The fit with the strong weight decay, at the same dropout.
+    """The fit with the strong weight decay at the same dropout, or the draft as given.
 
-    Or the one that is given, where that makes n validation rows likelier by more than
+    The draft as given wins if its mean log density of the n validation rows is higher by more than
     1 + DOUBTFUL_ROWS / n standard errors.
     """
     if draft.fitted.interrupted:
@@ -85,7 +86,7 @@ def _with_decay(draft: Draft, strong: float, progress: Progress) -> Draft:
     mild = draft.plan.weight_decays[0]
     plan = replace(draft.plan, weight_decays=(strong,))
     try:
-        other = _fitted(draft.data, plan, draft.name, _telling(progress, decay=strong))
+        other = _fitted(draft.data, plan, draft.name, _progress_with(progress, decay=strong))
     except DataError as error:  # the learning rate is too high for it
         return draft.noted(f"a weight decay of {strong:g} was tried: {error}")
     if other.fitted.interrupted:
@@ -93,19 +94,19 @@ def _with_decay(draft: Draft, strong: float, progress: Progress) -> Draft:
         return replace(draft, fitted=replace(draft.fitted, interrupted=True))
     densities = {mild: _densities(draft), strong: _densities(other)}
     errors = 1 + DOUBTFUL_ROWS / len(draft.data.split.validation)
-    surely = is_likelier(densities[mild], densities[strong], errors=errors)
-    chosen = draft if surely else other
+    mild_wins = is_likelier(densities[mild], densities[strong], errors=errors)
+    chosen = draft if mild_wins else other
     return replace(
         chosen,
-        plan=replace(chosen.plan, weight_decays=(mild if surely else strong,)),
+        plan=replace(chosen.plan, weight_decays=(mild if mild_wins else strong,)),
         notices=draft.notices,
         searched=draft.searched,
         decays={f"{decay:g}": _mean(rows) for decay, rows in densities.items()},
     )
 
 
-def _telling(progress: Progress, **tried: Any) -> Progress:
-    """The progress with what is tried in every epoch."""
+def _progress_with(progress: Progress, **tried: Any) -> Progress:
+    """The progress display, told in every epoch which rate or decay is tried."""
     return lambda epoch: progress(replace(epoch, **tried))
 
 

@@ -1,4 +1,4 @@
-"""From a table to an artifact: split, fit, measure on held-out rows, save."""
+"""Turn a table into an artifact: split, fit, measure on held-out rows and save."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -37,7 +37,7 @@ from model.training.plan import TrainOptions
 from model.training.prepared import Prepared
 from model.training.selection import selected
 
-CORRECTING_ROWS = 200  # of calibration: of so many a quarter may correct the tuning
+CORRECTING_ROWS = 200  # with at least so many calibration rows, a quarter corrects a temperature
 
 
 def train(
@@ -56,14 +56,15 @@ def train(
 ) -> Card:
     """The card of a model trained on a table and saved in `folder`, with its held-out metrics.
 
-    Rows are split by the seed, or as `split` says, into disjoint training, validation, calibration
-    and test parts. Validation rows choose the dropout rate where it is searched for, say when to
-    stop and how large the noise is, or the temperature; then, with `options.refit`, the weights
-    learn from them too. Of many calibration rows a quarter corrects a classifier's temperature for
-    that. The others and the test rows serve their one purpose. With `calibrate_by` the
-    regions of each category of that feature are calibrated by themselves, where all have rows
-    enough. Raises DataError for a table or a split that cannot be used, InputError for an option
-    out of its domain, ArtifactError for a folder that holds something else.
+    The seed, or `split`, divides the rows into disjoint training, validation, calibration and test
+    parts. Validation rows choose the dropout rate if a rate is searched for, decide when to stop,
+    and fit the noise or the temperature. With `options.refit` the weights then learn from the
+    validation rows too. A classifier with CORRECTING_ROWS calibration rows or more corrects its
+    temperature for that with a quarter of them. The other calibration rows only calibrate, the test
+    rows only measure. With `calibrate_by` each category of that feature has its own calibration, if
+    all categories have enough rows. Raises DataError for a table or a split that cannot be used,
+    InputError for an option out of its domain, ArtifactError for a folder that holds something
+    else.
     """
     options = options or TrainOptions()
     folder = Path(folder).absolute()
@@ -126,16 +127,16 @@ def _random_split(table: Table, targets: Sequence[str], task: TaskName, seed: in
 def _check_scales(table: Table, target: Target) -> None:
     for name, scale in zip(target.names, target.scales, strict=False):
         if not 1e-100 <= scale <= 1e100:
-            message = f"its standard deviation, {scale:g}, has no square; use another unit"
+            message = f"the standard deviation {scale:g} is too extreme to square; use another unit"
             raise DataError(f"{table.name}, column {name!r}: {message}")
 
 
 def _refitted(draft: Draft, progress: Callable[[Epoch], None]) -> Draft:
-    """The fit on training and validation rows together.
+    """The draft with weights fitted on training and validation rows together.
 
-    What validation rows fitted stays as the first fit left it: they can say nothing of weights that
-    have learned from them. More rows make the errors smaller, so what was fitted to them is too
-    large, until calibration rows correct it: see `_corrected`.
+    The noise or temperature stays as validation rows fitted it before. Those rows cannot fit it
+    again, because the weights have now learned from them. More rows make the errors smaller, so the
+    fitted noise is too large until calibration rows correct it: see `_corrected`.
     """
     if not draft.plan.refit or draft.fitted.interrupted:
         return draft
@@ -149,10 +150,10 @@ def _refitted(draft: Draft, progress: Callable[[Epoch], None]) -> Draft:
 
 
 def _calibrated(draft: Draft, by: str | None) -> Draft:
-    """The draft with the scores of the calibration rows; without any where they are too few.
+    """The draft with the scores of the calibration rows; without scores if they are too few.
 
-    Where there are many and the weights have learned from the validation rows, a quarter of them
-    corrects the tuning first. Where a group of them is too few, all are calibrated together.
+    `_corrected` may take some of the rows first. If a group has too few rows, all rows are
+    calibrated together.
     """
     data, count = draft.data, len(draft.data.split.calibration)
     if count < rows_needed(PredictOptions().coverage):
@@ -174,7 +175,8 @@ def _calibrated(draft: Draft, by: str | None) -> Draft:
 def _corrected(draft: Draft) -> tuple[Draft, np.ndarray]:
     """The draft with its tuning corrected for refitted weights, and the rows that calibrate.
 
-    By a part of the calibration rows, or by all where that does not harm their scores.
+    A regression corrects with all calibration rows, which then calibrate too. A classifier corrects
+    with a quarter of them, which do not calibrate.
     """
     data, rows = draft.data, draft.data.split.calibration
     if not draft.fitted.refitted:
@@ -190,9 +192,9 @@ def _corrected(draft: Draft) -> tuple[Draft, np.ndarray]:
 
 
 def _measured(draft: Draft) -> Draft:
-    """The draft with its metrics on the test rows, where there are any.
+    """The draft with its metrics on the test rows, if there are any.
 
-    With a notice where the test rows are likelier by the classes' shares alone.
+    A notice says so if the shares of the classes alone have a lower log loss than the model.
     """
     data, rows = draft.data, draft.data.split.test
     if not len(rows):

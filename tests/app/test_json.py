@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 import model
-from app.json import objects, to_json
+from app.json import to_json
 from tests.model.answers import HOUSES
 
 
@@ -21,6 +21,6 @@ def test_rows_are_written_field_by_field_without_those_not_given(
     expected = [
         {field: value for field, value in asdict(row).items() if value is not None} for row in rows
     ]
-    found = orjson.loads(to_json(objects(rows)))
+    found = orjson.loads(to_json(rows.records()))
     assert found == orjson.loads(orjson.dumps(expected))
     assert list(found[0]) == list(expected[0])

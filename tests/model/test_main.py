@@ -75,7 +75,7 @@ def test_dropout_rates_are_given_searched_or_learned(
     assert trained(data, "--dropout", "search") == 0
     card = load(data.with_name("out")).card
     tried = [f"dropout {rate}: {value:.4g}" for rate, value in card.training.searched.items()]
-    assert f"searched   {', '.join(tried)} (log-likelihood of" in capsys.readouterr().out
+    assert f"searched   {', '.join(tried)} (mean log-likelihood of" in capsys.readouterr().out
     assert trained(data, "--dropout", "learn", "--epochs", "5") == 0
     card = load(data.with_name("out")).card
     assert card.architecture.dropout[1] not in (0, 0.1)

@@ -302,7 +302,7 @@ def test_an_overflow_inside_the_network_is_an_error_never_a_nan(
     assert refusals
 
 
-def test_the_row_that_overflows_is_named_wherever_it_stands(regression_artifact: Path) -> None:
+def test_the_row_that_overflows_is_named_at_every_position(regression_artifact: Path) -> None:
     predictor = enlarged(regression_artifact)
     x = np.zeros((ROWS_AT_ONCE + 50, 5), dtype=np.float32)
     x[ROWS_AT_ONCE + 7, 0] = 3e38

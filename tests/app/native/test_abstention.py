@@ -30,8 +30,8 @@ async def test_every_row_says_whether_to_trust_it_and_the_answer_what_that_means
 @pytest.mark.parametrize(
     ("name", "error", "code", "said"),
     [
-        ("regression", 1e-9, "not_calibrated", "the smallest that they do is"),
-        ("two_targets", 1.0, "not_calibrated", "models of one target"),
+        ("regression", 1e-9, "not_calibrated", "the smallest that they certify is"),
+        ("two_targets", 1.0, "not_calibrated", "a model of one target"),
         ("regression", 0, "invalid_input", "must be a number above 0, not 0"),
         ("regression", "x", "invalid_request", 'not "x"'),
     ],

@@ -94,7 +94,9 @@ def test_the_bound_holds_on_real_rows_never_seen() -> None:
 
 @given(seed=st.integers(0, 1000), risks=st.tuples(st.floats(0.01, 1), st.floats(0.01, 1)))
 @settings(deadline=None, max_examples=30)
-def test_who_stands_more_risk_gets_no_fewer_rows(seed: int, risks: tuple[float, float]) -> None:
+def test_a_larger_tolerated_risk_accepts_no_fewer_rows(
+    seed: int, risks: tuple[float, float]
+) -> None:
     random = np.random.default_rng(seed)
     u = random.random(80)
     abstention = error_rate(u, random.random(80) < u**2)

@@ -1,4 +1,4 @@
-"""A request names the largest error that it stands; rows are accepted as certified."""
+"""A request names the largest error that it can tolerate; rows are accepted as certified."""
 
 from pathlib import Path
 
@@ -73,7 +73,7 @@ def test_the_error_of_accepted_fresh_rows_is_within_its_bound(
     assert risks[1] > largest  # what was left out would have broken it
 
 
-def test_who_stands_any_error_gets_every_row_and_who_asks_nothing_is_told_nothing(
+def test_a_request_that_tolerates_any_error_gets_every_row_and_one_without_a_limit_no_column(
     models: dict[str, Predictor],
 ) -> None:
     asked = inputs(rows(50, 2))
@@ -116,7 +116,7 @@ def test_models_that_cannot_promise_say_why(
     two_target_artifact: Path, regression_artifact: Path, tmp_path: Path
 ) -> None:
     options = PredictOptions(largest_error=1.0)
-    with pytest.raises(CalibrationError, match="models of one target"):
+    with pytest.raises(CalibrationError, match="a model of one target"):
         load(two_target_artifact).predict([[80.0, 3, "east"]], options)
     made = read(regression_artifact)
     card = made.card.model_copy(update={"calibration": None})

@@ -31,7 +31,7 @@ def drawn(seed: int, std: float) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(BLOCKS, ROWS, 1)) * std
 
 
-def test_honest_error_bars_need_nothing() -> None:
+def test_correct_error_bars_need_no_allowance() -> None:
     one = np.ones((BLOCKS, ROWS, 1))
     assert not needed(drawn(0, 1), one, one).any()
 
@@ -48,7 +48,7 @@ def test_what_is_needed_makes_two_errors_hold_in_every_row(true: float, unit: fl
     assert held(0.9 * least).min() < HELD  # and much less would not
 
 
-def test_the_neediest_row_decides_for_all() -> None:
+def test_the_row_that_needs_most_decides_the_allowance() -> None:
     off, one = drawn(0, 1), np.ones((BLOCKS, ROWS, 1))
     off[:, 7] *= 50
     rows = needed(off, one, one)
@@ -113,7 +113,7 @@ def test_errors_are_widened_in_quadrature_and_nothing_else_changes() -> None:
     assert (found.mean.item(), found.variance.item()) == (5, 4)
 
 
-def test_a_tolerance_is_kept_for_nearly_all_rows_not_for_the_neediest() -> None:
+def test_a_tolerance_is_kept_for_nearly_all_rows_not_for_those_that_need_most() -> None:
     allowance = {"mean": (1.0, 1.0), "variance": (4.0, 4.0)}
     assert tolerated(allowance) == allowance  # of a card from before
     assert tolerated({**allowance, TOLERANCE: (2.0, 1.0)})["variance"] == (2.0, 1.0)

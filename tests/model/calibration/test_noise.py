@@ -52,7 +52,7 @@ def disagreeing(random: np.random.Generator, rows: int) -> tuple[np.ndarray, np.
 
 @pytest.mark.parametrize("power", [0.4, 1.0])
 @pytest.mark.parametrize("spread", [0.0, 1.0])
-def test_an_error_may_be_of_the_noise_that_any_pass_claims(power: float, spread: float) -> None:
+def test_an_error_may_come_from_the_noise_of_any_pass(power: float, spread: float) -> None:
     """And not of the mean of their log-variances: its tails are heavy, and no reason for more."""
     random = np.random.default_rng(9)
     logs, claimed = disagreeing(random, 5_000)
@@ -91,7 +91,7 @@ def test_few_rows_leave_the_power_near_one() -> None:
     assert powers[2] < 0.05
 
 
-def test_a_row_of_which_the_network_claims_no_noise_or_endless_noise_does_no_harm() -> None:
+def test_a_row_of_extreme_log_variance_does_no_harm() -> None:
     random = np.random.default_rng(6)
     actual = random.normal(size=(500, 1))
     outputs = np.zeros((1, 500, 2))
@@ -142,7 +142,7 @@ def test_few_rows_leave_the_factor_near_one() -> None:
     assert 1 > factors[0] > 0.25 > factors[1] > factors[2]
 
 
-def test_where_passes_never_differ_their_variance_counts_as_it_is() -> None:
+def test_where_passes_never_differ_the_factor_of_their_variance_is_one() -> None:
     actual = np.random.default_rng(7).normal(size=(50, 1))
     found = tuned_noise("homoscedastic", np.zeros((20, 50, 1)), actual)
     assert found.variance_factors == pytest.approx([1.0])

@@ -143,7 +143,7 @@ def test_new_rows_calibrate_a_model_without_training_it_again(tmp_path: Path) ->
 def test_rows_that_trained_the_model_and_too_few_rows_are_refused(tmp_path: Path) -> None:
     table = Table("calm", noisy(300, 3), "1" * 64)
     train(table, "y", tmp_path / "model", options=FAST)
-    with pytest.raises(DataError, match="calm has trained model"):
+    with pytest.raises(DataError, match="model was trained on calm"):
         calibrate(tmp_path / "model", table)
     with pytest.raises(CalibrationError, match="has 5 rows; at least 9 are needed"):
         calibrate(tmp_path / "model", Table("few", noisy(5, 3), "3" * 64))

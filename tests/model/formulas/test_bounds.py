@@ -21,7 +21,7 @@ def at_most(count: int, rows: int, p: float) -> float:
 
 @settings(deadline=None)
 @given(rows=st.integers(1, 120), part=st.floats(0, 1), doubt=st.sampled_from([0.1, 0.05, 0.001]))
-def test_the_binomial_bound_is_where_the_count_is_as_rare_as_the_doubt(
+def test_the_binomial_bound_is_where_the_count_has_the_probability_of_a_failure(
     rows: int, part: float, doubt: float
 ) -> None:
     count = int(part * rows)
@@ -47,7 +47,7 @@ DRAWS: dict[str, tuple[Callable[[np.random.Generator, int], np.ndarray], float]]
 
 
 @pytest.mark.parametrize("name", DRAWS)
-def test_the_bound_on_a_mean_is_too_small_no_more_often_than_its_doubt(name: str) -> None:
+def test_the_bound_on_a_mean_is_too_small_no_more_often_than_it_may_be(name: str) -> None:
     """600 samples: at a true 5 % more than 49 fall short once in 1,000."""
     draw, mean = DRAWS[name]
     random = np.random.default_rng(0)
@@ -58,7 +58,7 @@ def test_the_bound_on_a_mean_is_too_small_no_more_often_than_its_doubt(name: str
 
 @given(seed=st.integers(0, 1000), rows=st.integers(40, 90), doubt=st.floats(0.01, 0.2))
 @settings(deadline=None, max_examples=50)
-def test_the_bound_on_a_mean_is_where_the_capital_reaches_one_over_the_doubt(
+def test_the_bound_on_a_mean_is_where_the_capital_refutes_it(
     seed: int, rows: int, doubt: float
 ) -> None:
     losses = np.random.default_rng(seed).beta(0.5, 8, rows)

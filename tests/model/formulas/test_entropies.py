@@ -121,7 +121,7 @@ def test_passes_that_agree_have_no_mutual_information_and_no_error() -> None:
     np.testing.assert_allclose(error(p), 0, atol=1e-7)
 
 
-def test_passes_that_are_each_sure_of_another_class_know_nothing_together() -> None:
+def test_passes_that_are_each_certain_of_another_class_have_an_uncertain_mean() -> None:
     p = np.tile(np.eye(4), (25, 1))[:, None]
     assert information(p)[0] == pytest.approx(np.log(4))
 

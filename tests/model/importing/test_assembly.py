@@ -189,7 +189,11 @@ FIRST, LAST = {"linear": "0"}, {"linear": "3"}
         ([{"dropout": 0.1}, {"dropout": 0.2}, FIRST, RELU, LAST], "1.dropout", "0.2: a second"),
         ([{"batch_norm": "in"}, {"dropout": 0.1}, FIRST, RELU, LAST], "1.dropout", "of the inputs"),
         ([{"layer_norm": "in"}, FIRST, RELU, LAST], "0.layer_norm", "of the inputs"),
-        ([FIRST, RELU, {"dropout": 0.1}, {"layer_norm": "n"}, LAST], "3.layer_norm", "the mask"),
+        (
+            [FIRST, RELU, {"dropout": 0.1}, {"layer_norm": "n"}, LAST],
+            "3.layer_norm",
+            "put it before",
+        ),
         ([FIRST, {"layer_norm": "n"}, {"layer_norm": "n"}, RELU, LAST], "2.layer_norm", "second"),
         ([FIRST, RELU, {"batch_norm": "b"}, {"layer_norm": "n"}, LAST], "3.layer_norm", "second"),
         ([FIRST, {"dropout": 0.1}, {"batch_norm": "b"}, RELU, LAST], "2.batch_norm", "between"),

@@ -31,7 +31,7 @@ def test_a_feature_may_be_a_name_and_a_target_needs_no_list(tmp_path: Path) -> N
     assert [layer.kind for layer in found.spec.layers] == ["linear", "activation", "linear"]
 
 
-def test_all_that_can_be_said(tmp_path: Path) -> None:
+def test_a_specification_may_have_every_field(tmp_path: Path) -> None:
     features = [
         {"name": "age", "mean": 40, "scale": 12.5, "range": [18, 90], "fill": 41},
         {"name": "quarter", "categories": ["north", "east"], "fill": "east"},
@@ -79,13 +79,13 @@ def test_all_that_can_be_said(tmp_path: Path) -> None:
         ),
         ({"target": {"name": "y", "scale": -1}}, "target.0.scale", "not -1"),
         ({"target": {"name": "y", "classes": ["a", "b"], "mean": 3}}, "target.0", "has no mean"),
-        ({"target": {"name": "y", "classes": ["a"]}}, "target.0", "one class leaves nothing"),
+        ({"target": {"name": "y", "classes": ["a"]}}, "target.0", "there is one class"),
         (
             {"target": [{"name": "y", "noise_std": 1}, {"name": "z"}]},
             "specification",
             "all targets",
         ),
-        ({"target": {"name": "y", "noise_std": 1}, "noise": "heteroscedastic"}, "", "none where"),
+        ({"target": {"name": "y", "noise_std": 1}, "noise": "heteroscedastic"}, "", "none with"),
         ({"noise": "laplace"}, "noise", "'homoscedastic' or 'heteroscedastic', not 'laplace'"),
         ({"temperature": 2}, "specification", "no classes"),
         ({"name": "a b"}, "name", "not 'a b'"),

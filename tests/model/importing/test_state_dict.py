@@ -68,7 +68,7 @@ def test_nothing_in_a_hostile_file_runs(form: str, tmp_path: Path) -> None:
         torch.save({"weight": Intruder(witness)}, path)
     else:
         path.write_bytes(pickle.dumps({"weight": Intruder(witness)}))
-    refused(path, "no state dict of tensors alone")
+    refused(path, "not a state dict with nothing but tensors")
     assert not witness.exists()
 
 

@@ -95,7 +95,7 @@ def test_a_dropped_unit_gets_exactly_zero_gradient() -> None:
     assert (into[~dropped & alive] != 0).all()
 
 
-def test_with_dropout_no_output_leans_on_one_unit() -> None:
+def test_with_dropout_no_output_depends_on_one_unit_alone() -> None:
     """Two equal inputs: without dropout any split of the weight will do, with it the even one."""
     x = torch.randn(400, 1, generator=torch.Generator().manual_seed(0)).repeat(1, 2)
     rows = Dataset(x, x[:, :1])

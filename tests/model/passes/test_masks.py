@@ -123,7 +123,7 @@ def test_the_size_of_a_chunk_changes_no_answer(
     torch.testing.assert_close(outputs, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_fresh_masks_for_every_row_do_not_depend_on_who_stands_beside_it() -> None:
+def test_masks_of_a_row_do_not_depend_on_the_other_rows() -> None:
     net, x = network(), inputs(20)
     together = all_passes(run(net, x, 9, passes=range(30), row_ids=torch.arange(20)))
     for row in (0, 7, 19):

@@ -150,7 +150,7 @@ def test_the_standard_errors_cover_the_truth_as_often_as_normal_ones_do(name: st
 
 @pytest.mark.parametrize("estimator", ["plain", "reduced"])
 @pytest.mark.parametrize("masks", ["shared", "per_row"])
-def test_two_seeds_differ_by_what_their_error_bars_say(
+def test_two_seeds_differ_by_as_much_as_their_error_bars(
     estimator: str,
     masks: str,
     regression_artifact: object,

@@ -52,7 +52,7 @@ def test_affine_norms_pass_on_the_moments_of_a_gaussian(
 
 @pytest.mark.parametrize("after", [None, AFFINE, LAYER])
 @pytest.mark.parametrize("before", [None, AFFINE, LAYER])
-def test_of_little_noise_a_gain_passes_as_by_the_derivative(
+def test_with_little_noise_a_gain_is_propagated_by_the_derivative(
     before: Norm | None, after: Norm | None
 ) -> None:
     net, z, gain = network(before, after), drawn(3, 30), drawn(3, 30).flip(0)

@@ -146,7 +146,7 @@ def test_few_passes_say_how_wrong_they_are(draw: Draw, left: float, least: float
         assert (z < 2).mean() > least
 
 
-def test_passes_that_met_none_of_the_rare_drops_say_that_they_know_little() -> None:
+def test_passes_without_any_of_the_rare_drops_have_large_error_bars() -> None:
     """l is 0 but for one pass of a thousand, in which it is 30: 64 passes have hardly seen it."""
     random = np.random.default_rng(0)
     l = np.where(random.uniform(size=(64, 500)) < 0.001, 30.0, 0.0)  # noqa: E741

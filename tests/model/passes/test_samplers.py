@@ -186,7 +186,7 @@ def test_a_row_stops_where_it_would_alone_with_the_numbers_that_it_has_alone(
 @every_estimator
 @both_scopes
 @pytest.mark.usefixtures("torch_threads")
-def test_neither_chunks_nor_threads_have_a_say_in_where_a_row_stops(
+def test_neither_chunks_nor_threads_change_where_a_row_stops(
     estimator: str, fresh: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     net, x = network(MLPConfig(6, (40, 30), 2, (0.1, 0.3, 0.5), "gelu")), inputs(40, 6)
@@ -220,7 +220,7 @@ def test_no_row_stops_before_64_passes_however_lucky(passes: int) -> None:
     assert counts == [min(passes, 64)] * 5
 
 
-def test_a_row_is_not_asked_about_before_it_can_be_accurate_enough() -> None:
+def test_a_row_is_not_checked_before_it_can_be_accurate_enough() -> None:
     net, batch, asked = tiny(), Batch(inputs(5), 0), list[int]()
 
     def excess(found: Estimate, _: int) -> np.ndarray:

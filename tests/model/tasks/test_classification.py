@@ -1,4 +1,4 @@
-"""What a classification makes of the passes: probabilities, and two kinds of doubt."""
+"""A classification turns passes into probabilities and two kinds of uncertainty."""
 
 import math
 
@@ -68,7 +68,7 @@ def test_the_label_is_the_class_of_the_largest_mean() -> None:
     assert list(prediction.mean) == list(TARGET.classes)
 
 
-def test_passes_that_agree_on_doubt_and_passes_that_disagree_are_told_apart() -> None:
+def test_passes_that_are_all_uncertain_differ_from_passes_that_disagree() -> None:
     """Both predict one half each; only the second would be settled by more knowledge."""
     doubt = from_logits([[0.0, 0.0, -99.0]] * 4)
     dispute = from_logits([[99.0, 0.0, -99.0], [0.0, 99.0, -99.0]] * 2)

@@ -70,7 +70,7 @@ def test_the_mean_of_probabilities_is_not_the_softmax_of_mean_logits(network: ML
     assert (of_probabilities < of_logits).double().mean() > 0.9
 
 
-def test_passes_agree_that_a_row_between_the_classes_is_undecided_and_quarrel_far_away(
+def test_passes_agree_on_a_row_between_the_classes_and_disagree_far_away(
     network: MLP,
 ) -> None:
     """Noise in the labels is expected entropy, a lack of rows is mutual information."""

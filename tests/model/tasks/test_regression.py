@@ -100,7 +100,7 @@ def test_the_loss_is_the_mean_squared_error_of_all_targets() -> None:
     assert Regression(TWO).loss(outputs, actual).item() == pytest.approx((1 + 0 + 0 + 9) / 4)
 
 
-def test_there_is_one_output_per_target_and_it_is_a_value_as_it_is() -> None:
+def test_there_is_one_output_per_target_and_values_are_the_outputs() -> None:
     assert Regression(TWO).outputs == 2
     outputs = torch.randn(3, 2, 2)
     assert torch.equal(Regression(TWO).values(outputs), outputs)
@@ -184,7 +184,7 @@ def test_the_density_has_the_mean_and_the_variances_of_the_prediction(
     assert found == pytest.approx(factor * spread + noise_variance, rel=1e-4)
 
 
-def test_a_claim_beyond_all_reason_leaves_a_finite_noise_variance() -> None:
+def test_an_extreme_log_variance_gives_a_finite_noise_variance() -> None:
     for claimed in (-1e4, 1e4):
         estimate = Estimate(*(np.array([[1.0, claimed]]) for _ in range(4)))
         taken = Passes(

@@ -75,7 +75,7 @@ def test_relaxed_masks_become_those_of_ordinary_dropout_as_the_temperature_falls
     assert relaxed_noise(CONFIG, logits(), 7, 5, 9).masks[0] is None
 
 
-def test_a_unit_is_more_kept_than_dropped_with_the_probability_of_being_kept() -> None:
+def test_a_relaxed_mask_exceeds_one_half_with_the_probability_of_keeping_a_unit() -> None:
     for mask, rate in zip(relaxed(), RATES[1:], strict=True):
         kept = mask * (1 - rate) > 0.5
         error = math.sqrt(rate * (1 - rate) / kept.numel())
@@ -225,7 +225,7 @@ def test_learning_that_is_interrupted_or_never_finite_is_said() -> None:
 
 
 @pytest.mark.parametrize("dropout", ["learned", "", "0.1"])
-def test_no_other_word_stands_for_rates(dropout: str) -> None:
+def test_no_other_word_is_accepted_for_rates(dropout: str) -> None:
     with pytest.raises(InputError, match=r"^dropout: .*learn"):
         TrainOptions(dropout=dropout)  # type: ignore[arg-type]
 

@@ -1,4 +1,4 @@
-"""Calibration rows asked many times: what error bars then hold, and which estimator is served."""
+"""Many passes over calibration rows decide the allowances and the estimator."""
 
 from pathlib import Path
 

@@ -120,7 +120,7 @@ def test_a_regression_trains_to_the_end_unless_patience_is_given() -> None:
     assert loss(best.network, VALIDATION) == min(losses)
 
 
-def test_what_suits_the_task_fills_in_what_no_option_says() -> None:
+def test_defaults_of_the_task_fill_in_options_that_are_not_given() -> None:
     """A regression takes 10,000 steps at least: of 100 rows in batches of 64, two an epoch."""
     plan = TrainOptions().plan(REGRESSION, 100)
     assert (plan.epochs, plan.patience, plan.weight_decays) == (5_000, 0, (0.1,))
@@ -298,7 +298,7 @@ def test_ctrl_c_in_a_refit_leaves_the_first_fit() -> None:
     assert found == replace(first, interrupted=True)
 
 
-def test_a_refit_that_ends_with_no_number_leaves_the_first_fit() -> None:
+def test_a_refit_with_weights_that_are_not_finite_keeps_the_first_fit() -> None:
     first = fitted()
     broken = Dataset(TRAINING.x, torch.full_like(TRAINING.y, torch.nan))
     assert refit(REGRESSION, broken, first, PLAN) == first

@@ -1,4 +1,4 @@
-"""A dropout rate is found by trying: the one under which validation rows are likeliest."""
+"""The search keeps the dropout rate with the highest log density of validation rows."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -39,7 +39,7 @@ def searched(densities: dict[float, np.ndarray]) -> dict[float, np.ndarray]:
 
 
 @given(arrays(float, (len(RATES), 5), elements=st.integers(-9, 9).map(float)))
-def test_a_search_ends_where_no_rate_beside_is_likelier_beyond_its_error(rows: np.ndarray) -> None:
+def test_a_search_ends_where_no_neighbour_is_better_by_a_standard_error(rows: np.ndarray) -> None:
     found = searched(dict(zip(RATES, rows, strict=True)))
     at = RATES.index(best_rate(found))
     for beside in RATES[max(at - 1, 0) : at + 2]:
@@ -57,7 +57,7 @@ def test_with_one_peak_the_search_finds_it_and_leaves_far_rates_untried(peak: in
     assert all(low <= RATES.index(rate) <= high for rate in found)
 
 
-def test_a_gain_that_few_rows_leave_in_doubt_moves_nothing() -> None:
+def test_a_gain_within_its_standard_error_does_not_move_the_search() -> None:
     doubtful = np.array([3.0, -2.0, -2.0, 3.0, 0.0])  # .4 +- 1.0
     found = {0.1: np.zeros(5), 0.05: doubtful, 0.2: np.full(5, -1.0)}
     assert (best_rate(found), next_rate(found)) == (0.1, None)

@@ -86,14 +86,14 @@ def test_many_rows_find_the_temperature_that_is_right_whichever_was_found_before
     assert replace(again, temperature=found) == task.tuning
 
 
-def test_a_few_rows_hardly_move_it() -> None:
+def test_few_rows_hardly_move_the_factor() -> None:
     values = np.array([[[0.9, 0.05, 0.05, 0.0]] * 4] * 3)
     task = Classification(CLASSES, Tuning(temperature=1.3))
     moved = task.retuned(values, np.array([0, 0, 0, 0])).temperature
     assert 0.9 * 1.3 < moved < 1.3
 
 
-def test_label_sets_of_a_retuned_classifier_hold_what_they_say(tmp_path: Path) -> None:
+def test_label_sets_of_a_retuned_classifier_have_their_coverage(tmp_path: Path) -> None:
     whole = table(6_000)
     columns = {name: column[:3_000] for name, column in whole.columns.items()}
     train(replace(whole, columns=columns), "y", tmp_path / "m", options=FAST)

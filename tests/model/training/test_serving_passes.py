@@ -1,4 +1,4 @@
-"""What a model is served with where a request does not say: its card knows, and options win."""
+"""A request without options gets those on the card; options of the request come first."""
 
 import json
 import math
@@ -62,7 +62,7 @@ def test_resolved_options_name_everything_and_stay_as_they_are(artifact: Path) -
     assert other.resolved(found) == found
 
 
-def test_a_card_without_the_entry_is_served_as_ever(artifact: Path) -> None:
+def test_a_card_without_the_entry_is_served_as_before(artifact: Path) -> None:
     card = load(artifact).card
     content = card.model_copy(update={"serving": ServingRecord()}).model_dump(mode="json")
     del content["serving"], content["tuning"]["variance_factors"], content["calibration"]["masks"]
@@ -119,12 +119,12 @@ def test_training_says_that_a_model_needs_more_passes_and_calibrates_with_them(
 def test_a_card_in_words_says_that_controls_are_left_out(artifact: Path) -> None:
     card = load(artifact).card
     without = card.model_copy(update={"serving": ServingRecord(controls=False)})
-    assert "controls do not pay, and are left out" in describe(without)
+    assert "control variates gain too little and are left out" in describe(without)
     assert "controls" not in describe(card.model_copy(update={"serving": ServingRecord()}))
 
 
 @pytest.mark.parametrize("masks", ["shared", "per_row"])
-def test_whose_masks_they_are_changes_no_rows_law_and_warns_of_nothing(
+def test_the_mask_scope_changes_no_rows_distribution_and_gives_no_warning(
     masks: str, noiseless: Path
 ) -> None:
     x = wave(5, 1, noise=0.0)

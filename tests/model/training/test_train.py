@@ -188,19 +188,19 @@ def test_the_test_rows_of_a_callers_split_are_not_guessed(houses: Table, tmp_pat
     trained(houses, tmp_path / "a", split=given)
     found = evaluate(load(tmp_path / "a"), houses)
     assert (found.part, found.rows) == ("all", 200)
-    assert any("trained on these very rows" in note for note in found.notes)
+    assert any("was trained on these rows" in note for note in found.notes)
 
 
 @pytest.mark.parametrize(
     ("part", "rows", "said"),
     [
-        ("train", [0, 1, 150], "row 150 stands there more than once"),
+        ("train", [0, 1, 150], "row 150 occurs more than once"),
         ("train", [], "split, train: at least one row"),
         ("validation", [], "split, validation: at least one row"),
-        ("test", [199, 200], r"split, test: rows lie in 0 to 199, not 199 to 200"),
-        ("calibration", [-1], r"split, calibration: rows lie in 0 to 199, not -1 to -1"),
-        ("train", [0.5, 1.5], "split, train: rows are named by a list of whole numbers"),
-        ("train", [[0, 1]], "split, train: rows are named by a list of whole numbers"),
+        ("test", [199, 200], r"split, test: rows must be in 0 to 199, not 199 to 200"),
+        ("calibration", [-1], r"split, calibration: rows must be in 0 to 199, not -1 to -1"),
+        ("train", [0.5, 1.5], "split, train: the rows must be a list of whole numbers"),
+        ("train", [[0, 1]], "split, train: the rows must be a list of whole numbers"),
     ],
 )
 def test_a_split_that_the_table_does_not_have_is_refused(

@@ -48,7 +48,7 @@ def test_a_default_classifier_of_a_noisy_table_is_no_worse_than_its_base_rates(
     assert list(record(card).decays) == ["0.3", "10"]
 
 
-def test_clean_labels_keep_the_weight_decay_that_they_want(tmp_path: Path) -> None:
+def test_clean_labels_keep_the_mild_weight_decay(tmp_path: Path) -> None:
     options = TrainOptions(hidden=(64,), epochs=20)
     card = train(read_table("example:digits"), "digit", tmp_path / "digits", options=options)
     assert record(card).settings["weight_decay"] == 0.3
@@ -74,7 +74,7 @@ def test_a_strong_weight_decay_is_tried_with_the_same_dropout(tmp_path: Path) ->
     assert card.architecture.dropout[1] not in (0, 0.1)
 
 
-def test_ctrl_c_while_the_strong_one_is_tried_keeps_the_first(tmp_path: Path) -> None:
+def test_ctrl_c_while_the_strong_weight_decay_is_tried_keeps_the_first_fit(tmp_path: Path) -> None:
     def interrupt(epoch: Epoch) -> None:
         if epoch.decay is not None and epoch.number == 2:
             raise KeyboardInterrupt
@@ -85,7 +85,9 @@ def test_ctrl_c_while_the_strong_one_is_tried_keeps_the_first(tmp_path: Path) ->
     assert "the choice of a weight decay was interrupted" in card.training.notices
 
 
-def test_a_learning_rate_too_high_for_the_strong_one_leaves_the_first(tmp_path: Path) -> None:
+def test_a_learning_rate_too_high_for_the_strong_weight_decay_keeps_the_first_fit(
+    tmp_path: Path,
+) -> None:
     options = TrainOptions(hidden=(16,), dropout=(0.1,), epochs=60, learning_rate=1.5, batch=4)
     card = train(noisy("step"), "y", tmp_path / "m", options=options)
     assert record(card).settings["weight_decay"] == 0.3
