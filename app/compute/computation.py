@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import accumulate
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import cast
 
 import numpy as np
@@ -24,7 +24,7 @@ from app.settings import Settings
 from model import Columns, Detail, InputError, Predictions, PredictOptions, Predictor, Resolved
 
 SLICE_ROW_PASSES = 400_000  # bounds what one turn takes where there are many passes
-SHORT_SECONDS = 0.006  # what is expected to take less is computed on the event loop itself
+SHORT_SECONDS = 0.01  # what is expected to take less is computed on the event loop itself
 LEAST_ROWS = 16  # of a slice: fewer would spend more time on masks than on rows
 
 
@@ -44,11 +44,11 @@ class Key:
     options: Resolved
     alone: object = None
 
-    def kind(self, rows: int) -> Hashable:
-        """The same of batches that take about the same time; rows count by powers of two."""
+    @property
+    def kind(self) -> Hashable:
+        """The same for batches that take about the same time, if they have as many rows."""
         asked = self.options
-        how = (asked.passes, asked.estimator, asked.masks, asked.samples)
-        return (id(self.predictor), how, rows.bit_length())
+        return id(self.predictor), asked.passes, asked.estimator, asked.masks, asked.samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +134,13 @@ class Computation:
     ) -> list[Predictions]:
         key = cast(Key, key)
         work = partial(_predict, key, slices, _before_chunk(wanted))
-        kind = key.kind(sum(len(part.x) for part in slices))
+        kind, rows = key.kind, sum(len(part.x) for part in slices)
         # With a tolerance, that is `alone`, hard rows take many times the passes of others.
-        here = key.alone is None and self._durations.expected_seconds(kind) < SHORT_SECONDS
-        results, seconds = await self._worker.run(work, here=here)
-        self._durations.took(kind, seconds)
+        expected = self._durations.expected_seconds(kind, rows)
+        here = key.alone is None and expected < SHORT_SECONDS
+        results, seconds, of_thread = await self._worker.run(work, here=here)
+        # The thread's own time: by the clock a batch takes longer beside a busy event loop.
+        self._durations.took(kind, rows, of_thread)
         self._metrics.inference_seconds.observe(seconds)
         return results
 
@@ -153,9 +155,10 @@ def _before_chunk(wanted: Wanted) -> Callable[[], None]:
 
 def _predict(
     key: Key, slices: Sequence[Slice], before_chunk: Callable[[], None]
-) -> tuple[list[Predictions], float]:
-    """The predictions of each slice, and the seconds that all took; runs in the worker thread."""
-    started = perf_counter()
+) -> tuple[list[Predictions], float, float]:
+    """The predictions of each slice, and the seconds that all took: by the clock, and of the thread
+    that ran it."""
+    started = perf_counter(), thread_time()
     before_chunk()
     try:
         whole = key.predictor.predict_encoded(
@@ -168,10 +171,10 @@ def _predict(
         # Of several callers' rows, the batcher finds the culprit; here it is known already.
         raise (_shifted(error, slices[0].start) if len(slices) == 1 else error) from None
     if len(slices) == 1:
-        return [whole], perf_counter() - started
+        return [whole], perf_counter() - started[0], thread_time() - started[1]
     ends = accumulate(len(part.x) for part in slices)
     parts = [whole.of_rows(end - len(part.x), end) for part, end in zip(slices, ends, strict=True)]
-    return parts, perf_counter() - started
+    return parts, perf_counter() - started[0], thread_time() - started[1]
 
 
 def _row_ids(slices: Sequence[Slice]) -> np.ndarray:
