@@ -2,16 +2,14 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from queue import SimpleQueue
-from threading import Event, Thread
+from threading import Thread
 from typing import Any, TypeVar
 
 from app.errors import NotReady
 
 T = TypeVar("T")
-
-STEP_ASIDE_SECONDS = 0.003
 
 
 @dataclass(slots=True)
@@ -19,25 +17,20 @@ class _Job:
     function: Callable[[], Any]
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Any]
-    ended: Event = field(default_factory=Event)
-    result: Any = None
-    error: BaseException | None = None
 
     def answer(self, result: Any, error: BaseException | None = None) -> None:
         """Hand the result to the event loop, if that still runs."""
-        self.result, self.error = result, error
-        self.ended.set()
         if not self.loop.is_closed():
-            self.loop.call_soon_threadsafe(self.settle)
+            self.loop.call_soon_threadsafe(self._settle, result, error)
 
-    def settle(self) -> None:
-        """Let the future have the result; on the event loop, and any number of times."""
+    def _settle(self, result: Any, error: BaseException | None) -> None:
+        """Let the future have the result; on the event loop."""
         if self.future.done():
             return
-        if self.error is None:
-            self.future.set_result(self.result)
+        if error is None:
+            self.future.set_result(result)
         else:
-            self.future.set_exception(self.error)
+            self.future.set_exception(error)
 
 
 class Worker:
@@ -68,23 +61,16 @@ class Worker:
     async def run(self, function: Callable[[], T], *, here: bool = False) -> T:
         """What `function` returns, run in the thread; raises NotReady where the thread dies.
 
-        `here`: the function is known to be short, and so is run on the event loop, which would
-        stand still for it in any case. The thread is mostly woken on another core, whose caches are
-        cold: that costs what the event loop and a batch of 16 rows do together a fifth of their
-        time.
+        `here`: the function is known to be short, and so is run on the event loop. A thread beside
+        a busy event loop hands the interpreter back and forth around every tensor operation: there
+        a batch of 64 rows was seen to take four times as long.
         """
         self.start()
         if here and self.alive:
             return function()
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        job = _Job(function, loop, future)
-        self._jobs.put(job)
-        # A thread that computes hands the interpreter back and forth with a busy event loop, around
-        # every tensor operation, and both crawl. So the loop stands still for a moment, which is
-        # all that most batches take, and only shares the interpreter with those that take longer.
-        if job.ended.wait(STEP_ASIDE_SECONDS):
-            job.settle()
+        self._jobs.put(_Job(function, loop, future))
         try:
             return await future
         finally:
