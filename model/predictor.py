@@ -6,7 +6,7 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 from itertools import repeat
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -120,11 +120,11 @@ class Predictor:
         an exception that it raises ends the work. Raises InputError naming a row on which the
         network overflows.
         """
-        options = self._seeded(options)
+        options = self.resolved(options)
         acceptance = promise(self._task.calibration, options)  # raises before any work
-        row_ids = np.arange(len(x)) if row_ids is None else row_ids
-        parts = list(self._parts(x, row_ids, options, before_chunk, record=options.samples))
-        return self._predictions(parts, options, acceptance)
+        batch = self._batch(x, row_ids, options, before_chunk)
+        parts = list(self._parts(batch, options, record=options.samples))
+        return self._predictions(parts, batch.seed, options, acceptance)
 
     @np.errstate(all="ignore")
     def predict_with_density(
@@ -135,41 +135,33 @@ class Predictor:
         Both come from the same passes. The density is in nats per unit of the target; a classifier
         has the log probability [B, 1]. `actual` is encoded. NaN if the noise is unknown.
         """
-        options = self._seeded(options)
+        options = self.resolved(options)
         acceptance = promise(self._task.calibration, options)
-        parts, densities, start = [], [], 0
-        for part in self._parts(x, np.arange(len(x)), options, lambda: None, record=True):
+        batch, parts, densities, start = self._batch(x, None, options), list[Passes](), [], 0
+        for part in self._parts(batch, options, record=True):
             true, start = actual[start : start + len(part.counts)], start + len(part.counts)
             densities.append(_density(self._task, part.samples or (), true))
             parts.append(part if options.samples else replace(part, samples=None))
-        return self._predictions(parts, options, acceptance), np.concatenate(densities)
+        predictions = self._predictions(parts, batch.seed, options, acceptance)
+        return predictions, np.concatenate(densities)
 
-    def _seeded(self, options: PredictOptions) -> Resolved:
-        """The resolved options, with a random seed if they have none."""
-        options = self.resolved(options)
-        return options if options.seed is not None else replace(options, seed=fresh_seed())
-
-    def _parts(
-        self,
-        x: np.ndarray,
-        row_ids: np.ndarray,
-        options: Resolved,
-        before_chunk: Callable[[], None],
-        *,
-        record: bool,
-    ) -> Iterator[Passes]:
+    def _parts(self, batch: Batch, options: Resolved, *, record: bool) -> Iterator[Passes]:
         """The results of the passes for each block of rows; without rows, for one empty block."""
         with torch.inference_mode():
-            for start in range(0, max(len(x), 1), ROWS_AT_ONCE):
-                block = slice(start, start + ROWS_AT_ONCE)
-                batch = self._batch(x[block], row_ids[block], options, before_chunk)
+            for start in range(0, max(len(batch.x), 1), ROWS_AT_ONCE):
+                few = len(batch.x) <= ROWS_AT_ONCE
+                block = batch if few else batch.select(slice(start, start + ROWS_AT_ONCE))
                 if record:
-                    positions = torch.arange(len(batch.x))
-                    batch = replace(batch, recorder=Recorder(positions))
-                yield self._run(batch, options)
+                    positions = torch.arange(len(block.x))
+                    block = replace(block, recorder=Recorder(positions))
+                yield self._run(block, options)
 
     def _predictions(
-        self, parts: Sequence[Passes], options: Resolved, acceptance: Acceptance | None
+        self,
+        parts: Sequence[Passes],
+        seed: int,
+        options: Resolved,
+        acceptance: Acceptance | None,
     ) -> Predictions:
         blocks = [self._task.summarise(part, options) for part in parts]
         for number, block in enumerate(blocks):
@@ -182,7 +174,7 @@ class Predictor:
             if met
             else options.passes,
             stopped="tolerance" if met else "passes",
-            seed=cast("int", options.seed),
+            seed=seed,
             estimator=estimator,
             masks=options.masks,
             rows=Columns.joined(blocks),
@@ -213,15 +205,19 @@ class Predictor:
     def _batch(
         self,
         x: np.ndarray,
-        row_ids: np.ndarray,
+        row_ids: np.ndarray | None,
         options: Resolved,
-        before_chunk: Callable[[], None],
+        before_chunk: Callable[[], None] = lambda: None,
     ) -> Batch:
-        per_row = options.masks == "per_row"
+        """All rows; with a random seed if the options have none."""
+        ids = None
+        if options.masks == "per_row":
+            known = np.arange(len(x)) if row_ids is None else row_ids
+            ids = torch.from_numpy(known).to(self._device)
         return Batch(
             x=torch.from_numpy(x).to(self._device),
-            seed=cast("int", options.seed),
-            row_ids=torch.from_numpy(row_ids).to(self._device) if per_row else None,
+            seed=fresh_seed() if options.seed is None else options.seed,
+            row_ids=ids,
             before_chunk=before_chunk,
         )
 

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import truediv
 from types import MappingProxyType
 from typing import Any
 
@@ -290,7 +291,7 @@ def _example_row(card: Card) -> dict[str, Any]:
 
 def _relative_std(card: Card, columns: Mapping[str, Any], at: int) -> float:
     """The std of the likeliest class, or that of a target in units of its spread in training."""
-    std = columns["std"][at]  # [V]
+    std = columns["std"][at].tolist()  # of V values
     if "label" in columns:
         return float(std[columns["label"][at]])
-    return float((std / card.target.scales).max())
+    return float(max(map(truediv, std, card.target.scales)))

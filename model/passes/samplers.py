@@ -36,7 +36,7 @@ class Batch:
     before_chunk: Callable[[], None] = lambda: None
     recorder: "Recorder | None" = None
 
-    def select(self, index: Tensor) -> "Batch":
+    def select(self, index: Tensor | slice) -> "Batch":
         """The batch of some of the rows."""
         return replace(
             self,
@@ -60,7 +60,7 @@ class Recorder:
         """Add the values [P, B, V] of a chunk of passes."""
         self.chunks.append((self.rows, values))
 
-    def select(self, index: Tensor) -> "Recorder":
+    def select(self, index: Tensor | slice) -> "Recorder":
         """A recorder of some of the rows, with the same memory."""
         return Recorder(self.rows[index], self.chunks)
 
