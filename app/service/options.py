@@ -43,8 +43,8 @@ class OptionFields(BaseModel):
     )
     tolerance: float | None = Field(
         default=_DEFAULTS.tolerance,
-        description="Stop once the relative Monte-Carlo standard error of the standard deviation "
-        "is below this for every row; null runs all passes.",
+        description="Stop a row once the relative Monte-Carlo standard error of its standard "
+        "deviation is at most this, for 95 % of the rows; null runs all passes.",
         json_schema_extra={"exclusiveMinimum": 0},
     )
     samples: bool = Field(default=_DEFAULTS.samples, description="Also return every pass's output.")
