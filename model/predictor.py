@@ -1,7 +1,7 @@
 """Predict rows with uncertainty: encode the rows, run the passes, summarise the estimates."""
 
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from itertools import repeat
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from model.artifact import Card, read
 from model.calibration import Acceptance, Allowance, Similarity, promise, tolerated
+from model.data import Row
 from model.errors import Detail, InputError
 from model.options import Estimator, MaskScope, PredictOptions, Resolved, resolved
 from model.passes import (
@@ -33,8 +34,6 @@ from model.passes import (
     wide,
 )
 from model.tasks import TASKS, Columns, Prediction, Task, TaskName
-
-Row = Mapping[str, Any] | Sequence[Any]
 
 UNSEEN = "unseen_combination"  # the warning of a row whose values are each in range
 FRESH_SEEDS = 1 << 53

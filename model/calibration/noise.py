@@ -39,7 +39,7 @@ that is more."""
 LOG_RESCALES = (-3.0, 3.0)
 
 
-STEPS, HALVINGS, ENOUGH = 100, 30, 1e-9  # of Fisher scoring
+STEPS, STEP_HALVINGS, ENOUGH = 100, 30, 1e-9  # of Fisher scoring
 
 
 def tuned_noise(noise: NoiseKind, outputs: np.ndarray, actual: np.ndarray) -> Tuning:
@@ -192,7 +192,7 @@ def _most_probable(held: _HeldOut, at: np.ndarray) -> np.ndarray:
     value = _negative_log_posterior(held, at)
     for _ in range(STEPS):
         step = _step(held, at)
-        for _ in range(HALVINGS):
+        for _ in range(STEP_HALVINGS):
             tried = at - step
             tried[2] = max(tried[2], 0.0)
             lower = _negative_log_posterior(held, tried)

@@ -26,7 +26,7 @@ REFERENCE_BYTES = 4 << 20  # at most, of float32: all of those rows up to 256 in
 SHRINKAGE = 0.01  # of the covariance: whitening stretches no direction more than tenfold
 TIE = 1e-6  # relative difference below which two distances are equal
 MOST_INPUTS = 2048  # the covariance of more takes many seconds to invert, and over 16 MB
-ROWS_AT_ONCE = 32  # their products with the reference rows fit in the cache of a core
+COMPARED_AT_ONCE = 32  # their products with the reference rows fit in the cache of a core
 ROUNDING = float(np.finfo(np.float32).eps)
 
 
@@ -100,13 +100,13 @@ class Similarity:
         return replace(self, scores=torch.from_numpy(scores))
 
     def _blocks(self, x: np.ndarray) -> Iterator[np.ndarray]:
-        """The distances, ROWS_AT_ONCE rows at a time.
+        """The distances, COMPARED_AT_ONCE rows at a time.
 
         torch computes the products, with the number of threads that the computing thread has set.
         """
         shift, whitening = self._whitened
-        for start in range(0, len(x), ROWS_AT_ONCE):
-            block = torch.from_numpy(x[start : start + ROWS_AT_ONCE]).double()
+        for start in range(0, len(x), COMPARED_AT_ONCE):
+            block = torch.from_numpy(x[start : start + COMPARED_AT_ONCE]).double()
             yield self._nearest(torch.addmm(shift, block, whitening))
 
     def _nearest(self, z: Tensor) -> np.ndarray:

@@ -10,13 +10,14 @@ from model.data.preparation import (
     split_rows,
 )
 from model.data.reading import read_table
-from model.data.schema import CategoricalFeature, Feature, NumericFeature, Schema, Target
+from model.data.schema import CategoricalFeature, Feature, NumericFeature, Row, Schema, Target
 from model.data.table import Table
 
 __all__ = [
     "CategoricalFeature",
     "Feature",
     "NumericFeature",
+    "Row",
     "Schema",
     "Split",
     "Table",

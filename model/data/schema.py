@@ -19,7 +19,7 @@ from model.messages import listed, shown
 MAX_DETAILS = 20
 
 
-TOLERANCE = 1e-6  # in scales: rounding to float32 must not put a training row outside the range
+RANGE_SLACK = 1e-6  # in scales: rounding to float32 must not put a training row outside the range
 
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
@@ -140,7 +140,7 @@ class Target:
 class _Numbers:
     """The numeric features as arrays [numeric features] float64, computed once for all rows.
 
-    `low` and `high` are the ends of the encoded training range, moved outwards by `TOLERANCE`.
+    `low` and `high` are the ends of the encoded training range, moved outwards by `RANGE_SLACK`.
     """
 
     features: tuple[NumericFeature, ...]
@@ -166,8 +166,8 @@ class _Numbers:
             tuple(at for _, at in placed),
             mean=mean,
             scale=scale,
-            low=low - TOLERANCE * (1 + abs(low)),
-            high=high + TOLERANCE * (1 + abs(high)),
+            low=low - RANGE_SLACK * (1 + abs(low)),
+            high=high + RANGE_SLACK * (1 + abs(high)),
         )
 
     def standardised(self, block: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 from model.evaluation.formatting import number, percent
 from model.evaluation.outcomes import ClassificationOutcome, Outcome
 
-MOST_ROWS = 10
+SHOWN_ROWS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ def extremes(outcome: Outcome, numbers: np.ndarray) -> tuple[RowTable, RowTable]
         error, texts = _missed(outcome), ("prediction", "actual")
 
     def table(title: str, values: np.ndarray, largest: str) -> RowTable:
-        chosen = np.argsort(-values, kind="stable")[:MOST_ROWS].tolist()
+        chosen = np.argsort(-values, kind="stable")[:SHOWN_ROWS].tolist()
         return RowTable(
             title,
             f"These rows have the largest {largest}. The error is {told}.",

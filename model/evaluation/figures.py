@@ -9,7 +9,7 @@ import numpy as np
 
 from model.evaluation.charts import Area, Axis, Bars, Dots, Layer, Line, Point, chart
 from model.evaluation.formatting import number, percent
-from model.evaluation.outcomes import LEVELS, ClassificationOutcome, Outcome, RegressionOutcome
+from model.evaluation.outcomes import COVERAGES, ClassificationOutcome, Outcome, RegressionOutcome
 from model.formulas import scores
 
 MOST_DOTS = 1500  # of a scatter plot: more make the page large and the picture black
@@ -52,8 +52,8 @@ def figures(outcome: Outcome, key: str) -> list[Figure]:
 
 def _coverage(outcome: RegressionOutcome, key: str) -> Figure:
     rows = len(outcome.actual)
-    shares = scores.coverage_by_level(outcome.mean, outcome.std, outcome.actual, LEVELS).tolist()
-    points = list(zip(LEVELS, shares, strict=True))
+    shares = scores.coverage_by_level(outcome.mean, outcome.std, outcome.actual, COVERAGES).tolist()
+    points = list(zip(COVERAGES, shares, strict=True))
     grid = np.linspace(0, 1, 41)
     reach = BAND * np.sqrt(grid * (1 - grid) / rows)
     lower, upper = np.clip(grid - reach, 0, 1), np.clip(grid + reach, 0, 1)
@@ -63,7 +63,7 @@ def _coverage(outcome: RegressionOutcome, key: str) -> Figure:
         "many targets as they claim. Below the line they are too narrow, above it too wide. "
         f"In 95 % of all cases, chance alone moves {rows} rows no farther than the shaded band."
     )
-    held = f"Of the intervals that claim 90 %, {percent(shares[LEVELS.index(0.9)])} hold."
+    held = f"Of the intervals that claim 90 %, {percent(shares[COVERAGES.index(0.9)])} hold."
     layers: list[Layer] = [
         Area("guide", _points(grid, lower), _points(grid, upper), "chance"),
         Line("guide", DIAGONAL, "as claimed"),

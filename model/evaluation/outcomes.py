@@ -7,7 +7,7 @@ import numpy as np
 
 from model.formulas import scores
 
-LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)  # of the coverage curve
+COVERAGES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)  # of the coverage curve
 SHARES = 20  # points of the risk-coverage curve, at equal steps of the share of rows
 
 Metrics = dict[str, float | None]  # None where a metric is not defined for these rows
@@ -101,11 +101,11 @@ class RegressionOutcome:
 
     def curves(self) -> dict[str, Curve]:
         """The coverage of Gaussian intervals by level, and the risk by share of accepted rows."""
-        actual = scores.coverage_by_level(self.mean, self.std, self.actual, LEVELS).tolist()
+        actual = scores.coverage_by_level(self.mean, self.std, self.actual, COVERAGES).tolist()
         width = 2 * float(np.mean(self.std))
         coverage = [
             {"nominal": level, "actual": share, "width": width * scores.normal_reach(level)}
-            for level, share in zip(LEVELS, actual, strict=True)
+            for level, share in zip(COVERAGES, actual, strict=True)
         ]
         return {"coverage": coverage, "risk_coverage": risk_curve(self.uncertainty, self.loss)}
 

@@ -25,7 +25,7 @@ from model.formulas import scores
 
 FEW_ROWS = 30  # fewer rows get no verdict
 FEW_ERRORS = 5  # fewer wrong rows, or fewer right ones, do not show how the entropy ranks them
-TOLERANCE = 0.02  # the least difference of shares that counts
+LEAST_DIFFERENCE = 0.02  # the least difference of shares that counts
 BAND = 1.96  # standard errors: 95 %
 WORDS = ("weakly", "moderately", "strongly")
 CORRELATIONS = (0.1, 0.3, 0.5)  # from which on each of the words applies
@@ -107,4 +107,4 @@ def _ranks(found: float, thresholds: tuple[float, ...], *, backwards: bool) -> s
 
 def _allowed(variance: float, rows: int) -> float:
     """The difference of shares that does not count, by the variance of one row."""
-    return max(TOLERANCE, BAND * math.sqrt(variance / rows))
+    return max(LEAST_DIFFERENCE, BAND * math.sqrt(variance / rows))

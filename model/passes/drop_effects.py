@@ -17,7 +17,7 @@ from model.passes.network import ACTIVATIONS, ActivationName
 
 AT_ONCE = 1 << 18  # weights times rows in a block: about half of so many numbers fit in cache
 LEAST_VARIANCE = 1e-12  # keeps a variance away from 0, relative to the mean's square
-LEAST = 1e-6  # a pre-activation without a unit keeps at least this share of its variance
+LEAST_EFFECT = 1e-6  # a pre-activation without a unit keeps at least this share of its variance
 SMALL = 0.25  # of the root mean square of a row's activations; up to .3 the gains were the same
 FAR = 36.0  # six stds, squared: the density beyond is about 0, and slow to compute
 # Gauss and Hermite's rule of five points for a standard normal: exact up to polynomial degree 9.
@@ -46,7 +46,7 @@ def drop_effects(
     which is accurate for units of small activation and used for them.
     """
     variance = variance + LEAST_VARIANCE * (1 + mean.square())
-    level, least = _level(activation, mean, variance), LEAST * variance  # [B, J]
+    level, least = _level(activation, mean, variance), LEAST_EFFECT * variance  # [B, J]
     columns, effects = weight.T.contiguous(), small.clone()
     step = max(1, AT_ONCE // weight.numel())
     for start in range(0, len(h), step):

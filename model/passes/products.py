@@ -35,7 +35,7 @@ MACS_PER_NS = 45.0  # of a matrix product
 GATHER_NS = 0.7  # for each weight or activation that is picked
 PICK_NS = 500.0  # for each pass and layer whose units are picked
 PASS_NS = 40_000.0  # for each pass and layer that is computed by itself
-MARGIN = 1.5  # a way must save so many times its cost
+PICKING_MARGIN = 1.5  # a way must save so many times its cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ def _picking_pays(config: MLPConfig, site: int, h: Tensor) -> bool:
     share = rate if _picks_dropped(config, site, h) else 1 - rate
     most = min(1.0, share + 3 * math.sqrt(rate * (1 - rate) / units))  # in any of the passes
     saved = rows * units * width * (1 - most) / MACS_PER_NS
-    return saved > MARGIN * (GATHER_NS * most * units * (width + rows) + PICK_NS)
+    return saved > PICKING_MARGIN * (GATHER_NS * most * units * (width + rows) + PICK_NS)
 
 
 def _start(network: MLP, site: int, h: Tensor, clean: Tensor | None = None) -> tuple[Tensor, float]:
@@ -185,7 +185,7 @@ def _saved_ns(network: MLP, site: int, rows: int, *, fixed: bool) -> float:
     weights = network.linears()[site].weight.numel()
     share = min(rate, 1 - rate) if fixed else 1 - rate
     saved = rows * weights * share * after / MACS_PER_NS
-    return saved - MARGIN * (GATHER_NS * share * (1 - after) * weights + PASS_NS)
+    return saved - PICKING_MARGIN * (GATHER_NS * share * (1 - after) * weights + PASS_NS)
 
 
 def _one_by_one(network: MLP, known: Prefix, noise: Noise) -> Tensor:

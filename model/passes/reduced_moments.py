@@ -16,7 +16,7 @@ from model.passes.reduced import Law, Terms
 
 BLOCK = 1024  # passes of a block; the terms of 1.5 blocks take 30 kB for one row's output
 VALUES_AT_ONCE = 1 << 15  # of each term: intermediate results fit in cache
-PRIOR = 5.0  # the weight of the prior that coefficients are 1, in passes
+PRIOR_PASSES = 5.0  # the weight of the prior that coefficients are 1, in passes
 COEFFICIENTS = (0.0, 2.0)  # the limits of the coefficients
 TAIL = 3.0  # min(TAIL x measured kurtosis, HEAVY) takes the place of HEAVY in `moments`
 LEAST_POSITIVE = np.finfo(np.float64).tiny
@@ -32,7 +32,7 @@ class ReducedMoments:
 
         c = b l + k q + e.
 
-    A prior with the weight of PRIOR passes pulls b and k towards 1, their value if g and k of
+    A prior that weighs PRIOR_PASSES passes pulls b and k towards 1, their value if g and k of
     `reduced` are exact, so that few passes do not give wild coefficients. Then
 
         mean = avg c - b avg l - k avg q,
@@ -121,7 +121,9 @@ def fitted(
     b, k = _coefficients(c, l, q, known, quadratic)
     used = k * q
     e, square, used = c - b * l - used, used**2, used + b * l
-    kept = n / (n + PRIOR)  # the weight of the passes in a coefficient; the prior has the rest
+    kept = n / (
+        n + PRIOR_PASSES
+    )  # the weight of the passes in a coefficient; the prior has the rest
     count = 1.0 * (known > 0) + (quadratic > 0)  # the number of fitted coefficients
     left, s_qq = (e**2).sum(0) / (n - 1 - count * kept), square.sum(0) / (n - 1)  # S_ee, k^2 S_qq
     variance = b**2 * known + s_qq + left + means[4]
@@ -154,7 +156,7 @@ def _coefficients(
         for one, other in ((l, l), (q, q), (l, q), (c, l), (c, q))
     )
     prior_l, prior_q = (
-        PRIOR / len(c) * variance for variance in (known, np.maximum(s_qq, quadratic))
+        PRIOR_PASSES / len(c) * variance for variance in (known, np.maximum(s_qq, quadratic))
     )
     a_ll, a_qq, a_cl, a_cq = s_ll + prior_l, s_qq + prior_q, s_cl + prior_l, s_cq + prior_q
     scale = np.maximum(a_ll * a_qq - s_lq**2, LEAST_POSITIVE)

@@ -77,7 +77,7 @@ INFORMATION_P_VALUE = About(
 ACCEPT = About(
     "Whether to trust the row; only where the request names `largest_error`.", kind="flag"
 )
-PASSES = About("Passes that this row took.", kind="count")
+ROW_PASSES = About("Passes that this row took.", kind="count")
 WARNINGS = About("Codes such as `outside_training_range:bmi`.", kind="codes")
 SAMPLES = About("What every pass predicts; only where asked for.", "target", "samples")
 PROBABILITY_SAMPLES = About(
@@ -114,7 +114,7 @@ class RegressionPrediction:
     distance_p_value: Annotated[float | None, DISTANCE_P_VALUE] = None
     spread_p_value: Annotated[float | None, SPREAD_P_VALUE] = None
     accept: Annotated[bool | None, ACCEPT] = None
-    passes: Annotated[int, PASSES]
+    passes: Annotated[int, ROW_PASSES]
     warnings: Annotated[tuple[str, ...], WARNINGS]
     samples: Annotated[tuple[Value, ...] | None, SAMPLES] = None
 
@@ -162,6 +162,6 @@ class ClassificationPrediction:
     distance_p_value: Annotated[float | None, DISTANCE_P_VALUE] = None
     spread_p_value: Annotated[float | None, INFORMATION_P_VALUE] = None
     accept: Annotated[bool | None, ACCEPT] = None
-    passes: Annotated[int, PASSES]
+    passes: Annotated[int, ROW_PASSES]
     warnings: Annotated[tuple[str, ...], WARNINGS]
     samples: Annotated[tuple[ByClass, ...] | None, PROBABILITY_SAMPLES] = None

@@ -18,7 +18,13 @@ from model import (
     train,
 )
 from model.artifact.folder import read, save
-from model.calibration.novelty import REFERENCE_BYTES, REFERENCE_ROWS, ROWS_AT_ONCE, Similarity, fit
+from model.calibration.novelty import (
+    COMPARED_AT_ONCE,
+    REFERENCE_BYTES,
+    REFERENCE_ROWS,
+    Similarity,
+    fit,
+)
 from model.errors import CalibrationError
 
 
@@ -177,7 +183,10 @@ def test_a_model_that_is_calibrated_elsewhere_learns_there_what_rows_are_like(
 
 
 def test_scores_come_back_from_their_arrays_and_a_row_has_its_own_whoever_comes_with_it() -> None:
-    similarity, x = fitted(), curve(np.random.default_rng(5), ROWS_AT_ONCE + 7).astype(np.float32)
+    similarity, x = (
+        fitted(),
+        curve(np.random.default_rng(5), COMPARED_AT_ONCE + 7).astype(np.float32),
+    )
     arrays = {
         name: getattr(similarity, name).clone()
         for name in ("centre", "whitening", "reference", "scores")

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from model import PredictOptions, Table, evaluate, load
-from model.evaluation.extremes import MOST_ROWS, extremes
+from model.evaluation.extremes import SHOWN_ROWS, extremes
 from model.evaluation.formatting import number, percent
 from model.evaluation.outcomes import ClassificationOutcome, RegressionOutcome
 
@@ -23,7 +23,7 @@ def test_a_regression_lists_the_rows_of_the_largest_std_and_of_the_largest_error
     assert uncertain.header == ("row", "prediction", "actual", "error", "std", "out of range")
     by_std, by_error = np.argsort(-outcome.std), np.argsort(-outcome.loss)
     for table, order in ((uncertain, by_std), (wrong, by_error)):
-        assert len(table.rows) == MOST_ROWS == 10
+        assert len(table.rows) == SHOWN_ROWS == 10
         for at, row in zip(order.tolist(), table.rows, strict=False):
             mean, actual = float(outcome.mean[at]), float(outcome.actual[at])
             assert row == (
@@ -49,7 +49,7 @@ def test_a_classifier_lists_the_rows_of_the_largest_entropy_and_of_the_least_lik
         (wrong, np.argsort(of_actual)),
     ):
         at, first = int(order[0]), table.rows[0]
-        assert len(table.rows) == MOST_ROWS
+        assert len(table.rows) == SHOWN_ROWS
         assert first == (
             str(at + 1),
             outcome.classes[int(outcome.probabilities[at].argmax())],
