@@ -4,6 +4,7 @@ With several server processes each writes what it counts into files of a folder 
 whichever is asked adds them up.
 """
 
+from functools import lru_cache
 from pathlib import Path
 
 from prometheus_client import (
@@ -38,10 +39,13 @@ class Metrics:
         self._count_requests()
         self._time_computation()
         self._show_models()
+        # Looking a label up takes as long as counting: what has been looked up is kept.
+        self._requests_of = lru_cache(256)(self.requests.labels)
+        self.predictive_std_of = lru_cache(256)(self.predictive_std.labels)
 
     def finished(self, model: str, outcome: str, seconds: float) -> None:
         """Count one prediction request."""
-        self.requests.labels(model, outcome).inc()
+        self._requests_of(model, outcome).inc()
         self.request_seconds.observe(seconds)
 
     def waited(self, seconds: float) -> None:

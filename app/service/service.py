@@ -275,7 +275,7 @@ class Service:
 
     def _observe(self, card: Card, predictions: Predictions) -> None:
         """Let the metrics see how uncertain some of the rows are."""
-        histogram, rows = self.metrics.predictive_std.labels(card.name), predictions.rows
+        histogram, rows = self.metrics.predictive_std_of(card.name), predictions.rows
         for at in range(0, len(rows), -(-len(rows) // OBSERVED_ROWS)):
             histogram.observe(_relative_std(card, rows.columns, at))
 
