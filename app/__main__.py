@@ -19,14 +19,14 @@ examples:
   python -m app --model runs/concrete --model runs/wine --port 9000
   MCD_MAX_ROWS=100 python -m app --host 0.0.0.0 --workers 2
 
-Every other setting is an environment variable with the prefix MCD_; README has the table."""
+Every other setting is an environment variable with the prefix MCD_: see docs/settings.md."""
 
 
-BACKLOG = 2048  # connections that wait for the models
+BACKLOG = 2048  # connections that may wait while the models load
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The exit code: 0 after a stop that was asked for, 2 for a mistake of the user's."""
+    """Serve, and return the exit code: 0 after a stop by a signal, 2 for a mistake of the user."""
     asked = vars(_parser().parse_args(arguments))
     given = {name: value for name, value in asked.items() if value is not None}
     try:
@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
         listener = _listen(settings)
     except SettingsError as error:
         return _fail(error)
-    # The slow imports come once everything that needs none of them is known to be right.
+    # These imports are slow, so the checks above, which do not need them, come first.
     from app.http import read_keys
     from app.metrics import Metrics
     from app.server import Supervisor, serve
@@ -56,7 +56,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m app",
-        description="Serve models with dropout left active: mean, variance, and their errors.",
+        description="Serve models with dropout left active: mean, variance, and their Monte-Carlo "
+        "errors.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -76,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _listen(settings: Settings) -> socket.socket:
-    """A listening socket: requests that come before the models are loaded wait for them."""
+    """A listening socket: requests that arrive early wait until the models are loaded."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
         address = (settings.host, settings.port)
@@ -84,8 +85,8 @@ def _listen(settings: Settings) -> socket.socket:
     except OSError as error:
         where = f"{settings.host} port {settings.port}"
         raise SettingsError(f"cannot listen on {where}: {error.strerror or error}") from error
-    # asyncio does this only for sockets that it opens itself; without it, an answer waits 40 ms for
-    # the client to acknowledge its headers.
+    # asyncio sets this option only for sockets that it opens itself. Without the option, an answer
+    # waits 40 ms until the client acknowledges its headers.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
 

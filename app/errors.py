@@ -1,7 +1,6 @@
-"""Every failure that a client may see: each class says its status, its code, and what it means.
+"""The errors that a client may get: each class has an HTTP status, a code and a meaning.
 
-The errors of `model` join them in one table, and `error_rows` lists all. Status codes of HTTP are
-defined in this module alone.
+`error_rows` lists these errors and those of `model`. Only this module defines status codes.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,7 +17,7 @@ MAX_MESSAGE = 400  # characters; a client's own text may be quoted in a message
 
 
 class ErrorRow(NamedTuple):
-    """What a client may get, as one row of a table."""
+    """An error as one row of the table of errors."""
 
     code: str
     status: int
@@ -26,7 +25,7 @@ class ErrorRow(NamedTuple):
 
 
 class ServiceError(Exception):
-    """Base of what the service refuses; `str(error)` is one sentence for a client."""
+    """Base of the service's errors; `str(error)` is one sentence for the client."""
 
     status: ClassVar[int]
     code: ClassVar[str]
@@ -80,13 +79,13 @@ class TooSlow(ServiceError):
 
 
 class BodyTooLarge(ServiceError):
-    """The body has more bytes than the server reads."""
+    """The body has more bytes than the server accepts."""
 
     status, code = 413, "body_too_large"
 
 
 class WrongContentType(ServiceError):
-    """The headers say that the body is something else than JSON, or is compressed otherwise."""
+    """The server does not support the content type or the content encoding of the body."""
 
     status, code = 415, "unsupported_media_type"
 
@@ -98,13 +97,13 @@ class InvalidRequest(ServiceError):
 
 
 class LimitExceeded(ServiceError):
-    """The request asks for more than one request may; the error names the setting."""
+    """The request exceeds a limit for one request; the error names the setting."""
 
     status, code = 422, "limit_exceeded"
 
 
 class _Later(ServiceError):
-    """Base of what the client may try again after `retry_after_seconds`."""
+    """Base of errors after which the client may try again in `retry_after_seconds`."""
 
     def __init__(self, message: str, *, retry_after_seconds: int) -> None:
         super().__init__(message)
@@ -112,13 +111,13 @@ class _Later(ServiceError):
 
 
 class RateLimited(_Later):
-    """The holder of the key asks too often; try again after the seconds in `Retry-After`."""
+    """Too many requests came with this key; try again after the seconds in `Retry-After`."""
 
     status, code = 429, "rate_limited"
 
 
 class Overloaded(_Later):
-    """Too much waits already; try again after the seconds in `Retry-After`."""
+    """Too many rows or connections wait; try again after the seconds in `Retry-After`."""
 
     status, code = 429, "overloaded"
 
@@ -131,7 +130,7 @@ class NotReady(ServiceError):
 
 
 class DeadlineExceeded(ServiceError):
-    """The time that the request had is over."""
+    """The time limit of the request is over."""
 
     status, code = 504, "deadline_exceeded"
 
@@ -139,7 +138,7 @@ class DeadlineExceeded(ServiceError):
 _OF_MODEL = {
     InputError: ErrorRow("invalid_input", 422, "A value in the rows or the options is wrong."),
     CalibrationError: ErrorRow(
-        "not_calibrated", 422, "The model has too few calibration rows for what is asked."
+        "not_calibrated", 422, "The model has too few calibration rows for the request."
     ),
 }
 _OF_FRAMEWORK = (
@@ -147,17 +146,17 @@ _OF_FRAMEWORK = (
     ErrorRow("method_not_allowed", 405, "The path does not take this method; see `Allow`."),
 )
 UNEXPECTED = (500, "internal_error")
-OF_THE_SERVER = (401, 413, 429, 503, 504)  # refused for the server's sake, and counted
+OF_THE_SERVER = (401, 413, 429, 503, 504)  # these protect the server; metrics count them
 
 
 def error_rows() -> list[ErrorRow]:
-    """All errors that a request can meet, by status; without 500, which is a fault of ours."""
+    """All errors that a request can get, by status; without 500, a fault of the server."""
     ours = [ErrorRow(kind.code, kind.status, _meaning(kind)) for kind in _kinds(ServiceError)]
     return sorted([*ours, *_OF_MODEL.values(), *_OF_FRAMEWORK], key=lambda row: row.status)
 
 
 def status_of(error: BaseException) -> tuple[int, str]:
-    """The HTTP status and the code of an error; 500 for one that nobody foresaw."""
+    """The HTTP status and the code of an error; 500 for an unexpected error."""
     if isinstance(error, ServiceError):
         return error.status, error.code
     for kind, row in _OF_MODEL.items():
@@ -167,7 +166,7 @@ def status_of(error: BaseException) -> tuple[int, str]:
 
 
 def code_of_status(status: int) -> str:
-    """The code of an error that has nothing but a status: 405 is `method_not_allowed`."""
+    """The code of an error that has only a status: 405 is `method_not_allowed`."""
     return HTTPStatus(status).phrase.lower().replace(" ", "_").replace("-", "_")
 
 
@@ -181,12 +180,12 @@ def error_body(message: str, code: str, details: Iterable[Detail] = ()) -> bytes
 
 
 class ErrorDetail(BaseModel):
-    """One fault of several."""
+    """One fault in the request."""
 
     model_config = ConfigDict(extra="forbid")
 
     field: str = Field(
-        description="Where it is: a dotted path such as `rows.3.bmi`, or an option's name.",
+        description="Where the fault is: a dotted path such as `rows.3.bmi`, or an option's name.",
         examples=["rows.3.bmi"],
     )
     message: str = Field(
@@ -195,7 +194,7 @@ class ErrorDetail(BaseModel):
 
 
 class ErrorBody(BaseModel):
-    """What every error answers, on every route."""
+    """The body of every error, on every route."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -207,7 +206,7 @@ class ErrorBody(BaseModel):
         description="What is wrong, for programs: a stable name in snake_case.",
         examples=["invalid_input"],
     )
-    details: list[ErrorDetail] = Field(description="The single faults, where there are any.")
+    details: list[ErrorDetail] = Field(description="The single faults, if there are any.")
 
 
 def declared(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -216,12 +215,12 @@ def declared(*statuses: int) -> dict[int | str, dict[str, Any]]:
     for status in statuses:
         said = [f"`{row.code}`: {row.meaning}" for row in error_rows() if row.status == status]
         answers[status] = {"model": ErrorBody, "description": " ".join(said)}
-    answers["default"] = {"model": ErrorBody, "description": "Any other error, in the same shape."}
+    answers["default"] = {"model": ErrorBody, "description": "Any other error, with the same body."}
     return answers
 
 
 def _kinds(kind: type[ServiceError]) -> Iterator[type[ServiceError]]:
-    """The classes below one that are not themselves bases."""
+    """The subclasses of a class that have no subclasses themselves."""
     below = kind.__subclasses__()
     for each in below:
         yield from _kinds(each)

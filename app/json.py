@@ -1,4 +1,4 @@
-"""JSON as it leaves: orjson writes it, and reads it in app/http."""
+"""Write JSON with orjson; app/http reads JSON."""
 
 import orjson
 

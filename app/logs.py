@@ -1,4 +1,4 @@
-"""Log lines: one JSON object each, or plain text. Nothing of a request's content goes in."""
+"""Log lines: one JSON object each, or plain text. A line has no content of a request."""
 
 import json
 import logging
@@ -11,7 +11,7 @@ FIELDS = ("request_id", "method", "path", "status", "milliseconds", "key")
 
 
 class JsonFormatter(logging.Formatter):
-    """Time, level, logger and message, and the fields that the record has."""
+    """Writes time, level, logger, message and process, and those of FIELDS that the record has."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as one line."""
@@ -29,7 +29,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure(settings: Settings) -> None:
-    """Let everything that is logged in this process go to standard error."""
+    """Send all log lines of this process to standard error."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         JsonFormatter()

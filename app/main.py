@@ -1,4 +1,4 @@
-"""The one place where the parts of the service are joined."""
+"""Make the application from the parts of the service; no other module does that."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -28,29 +28,29 @@ from app.service import Service
 from app.settings import Settings, names_a_collector, read_settings, shared_metrics_folder
 
 TITLE = "MC dropout"
-UNOBSERVED_PATHS = (*PUBLIC_PATHS, "/metrics")  # asked every few seconds, by machines
+UNOBSERVED_PATHS = (*PUBLIC_PATHS, "/metrics")  # machines call these every few seconds
 DESCRIPTION = """\
 Predictions of trained networks with dropout left active: mean, variance across the passes, and the
 Monte-Carlo error of both. Every error, on every route, has the same body."""
 
 
 class Application(FastAPI):
-    """FastAPI with layers of ours instead of its own."""
+    """FastAPI with our own middleware instead of the framework's."""
 
     def __init__(self, surround: Callable[[ASGIApp], ASGIApp], **options: Any) -> None:
         super().__init__(**options)
         self._surround = surround
 
     def build_middleware_stack(self) -> ASGIApp:
-        """Ours, and of the framework's the one that routes need: Access answers every failure."""
+        """Our middleware, and the framework's one that routes need. Access answers every error."""
         stack = AsyncExitStackMiddleware(self.router)
         return self._surround(Direct(stack, self.router.routes))
 
 
 def create_app(settings: Settings | None = None, service: Service | None = None) -> FastAPI:
-    """The application; its lifespan loads the models, unless `service` has, and warms them up.
+    """The application. Its lifespan loads the models, unless `service` has, and warms them up.
 
-    Without `settings`, those of the environment; raises SettingsError.
+    Without `settings`, the environment gives the settings. Raises SettingsError.
     """
     settings = settings or read_settings()
     service = service or Service(settings, Metrics(shared_metrics_folder()))
@@ -77,16 +77,16 @@ def create_app(settings: Settings | None = None, service: Service | None = None)
     def document(_: int) -> dict[str, Any]:
         return native.describe(app.openapi(), service, settings)
 
-    # Made once for the models that are there, and again once they have changed.
+    # The document is made once, and again after the models have changed.
     app.include_router(pages.router(TITLE, lambda: document(service.generation)))
     return app
 
 
 def _telemetry() -> TelemetryConfig:
-    """Traces and metrics of requests, where the environment names a collector.
+    """Traces and metrics of requests, if the environment names a collector.
 
-    Where it names none, the framework would look for one at every request. No log records: those
-    have the messages of exceptions, and they may quote a request.
+    Both are off without a collector: otherwise the framework would look for one at every request.
+    Log records are always off: they have the messages of exceptions, which may quote a request.
     """
     wanted = names_a_collector()
     return {
@@ -100,7 +100,7 @@ def _telemetry() -> TelemetryConfig:
 
 
 def _layers(settings: Settings, service: Service) -> Callable[[ASGIApp], ASGIApp]:
-    """What every request passes, from the inside out."""
+    """The middleware that every request passes, from the innermost to the outermost."""
     knowledge = Knowledge(Guard.of(settings), service.metrics, lambda: service.draining)
 
     def surround(app: ASGIApp) -> ASGIApp:

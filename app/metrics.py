@@ -1,7 +1,7 @@
-"""The service's instruments, in a registry of their own.
+"""The metrics of the service, in their own registry.
 
-With several server processes each writes what it counts into files of a folder that all share, and
-whichever is asked adds them up.
+With several server processes, each process writes its metrics into files of a shared folder. The
+process that answers `/metrics` adds them up.
 """
 
 from functools import lru_cache
@@ -25,10 +25,10 @@ _RELATIVE = (0.001, 0.003, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2, 5)
 
 
 class Metrics:
-    """What is counted and timed; one object per application, so that tests share nothing.
+    """The counters and histograms; one object per application, so that tests share nothing.
 
-    `shared_folder` is where several processes write, as the environment variable
-    PROMETHEUS_MULTIPROC_DIR told the library when it was imported.
+    `shared_folder` is the folder of several processes. The library reads its path from the
+    environment variable PROMETHEUS_MULTIPROC_DIR when the library is imported.
     """
 
     def __init__(self, shared_folder: Path | None = None) -> None:
@@ -49,19 +49,19 @@ class Metrics:
         self.request_seconds.observe(seconds)
 
     def waited(self, seconds: float) -> None:
-        """Rows of one request have left the queue after so long."""
+        """Rows of one request have left the queue after that time."""
         self.queue_wait_seconds.observe(seconds)
 
     def batched(self, size: int) -> None:
-        """A batch of so many rows begins."""
+        """A batch of `size` rows begins."""
         self.batch_rows.observe(size)
 
     def queued(self, size: int) -> None:
-        """So many rows wait now."""
+        """`size` rows wait now."""
         self.queue_rows.set(size)
 
     def render(self) -> bytes:
-        """Everything in the Prometheus text format, of all processes."""
+        """The metrics of all processes in the Prometheus text format."""
         if self._shared_folder is None:
             return generate_latest(self.registry)
         registry = CollectorRegistry()
@@ -77,22 +77,22 @@ class Metrics:
         )
         self.request_seconds = self._seconds(
             "mcd_request_duration_seconds",
-            "Prediction requests from their first byte read to the answer encoded.",
+            "Duration of prediction requests, from reading the body to the encoded answer.",
         )
         self.rejected = Counter(
             "mcd_rejected_total",
-            "Requests refused for the server's sake: no key, too large, too much, too late.",
+            "Requests refused to protect the server: no key, too large, too many, too late.",
             ["reason"],
             registry=self.registry,
         )
 
     def _time_computation(self) -> None:
         self.inference_seconds = self._seconds(
-            "mcd_inference_seconds", "Time that the worker thread computed, per batch."
+            "mcd_inference_seconds", "Duration of the computation, per batch."
         )
         self.queue_wait_seconds = self._seconds(
             "mcd_queue_wait_seconds",
-            "Time that rows waited for their batch, per request and slice of it.",
+            "Time that rows waited for their batch, per slice of a request.",
         )
         self.batch_rows = Histogram(
             "mcd_batch_rows", "Rows per batch.", buckets=_ROWS, registry=self.registry
@@ -117,15 +117,15 @@ class Metrics:
         )
         self.model_ready = Gauge(
             "mcd_model_ready",
-            "1 once a model's warm-up prediction has succeeded, 0 when it stops.",
+            "1 after the model's warm-up prediction has succeeded, 0 when the server stops.",
             ["model"],
             registry=self.registry,
             multiprocess_mode="livemin",
         )
         self.predictive_std = Histogram(
             "mcd_predictive_std",
-            "Standard deviations of predictions, a few per request: in units of the target's "
-            "spread over the training rows, or of a probability.",
+            "Standard deviations of predictions, a few per request: a regression's divided by the "
+            "target's standard deviation over the training rows, a classifier's of a probability.",
             ["model"],
             buckets=_RELATIVE,
             registry=self.registry,
@@ -136,5 +136,5 @@ class Metrics:
 
 
 def forget_process(shared_folder: Path, process: int) -> None:
-    """Leave a process that has ended out of what is true of running ones only."""
+    """Remove an ended process from the metrics that count running processes only."""
     mark_process_dead(process, path=str(shared_folder))  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""For those who run the service: liveness, readiness, metrics."""
+"""The routes for operators: liveness, readiness and metrics."""
 
 from fastapi import APIRouter, Response
 
@@ -18,7 +18,7 @@ def router(service: Service) -> APIRouter:
 
     @routes.get("/v2/health/ready", summary="Readiness", responses=declared(503))
     async def ready() -> dict[str, bool]:
-        """Every model is loaded and has predicted once: the next prediction will be computed."""
+        """Every model is loaded and has predicted once, and the service takes predictions."""
         if not service.ready:
             raise NotReady("the server is starting or stopping; try again")
         return {"ready": True}
@@ -30,7 +30,7 @@ def router(service: Service) -> APIRouter:
         responses={**declared(), 200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
     )
     async def prometheus() -> Response:
-        """Requests, durations, passes, models."""
+        """The metrics of requests, durations, passes and models."""
         return Response(service.metrics.render(), media_type=CONTENT_TYPE)
 
     return routes

@@ -1,4 +1,4 @@
-"""Every knob of the service, as environment variables with the prefix `MCD_`."""
+"""The settings of the service: environment variables with the prefix `MCD_`."""
 
 import os
 import re
@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "MCD_"
 
-_METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # the library's own name; read when it is imported
+_METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client reads it at its import
 _EXPORT_SECONDS = "OTEL_EXPORTER_OTLP_TIMEOUT"
 _COLLECTOR = re.compile(r"OTEL_EXPORTER_OTLP_((TRACES|METRICS)_)?ENDPOINT")
 
@@ -20,31 +20,31 @@ class SettingsError(Exception):
 
 
 class Settings(BaseSettings):
-    """How the service runs. Arguments win over environment variables, those over the defaults."""
+    """The settings. An argument overrides the environment variable, which overrides the default."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
 
     models: Annotated[tuple[Path, ...], NoDecode] = Field(
         default=(),
         description="Folders of the models to serve, separated by ':' as in PATH; the first is the "
-        "default model. Empty: the models that the package ships.",
+        "default model. If it is empty, the service has the shipped models.",
     )
     models_dir: Path | None = Field(
         default=None,
-        description="Folder of more models to serve: each subfolder is a model, or holds a "
-        "model's versions, of which the last by name is the newest.",
+        description="Folder of more models to serve. Each subfolder is a model, or holds the "
+        "versions of one model; the last version by name is the newest.",
     )
     watch_seconds: float = Field(
         default=5.0,
         ge=0,
         le=86_400,
-        description="How often the models' folders are looked at for changes; 0 leaves it to "
-        "SIGHUP.",
+        description="Seconds between checks of the models' folders for changes; with 0, only "
+        "SIGHUP reloads the models.",
     )
-    # Never empty: to a socket that means every address.
+    # Not empty: for a socket, an empty host means every address.
     host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on.")
     port: int = Field(
-        default=8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one."
+        default=8000, ge=0, le=65535, description="Port to listen on; 0 takes a free port."
     )
     root_path: str = Field(
         default="",
@@ -55,7 +55,7 @@ class Settings(BaseSettings):
         default=1, ge=1, le=256, description="Server processes; each holds all models."
     )
     threads: int = Field(
-        default=1, ge=1, le=256, description="Threads that one process computes with."
+        default=1, ge=1, le=256, description="Threads for the computation in one process."
     )
     max_rows: int = Field(default=10_000, ge=1, description="Most rows in one request.")
     max_passes: int = Field(default=10_000, ge=2, description="Most passes in one request.")
@@ -65,47 +65,47 @@ class Settings(BaseSettings):
     max_samples: int = Field(
         default=200_000,
         ge=2,
-        description="Most rows x passes in a request that asks for the samples themselves.",
+        description="Most rows x passes in a request that asks for samples.",
     )
     max_body_bytes: int = Field(
         default=16 << 20, ge=1, description="Most bytes in a request's body."
     )
     batch_rows: int = Field(
-        default=1024, ge=1, description="Most rows that are computed at once, of all requests."
+        default=1024, ge=1, description="Most rows in one batch, from all requests."
     )
     queue_rows: int = Field(
         default=20_000,
         ge=1,
-        description="Most rows that wait; a request beyond that is told to come back (429).",
+        description="Most rows that wait; the server refuses further requests with status 429.",
     )
     request_timeout_seconds: float = Field(
         default=60.0,
         gt=0,
         le=86_400,
-        description="Longest time that a request waits and computes; a request may set a shorter "
-        "one with the header X-Request-Timeout-Seconds.",
+        description="Longest time that a request waits and computes; the header "
+        "X-Request-Timeout-Seconds of a request may set a shorter time.",
     )
     drain_seconds: int = Field(
         default=30, ge=0, description="How long a stopping server waits for running requests."
     )
     api_keys_file: Path | None = Field(
         default=None,
-        description="File of API keys, one per line and perhaps its holder's name after it; "
-        "without it nobody needs one.",
+        description="File of API keys: one key per line, with an optional name of its holder "
+        "after it. Without a file, requests need no key.",
     )
     rate_limit: float = Field(
         default=0.0,
         ge=0,
         le=1e6,
-        description="Most requests per second of one key, per server process; 0 is no limit.",
+        description="Most requests per second with one key, per server process; 0 means no limit.",
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
-        description="Origins whose pages may ask, separated by commas, such as "
+        description="Origins whose pages may call the service, separated by commas, such as "
         "https://example.org; none by default.",
     )
     log_format: Literal["json", "text"] = Field(
-        default="json", description="Form of the log lines: a JSON object each, or plain text."
+        default="json", description="Form of the log lines: JSON objects or plain text."
     )
     access_log: bool = Field(default=False, description="Whether every request is logged.")
     log_level: Literal["critical", "error", "warning", "info", "debug"] = Field(
@@ -124,7 +124,7 @@ class Settings(BaseSettings):
 
 
 def read_settings(**given: Any) -> Settings:
-    """The settings from the environment, `given` ones first; raises SettingsError."""
+    """The settings; `given` values override the environment; raises SettingsError."""
     known = {f"{PREFIX}{name}".upper() for name in Settings.model_fields}
     for variable in sorted(os.environ):
         if variable.upper().startswith(PREFIX) and variable.upper() not in known:
@@ -141,23 +141,23 @@ def read_settings(**given: Any) -> Settings:
 
 
 def share_metrics(folder: Path) -> None:
-    """Let the processes that start from now on write what they count into `folder`."""
+    """Let the processes that start from now on write their metrics into `folder`."""
     os.environ[_METRICS_FOLDER] = str(folder)
 
 
 def shared_metrics_folder() -> Path | None:
-    """Where this process and its siblings write what they count; None where it has none."""
+    """The folder of the metrics of this process and its siblings; None if there is none."""
     folder = os.environ.get(_METRICS_FOLDER)
     return Path(folder) if folder else None
 
 
 def names_a_collector() -> bool:
-    """Whether the environment says where traces or metrics of requests go."""
+    """Whether the environment names a collector for traces or metrics of requests."""
     return any(_COLLECTOR.fullmatch(name) for name in os.environ)
 
 
 def hurry_exporters() -> None:
-    """Let a collector of traces that is not there delay a stop by a few seconds, not by twenty."""
+    """Let an absent collector of traces delay a stop by a few seconds, instead of by twenty."""
     os.environ.setdefault(_EXPORT_SECONDS, "2")
 
 

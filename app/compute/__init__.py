@@ -1,4 +1,4 @@
-"""Who computes what, and when: callers share batches, and one thread computes them."""
+"""Compute predictions: requests share batches, and one worker thread computes the batches."""
 
 from app.compute.computation import Computation
 

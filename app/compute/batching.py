@@ -1,9 +1,9 @@
 """Callers with equal keys share a batch: one queue of bounded size, one batch at a time.
 
-Keys take turns, and so do the callers of one key: a caller brings its work in items, and a turn
-takes one item of each. So a small caller waits for one item of a large one, not for all of them,
-and two large ones advance side by side. While nothing is computed nothing waits; what arrives
-during a batch makes up the next one.
+Keys take turns, and the callers of one key take turns too. A caller splits its work into items, and
+a batch takes one item of each caller. So a small caller waits for one item of a large caller, not
+for all, and two large callers advance together. An item that arrives while no batch runs starts a
+batch at once. Items that arrive during a batch form the next batch.
 """
 
 import asyncio
@@ -28,16 +28,16 @@ GATHER_SECONDS = 0.002
 
 
 class Observer(Protocol):
-    """Who wants to know what happens in the queue."""
+    """Receives the events of the queue, for metrics."""
 
     def waited(self, seconds: float) -> None:
-        """An item has left the queue after so long."""
+        """An item has left the queue after that time."""
 
     def batched(self, size: int) -> None:
         """A batch of this size begins."""
 
     def queued(self, size: int) -> None:
-        """So much waits now."""
+        """Items of this size in all wait now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +58,11 @@ class _Caller(Generic[Item, Result]):
     since: float = field(default_factory=perf_counter)
 
     def expire(self, now: float) -> None:
-        """Fail where the time is over: on a busy event loop that shows here before it rings."""
+        """Fail if the time is over: beside a busy event loop the timer may be later than this."""
         if now - self.since >= self.timeout_seconds:
-            self.be_late()
+            self.time_out()
 
-    def be_late(self) -> None:
+    def time_out(self) -> None:
         self.fail(
             DeadlineExceeded(
                 f"no answer within {self.timeout_seconds:g} seconds; ask for fewer rows or passes, "
@@ -94,8 +94,8 @@ class _Part(Generic[Item, Result]):
 class MicroBatcher(Generic[Item, Result]):
     """Runs `compute(key, items, wanted)` for the items that wait; it returns a result per item.
 
-    `wanted()`, callable from any thread, tells whether anybody still waits for the batch. A batch
-    that fails is halved and tried again until the failure is that of single items.
+    `wanted()` says whether any caller still waits for the batch; any thread may call it. A batch
+    that fails is halved and tried again, until only the callers whose own items fail get an error.
     """
 
     def __init__(
@@ -119,18 +119,18 @@ class MicroBatcher(Generic[Item, Result]):
 
     @property
     def queued(self) -> int:
-        """Size of what waits."""
+        """The size of all items that wait."""
         return self._queued
 
     @property
     def idle(self) -> bool:
-        """Whether no caller waits for anything."""
+        """Whether no caller waits for a result."""
         return not self._callers
 
     def admit(self, size: int = 1) -> None:
-        """Raise Overloaded where that much more would make the queue too long.
+        """Raise Overloaded if items of this size would make the queue too long.
 
-        Into an empty queue anything goes, or the largest requests would never be served.
+        An empty queue accepts every size. Otherwise the largest requests would never be served.
         """
         if self._queued and self._queued + size > self._capacity.queue:
             raise Overloaded(
@@ -151,7 +151,7 @@ class MicroBatcher(Generic[Item, Result]):
         timer = None
         if timeout_seconds is not None:
             caller.timeout_seconds = timeout_seconds
-            timer = loop.call_later(timeout_seconds, caller.be_late)
+            timer = loop.call_later(timeout_seconds, caller.time_out)
         self._callers.add(caller)
         self._queue.setdefault(key, deque()).append(caller)
         self._resize(size)
@@ -165,15 +165,15 @@ class MicroBatcher(Generic[Item, Result]):
             self._forget(caller)
 
     def abort(self, error: Exception) -> None:
-        """Fail everybody who waits; what runs finds itself unwanted."""
+        """Fail every caller that waits; `wanted()` of the running batch is then false."""
         for caller in list(self._callers):
             caller.fail(error)
 
     def _schedule(self) -> None:
-        """Form a batch once a turn of the event loop has brought nobody new.
+        """Form a batch after a turn of the event loop without a new caller.
 
-        Whoever comes while others are being read is worth that: a batch takes as long as it takes
-        to read ten more, and hardly longer for them. It is no wait, for every turn has work.
+        Callers that arrive while others are read join the batch. A batch takes as long as reading
+        ten requests, and ten more rows make it hardly longer. Every turn has work, so none is idle.
         """
         if self._running is None and not self._scheduled:
             self._scheduled = True
@@ -197,12 +197,12 @@ class MicroBatcher(Generic[Item, Result]):
             task.add_done_callback(lambda ended: self._ended(ended, parts))
 
     def _next(self) -> tuple[Hashable, list[_Part[Item, Result]]]:
-        """The next key, and one item of each of its callers as far as they fit."""
+        """The next key, and one item of each of its callers, up to the largest batch."""
         while self._queue:
             key, callers = self._queue.popitem(last=False)
             parts = self._take(callers)
             if callers:
-                self._queue[key] = callers  # at the end: other keys come first
+                self._queue[key] = callers  # at the end of the queue: other keys come first
             if parts:
                 return key, parts
         return None, []
@@ -241,7 +241,7 @@ class MicroBatcher(Generic[Item, Result]):
     async def _attempt(
         self, key: Hashable, parts: list[_Part[Item, Result]]
     ) -> list[tuple[_Part[Item, Result], Result]]:
-        """The results; the callers whose items fail by themselves are told so."""
+        """The results of a batch; callers whose own items fail get the error."""
 
         def wanted() -> bool:
             return not all(part.caller.answer.done() for part in parts)
@@ -260,13 +260,13 @@ class MicroBatcher(Generic[Item, Result]):
         return first + await self._attempt(key, parts[middle:])
 
     def _ended(self, task: asyncio.Task[None], parts: list[_Part[Item, Result]]) -> None:
-        """Whatever ended the task, nobody waits for ever and the next batch comes."""
+        """Start the next batch; if the task failed or was cancelled, fail its callers."""
         if task is self._running:
             self._running = None
         if task.cancelled() or task.exception():
             for part in parts:
                 part.caller.fail(NotReady("the computation was stopped; try again"))
-        self._arrived = True  # perhaps, while the loop stood still
+        self._arrived = True  # callers may have arrived while the event loop was blocked
         self._schedule()
 
     def _forget(self, caller: _Caller[Item, Result]) -> None:

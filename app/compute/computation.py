@@ -1,7 +1,7 @@
-"""Predictions of encoded rows: cut into slices, batched with those of others, put together again.
+"""Predictions of encoded rows: cut requests into slices, compute them in batches, join the results.
 
-What a caller gets does not depend on its batch mates: masks are drawn from the seed and from the
-rows' positions in their own request.
+The predictions of a request do not depend on the other requests in its batch: the seed and the
+positions of the rows in their own request determine the masks.
 """
 
 import asyncio
@@ -23,21 +23,21 @@ from app.metrics import Metrics
 from app.settings import Settings
 from model import Columns, Detail, InputError, Predictions, PredictOptions, Predictor, Resolved
 
-SLICE_ROW_PASSES = 400_000  # bounds what one turn takes where there are many passes
-SHORT_SECONDS = 0.01  # what is expected to take less is computed on the event loop itself
-LEAST_ROWS = 16  # of a slice: fewer would spend more time on masks than on rows
+SLICE_ROW_PASSES = 400_000  # the most rows x passes of a slice, if it has over LEAST_ROWS rows
+SHORT_SECONDS = 0.01  # a batch that is expected to take less is computed on the event loop itself
+LEAST_ROWS = 16  # of a slice; with fewer, drawing masks would take longer than computing rows
 
 
 class Unwanted(Exception):
-    """Nobody waits for the batch any more."""
+    """No caller waits for the batch any more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What callers share whose rows may be computed together.
+    """Requests with equal keys may be computed together.
 
-    `alone` sets a request apart that must not share: where a tolerance ends the passes, they end
-    for its own rows' sake.
+    `alone` keeps a request with a tolerance apart, so that only its own rows decide when its passes
+    stop.
     """
 
     predictor: Predictor
@@ -46,7 +46,7 @@ class Key:
 
     @property
     def kind(self) -> Hashable:
-        """The same for batches that take about the same time, if they have as many rows."""
+        """Batches of the same kind with the same number of rows take about the same time."""
         asked = self.options
         return id(self.predictor), asked.passes, asked.estimator, asked.masks, asked.samples
 
@@ -60,7 +60,7 @@ class Slice:
 
 
 class Computation:
-    """The queue before what computes, and the thread that does, but for what is short."""
+    """The queue, and the worker thread; short batches are computed on the event loop."""
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._settings = settings
@@ -76,29 +76,29 @@ class Computation:
 
     @property
     def alive(self) -> bool:
-        """Whether the worker thread runs; the next prediction starts a new one where it died."""
+        """Whether the worker thread runs; if it has died, the next prediction starts a new one."""
         return self._worker.alive
 
     @property
     def idle(self) -> bool:
-        """Whether nobody waits for a prediction."""
+        """Whether no caller waits for a prediction."""
         return self._batcher.idle
 
     def admit(self) -> None:
-        """Raise Overloaded where not one row more would be taken."""
+        """Raise Overloaded if the queue has no space for another row."""
         self._batcher.admit()
 
     def start(self) -> None:
-        """Start the worker thread, or a new one where it has died."""
+        """Start the worker thread, or a new one if it has died."""
         model.use_threads(self._settings.threads)  # of the event loop's own thread
         self._worker.start()
 
     def give_up(self) -> None:
-        """Fail everybody who waits; what is computed for them stops within a chunk."""
-        self._batcher.abort(NotReady("the server is going down; try again elsewhere"))
+        """Fail every caller that waits; the running batch stops at its next chunk."""
+        self._batcher.abort(NotReady("the server is stopping; try again with another server"))
 
     async def stop(self, within_seconds: float) -> None:
-        """Wait for what is asked for already; after that time, fail those who still wait."""
+        """Wait for all requests; after that time, fail the requests that still wait."""
         deadline = perf_counter() + within_seconds
         while not self.idle and perf_counter() < deadline:
             await asyncio.sleep(0.01)
@@ -135,11 +135,11 @@ class Computation:
         key = cast(Key, key)
         work = partial(_predict, key, slices, _before_chunk(wanted))
         kind, rows = key.kind, sum(len(part.x) for part in slices)
-        # With a tolerance, that is `alone`, hard rows take many times the passes of others.
+        # With a tolerance (`alone`), hard rows take many times the passes of other rows.
         expected = self._durations.expected_seconds(kind, rows)
         here = key.alone is None and expected < SHORT_SECONDS
         results, seconds, of_thread = await self._worker.run(work, here=here)
-        # The thread's own time: by the clock a batch takes longer beside a busy event loop.
+        # The CPU time of the thread: beside a busy event loop, the wall time of a batch is longer.
         self._durations.took(kind, rows, of_thread)
         self._metrics.inference_seconds.observe(seconds)
         return results
@@ -156,8 +156,8 @@ def _before_chunk(wanted: Wanted) -> Callable[[], None]:
 def _predict(
     key: Key, slices: Sequence[Slice], before_chunk: Callable[[], None]
 ) -> tuple[list[Predictions], float, float]:
-    """The predictions of each slice, and the seconds that all took: by the clock, and of the thread
-    that ran it."""
+    """The predictions of each slice, and the seconds that the batch took: wall time, and CPU time
+    of the thread."""
     started = perf_counter(), thread_time()
     before_chunk()
     try:
@@ -168,7 +168,7 @@ def _predict(
             before_chunk=before_chunk,
         )
     except InputError as error:
-        # Of several callers' rows, the batcher finds the culprit; here it is known already.
+        # With several slices, the batcher searches for the one that fails, and so calls this again.
         raise (_shifted(error, slices[0].start) if len(slices) == 1 else error) from None
     if len(slices) == 1:
         return [whole], perf_counter() - started[0], thread_time() - started[1]
@@ -184,7 +184,7 @@ def _row_ids(slices: Sequence[Slice]) -> np.ndarray:
 
 
 def _joined(parts: Sequence[Predictions], options: Resolved) -> Predictions:
-    """One request's predictions from those of its slices."""
+    """Join the predictions of a request's slices."""
     met = all(part.stopped == "tolerance" for part in parts)
     return replace(
         parts[0],
@@ -195,7 +195,7 @@ def _joined(parts: Sequence[Predictions], options: Resolved) -> Predictions:
 
 
 def _shifted(error: InputError, start: int) -> InputError:
-    """The error with the row's position in the request instead of that in its slice."""
+    """The error with the row's position in the request instead of the position in the slice."""
     if not start:
         return error
     message, details = str(error), []

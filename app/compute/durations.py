@@ -1,30 +1,30 @@
-"""How long a batch will take, from how long others of its kind have taken."""
+"""Expect the duration of a batch from the durations of earlier batches of its kind."""
 
 import math
 from collections import OrderedDict
 from collections.abc import Hashable
 
-KINDS = 256  # that are remembered, the last ones
+KINDS = 256  # the number of kinds that are remembered, the latest ones
 DURATION_SMOOTHING = 0.2  # weight of the last batch
 
 
 class Durations:
-    """Seconds by kind of batch and by its rows, which count by powers of two."""
+    """Seconds by kind of batch and by the power of two of its number of rows."""
 
     def __init__(self) -> None:
         self._seconds: OrderedDict[Hashable, dict[int, float]] = OrderedDict()
 
     def expected_seconds(self, kind: Hashable, rows: int) -> float:
-        """How long a batch of that kind takes, at most about; infinity where none has been seen.
+        """An approximate upper bound for a batch of that kind; infinity for an unknown kind.
 
-        A batch of twice the rows takes twice as long at most, and one of half the rows no longer.
+        A batch of twice the rows takes at most twice as long, and one of half the rows no longer.
         """
         size, known = rows.bit_length(), self._seconds.get(kind, {})
         bounds = (seconds * 2.0 ** max(size - of, 0) for of, seconds in known.items())
         return min(bounds, default=math.inf)
 
     def took(self, kind: Hashable, rows: int, seconds: float) -> None:
-        """Take in how long one of that kind has taken."""
+        """Record the duration of a batch of that kind."""
         known = self._seconds.pop(kind, {})
         before = known.get(rows.bit_length(), seconds)
         known[rows.bit_length()] = before + DURATION_SMOOTHING * (seconds - before)

@@ -1,4 +1,4 @@
-"""The one thread that computes: named, long-lived, and replaced when it dies."""
+"""The worker thread, which computes: it has a name, lives long, and is replaced if it dies."""
 
 import asyncio
 from collections.abc import Callable
@@ -19,12 +19,12 @@ class _Job:
     future: asyncio.Future[Any]
 
     def answer(self, result: Any, error: BaseException | None = None) -> None:
-        """Hand the result to the event loop, if that still runs."""
+        """Pass the result to the event loop, if the event loop still exists."""
         if not self.loop.is_closed():
             self.loop.call_soon_threadsafe(self._settle, result, error)
 
     def _settle(self, result: Any, error: BaseException | None) -> None:
-        """Let the future have the result; on the event loop."""
+        """Set the result of the future; the event loop calls this."""
         if self.future.done():
             return
         if error is None:
@@ -36,7 +36,7 @@ class _Job:
 class Worker:
     """A thread that runs one function after another.
 
-    It is a daemon: a computation that never ends does not keep the process from ending.
+    The thread is a daemon: a computation that never ends does not keep the process running.
     """
 
     def __init__(self, name: str, initialize: Callable[[], None]) -> None:
@@ -52,18 +52,18 @@ class Worker:
         return self._initialized and self._running
 
     def start(self) -> None:
-        """Start the thread, or a new one where it has died."""
+        """Start the thread, or a new one if it has died."""
         self._stopped = False
         if not self._running:
             self._thread = Thread(target=self._work, name=self._name, daemon=True)
             self._thread.start()
 
     async def run(self, function: Callable[[], T], *, here: bool = False) -> T:
-        """What `function` returns, run in the thread; raises NotReady where the thread dies.
+        """Run `function` in the thread and return its result; raises NotReady if the thread dies.
 
-        `here`: the function is known to be short, and so is run on the event loop. A thread beside
-        a busy event loop hands the interpreter back and forth around every tensor operation: there
-        a batch of 64 rows was seen to take four times as long.
+        `here`: run the function on the event loop, because it is short. A thread beside a busy
+        event loop passes the interpreter lock back and forth around every tensor operation: there a
+        batch of 64 rows took four times as long.
         """
         self.start()
         if here and self.alive:
@@ -75,10 +75,10 @@ class Worker:
             return await future
         finally:
             if not self._stopped:
-                self.start()  # again, where the function was the death of the thread
+                self.start()  # a new thread, if the function ended the old one
 
     def stop(self, timeout_seconds: float) -> None:
-        """End the thread after the function that it runs, and wait for that so long."""
+        """End the thread after the function that it runs; wait for the end at most that long."""
         self._stopped = True
         if self._thread is not None and self._thread.is_alive():
             self._jobs.put(None)
@@ -101,7 +101,7 @@ class Worker:
                 else:
                     job.answer(result)
         except SystemExit:
-            pass  # the thread dies of it, and `finally` says so
+            pass  # the thread ends, and `finally` reports it
         finally:
             self._initialized = False
             if job is not None:

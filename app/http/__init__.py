@@ -1,4 +1,4 @@
-"""What every request passes: who may ask, how its body is read, and how a failure is answered."""
+"""HTTP for every request: check the API key, read the body, answer with the reply or an error."""
 
 from app.http.access import REQUEST_ID, Access, Knowledge, route_path
 from app.http.auth import PUBLIC_PATHS, Guard, read_keys

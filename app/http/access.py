@@ -1,7 +1,7 @@
-"""The outermost layer: an id, the security headers and the guard's word for every request.
+"""The outermost middleware: request id, security headers, API key, errors and the access log.
 
-What goes wrong inside, and was not answered there, ends here as an error in the one shape. Of what
-nobody foresaw the log gets kind and place, and nothing of what the request held.
+It answers every exception of the inner layers with the one error body. Of an unexpected exception
+the log gets type and place, and no part of the request.
 """
 
 import logging
@@ -40,7 +40,7 @@ _logger = logging.getLogger("app")
 
 @dataclass(frozen=True, slots=True)
 class Knowledge:
-    """What the outermost layer must know of the rest."""
+    """The parts of the service that the outermost middleware uses."""
 
     guard: Guard
     metrics: Metrics
@@ -48,20 +48,20 @@ class Knowledge:
 
 
 def route_path(scope: Scope) -> str:
-    """The path as the routes know it, without the prefix that a proxy in front has stripped."""
+    """The path without `root_path`, the prefix that a proxy in front strips."""
     path: str = scope["path"]
     return path.removeprefix(scope.get("root_path", ""))
 
 
 class Access:
-    """The middleware."""
+    """The outermost middleware."""
 
     def __init__(self, app: ASGIApp, knowledge: Knowledge) -> None:
         self.app = app
         self._knows = knowledge
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer with the headers that every answer has; handlers find the id in the scope."""
+        """Add the common headers to the answer; handlers find the request id in the scope."""
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         started, status = perf_counter(), 0
@@ -71,7 +71,7 @@ class Access:
             sent if _SAFE_ID.fullmatch(sent) else f"{getrandbits(128):032x}"
         )
         _trace(request_id, scope)
-        head = scope["method"] == "HEAD"  # answered as GET is, without a body
+        head = scope["method"] == "HEAD"  # the answer is that to GET, without the body
 
         async def send_more(message: Message) -> None:
             nonlocal status
@@ -85,13 +85,13 @@ class Access:
             await self.app({**scope, "method": "GET"} if head else scope, receive, send_more)
         except Exception as error:
             response = self._response(error, scope)
-            if not status:  # nothing has been answered inside
+            if not status:  # no inner layer has begun an answer
                 await response(scope, receive, send_more)
         finally:
             _log(scope, status, perf_counter() - started)
 
     def _response(self, error: Exception, scope: Scope) -> Response:
-        """The one that an error gets, once it has been counted or logged."""
+        """The response to an error, which is counted or logged first."""
         if is_foreseen(error):
             return response_to(error, scope, self._knows.metrics)
         _report(scope[REQUEST_ID], error)
@@ -100,9 +100,9 @@ class Access:
     def _completed(
         self, headers: list[tuple[bytes, bytes]], request_id: str
     ) -> list[tuple[bytes, bytes]]:
-        """A list of its own: a response that is sent twice must not gather the headers of both.
+        """The headers and the common ones, as a new list: the same `Response` may be sent again.
 
-        Every header costs 3 us, so JSON, of which no browser makes a page, has but one.
+        Every header costs 3 us. Browsers do not show JSON as a page, so JSON gets `_SNIFF` only.
         """
         known = dict(headers)
         more: tuple[tuple[bytes, bytes], ...] = ((b"x-request-id", request_id.encode()), _SNIFF)
@@ -116,7 +116,7 @@ class Access:
 
 
 def _trace(request_id: str, scope: Scope) -> None:
-    """Let a trace have the id, and not the query, of which no route takes one."""
+    """Put the request id into the trace, and hide the query string: no route takes one."""
     span = get_current_span()
     if span.is_recording():
         span.set_attribute("request_id", request_id)
@@ -125,7 +125,7 @@ def _trace(request_id: str, scope: Scope) -> None:
 
 
 def _report(request_id: str, error: Exception) -> None:
-    """Log where it happened, and not its message: that may quote the request."""
+    """Log type and place of an error, but not its message: the message may quote the request."""
     places = [f"{f.filename}:{f.lineno}" for f in traceback.extract_tb(error.__traceback__)[-4:]]
     _logger.error(
         "request %s failed: %s at %s",

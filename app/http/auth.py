@@ -1,4 +1,4 @@
-"""Who may ask, and how often: API keys and a rate limit per key. Knows no framework."""
+"""API keys, and a rate limit per key. This module uses no web framework."""
 
 import hashlib
 import hmac
@@ -18,16 +18,16 @@ HOW = "send the header 'Authorization: Bearer KEY' or 'X-API-Key: KEY'"
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """Whose key it is; of the key itself the hash only."""
+    """An API key: the name of its holder, and its hash instead of the key itself."""
 
     name: str
     digest: bytes
 
 
 def read_keys(path: Path) -> tuple[Key, ...]:
-    """The keys in a file: one per line, perhaps with a name after it; `#` begins a comment.
+    """The keys in a file: one per line, with an optional name after it; `#` begins a comment.
 
-    Raises SettingsError naming the line, never the key.
+    Raises SettingsError, which names the line but never the key.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -55,7 +55,7 @@ def _key(path: Path, number: int, words: list[str]) -> Key:
 
 
 class Guard:
-    """Lets requests in, or says why not; without keys everybody may come in."""
+    """Accepts a request, or raises the reason to refuse it; without keys it needs no key."""
 
     def __init__(
         self, keys: tuple[Key, ...], per_second: float, clock: Callable[[], float] = monotonic
@@ -63,16 +63,16 @@ class Guard:
         self._keys = keys
         self._per_second = per_second
         self._clock = clock
-        self._buckets: dict[str, tuple[float, float]] = {}  # by name: requests left, when that was
+        self._buckets: dict[str, tuple[float, float]] = {}  # by name: requests left, and since when
 
     @classmethod
     def of(cls, settings: Settings) -> "Guard":
-        """The guard that the settings ask for; raises SettingsError."""
+        """The guard with the keys and the rate limit of the settings; raises SettingsError."""
         file = settings.api_keys_file
         return cls(() if file is None else read_keys(file), settings.rate_limit)
 
     def check(self, path: str, headers: Mapping[str, str]) -> str | None:
-        """The name of the key that a request has; raises Unauthorized and RateLimited."""
+        """The name of the request's key; raises Unauthorized and RateLimited."""
         if path in PUBLIC_PATHS:
             return None
         name = self._identify(headers) if self._keys else None
@@ -85,10 +85,10 @@ class Guard:
         if sent is None:
             scheme, _, sent = headers.get("authorization", "").partition(" ")
             if scheme.lower() != "bearer":
-                raise Unauthorized(f"this needs an API key; {HOW}")
+                raise Unauthorized(f"the request needs an API key; {HOW}")
         digest = _digest(sent.strip().encode("utf-8", "replace"))
         found = None
-        for key in self._keys:  # all of them: the time tells nothing about which one it is
+        for key in self._keys:  # compare with all, so that the time does not depend on the match
             if hmac.compare_digest(key.digest, digest):
                 found = key.name
         if found is None:
@@ -96,7 +96,7 @@ class Guard:
         return found
 
     def _count(self, name: str) -> None:
-        """A bucket of one second's requests, and of one at least, fills as time goes by."""
+        """A token bucket per key: it holds the requests of one second, and at least one."""
         now, full = self._clock(), max(1.0, self._per_second)
         left, before = self._buckets.get(name, (full, now))
         left = min(full, left + (now - before) * self._per_second)

@@ -1,4 +1,4 @@
-"""A request's body: bounded, decompressed, and as JSON finite and without a key named twice."""
+"""Read a request's body: limit its size, decompress it, and parse it as strict JSON."""
 
 import json
 import re
@@ -14,14 +14,14 @@ from app.errors import BodyTooLarge, DuplicateKey, NotFinite, NotJson, WrongCont
 from app.http.compression import ENCODINGS, decompressed
 from model import Detail
 
-LEVELS = 3  # of objects: a request of the Open Inference Protocol, its tensors, their parameters
+LEVELS = 3  # of objects in an Open Inference request: the request, its tensors, their parameters
 _USUAL = "application/json"
 _JSON = re.compile(r"application/(json|[\w.+-]+\+json)\s*(;|$)", re.IGNORECASE)
 _NOT_FINITE = re.compile(r"[+-]?(nan|inf)", re.IGNORECASE)
 
 
 async def read_json(headers: Mapping[str, str], receive: Receive, limit_bytes: int) -> Any:
-    """The JSON document in a request's body; raises what is wrong with it."""
+    """The JSON document in a request's body; raises as `read_bytes` and `parse` do."""
     content_type = headers.get("content-type", _USUAL)
     if content_type != _USUAL and not _JSON.match(content_type.strip()):
         raise WrongContentType(
@@ -32,11 +32,11 @@ async def read_json(headers: Mapping[str, str], receive: Receive, limit_bytes: i
 
 
 async def read_bytes(headers: Mapping[str, str], receive: Receive, limit_bytes: int) -> bytes:
-    """A request's body, decompressed; neither form of it may have more than `limit_bytes` bytes.
+    """A request's body, decompressed. It has at most `limit_bytes` bytes before and after that.
 
-    Raises BodyTooLarge as soon as that is known, so that a few bytes cannot grow into gigabytes;
-    WrongContentType and NotJson for what no decompression reads; ClientDisconnect where the client
-    leaves before it is done.
+    Raises BodyTooLarge as soon as the body exceeds the limit, so that a few bytes cannot grow into
+    gigabytes; WrongContentType for an unknown encoding; NotJson for broken compressed data;
+    ClientDisconnect if the client leaves before the end of the body.
     """
     encoding = headers.get("content-encoding", "identity").strip().lower()
     if encoding not in (*ENCODINGS, "identity"):
@@ -53,13 +53,13 @@ async def read_bytes(headers: Mapping[str, str], receive: Receive, limit_bytes: 
 
 
 def parse(body: bytes) -> Any:
-    """The JSON document in `body`. Numbers are finite, and no object names a key twice."""
+    """The JSON document in `body`; raises NotJson, NotFinite and DuplicateKey."""
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise _reason(body, error) from None
-    # Outside of strings every key has one colon. An object that is read has a key once, so one that
-    # was named twice leaves a colon too many; only then, or with colons in strings, look closer.
+    # Outside of strings, every key has one colon. The parsed document has a duplicate key once. So
+    # more colons than keys mean a duplicate key, or a colon in a string: only then parse again.
     if not _has_keys(document, body.count(b":")):
         _refuse_duplicates(body)
     return document
@@ -100,7 +100,7 @@ def _reason(body: bytes, error: orjson.JSONDecodeError) -> NotJson | NotFinite:
 
 
 def _has_keys(document: Any, count: int) -> bool:
-    """Whether the objects of its first levels have so many keys: no request has more levels."""
+    """Whether the objects in the first LEVELS levels of the document have `count` keys in all."""
     objects, found = [document] if type(document) is dict else [], 0
     for _ in range(LEVELS):
         found += sum(map(len, objects))

@@ -1,4 +1,4 @@
-"""Bytes that travel compressed: gzip and deflate."""
+"""Compress and decompress bodies with gzip and deflate."""
 
 import asyncio
 import gzip
@@ -7,19 +7,19 @@ import zlib
 
 from app.errors import NotJson
 
-ENCODINGS = {"gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}  # zlib's window of each
-SMALLEST_BYTES = 512  # below this, compressing costs more than it saves
-_LEVEL = 1  # floats compress little at any level, and this one is the fastest
+ENCODINGS = {"gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}  # zlib's `wbits`
+SMALLEST_BYTES = 512  # compressing fewer bytes costs more than it saves
+_LEVEL = 1  # the fastest level; floats compress little at any level
 _REFUSED = re.compile(r"q=0(\.0*)?$")
 
 
 async def decompressed(body: bytes, encoding: str, limit_bytes: int) -> bytes:
-    """The content, of which no more is unpacked than one byte beyond the limit; raises NotJson."""
+    """The decompressed content, cut one byte after the limit; raises NotJson."""
     return await asyncio.to_thread(_inflated, body, encoding, limit_bytes)
 
 
 async def compress(content: bytes, accepted: str) -> tuple[bytes, str | None]:
-    """The content in an encoding of the header Accept-Encoding, and that encoding's name."""
+    """The content in an encoding that the header Accept-Encoding accepts, and its name or None."""
     encoding = next((name for name in _names(accepted) if name in ENCODINGS), None)
     if encoding is None or len(content) < SMALLEST_BYTES:
         return content, None
@@ -44,6 +44,6 @@ def _inflated(body: bytes, encoding: str, limit_bytes: int) -> bytes:
 
 
 def _names(accepted: str) -> list[str]:
-    """The encodings that a client takes, in its order."""
+    """The encodings that the client accepts, in the order of the header."""
     parts = [part.strip().lower() for part in accepted.split(",")]
     return [part.partition(";")[0].strip() for part in parts if not _REFUSED.search(part)]

@@ -1,4 +1,4 @@
-"""How long a client says that it will wait."""
+"""The header in which a client says how long it waits for the answer."""
 
 import math
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ TIMEOUT = "x-request-timeout-seconds"
 
 
 def timeout_seconds(headers: Mapping[str, str]) -> float | None:
-    """The seconds in the header; None without it. Raises InvalidRequest for what is no time."""
+    """The seconds in the header, None without the header; raises InvalidRequest."""
     sent = headers.get(TIMEOUT)
     if sent is None:
         return None

@@ -1,20 +1,20 @@
-"""Middleware that ends a request's work once its client has left."""
+"""Middleware that cancels the handler of a request when the client disconnects."""
 
 import asyncio
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-GRACE_SECONDS = 0.02  # most requests take less, and are never watched
+GRACE_SECONDS = 0.02  # most requests take less time, and need no watcher
 
 
 class Disconnect:
-    """Cancels the handler of a client that leaves before it is answered."""
+    """Cancels the handler of a request if the client disconnects before the answer."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Watch the connection from a moment after the body has been read until the answer."""
+        """Watch the connection from GRACE_SECONDS after the end of the body until the answer."""
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         watch = _Watch(receive)

@@ -1,4 +1,4 @@
-"""Every failure as a response in the one error shape."""
+"""Make responses from errors; all have the one error body."""
 
 from typing import Any
 
@@ -22,9 +22,9 @@ from model import Detail
 
 
 def refusal(error: Exception, metrics: Metrics | None = None) -> Response:
-    """The response to a request that is refused; counted, where it is for the server's sake."""
+    """The response to a refused request; `metrics` count refusals that protect the server."""
     if isinstance(error, ClientDisconnect):
-        error = NotJson("the body was cut short")  # and nobody reads this
+        error = NotJson("the body was cut short")  # no client is left to read it
     status, code = status_of(error)
     if metrics and status in OF_THE_SERVER:
         metrics.rejected.labels(code).inc()
@@ -39,14 +39,14 @@ def refusal(error: Exception, metrics: Metrics | None = None) -> Response:
 
 
 def is_foreseen(error: Exception) -> bool:
-    """Whether it is the request's fault, the client's leaving, or a state that the server has."""
+    """Whether the error comes from the request, a disconnect or a known state of the server."""
     kinds = (ClientDisconnect, HTTPException, RequestValidationError)
     return isinstance(error, kinds) or status_of(error) != UNEXPECTED
 
 
 def response_to(error: Exception, scope: Scope, metrics: Metrics) -> Response:
-    """The response to a failure that is foreseen."""
-    if isinstance(error, RequestValidationError):  # a path parameter out of its domain
+    """The response to an expected error."""
+    if isinstance(error, RequestValidationError):  # a path parameter has a bad value
         error = HTTPException(404)
     return (
         _of_framework(error, scope) if isinstance(error, HTTPException) else refusal(error, metrics)
@@ -54,15 +54,15 @@ def response_to(error: Exception, scope: Scope, metrics: Metrics) -> Response:
 
 
 def failure(request_id: str) -> Response:
-    """The response where the server itself is at fault."""
+    """The response to an unexpected error: the server is at fault."""
     status, code = UNEXPECTED
-    message = f"the server failed on this request; its log knows more under the id {request_id}"
+    message = f"the server failed on this request; its log has details under the id {request_id}"
     return Response(error_body(message, code), status, media_type=JSON)
 
 
 def _of_framework(error: HTTPException, scope: Scope) -> Response:
-    """No such path, no such method."""
-    path = scope["path"]  # not that of a URL, which fails where the query is no UTF-8
+    """The response where there is no such path, or the path does not take the method."""
+    path = scope["path"]  # `request.url` would fail where the query is not UTF-8
     message = {
         404: f"there is no path {path!r}; /docs lists those there are",
         405: f"{path!r} does not take {scope['method']}; the header Allow lists what it takes",

@@ -1,4 +1,4 @@
-"""A request's headers as a plain dictionary: looked up a dozen times, made once."""
+"""A request's headers as a plain dictionary, which is made once per request."""
 
 from starlette.types import Scope
 
@@ -6,7 +6,7 @@ _KEY = "mcd.headers"
 
 
 def headers_of(scope: Scope) -> dict[str, str]:
-    """The headers by name in lower case; of one that was sent twice, the first."""
+    """The headers by name in lower case; if a header was sent twice, the first one counts."""
     known: dict[str, str] | None = scope.get(_KEY)
     if known is None:
         known = scope[_KEY] = {

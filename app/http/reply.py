@@ -1,4 +1,4 @@
-"""What a prediction answers: bytes that are JSON mostly, sent without the framework's response."""
+"""The answer to a prediction request: mostly JSON, sent without the framework's response class."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ JSON = "application/json"
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A status, a body of one type, and `headers` beside its length and type."""
+    """Status, body, media type, and `headers` in addition to its length and type."""
 
     content: bytes
     media_type: str = JSON
@@ -17,7 +17,7 @@ class Reply:
     status: int = 200
 
     async def send(self, send: Send) -> None:
-        """Answer with it."""
+        """Send the reply as the answer to the request."""
         headers = [(name.encode(), value.encode()) for name, value in self.headers]
         headers += [
             (b"content-length", str(len(self.content)).encode()),

@@ -1,4 +1,4 @@
-"""The native protocol: predictions as JSON, and what is served."""
+"""The native protocol: predictions as JSON, and the list of models."""
 
 from app.native.routes import describe, predictions, router
 

@@ -1,7 +1,7 @@
-"""The native protocol: predictions, and what is served.
+"""The native protocol: predictions, and the list of models.
 
-The body is parsed and the answer encoded here rather than by the framework, which would take longer
-over both than most predictions do, answer a NaN with status 500, and send one as null.
+This module parses the body and encodes the answer, not the framework. The framework would take
+longer for both than most predictions take, answer a NaN with status 500, and send a NaN as null.
 """
 
 import copy
@@ -44,14 +44,14 @@ _REQUEST_BODY = {
 
 
 def router(service: Service) -> APIRouter:
-    """The routes that tell which models there are."""
+    """The routes that list and describe the models."""
     routes = APIRouter(tags=TAGS)
     _add_models(routes, service)
     return routes
 
 
 def describe(document: dict[str, Any], service: Service, settings: Settings) -> dict[str, Any]:
-    """The OpenAPI document with a request to every model, and the answer that it really got.
+    """The OpenAPI document with an example request to every model, and the model's real answer.
 
     Raises NotReady before the models have answered.
     """
@@ -61,7 +61,7 @@ def describe(document: dict[str, Any], service: Service, settings: Settings) -> 
     schema["properties"] = {
         "rows": schema["properties"].pop("rows"),
         **schema["properties"],
-    }  # what is required comes first
+    }  # required properties come first
     schema["properties"]["rows"]["maxItems"] = settings.max_rows
     schema["properties"]["passes"]["maximum"] = settings.max_passes
     document = copy.deepcopy(document)
@@ -100,15 +100,15 @@ def predictions(service: Service, settings: Settings) -> list[PredictionRoute]:
             found = await service.predict(
                 predictor, sent.rows, options=options, timeout_seconds=seconds
             )
-        except RecursionError as error:  # from quoting a value that is nested a thousand deep
+        except RecursionError as error:  # a value in the message has a thousand levels
             raise NotJson("the body is nested too deeply") from error
         return Reply(encode(found))
 
     async def predict() -> None:
-        """Mean, variance and the Monte-Carlo error of both for every row, with dropout active."""
+        """Mean, variance and their Monte-Carlo errors for every row, with dropout active."""
 
     async def predict_with(name: ModelPath) -> None:
-        """The same as `POST /predict`, with the model of that name."""
+        """Like `POST /predict`, with the model of that name."""
 
     documented: dict[str, Any] = {
         "application": predicting(service, answer),
@@ -161,7 +161,7 @@ def _add_models(routes: APIRouter, service: Service) -> None:
         "/models", summary="List the models", response_model=ModelList, responses=declared(503)
     )
     async def list_models() -> Response:
-        """The models that are served, the default one first."""
+        """The models that are served, the default model first."""
         return Response(to_json(_model_list(service)), media_type=JSON)
 
     @routes.get(
@@ -203,7 +203,7 @@ def _sentence(fault: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    """A value of the request in JSON's words, short."""
+    """A value of the request as JSON, cut after 80 characters."""
     if isinstance(value, dict | list):
         return "an object" if isinstance(value, dict) else "an array"
     text = to_json(value).decode()

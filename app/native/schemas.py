@@ -1,7 +1,7 @@
-"""What goes in and out of the native routes. The request class checks; the others document.
+"""Schemas of the native routes. The request class checks; the other classes only document.
 
-Answers are encoded from the model's own columns, not through these classes. What a field of a
-prediction is, `model` defines; its schema is made of that.
+Answers are encoded from the model's own columns, not through these classes. `model` defines the
+fields of a prediction, and their schema is made from these definitions.
 """
 
 from typing import Annotated, Any, Literal
@@ -58,8 +58,8 @@ class ModelName(_Schema):
 
 
 def _documented(kind: type[Any], **regions: Any) -> type[BaseModel]:
-    """The schema of a dataclass of `model`, by the definitions of its fields; of fields that are
-    regions the types are given."""
+    """The schema of a dataclass of `model`, from the definitions of its fields; `regions` has the
+    types of fields that are regions."""
     fields: dict[str, Any] = {}
     for name, info in field_infos(kind).items():
         unit = f" Unit: {info.about.unit}." if info.about.unit else ""
@@ -75,38 +75,38 @@ _Classification = _documented(ClassificationPrediction, label_set=_LabelSet | No
 
 
 class Acceptance(_Schema):
-    """What is promised of fresh rows that are accepted, if they are like the held-out rows."""
+    """What is certified for new accepted rows, if they are like the held-out rows."""
 
-    largest_error: float = Field(description="As asked for.")
+    largest_error: float = Field(description="The `largest_error` of the request.")
     risk: Literal["error_rate", "rmse"] = Field(
         description="What is bounded: the share of wrong labels, or the RMSE in the target's unit. "
         "In the RMSE, no error counts as more than the largest error of the validation rows."
     )
-    bound: float = Field(description="The most that the risk of accepted rows is.")
+    bound: float = Field(description="Upper bound of the risk of accepted rows.")
     confidence: float = Field(
-        description="Probability of that, over the draw of the held-out rows."
+        description="Probability that the bound holds, over the draw of the held-out rows."
     )
-    accepted: float = Field(description="Share of the held-out rows that was accepted.")
+    accepted: float = Field(description="Share of the held-out rows that is accepted.")
 
 
 class _Response(_Schema):
-    """Predictions in the order of the rows, and what it takes to get the same numbers again."""
+    """Predictions in the order of the rows, and the options that reproduce them."""
 
     model: ModelName
     task: TaskName
-    passes: int = Field(description="Passes computed: the most that any row took.")
+    passes: int = Field(description="Passes computed: the most of any row.")
     stopped: Literal["passes", "tolerance"] = Field(
         description="What ended the passes: their number, or the tolerance."
     )
-    seed: int = Field(description="Send it back for the same numbers.")
-    estimator: Estimator = Field(description="The one that was used.")
+    seed: int = Field(description="The same seed, rows and options give the same numbers.")
+    estimator: Estimator = Field(description="The estimator that was used.")
     note: str | None = Field(
         default=None,
-        description="Why `estimator` is not the one asked for; only there where it is not.",
+        description="Why `estimator` is not that of the request; only there if it is not.",
     )
-    masks: MaskScope = Field(description="As asked for, or the model's own.")
+    masks: MaskScope = Field(description="The `masks` of the request, or the model's own.")
     acceptance: Acceptance | None = Field(
-        default=None, description="Only where `largest_error` was named."
+        default=None, description="Only there if the request has `largest_error`."
     )
 
 
@@ -123,11 +123,11 @@ class ModelEntry(ModelName):
     """One model that is served."""
 
     task: TaskName
-    default: bool = Field(description="Whether `POST /predict` asks this one.")
+    default: bool = Field(description="Whether `POST /predict` uses this model.")
 
 
 class ModelList(_Schema):
     """All models that are served."""
 
     models: list[ModelEntry] = Field(description="The default model first.")
-    default: str = Field(description="The model that `POST /predict` asks.", examples=["diabetes"])
+    default: str = Field(description="The model that `POST /predict` uses.", examples=["diabetes"])

@@ -1,4 +1,4 @@
-"""Pages for people: the documentation of the routes, to read and to try, without the internet."""
+"""The page that documents the routes, to read and to try without the internet."""
 
 from app.pages.docs import router
 

@@ -1,6 +1,6 @@
-"""The OpenAPI document and a page to read and try it, without the internet.
+"""The OpenAPI document, and a page that shows it and tries its routes without the internet.
 
-The page names its files, and the document, by relative URLs: they work under any path prefix.
+The page has relative URLs for its files and for the document, which work under any path prefix.
 """
 
 import base64
@@ -47,7 +47,7 @@ def router(title: str, document: Callable[[], dict[str, Any]]) -> APIRouter:
 
     @routes.get("/docs/{asset}")
     async def asset_of_docs(asset: Asset) -> Response:
-        # Whole: a FileResponse would answer to a range that it cannot read in a shape of its own.
+        # A FileResponse would answer a malformed Range header without the one error body.
         return Response(_content(assets / asset), media_type=_TYPES[asset.rpartition(".")[2]])
 
     return routes
@@ -59,9 +59,9 @@ def _content(path: Path) -> bytes:
 
 
 def _policy(page: bytes) -> str:
-    """Scripts and requests to this server only, and of scripts in the page those that it has now.
+    """Allow scripts and requests of this server only, and the inline scripts that the page has now.
 
-    Swagger UI sets styles in its elements and carries pictures as `data:`.
+    Swagger UI sets styles in its elements and has pictures as `data:` URLs.
     """
     hashes = [
         f"'sha256-{base64.b64encode(hashlib.sha256(script).digest()).decode()}'"

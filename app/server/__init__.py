@@ -1,4 +1,4 @@
-"""The processes: one that serves, several that one supervises, and their connections."""
+"""The processes: one server, or several with a supervisor, and their connections."""
 
 from app.server.process import Server, serve
 from app.server.supervisor import Supervisor

@@ -1,10 +1,10 @@
-"""A connection: uvicorn's with httptools, and what no setting of theirs can do.
+"""A connection: uvicorn's with httptools, and four rules for which uvicorn has no settings.
 
-- A message that an HTTP/1.1 server must not take is refused, in the one error shape. httptools lets
-  some pass: no Host or two, HTTP/2.0, a coding beside chunked, endless headers.
+- The server refuses messages that HTTP/1.1 forbids, with the one error body. httptools accepts
+  some: no Host or two, HTTP/2.0, a coding beside chunked, headers of any size.
 - A request that has begun must arrive in time, and a client must read its answer in time.
-- A client that closes its side after a whole request gets the answer.
-- The last descriptors are kept for refusals.
+- A client that closes its side after a complete request gets the answer.
+- The server reserves file descriptors for refusals.
 """
 
 import asyncio
@@ -24,11 +24,11 @@ from app.errors import NotHttp, Overloaded, ServiceError, TooSlow
 from app.http import refusal
 from app.server.transport import JoinedWrites
 
-LOOKS = 4  # at a connection, in the time that a request has to arrive
+LOOKS = 4  # checks of a connection in the time within which a request must arrive
 MOST_HEAD_BYTES = 65_536
 PROBE_SECONDS = 1.0
-DESCRIPTORS = 65_536  # as many as we take of those that the system grants
-RESERVE = 2_048  # of them, for files and for connections that are still to be refused
+DESCRIPTORS = 65_536  # the most file descriptors that a process takes
+RESERVE = 2_048  # descriptors for files, and for connections that the server refuses
 
 _ORIGIN = re.compile(rb"https?://[^/?#]+", re.IGNORECASE)
 _CODING = b"transfer-encoding"
@@ -37,12 +37,12 @@ _logger = logging.getLogger("app")
 
 
 def protocol(arrival_seconds: float) -> type[asyncio.Protocol]:
-    """The connections of a server, with the time in which a request that has begun must arrive."""
+    """A class of connections on which a request must arrive within `arrival_seconds`."""
     return type("TimedConnection", (Connection,), {"arrival_seconds": arrival_seconds})
 
 
 def take_descriptors() -> None:
-    """Let this process have as many connections as it may: 1,024 descriptors are soon used up."""
+    """Raise the process's limit of file descriptors: the usual 1,024 allow too few connections."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -50,7 +50,7 @@ def take_descriptors() -> None:
 
 
 def _most_connections() -> int:
-    """Without a descriptor left, a server can neither accept nor refuse."""
+    """The limit of connections: without a free descriptor, a server cannot even refuse."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return DESCRIPTORS if soft == resource.RLIM_INFINITY else max(soft // 2, soft - RESERVE)
 
@@ -66,23 +66,23 @@ class Connection(HttpToolsProtocol):
     _probe: asyncio.TimerHandle | None = None
     _head_bytes = 0  # in the pieces of an unfinished head
     _large = False  # whether the head may have too many bytes
-    _refused: ServiceError | None = None  # what came behind requests that are still answered
+    _refused: ServiceError | None = None  # for a message that waits behind unanswered requests
 
     @property
     def silent_seconds(self) -> float:
-        """How long it has brought no request, since it is open or was answered last.
+        """Seconds without a request since the connection opened or got its last answer.
 
-        It is infinite while a request is answered: the connection brings no other before that.
+        Infinite while a request is unanswered: the client sends no other request before the answer.
         """
         return math.inf if self._unanswered else self.loop.time() - self._silent_since
 
-    # What the transport tells.
+    # The transport calls these.
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Look after the connection from now on."""
+        """Start the checks of the connection; refuse it where too many are open."""
         self._joined = JoinedWrites(transport, self.loop)
         super().connection_made(self._joined)
-        self._unanswered: deque[Any] = deque()  # uvicorn's of requests, in their order
+        self._unanswered: deque[Any] = deque()  # uvicorn's cycles, in order
         self._since = self._silent_since = self.loop.time()
         if len(self.connections) > _most_connections():
             message = "too many connections are open; try again"
@@ -90,17 +90,17 @@ class Connection(HttpToolsProtocol):
         self._look()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing is awaited any more."""
+        """Stop the timers, and tell every unanswered request that the client has left."""
         for timer in (self._timer, self._probe):
             if timer:
                 timer.cancel()
-        for cycle in self._unanswered:  # uvicorn tells the last one only
+        for cycle in self._unanswered:  # uvicorn itself tells only the last one
             cycle.disconnected = True
             cycle.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Let httptools read, and refuse what it cannot read."""
+        """Let httptools parse the data, and refuse what it cannot parse."""
         if self._refused:
             return
         if self.timeout_keep_alive_task:
@@ -117,7 +117,7 @@ class Connection(HttpToolsProtocol):
         except httptools.HttpParserError:
             self.send_400_response("")
         else:
-            # A piece with the end of a request before this one tells nothing of this one's size.
+            # Data that also holds the end of the request before does not count for this head.
             alone = self.scope is scope or not (in_body or self.cycle is not cycle)
             if self.scope is not None and "method" not in self.scope and alone:
                 self._head_bytes += len(data)
@@ -132,46 +132,46 @@ class Connection(HttpToolsProtocol):
         self._probe = self.loop.call_later(PROBE_SECONDS, self._probe_client)
         return True
 
-    # What the parser tells.
+    # The parser calls these.
 
     def on_headers_complete(self) -> None:
-        """Let the application answer; an error here is that of a message that is no request."""
+        """Start the application; for an error raised here the connection refuses the message."""
         self._check_head()
         self._head_bytes = 0
         if self.parser.should_upgrade():
             if self.parser.get_method() == b"CONNECT":
                 raise NotHttp("no tunnel")
-            return  # `data_received` reads the request again without
+            return  # `data_received` parses the request again, without Upgrade
         if not self.url.startswith(b"/") and (origin := _ORIGIN.match(self.url)):
             target = self.url[origin.end() :]
             self.url = target if target.startswith(b"/") else b"/" + target
         super().on_headers_complete()
         self._unanswered.append(self.cycle)
-        self.headers = []  # for trailers, which nobody checks
+        self.headers = []  # trailers go here, and nothing reads them
 
     def on_message_complete(self) -> None:
-        """Tell the application that the body is whole."""
+        """Tell the application that the body is complete."""
         if not self.parser.should_upgrade():
             super().on_message_complete()
 
-    # What the requests before tell.
+    # These end an answer, or refuse a message.
 
     def on_response_complete(self) -> None:
-        """Refuse what came in the meantime, once it is its turn."""
+        """End the answer; refuse a broken message once all requests before it have answers."""
         self._joined.flush()
         self._silent_since = self.loop.time()
         answered = self._unanswered.popleft()
         super().on_response_complete()
         if answered.more_body and self.expect_100_continue:
-            self.transport.close()  # nobody knows whether the client sends the body yet
+            self.transport.close()  # the client may or may not send the body now
         if self._refused and not self._unanswered and not self.transport.is_closing():
             self._refuse(self._refused)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002
-        """Refuse what is no request, after the answers to the requests before it."""
-        error = NotHttp("this is no HTTP/1.1 request, or its headers are too large")
+        """Refuse a broken message, after the answers to the requests before it."""
+        error = NotHttp("the message is no HTTP/1.1 request, or its headers are too large")
         if len(self._unanswered) > 1 and self.cycle.more_body:
-            self._unanswered.pop()  # the broken one itself
+            self._unanswered.pop()  # the broken message itself
             self.pipeline.popleft()
         elif not self._unanswered or self.cycle.more_body:
             self._refuse(error)
@@ -179,7 +179,7 @@ class Connection(HttpToolsProtocol):
         self._refused = error
 
     def _check_head(self) -> None:
-        """Raise NotHttp for what httptools takes and no server of HTTP/1.1 may take."""
+        """Raise NotHttp for a message that httptools accepts and an HTTP/1.1 server must refuse."""
         version, names = self.parser.get_http_version(), [name for name, _ in self.headers]
         hosts, codings = names.count(b"host"), names.count(_CODING)
         if (
@@ -191,16 +191,16 @@ class Connection(HttpToolsProtocol):
             raise NotHttp("no request of HTTP/1.1")
 
     def _read_again(self, rest: bytes) -> None:
-        """Read a request that offers another protocol as one that does not: it has a body."""
+        """Parse a request again without its header Upgrade, so that httptools reads its body."""
         lines = [b"%b %b HTTP/1.1" % (self.parser.get_method(), self.url)]
         lines += [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
         self.parser = httptools.HttpRequestParser(self)
         self.data_received(b"\r\n".join([*lines, b"", rest]))
 
     def _probe_client(self) -> None:
-        """See whether a client that closed its side still listens: if not, a write fails soon.
+        """Write to a client that closed its side: if the client has left, a write fails soon.
 
-        A client of HTTP/1.1 passes over such a line.
+        An HTTP/1.1 client ignores the line that is written, `100 Continue`.
         """
         waits = self._unanswered and not self._unanswered[0].response_started
         if waits and not self.transport.is_closing():
@@ -209,7 +209,7 @@ class Connection(HttpToolsProtocol):
             self._probe = self.loop.call_later(PROBE_SECONDS, self._probe_client)
 
     def _look(self) -> None:
-        """Once in a while, which costs a request nothing, see whether something takes too long."""
+        """Check on a timer whether the client takes too long; this costs a request nothing."""
         awaited, now = self._missing(), self.loop.time()
         if awaited is None or awaited != self._awaited:
             self._awaited, self._since = awaited, now
@@ -219,10 +219,10 @@ class Connection(HttpToolsProtocol):
             self._give_up()
 
     def _missing(self) -> object:
-        """What the client owes, the same as long as it owes the same; None where it owes nothing.
+        """What the server expects from the client, None for nothing; equal until something changes.
 
-        That is while we compute, and between requests: uvicorn has a timer of its own for those,
-        and an answer that nobody asked for would be taken for that to the next request.
+        The server expects nothing while it computes, and between requests. Between requests uvicorn
+        has its own timer, and a client would take an error for the answer to its next request.
         """
         if self._unread():
             return ("reading", self.transport.get_write_buffer_size())
@@ -232,7 +232,7 @@ class Connection(HttpToolsProtocol):
         return ("body", id(first)) if first.more_body and not first.response_started else None
 
     def _unread(self) -> bool:
-        """Whether the client has not read what it was answered."""
+        """Whether the client has not read its answer."""
         return self.transport.is_closing() or self.flow.write_paused
 
     def _give_up(self) -> None:
@@ -240,7 +240,7 @@ class Connection(HttpToolsProtocol):
             self.transport.abort()
         else:
             seconds = f"{self.arrival_seconds:g} seconds (MCD_REQUEST_TIMEOUT_SECONDS)"
-            self._refuse(TooSlow(f"the request was not there after {seconds}"))
+            self._refuse(TooSlow(f"the request did not arrive within {seconds}"))
 
     def _refuse(self, error: ServiceError) -> None:
         if not (self._unanswered and self._unanswered[0].response_started):
@@ -256,9 +256,9 @@ def _size(headers: list[tuple[bytes, bytes]]) -> int:
 
 
 def _response(error: ServiceError) -> bytes:
-    """The whole response, with an id as every error has one."""
+    """The complete response to an error, with a request id as every error has one."""
     response, request_id = refusal(error), f"{getrandbits(128):032x}"
-    _logger.info("request %s is none: %s", request_id, error, extra={"request_id": request_id})
+    _logger.info("request %s was refused: %s", request_id, error, extra={"request_id": request_id})
     headers = [
         *response.raw_headers,
         (b"x-request-id", request_id.encode()),

@@ -1,10 +1,13 @@
-"""One server process: accepts, serves, reloads on SIGHUP, and goes down without losing anything.
+"""One server process: it serves, reloads the models on SIGHUP, and stops without losing a request.
 
-A stop has four steps. The server refuses new predictions, and every answer closes its connection;
-the listener stays open for a moment, so that whoever comes before the word has spread gets that
-answer. The server finishes what it has accepted. It closes the listener, and waits for the requests
-of connections that are so young, or were answered so recently, that one may be on its way. Then, or
-when the time is over, it tells the rest so and ends.
+A stop has four steps.
+
+1. The server refuses new predictions, and every answer closes its connection. The listener stays
+   open for LINGER_SECONDS, so that clients that connect meanwhile get this refusal.
+2. The server finishes the requests that it has accepted.
+3. The server closes the listener. It waits for each connection that opened, or got its last answer,
+   less than REQUEST_SECONDS ago: a request may be on its way.
+4. Then, or when the drain time is over, the server refuses what still waits, and ends.
 """
 
 import asyncio
@@ -31,14 +34,15 @@ from app.service import Service
 from app.settings import Settings, hurry_exporters, shared_metrics_folder
 
 LINGER_SECONDS = 0.5
-REQUEST_SECONDS = 2.0  # within which a client that has connected, or was answered, asks
+REQUEST_SECONDS = 2.0  # a client sends its request within this time after connect or answer
 POLL_SECONDS = 0.02
 SWITCH_SECONDS = 0.0002
-GARBAGE = (20_000, 20, 20)  # objects, and rounds: looking after 700 costs a busy server 6 %
-LAST_SECONDS = 1.0  # of the drain time, kept for telling those who still wait
+GARBAGE = (20_000, 20, 20)  # thresholds of gc; the usual 700 objects cost a busy server 6 %
+LAST_SECONDS = 1.0  # the end of the drain time, in which waiting requests are refused
 PARENT_CHECK_TICKS = 10
-# asyncio takes one number for both, so that a flood could use up all descriptors in one turn of the
-# event loop; accepting then fails, and is logged, as often as connections wait.
+# asyncio has one number for the two constants below. With a large number, a flood of connections
+# could use up all descriptors in one turn of the event loop: then asyncio fails to accept every
+# waiting connection, and logs each failure.
 ACCEPTED_AT_ONCE = 16
 WAITING = 2048
 
@@ -46,7 +50,7 @@ _logger = logging.getLogger("app")
 
 
 def serve(settings: Settings, listener: socket.socket, service: Service | None = None) -> int:
-    """Serve until a signal ends it; the exit code."""
+    """Serve until a signal stops the server; return the exit code."""
     configure(settings)
     hurry_exporters()
     take_descriptors()
@@ -57,7 +61,7 @@ def serve(settings: Settings, listener: socket.socket, service: Service | None =
 
 
 class Server(uvicorn.Server):
-    """uvicorn's, with another way to stop."""
+    """uvicorn's server, with its own steps to stop and a reload."""
 
     def __init__(self, settings: Settings, service: Service) -> None:
         super().__init__(uvicorn.Config(create_app(settings, service), **_options(settings)))
@@ -68,7 +72,7 @@ class Server(uvicorn.Server):
         self._hung_up = False
         signal.signal(signal.SIGHUP, self._on_hangup)
         for number in (signal.SIGINT, signal.SIGTERM):
-            # uvicorn's own are in place while it serves; these are for before and after.
+            # uvicorn sets its own handlers while it serves; these work before and after that.
             signal.signal(number, self.handle_exit)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -76,17 +80,18 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         for each in sockets or []:
             each.listen(WAITING)
-        # What is there now stays: looking for garbage in it, all of torch, takes 150 ms each time.
+        # All objects of now, torch among them, stay. To search them for garbage takes 150 ms.
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GARBAGE)
-        # The worker lets go of the interpreter around every tensor operation, and would get it back
-        # 5 ms later each time while the event loop is busy.
+        # The worker releases the interpreter lock around every tensor operation. While the event
+        # loop is busy, the worker would get the lock back only after 5 ms each time.
         sys.setswitchinterval(SWITCH_SECONDS)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close the listener, answer what is still on its way, and close the rest."""
-        # The system would reset whoever is connected and not yet taken: nothing may come between.
+        """Close the listener, answer the requests on their way, and close all connections."""
+        # When a listener closes, the system resets connections that were not accepted. So accept
+        # them here, with no await before the close.
         last = [connection for each in sockets or [] for connection in _waiting(each)]
         for server in self.servers:
             server.close()
@@ -108,7 +113,7 @@ class Server(uvicorn.Server):
             self.should_exit = self.force_exit = True
 
     async def on_tick(self, counter: int) -> bool:
-        """Called ten times a second; whether to end."""
+        """Reload or stop if that was asked for; return whether to end. Runs ten times a second."""
         if self._hung_up and (self._reload is None or self._reload.done()):
             self._hung_up = False
             self._reload = asyncio.create_task(self._service.reload())
@@ -117,13 +122,13 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter) or self._drained()
 
     async def _await_requests(self) -> None:
-        """Wait while a connection may bring a request: closed now, it would lose that."""
+        """Wait while a connection may bring a request: to close it now would lose the request."""
         began = self._stopped_at or monotonic()
         deadline = began + max(self._settings.drain_seconds - LAST_SECONDS, 0)
-        while self._may_be_asked() and monotonic() < deadline and not self.force_exit:
+        while self._expects_requests() and monotonic() < deadline and not self.force_exit:
             await asyncio.sleep(POLL_SECONDS)
 
-    def _may_be_asked(self) -> bool:
+    def _expects_requests(self) -> bool:
         connections = cast("set[Connection]", self.server_state.connections)
         return any(each.silent_seconds < REQUEST_SECONDS for each in connections)
 
@@ -148,7 +153,7 @@ class Server(uvicorn.Server):
 
 
 def _waiting(listener: socket.socket) -> Iterator[socket.socket]:
-    """The connections that the system has accepted and nobody has taken."""
+    """Accept the connections that wait at the listener."""
     with suppress(BlockingIOError):
         while True:
             yield listener.accept()[0]

@@ -1,9 +1,9 @@
-"""Several server processes behind one listener: started, watched, replaced, stopped.
+"""Start, watch, replace and stop several server processes that share one listener.
 
-uvicorn's Multiprocess cannot do what these processes need: it makes plain uvicorn servers, which
-stop otherwise than ours; it replaces processes at SIGHUP instead of passing that on; it waits for a
-process that does not end without a limit; and it tells nobody of a process that has died, so that
-the metrics would go on counting it.
+uvicorn's Multiprocess does not do what these processes need. It makes plain uvicorn servers, which
+stop in another way than ours. At SIGHUP it replaces processes instead of passing the signal on. It
+waits without a limit for a process that does not end. It does not report that a process has died,
+so the metrics would still count that process.
 """
 
 import logging
@@ -28,9 +28,9 @@ from app.logs import configure
 from app.settings import Settings, share_metrics
 
 CHECK_SECONDS = 0.2
-CALM_SECONDS = 5.0  # a process that dies sooner is replaced after a pause only
+CALM_SECONDS = 5.0  # a process that ends sooner is replaced after a pause
 PAUSE_SECONDS = 1.0
-KILL_SECONDS = 5.0  # past the drain time
+KILL_SECONDS = 5.0  # after the drain time; then the supervisor kills the process
 
 _logger = logging.getLogger("app")
 
@@ -54,7 +54,7 @@ class Supervisor:
         self._stopping = False
 
     def run(self) -> int:
-        """The exit code, once a signal has ended all processes or the first cannot start."""
+        """Run until a signal stops all processes, or one cannot start; return the exit code."""
         configure(self._settings)
         self._metrics = _metrics_folder()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -90,7 +90,7 @@ class Supervisor:
             self._missing -= 1
 
     def _ended(self, child: _Child) -> bool:
-        """Note the end of a process; whether another would end the same way."""
+        """Record the end of a process; return whether it failed to start, as others would too."""
         process, lived = child.process, monotonic() - child.began
         if self._metrics and process.pid:
             from app.metrics import forget_process
@@ -103,7 +103,7 @@ class Supervisor:
         return process.exitcode == STARTUP_FAILURE
 
     def _stop(self) -> None:
-        # Or the system would go on accepting for us what no process takes.
+        # Otherwise the system would accept connections that no process serves.
         self._listener.close()
         self._signal(signal.SIGTERM)
         deadline = monotonic() + self._settings.drain_seconds + KILL_SECONDS
@@ -127,14 +127,14 @@ class Supervisor:
 
 
 def _serve(settings: Settings, listener: socket.socket) -> None:
-    """What a server process runs."""
+    """The main function of a server process."""
     from app.server.process import serve
 
     sys.exit(serve(settings, listener))
 
 
 def _metrics_folder() -> Path | None:
-    """A folder for what the processes count; None where no disk can be written to."""
+    """A folder for the metrics of all processes; None where no folder can be made."""
     try:
         folder = Path(tempfile.mkdtemp(prefix="mcd-metrics-"))
     except OSError as error:

@@ -1,7 +1,7 @@
-"""A transport that sends what is written in one turn of the event loop with one system call.
+"""A transport that sends all writes of one turn of the event loop with one system call.
 
-uvicorn writes the head of a response and its body one after the other, and uvloop sends each at
-once: the second call, and the client's second wake-up, cost a fifth of a small request.
+uvicorn writes the head and the body of a response separately, and uvloop sends each at once. The
+second call, and the second wake-up of the client, cost a fifth of a small request.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class JoinedWrites(asyncio.Transport):
-    """The transport of a connection, but for when it writes."""
+    """The transport of a connection, which collects writes before it sends them."""
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__()
@@ -21,31 +21,31 @@ class JoinedWrites(asyncio.Transport):
         self.resume_reading = transport.resume_reading  # type: ignore[method-assign]
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Send it soon, with what comes before that."""
+        """Collect the data; the next turn of the event loop sends all collected data."""
         if not self._parts:
             self._loop.call_soon(self.flush)
         self._parts.append(data)
 
     def close(self) -> None:
-        """Send what is left, then close."""
+        """Send the collected data, then close."""
         self.flush()
         self._transport.close()
 
     def abort(self) -> None:
-        """Close at once."""
+        """Discard the collected data, and close at once."""
         self._parts.clear()
         self._transport.abort()
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """What the transport knows of the connection."""
+        """The transport's information about the connection."""
         return self._transport.get_extra_info(name, default)
 
     def get_write_buffer_size(self) -> int:
-        """Bytes that the client has not taken."""
+        """The number of bytes that the client has not taken."""
         return self._transport.get_write_buffer_size()
 
     def flush(self) -> None:
-        """Send what is written now: a client's next request then comes the sooner."""
+        """Send the collected data now, so that the client's next request comes sooner."""
         parts, self._parts = self._parts, []
         if parts and not self._transport.is_closing():
             self._transport.writelines(parts)

@@ -1,4 +1,4 @@
-"""The use cases, without HTTP: which models there are, and predictions of one of them."""
+"""The use cases, without HTTP: list the models, and predict with one of them."""
 
 from app.service.options import OptionFields
 from app.service.service import WARM_UP, Answer, Service

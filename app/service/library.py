@@ -1,7 +1,7 @@
-"""The models in folders: which there are, which version is the newest, and what has changed.
+"""Read the models and their versions from folders, and find out whether the folders have changed.
 
-A library never changes; reading the folders again makes a new one, and what is broken by then is
-served as it was before.
+A library never changes. Reading the folders again makes a new library. A folder that is broken by
+then keeps the model that it had before.
 """
 
 import re
@@ -19,7 +19,7 @@ Signature = tuple[tuple[str, int, int], ...]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What a folder held when it was read; no predictor where it was broken from the start."""
+    """The content of a folder when it was read; no predictor if no read of it has succeeded."""
 
     signature: Signature
     predictor: Predictor | None
@@ -27,9 +27,9 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """The models by name, the default one first; of each its versions, the newest first.
+    """The versions of each model, the newest first, by model name, the default model first.
 
-    `faults` are sentences about folders that could not be read.
+    `faults` are sentences about folders that could not be read, or that hold a name twice.
     """
 
     models: Mapping[str, tuple[Predictor, ...]] = field(default_factory=dict)
@@ -37,7 +37,7 @@ class Library:
     faults: tuple[str, ...] = ()
 
     def changed(self, settings: Settings) -> bool:
-        """Whether the folders are not those that were read, or hold something else."""
+        """Whether the folders, or the files in them, differ from those that were read."""
         folders = [folder for group in _groups(settings) for folder in group]
         return {folder: source.signature for folder, source in self.sources.items()} != {
             folder: _signature(folder) for folder in folders
@@ -47,8 +47,8 @@ class Library:
 def read_library(settings: Settings, previous: Library | None = None) -> Library:
     """The library in the folders that the settings name.
 
-    Without a `previous` one a broken folder is an error: ArtifactError, or SettingsError where two
-    models have one name. With it, a broken folder is a fault.
+    Without a `previous` library, a broken folder raises ArtifactError, and two models with one name
+    raise SettingsError. With a `previous` library, both are faults.
     """
     sources: dict[Path, Source] = {}
     models: dict[str, tuple[Predictor, ...]] = {}
@@ -92,7 +92,7 @@ def _groups(settings: Settings) -> Iterator[list[Path]]:
 
 
 def _subfolders(folder: Path) -> list[Path]:
-    """In the order of their names, where 10 comes after 9; without hidden ones."""
+    """The folders that are not hidden, in natural order of their names: 10 comes after 9."""
     try:
         found = [entry for entry in folder.iterdir() if entry.is_dir()]
     except OSError as error:
@@ -120,7 +120,7 @@ def _read(folder: Path, previous: Library | None, faults: list[str]) -> Source:
 
 
 def _signature(folder: Path) -> Signature:
-    """Names, times and sizes of a folder's files; empty where it is gone."""
+    """Names, times and sizes of a folder's files; empty if the folder does not exist."""
     try:
         stats = [(path.name, path.stat()) for path in sorted(folder.iterdir())]
     except OSError:

@@ -1,4 +1,4 @@
-"""What a client may choose of a prediction: one definition, which every protocol takes."""
+"""The options of a prediction that a client may choose, defined once for every protocol."""
 
 from functools import lru_cache
 
@@ -10,7 +10,7 @@ _DEFAULTS = PredictOptions()
 
 
 class OptionFields(BaseModel):
-    """How to predict; a client leaves out what it does not choose."""
+    """The options of a prediction; a client leaves out those that it does not choose."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -63,7 +63,7 @@ class OptionFields(BaseModel):
     )
 
     def options(self) -> PredictOptions:
-        """The options; raises model.InputError for a value out of its domain."""
+        """The options for `model`; raises model.InputError for a value out of its domain."""
         return _options(
             passes=self.passes,
             seed=self.seed,
@@ -77,4 +77,4 @@ class OptionFields(BaseModel):
         )
 
 
-_options = lru_cache(256)(PredictOptions)  # most requests choose what some other has chosen
+_options = lru_cache(256)(PredictOptions)  # most requests choose the options of an earlier one

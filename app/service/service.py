@@ -1,7 +1,7 @@
-"""The use cases: which models there are, and predictions of one of them. Knows no HTTP.
+"""The use cases: list the models, and predict with one of them. This module uses no HTTP.
 
-Checks run where they are asked for, on the event loop, before anything is queued; predictions run
-in batches, and those that take long in one worker thread (app/compute).
+Checks run on the event loop, before a request is queued. Predictions run in batches, and long
+batches run in one worker thread (app/compute).
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from app.settings import Settings, SettingsError
 from model import Card, Detail, Predictions, PredictOptions, Predictor, Resolved
 
 WARM_UP = PredictOptions(seed=1)
-OBSERVED_ROWS = 8  # of a request, at most: a drift shows in few rows of many requests
+OBSERVED_ROWS = 8  # the most of a request: few rows of many requests are enough to show a drift
 
 _logger = logging.getLogger("app")
 
@@ -38,7 +38,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A row that a model accepts, and what it answered to it when it warmed up."""
+    """A row that a model accepts, and the model's answer to the row in its warm-up."""
 
     row: dict[str, Any]
     answer: Answer
@@ -63,12 +63,12 @@ class Service:
 
     @property
     def draining(self) -> bool:
-        """Whether the server is going down."""
+        """Whether the server is stopping."""
         return self._draining
 
     @property
     def idle(self) -> bool:
-        """Whether nobody waits for a prediction."""
+        """Whether no request waits for a prediction."""
         return self._computation.idle
 
     @property
@@ -83,12 +83,12 @@ class Service:
 
     @property
     def default(self) -> str:
-        """The name of the model that answers when none is named."""
+        """The name of the model that answers a request without a model name."""
         return next(iter(self._loaded))
 
     @property
     def examples(self) -> Mapping[str, Example]:
-        """A request and its answer per model; empty until `start` has run."""
+        """An example row and its answer for each model; empty until `start` has run."""
         return MappingProxyType(self._examples)
 
     @property
@@ -99,7 +99,7 @@ class Service:
     def card(self, name: str | None, version: str | None = None) -> Card:
         """The card of a version of the named model; raises NotReady, UnknownModel.
 
-        Without a name, the default model's; without a version, the newest.
+        No name means the default model; no version means the newest.
         """
         return self._find(name, version).card
 
@@ -108,9 +108,9 @@ class Service:
         return tuple(each.card.version for each in self._versions(name))
 
     def admit(self, name: str | None, version: str | None = None) -> Predictor:
-        """A version of the named model, for `predict`; without a name, the default model.
+        """A version of the named model, for `predict`; raises NotReady, UnknownModel, Overloaded.
 
-        Without a version, the newest. Raises NotReady, UnknownModel and Overloaded.
+        No name means the default model; no version means the newest.
         """
         self._check_ready()
         predictor = self._find(name, version)
@@ -122,14 +122,14 @@ class Service:
         return _example_row(self.card(name))
 
     def load(self) -> None:
-        """Read all models; raises model.ArtifactError, or SettingsError where names clash."""
+        """Read all models; raises model.ArtifactError, or SettingsError if two have one name."""
         self._library = read_library(self._settings)
 
     async def start(self) -> None:
-        """Start the worker thread and let every model predict once; ready when that succeeded."""
+        """Start the worker thread and let every model predict once; then the service is ready."""
         self._computation.start()
         if not self._library.models:
-            # A process that replaces another must not fail over one broken folder of many.
+            # A process that replaces another must start, even if one folder of many is broken.
             previous = Library() if self._settings.models_dir else None
             self._library = read_library(self._settings, previous)
         await self._swap(self._library)
@@ -138,10 +138,10 @@ class Service:
             self._watcher = asyncio.create_task(self._watch(self._settings.watch_seconds))
 
     async def reload(self) -> None:
-        """Read the folders again and serve what they hold, once it has predicted.
+        """Read the folders again; serve the models in them once all have predicted.
 
-        Nobody notices: requests that run keep the model that they began with, and a model that
-        cannot be read, or cannot predict, stays as it was.
+        Requests that run keep the model with which they began. A model that cannot be read stays as
+        it was. If a model cannot predict, all models stay as they were.
         """
         try:
             library = await asyncio.to_thread(read_library, self._settings, self._library)
@@ -156,11 +156,11 @@ class Service:
             self.metrics.model_ready.labels(name).set(0)
 
     def give_up(self) -> None:
-        """Tell those who still wait that they wait in vain."""
+        """Fail every request that still waits."""
         self._computation.give_up()
 
     async def stop(self, within_seconds: float | None = None) -> None:
-        """Refuse new predictions, then wait for those that run, as long as the settings say."""
+        """Refuse new predictions, then wait for those that run; the settings limit the time."""
         self.drain()
         if self._watcher:
             self._watcher.cancel()
@@ -175,12 +175,12 @@ class Service:
         options: PredictOptions,
         timeout_seconds: float | None = None,
     ) -> Answer:
-        """Predictions of a model that `admit` has given.
+        """Predictions of a model that `admit` has returned.
 
         `timeout_seconds` may shorten the time that the settings allow. Raises NotReady,
         LimitExceeded, Overloaded, DeadlineExceeded and model.InputError.
         """
-        self._check_ready()  # again: it may have taken long to read the rows
+        self._check_ready()  # again: reading the rows may have taken long
         asked = predictor.resolved(options)
         self._check_limits(len(rows), asked)
         x = predictor.encode(rows)  # [B, D]; faults are found here, before anything is queued
@@ -218,7 +218,7 @@ class Service:
         raise UnknownModel(f"there is no version {version!r} of {name!r}; there are {known}")
 
     async def _swap(self, library: Library) -> None:
-        """Serve a library from the moment on at which all that is new in it has predicted."""
+        """Let every new model of a library predict once, then serve the library."""
         examples = {}
         for name, versions in library.models.items():
             for predictor in reversed(versions):  # the newest last: its example is kept
@@ -247,7 +247,7 @@ class Service:
                     info.labels(name, predictor.card.version).set(value)
 
     async def _watch(self, seconds: float) -> None:
-        """Reload whenever the folders have changed."""
+        """Check the folders at that interval, and reload if they have changed."""
         while True:
             await asyncio.sleep(seconds)
             try:
@@ -274,7 +274,7 @@ class Service:
                 raise LimitExceeded(message, [Detail(field, message)])
 
     def _observe(self, card: Card, predictions: Predictions) -> None:
-        """Let the metrics see how uncertain some of the rows are."""
+        """Record in the metrics how uncertain some of the rows are."""
         histogram, rows = self.metrics.predictive_std_of(card.name), predictions.rows
         for at in range(0, len(rows), -(-len(rows) // OBSERVED_ROWS)):
             histogram.observe(_relative_std(card, rows.columns, at))
@@ -290,7 +290,8 @@ def _example_row(card: Card) -> dict[str, Any]:
 
 
 def _relative_std(card: Card, columns: Mapping[str, Any], at: int) -> float:
-    """The std of the likeliest class, or that of a target in units of its spread in training."""
+    """The std of the likeliest class, or the largest std of the targets, each divided by its
+    scale."""
     std = columns["std"][at].tolist()  # of V values
     if "label" in columns:
         return float(std[columns["label"][at]])

@@ -1,4 +1,4 @@
-"""The Open Inference Protocol, version 2, over REST: what clients of Triton and KServe speak."""
+"""The Open Inference Protocol, version 2, over REST: the protocol of Triton and KServe clients."""
 
 from app.v2.routes import predictions, router
 

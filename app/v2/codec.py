@@ -1,8 +1,9 @@
-"""What the Open Inference Protocol says, in terms of rows, options and predictions.
+"""Translate between the Open Inference Protocol and rows, options and predictions.
 
 A model whose features are all numbers takes one tensor `input`, [rows, features] in the order of
-its card; every model takes one tensor per feature, [rows] or [rows, 1]. An output has a number per
-row where a native prediction has a number, and a row of numbers where that has an object.
+its card. Every model also takes one tensor per feature, [rows] or [rows, 1]. Where a field of a
+native prediction is a number, the output has one number per row. Where the field is an object, the
+output has several numbers per row.
 """
 
 from collections import Counter
@@ -35,11 +36,11 @@ from model import (
 INPUT = "input"
 PLATFORM = "pytorch_mlp"
 BINARY = "binary_data_size"
-ACCEPT = "accept"  # an output that is there only where a largest error was named
+ACCEPT = "accept"  # this output needs the parameter largest_error
 
 _OPTIONS = OptionFields.model_fields.keys() - {"samples"}
 _INTERVAL = {"interval_lower": "lower", "interval_upper": "upper"}
-# Datatype and shape of an output by what its field is, without the values of targets or classes.
+# Datatype and shape of an output by the kind of its field; targets or classes add a dimension.
 _TENSORS: dict[FieldKind, tuple[str, list[int]]] = {
     "values": ("FP64", [-1]),
     "samples": ("FP64", [-1, -1]),
@@ -50,11 +51,11 @@ _TENSORS: dict[FieldKind, tuple[str, list[int]]] = {
     "codes": (BYTES, [-1]),
     "region": (BYTES, [-1]),
 }
-_UNSUPPORTED = ("classification", "shared_memory_region")  # would change where or what we answer
+_UNSUPPORTED = ("classification", "shared_memory_region")  # they would change the answer
 
 
 def metadata(card: Card, versions: Sequence[str]) -> ModelMetadata:
-    """What the model takes and answers, and all versions of it that are served."""
+    """The inputs and outputs of the model, and all its versions that are served."""
     names, texts = _features(card)
     if texts:
         inputs = [
@@ -68,13 +69,13 @@ def metadata(card: Card, versions: Sequence[str]) -> ModelMetadata:
         versions=list(versions),
         platform=PLATFORM,
         inputs=inputs,
-        # Clients ask for all that is listed, and this one needs a parameter.
+        # Clients ask for every output in the list, and ACCEPT would need a parameter.
         outputs=[tensor for name, tensor in _outputs(card).items() if name != ACCEPT],
     )
 
 
 def checked(document: Any) -> InferRequest:
-    """The request; raises InvalidRequest with what is missing or of another type."""
+    """The request; raises InvalidRequest for a missing field or one of the wrong type."""
     try:
         return InferRequest.model_validate(document)
     except ValidationError as error:
@@ -82,12 +83,12 @@ def checked(document: Any) -> InferRequest:
 
 
 def options(request: InferRequest) -> PredictOptions:
-    """The options in the request's parameters, and samples where that output is asked for."""
+    """The options in the request's parameters, with samples if `outputs` has them."""
     given = {name: value for name, value in (request.parameters or {}).items() if name in _OPTIONS}
     samples = any(output.name == "samples" for output in request.outputs or ())
     if samples and given.get("tolerance") is not None:
         raise refusal(
-            "outputs", "samples differ in number where tolerance is set; omit one of both"
+            "outputs", "with tolerance, rows differ in their number of samples; omit one of both"
         )
     try:
         sent = OptionFields.model_validate({**given, "samples": samples})
@@ -97,7 +98,7 @@ def options(request: InferRequest) -> PredictOptions:
 
 
 def timeout_seconds(request: InferRequest) -> float | None:
-    """The longest that the client waits, from Triton's microseconds; None where it does not say."""
+    """The client's limit in seconds, from Triton's microseconds; None without a limit."""
     microseconds = request.parameter("timeout", int) or 0
     if microseconds < 0:
         raise refusal("parameters.timeout", f"is in microseconds, 0 for none, not {microseconds}")
@@ -107,7 +108,7 @@ def timeout_seconds(request: InferRequest) -> float | None:
 def rows(
     request: InferRequest, binary: bytes, card: Card, *, max_rows: int
 ) -> list[Any] | np.ndarray:
-    """The rows in the card's order; `binary` is what follows the JSON in the body."""
+    """The rows in the card's order; `binary` is the data after the JSON in the body."""
     _check_unique([tensor.name for tensor in request.inputs], "inputs")
     arrays, at = {}, 0
     for number, tensor in enumerate(request.inputs):
@@ -133,7 +134,7 @@ def rows(
 
 
 def wanted(request: InferRequest, card: Card) -> dict[str, bool]:
-    """The outputs to answer, in order, and whether each of them in binary form."""
+    """The outputs to answer, in order, and whether each has the binary form."""
     known = _outputs(card)
     default = request.parameter("binary_data_output", bool) or False
     if not request.outputs:
@@ -182,7 +183,7 @@ def encode(answer: Answer, outputs: dict[str, bool], request_id: str | None) -> 
 
 
 def _features(card: Card) -> tuple[list[str], set[str]]:
-    """The features' names, and those of which are categories."""
+    """The names of all features, and the names of the categorical features."""
     texts = {feature.name for feature in card.features if feature.kind == "categorical"}
     return [feature.name for feature in card.features], texts
 
@@ -242,7 +243,7 @@ def _outputs_but(unknown: frozenset[str], count: int, *, classifies: bool) -> Ma
 
 
 def _values(rows: Columns[Any], name: str) -> np.ndarray:
-    """An output of all rows; texts are objects that are str."""
+    """An output of all rows; an output of texts is an array of str objects."""
     if name in _INTERVAL:
         return _values(rows.columns["interval"], _INTERVAL[name])
     column = rows.columns[name]

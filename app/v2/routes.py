@@ -1,7 +1,7 @@
-"""The Open Inference Protocol, version 2, over REST: what clients of Triton and KServe speak.
+"""The routes of the Open Inference Protocol, version 2, over REST.
 
-It differs from the native protocol in its codec only. Where that answers 422, this answers 400: the
-protocol knows no other status for a request that is wrong.
+They differ from the native routes in the codec, and in one status: where the native routes answer
+422, these answer 400, the protocol's only status for a wrong request.
 """
 
 from collections.abc import Mapping
@@ -50,7 +50,7 @@ VersionPath = Annotated[str, Path(description="A version from the model's metada
 
 
 def router(service: Service) -> APIRouter:
-    """The routes that tell which models there are, and what they take and answer."""
+    """The routes that describe the server, the models, and their inputs and outputs."""
     routes = APIRouter(tags=TAGS)
     _add_metadata(routes, service)
     return routes
@@ -62,14 +62,14 @@ def _add_metadata(routes: APIRouter, service: Service) -> None:
     )
     @routes.get("/v2", summary="Describe the server", responses=declared())
     async def server_metadata() -> ServerMetadata:
-        """Name, version, and the extensions of the protocol that are spoken."""
+        """Name, version, and the supported extensions of the protocol."""
         return ServerMetadata(name=SERVER, version=__version__, extensions=list(EXTENSIONS))
 
     @routes.get(
         "/v2/models/{name}", summary="Describe a model's tensors", responses=declared(404, 503)
     )
     async def model_metadata(name: ModelPath) -> ModelMetadata:
-        """Inputs and outputs with datatype and shape."""
+        """The inputs and outputs with datatype and shape."""
         return codec.metadata(service.card(name), service.versions(name))
 
     @routes.get(
@@ -106,7 +106,7 @@ def predictions(service: Service, settings: Settings) -> list[PredictionRoute]:
         return await _compressed(reply, headers.get("accept-encoding", ""))
 
     async def infer(name: ModelPath) -> None:
-        """Mean, variance and the rest as tensors; options of `POST /predict` in `parameters`."""
+        """The fields of `POST /predict` as tensors, and its options in `parameters`."""
 
     async def infer_version(name: ModelPath, version: VersionPath) -> None:
         """The same, with that version of the model."""
@@ -170,13 +170,13 @@ async def _infer(
 
 
 def _timeout_seconds(headers: Mapping[str, str], sent: InferRequest) -> float | None:
-    """The shorter of the two times that a client may name, in a header and as a parameter."""
+    """The shorter of the two limits that a client may set, in a header and in a parameter."""
     times = (timeout_seconds(headers), codec.timeout_seconds(sent))
     return min((seconds for seconds in times if seconds is not None), default=None)
 
 
 def _ready(service: Service, name: str, version: str | None) -> Card:
-    """The card of a model that predicts now."""
+    """The card of the model; raises NotReady if the service cannot predict now."""
     if not service.ready:
         raise NotReady("the server is starting or stopping; try again")
     return service.card(name, version)
@@ -200,7 +200,7 @@ def _split(headers: Mapping[str, str], body: bytes) -> tuple[bytes, bytes]:
 
 
 def _document(content: bytes) -> Any:
-    """The JSON document, checked as the native one is."""
+    """The JSON document, with the checks of the native protocol."""
     if not content.strip():
         raise NotJson("the body has no JSON; send an object with 'inputs'")
     return parse(content)
@@ -215,7 +215,7 @@ async def _compressed(reply: Reply, accepted: str) -> Reply:
 
 
 def _request_body() -> dict[str, Any]:
-    """The request's schema, with its parts where they are used: OpenAPI has no room for `$defs`."""
+    """The request's schema, with its parts inlined: OpenAPI has no place for `$defs`."""
     schema = InferRequest.model_json_schema()
     parts = schema.pop("$defs")
 

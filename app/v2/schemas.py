@@ -1,4 +1,4 @@
-"""What goes in and out of the Open Inference Protocol's routes, as the protocol defines it."""
+"""Schemas of the Open Inference Protocol's routes, as the protocol defines them."""
 
 from typing import Any
 
@@ -8,14 +8,14 @@ from app.v2.tensors import refusal
 
 
 class _Part(BaseModel):
-    """Of what a client sends, unknown keys are ignored: the protocol lets clients add some."""
+    """A part of a request. Unknown keys are ignored: the protocol lets clients add keys."""
 
     model_config = ConfigDict(strict=True)
 
-    parameters: dict[str, Any] | None = Field(default=None, description="What applies to this.")
+    parameters: dict[str, Any] | None = Field(default=None, description="Parameters of this part.")
 
     def parameter(self, name: str, kind: type, where: str = "") -> Any:
-        """The parameter, or None; raises InvalidRequest where it is of another type."""
+        """The parameter, or None; raises InvalidRequest if the parameter has another type."""
         value = (self.parameters or {}).get(name)
         if value is not None and type(value) is not kind:
             place = f"{where}.parameters.{name}".removeprefix(".")
@@ -24,7 +24,7 @@ class _Part(BaseModel):
 
 
 class InputTensor(_Part):
-    """A tensor: values in `data`, or after the JSON in `parameters.binary_data_size` bytes."""
+    """A tensor: `data` has its values, or `parameters.binary_data_size` bytes after the JSON do."""
 
     name: str = Field(description="`input`, or the name of a feature.")
     shape: list[int] = Field(max_length=8, description="[rows, features], [rows, 1] or [rows].")
@@ -33,21 +33,21 @@ class InputTensor(_Part):
 
 
 class OutputRequest(_Part):
-    """An output that is asked for."""
+    """An output that the client asks for."""
 
     name: str = Field(description="One of the outputs in the model's metadata.")
 
 
 class InferRequest(_Part):
-    """Tensors, options in `parameters`, and which outputs to answer; all but samples if none."""
+    """Tensors, options in `parameters`, and the outputs to answer: by default all but samples."""
 
-    id: str | None = Field(default=None, description="Comes back in the answer.")
+    id: str | None = Field(default=None, description="The answer has the same id.")
     inputs: list[InputTensor] = Field(max_length=4096, description="All features.")
     outputs: list[OutputRequest] | None = Field(default=None, max_length=256)
 
 
 class ServerMetadata(BaseModel):
-    """Which server this is, and what it can beyond the protocol."""
+    """The server's name, version, and extensions of the protocol."""
 
     name: str
     version: str
@@ -66,11 +66,11 @@ class Tensor(BaseModel):
 
     name: str
     datatype: str
-    shape: list[int] = Field(description="-1 is variable.")
+    shape: list[int] = Field(description="The size of each dimension; -1 is variable.")
 
 
 class ModelMetadata(BaseModel):
-    """What a model takes and answers."""
+    """The versions, inputs and outputs of a model."""
 
     name: str
     versions: list[str]
@@ -80,14 +80,14 @@ class ModelMetadata(BaseModel):
 
 
 class OutputTensor(Tensor):
-    """An output; values flat in row-major order, or binary after the JSON."""
+    """An output: `data` has its values in row-major order, or the bytes after the JSON do."""
 
     parameters: dict[str, Any] | None = None
     data: list[Any] | None = None
 
 
 class InferResponse(BaseModel):
-    """Outputs; `parameters` has what it takes to get the same numbers again."""
+    """Outputs; `parameters` has the options that reproduce them."""
 
     model_name: str
     model_version: str

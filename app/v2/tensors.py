@@ -1,6 +1,6 @@
-"""Tensors of the Open Inference Protocol, as JSON and as bytes, to numpy arrays and back.
+"""Convert tensors of the Open Inference Protocol, in JSON or bytes, to numpy arrays and back.
 
-Nothing of the size that a shape declares is allocated before as many values have been seen.
+A shape alone allocates nothing: the functions count the values before they allocate an array.
 """
 
 import math
@@ -14,7 +14,7 @@ from app.errors import InvalidRequest, NotFinite
 from model import Detail
 
 BYTES = "BYTES"
-NUMBERS: dict[str, np.dtype[Any]] = {  # little-endian, as the protocol has it
+NUMBERS: dict[str, np.dtype[Any]] = {  # little-endian, as the protocol says
     "FP16": np.dtype("<f2"),
     "FP32": np.dtype("<f4"),
     "FP64": np.dtype("<f8"),
@@ -31,10 +31,10 @@ _PREFIX_BYTES = 4  # the length before each text, an unsigned integer
 
 
 def from_json(data: list[Any], datatype: str, shape: list[int], where: str) -> np.ndarray:
-    """The values as an array of that shape: numbers, or objects that are str.
+    """The values as an array of that shape: numbers, or str objects.
 
-    `data` is flat in row-major order, or nested as the shape is. Raises InvalidRequest, and
-    NotFinite for what the datatype has no number for; both name `where`.
+    `data` is flat in row-major order, or nested like the shape. Raises InvalidRequest, and
+    NotFinite for a number that is not finite in the datatype; both errors name `where`.
     """
     count = check_shape(shape, datatype, where)
     flat, lengths = _flatten(data, len(shape), where)
@@ -64,7 +64,7 @@ def from_json(data: list[Any], datatype: str, shape: list[int], where: str) -> n
 
 
 def from_bytes(data: bytes, datatype: str, shape: list[int], where: str) -> np.ndarray:
-    """The same from the binary form; every number is little-endian, every text has its length."""
+    """Like `from_json`, from the binary form: little-endian numbers, each text after its length."""
     count = check_shape(shape, datatype, where)
     if datatype == BYTES:
         return np.array(_texts(data, count, where), dtype=object).reshape(shape)
@@ -87,7 +87,7 @@ def to_bytes(array: np.ndarray) -> bytes:
 
 
 def check_shape(shape: list[int], datatype: str, where: str) -> int:
-    """The number of values; raises InvalidRequest unless shape and datatype can be meant."""
+    """The number of values; raises InvalidRequest for an impossible shape or datatype."""
     if datatype != BYTES and datatype not in NUMBERS:
         known = ", ".join([*NUMBERS, BYTES])
         raise refusal(where, f"the datatype {datatype[:20]!r} is not known; known are {known}")

@@ -209,7 +209,7 @@ async def test_a_stop_gives_up_on_what_runs_too_long(predictors: dict[str, Predi
     await asyncio.sleep(0.05)
     async with asyncio.timeout(2):
         await computation.stop(0.1)
-    with pytest.raises(Exception, match="going down"):
+    with pytest.raises(Exception, match="stopping"):
         await task
     assert not computation.alive
 

@@ -67,8 +67,15 @@ def _error(level: float, calibration: int, test: int) -> float:
     return math.sqrt(level * (1 - level) * (1 / (calibration + 2) + 1 / test))
 
 
-def _columns(case: Case, options: PredictOptions) -> Any:
-    return case.predictor.predict_encoded(case.x, options).rows.columns
+def _columns(case: Case, options: PredictOptions) -> dict[str, Any]:
+    """The columns; those of a regression's values as [B], for each has one target."""
+    columns = case.predictor.predict_encoded(case.x, options).rows.columns
+    return {name: _flat(column) if case.regression else column for name, column in columns.items()}
+
+
+def _flat(column: Any) -> Any:
+    wide = isinstance(column, np.ndarray) and column.ndim == 2
+    return column[:, 0] if wide else column
 
 
 def total_std(case: Case) -> Finding:
@@ -161,8 +168,7 @@ def log_loss(case: Case) -> Finding:
 
 def _probabilities(case: Case) -> np.ndarray:
     """[B, K]."""
-    mean = _columns(case, PredictOptions(seed=SEEDS))["mean"]
-    return np.array([list(row.values()) for row in mean])
+    return np.asarray(_columns(case, PredictOptions(seed=SEEDS))["mean"])
 
 
 def _nats(probabilities: np.ndarray, actual: np.ndarray) -> np.ndarray:
