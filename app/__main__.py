@@ -19,7 +19,7 @@ examples:
   python -m app --model runs/concrete --model runs/wine --port 9000
   MCD_MAX_ROWS=100 python -m app --host 0.0.0.0 --workers 2
 
-Every other setting is an environment variable with the prefix MCD_: see docs/settings.md."""
+Every other setting is an environment variable with the prefix MCD_; docs/settings.md lists them."""
 
 
 BACKLOG = 2048  # connections that may wait while the models load

@@ -55,7 +55,7 @@ class NotFinite(ServiceError):
 
 
 class DuplicateKey(ServiceError):
-    """An object in the body names a key twice."""
+    """An object in the body has a key twice."""
 
     status, code = 400, "duplicate_key"
 

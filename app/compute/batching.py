@@ -173,7 +173,7 @@ class MicroBatcher(Generic[Item, Result]):
         """Form a batch after a turn of the event loop without a new caller.
 
         Callers that arrive while others are read join the batch. A batch takes as long as reading
-        ten requests, and ten more rows make it hardly longer. Every turn has work, so none is idle.
+        ten requests, and hardly longer with ten more. No time is lost: every turn has work.
         """
         if self._running is None and not self._scheduled:
             self._scheduled = True

@@ -1,4 +1,4 @@
-"""Expect the duration of a batch from the durations of earlier batches of its kind."""
+"""Estimate the duration of a batch from the durations of earlier batches of its kind."""
 
 import math
 from collections import OrderedDict

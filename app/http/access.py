@@ -1,7 +1,7 @@
 """The outermost middleware: request id, security headers, API key, errors and the access log.
 
-It answers every exception of the inner layers with the one error body. Of an unexpected exception
-the log gets type and place, and no part of the request.
+It answers every exception of the inner layers with the one error body. The log gets type and place
+of an unexpected exception, and no part of the request.
 """
 
 import logging

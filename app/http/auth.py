@@ -55,7 +55,7 @@ def _key(path: Path, number: int, words: list[str]) -> Key:
 
 
 class Guard:
-    """Accepts a request, or raises the reason to refuse it; without keys it needs no key."""
+    """Accepts a request, or raises an error; if the settings have no keys, no request needs one."""
 
     def __init__(
         self, keys: tuple[Key, ...], per_second: float, clock: Callable[[], float] = monotonic
@@ -96,7 +96,7 @@ class Guard:
         return found
 
     def _count(self, name: str) -> None:
-        """A token bucket per key: it holds the requests of one second, and at least one."""
+        """Take a token from the key's bucket, which holds those of one second, at least one."""
         now, full = self._clock(), max(1.0, self._per_second)
         left, before = self._buckets.get(name, (full, now))
         left = min(full, left + (now - before) * self._per_second)

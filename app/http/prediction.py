@@ -19,6 +19,8 @@ from app.http.reply import Reply
 from app.service import Service
 from model import Predictor
 
+_TELEMETRY = "fastapi.telemetry"  # in the scope of a request that is traced or measured
+
 Answer = Callable[[Scope, Receive, Predictor], Awaitable[Reply]]
 
 
@@ -47,11 +49,12 @@ class Direct:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Call the route of predictions that matches path and method, or else the router."""
         app, known = self._found(scope)
-        scope.update(known)  # as the router does: a trace takes its name from there
+        scope.update(known)
         await app(scope, receive, send)
 
     def _found(self, scope: Scope) -> tuple[ASGIApp, Scope]:
-        if scope["type"] == "http" and scope["method"] == "POST":
+        traced = scope.get(_TELEMETRY) is not None  # the router names the span after the route
+        if scope["type"] == "http" and scope["method"] == "POST" and not traced:
             for route in self._routes:
                 match, known = route.matches(scope)
                 if match is Match.FULL:

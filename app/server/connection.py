@@ -125,7 +125,7 @@ class Connection(HttpToolsProtocol):
                     self.send_400_response("")
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """Keep the connection open for the answer to a whole request."""
+        """Keep the connection open for the answer to a complete request."""
         if self._refused or not self._unanswered or self.cycle.more_body:
             return self._refused is not None
         self.cycle.keep_alive = False

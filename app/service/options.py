@@ -27,7 +27,7 @@ class OptionFields(BaseModel):
     )
     coverage: float = Field(
         default=_DEFAULTS.coverage,
-        description="Probability with which the interval holds the target.",
+        description="Probability with which the interval or the label set holds the truth.",
         json_schema_extra={"exclusiveMinimum": 0, "exclusiveMaximum": 1},
     )
     estimator: Estimator | None = Field(
@@ -51,8 +51,9 @@ class OptionFields(BaseModel):
     label_set: LabelSetMethod = Field(
         default=_DEFAULTS.label_set,
         description="How a classifier's `label_set` is made. `lac`: the smallest sets on average. "
-        "`aps`: larger ones, whose coverage differs less between easy rows and hard ones. `raps`: "
-        "the same without long tails of unlikely classes, where there are many.",
+        "`aps`: larger sets, whose coverage differs less between easy and hard rows. `raps`: like "
+        "`aps`, with a penalty on unlikely classes that keeps sets small where there are many "
+        "classes.",
     )
     largest_error: float | None = Field(
         default=_DEFAULTS.largest_error,

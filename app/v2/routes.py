@@ -78,7 +78,7 @@ def _add_metadata(routes: APIRouter, service: Service) -> None:
         responses=declared(404, 503),
     )
     async def version_metadata(name: ModelPath, version: VersionPath) -> ModelMetadata:
-        """The same, for that version."""
+        """Like `GET /v2/models/{name}`, for that version."""
         return codec.metadata(service.card(name, version), service.versions(name))
 
     @routes.get("/v2/models/{name}/ready", summary="Readiness", responses=declared(404, 503))
@@ -92,7 +92,7 @@ def _add_metadata(routes: APIRouter, service: Service) -> None:
         responses=declared(404, 503),
     )
     async def version_ready(name: ModelPath, version: VersionPath) -> ModelReady:
-        """The same, for that version."""
+        """Like `GET /v2/models/{name}/ready`, for that version."""
         return ModelReady(name=_ready(service, name, version).name, ready=True)
 
 
@@ -109,7 +109,7 @@ def predictions(service: Service, settings: Settings) -> list[PredictionRoute]:
         """The fields of `POST /predict` as tensors, and its options in `parameters`."""
 
     async def infer_version(name: ModelPath, version: VersionPath) -> None:
-        """The same, with that version of the model."""
+        """Like `POST /v2/models/{name}/infer`, with that version of the model."""
 
     documented: dict[str, Any] = {
         "application": _with_status_400(predicting(service, answer)),
