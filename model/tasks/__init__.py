@@ -1,7 +1,7 @@
 """Regression and classification; nothing outside of this package depends on which it is."""
 
-from model.tasks.columns import About, Columns, FieldInfo, FieldKind, field_infos
-from model.tasks.defaults import USUAL_RATE, USUAL_WIDTHS, TrainingDefaults
+from model.tasks.columns import Columns, FieldInfo, FieldKind, field_infos
+from model.tasks.defaults import USUAL_RATE, USUAL_WIDTHS
 from model.tasks.predictions import (
     ClassificationPrediction,
     Interval,
@@ -15,7 +15,6 @@ __all__ = [
     "TASKS",
     "USUAL_RATE",
     "USUAL_WIDTHS",
-    "About",
     "ClassificationPrediction",
     "Columns",
     "FieldInfo",
@@ -26,7 +25,6 @@ __all__ = [
     "RegressionPrediction",
     "Task",
     "TaskName",
-    "TrainingDefaults",
     "Value",
     "field_infos",
 ]
