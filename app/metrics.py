@@ -103,6 +103,12 @@ class Metrics:
             registry=self.registry,
             multiprocess_mode="livesum",
         )
+        self.in_flight_bytes = Gauge(
+            "mcd_in_flight_bytes",
+            "Bytes held for requests: bodies, rows and answers; small changes are not shown.",
+            registry=self.registry,
+            multiprocess_mode="livesum",
+        )
         self.passes = Counter(
             "mcd_passes_total", "Stochastic forward passes computed.", registry=self.registry
         )

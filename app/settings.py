@@ -62,13 +62,27 @@ class Settings(BaseSettings):
     max_row_passes: int = Field(
         default=10_000_000, ge=2, description="Most rows x passes in one request."
     )
+    max_values: int = Field(
+        default=500_000,
+        ge=1,
+        description="Most values and keys in a request's JSON, most rows x features, and most rows "
+        "x targets or classes. While a process parses JSON, it answers no other request: for 50 ms "
+        "at most with 500,000 values.",
+    )
     max_samples: int = Field(
         default=200_000,
         ge=2,
-        description="Most rows x passes in a request that asks for samples.",
+        description="Most rows x passes x targets or classes in a request that asks for samples.",
     )
     max_body_bytes: int = Field(
-        default=16 << 20, ge=1, description="Most bytes in a request's body."
+        default=8 << 20, ge=1, description="Most bytes in a request's body."
+    )
+    in_flight_bytes: int = Field(
+        default=256 << 20,
+        ge=1,
+        description="Most bytes that a process holds for all its requests: bodies that arrive, "
+        "rows that wait, answers that clients have not read; the server refuses more with status "
+        "429.",
     )
     batch_rows: int = Field(
         default=1024, ge=1, description="Most rows in one batch, from all requests."
@@ -84,6 +98,13 @@ class Settings(BaseSettings):
         le=86_400,
         description="Longest time that a request waits and computes; the header "
         "X-Request-Timeout-Seconds of a request may set a shorter time.",
+    )
+    hang_seconds: float = Field(
+        default=30.0,
+        ge=1,
+        le=86_400,
+        description="With several workers, a server process whose event loop stands still for so "
+        "long is replaced. A single process needs a liveness probe for that.",
     )
     drain_seconds: int = Field(
         default=30, ge=0, description="How long a stopping server waits for running requests."

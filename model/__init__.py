@@ -11,7 +11,7 @@ from model.errors import ArtifactError, CalibrationError, DataError, Detail, Inp
 from model.evaluation import Evaluation, evaluate, report_page, report_text
 from model.importing import import_model
 from model.options import Estimator, LabelSetMethod, MaskScope, PredictOptions, Resolved
-from model.passes import COVARIANCE_CLASSES
+from model.passes import COVARIANCE_CLASSES, return_freed_memory
 from model.predictor import Predictions, Predictor, fresh_seed, load, use_threads
 from model.tasks import (
     ClassificationPrediction,
@@ -66,6 +66,7 @@ __all__ = [
     "read_table",
     "report_page",
     "report_text",
+    "return_freed_memory",
     "shipped",
     "train",
     "use_threads",

@@ -40,12 +40,19 @@ class Observer(Protocol):
         """Items of this size in all wait now."""
 
 
-@dataclass(frozen=True, slots=True)
-class Capacity:
-    """The largest batch and the longest queue, both in units of the items' size."""
+@dataclass(slots=True)
+class Waiting:
+    """The size of all items that wait, in one batcher or in several, and the most of it."""
 
-    batch: int
-    queue: int
+    limit: int
+    observer: Observer
+    size: int = 0
+
+    def change(self, size: int) -> None:
+        """Count items of that size, or with a negative size forget them."""
+        if size:
+            self.size += size
+            self.observer.queued(self.size)
 
 
 @dataclass(eq=False, slots=True)
@@ -96,31 +103,28 @@ class MicroBatcher(Generic[Item, Result]):
 
     `wanted()` says whether any caller still waits for the batch; any thread may call it. A batch
     that fails is halved and tried again, until only the callers whose own items fail get an error.
+    `largest(key)` is the size of the largest batch at the moment; one larger item goes alone.
     """
 
     def __init__(
         self,
         compute: Compute[Item, Result],
-        capacity: Capacity,
+        waiting: Waiting,
         *,
         size: Callable[[Item], int],
-        observer: Observer,
+        largest: Callable[[Hashable], int],
     ) -> None:
         self._compute = compute
-        self._capacity = capacity
+        self._waiting = waiting
         self._size = size
-        self._observer = observer
+        self._largest = largest
+        self._observer = waiting.observer
         self._queue: OrderedDict[Hashable, deque[_Caller[Item, Result]]] = OrderedDict()
         self._callers: set[_Caller[Item, Result]] = set()
-        self._queued = 0
+        self._queued = 0  # of `waiting`, what waits here
         self._running: asyncio.Task[None] | None = None
         self._scheduled = self._arrived = False
         self._rate = 0.0  # size per second
-
-    @property
-    def queued(self) -> int:
-        """The size of all items that wait."""
-        return self._queued
 
     @property
     def idle(self) -> bool:
@@ -132,9 +136,10 @@ class MicroBatcher(Generic[Item, Result]):
 
         An empty queue accepts every size. Otherwise the largest requests would never be served.
         """
-        if self._queued and self._queued + size > self._capacity.queue:
+        queued = self._waiting.size
+        if queued and queued + size > self._waiting.limit:
             raise Overloaded(
-                f"{self._queued} rows wait already (MCD_QUEUE_ROWS); try again after the seconds "
+                f"{queued} rows wait already (MCD_QUEUE_ROWS); try again after the seconds "
                 "in Retry-After",
                 retry_after_seconds=self._retry_after_seconds(),
             )
@@ -200,14 +205,16 @@ class MicroBatcher(Generic[Item, Result]):
         """The next key, and one item of each of its callers, up to the largest batch."""
         while self._queue:
             key, callers = self._queue.popitem(last=False)
-            parts = self._take(callers)
+            parts = self._take(callers, self._largest(key))
             if callers:
                 self._queue[key] = callers  # at the end of the queue: other keys come first
             if parts:
                 return key, parts
         return None, []
 
-    def _take(self, callers: deque[_Caller[Item, Result]]) -> list[_Part[Item, Result]]:
+    def _take(
+        self, callers: deque[_Caller[Item, Result]], largest: int
+    ) -> list[_Part[Item, Result]]:
         parts: list[_Part[Item, Result]] = []
         taken, now = 0, perf_counter()
         for _ in range(len(callers)):
@@ -217,7 +224,7 @@ class MicroBatcher(Generic[Item, Result]):
                 callers.popleft()
                 continue
             size = self._size(caller.items[0][1])
-            if parts and taken + size > self._capacity.batch:
+            if parts and taken + size > largest:
                 break
             callers.popleft()
             parts.append(_Part(caller, *caller.items.popleft()))
@@ -275,9 +282,8 @@ class MicroBatcher(Generic[Item, Result]):
         caller.items.clear()
 
     def _resize(self, change: int) -> None:
-        if change:
-            self._queued += change
-            self._observer.queued(self._queued)
+        self._queued += change
+        self._waiting.change(change)
 
     def _retry_after_seconds(self) -> int:
         seconds = math.ceil(self._queued / self._rate) if self._rate else 1

@@ -15,7 +15,7 @@ from typing import cast
 import numpy as np
 
 import model
-from app.compute.batching import Capacity, MicroBatcher, Wanted
+from app.compute.batching import MicroBatcher, Waiting, Wanted
 from app.compute.durations import Durations
 from app.compute.worker import Worker
 from app.errors import NotReady
@@ -23,9 +23,10 @@ from app.metrics import Metrics
 from app.settings import Settings
 from model import Columns, Detail, InputError, Predictions, PredictOptions, Predictor, Resolved
 
-SLICE_ROW_PASSES = 400_000  # the most rows x passes of a slice, if it has over LEAST_ROWS rows
 SHORT_SECONDS = 0.01  # a batch that is expected to take less is computed on the event loop itself
-LEAST_ROWS = 16  # of a slice; with fewer, drawing masks would take longer than computing rows
+LONG_SECONDS = 0.1  # a batch takes about this long at most, so that others wait no longer
+FIRST_ROW_PASSES = 400_000  # the most rows x passes of a batch of unknown duration
+LEAST_ROWS = 16  # of a batch with shared masks: with fewer, drawing masks would take longer
 
 
 class Unwanted(Exception):
@@ -46,9 +47,9 @@ class Key:
 
     @property
     def kind(self) -> Hashable:
-        """Batches of the same kind with the same number of rows take about the same time."""
+        """Batches of the same kind, rows and passes take about the same time."""
         asked = self.options
-        return id(self.predictor), asked.passes, asked.estimator, asked.masks, asked.samples
+        return id(self.predictor), asked.estimator, asked.masks, asked.samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +61,29 @@ class Slice:
 
 
 class Computation:
-    """The queue, and the worker thread; short batches are computed on the event loop."""
+    """The queue, the worker thread for long batches, and the event loop for short ones.
+
+    Short batches have a batcher of their own, so they never wait for a long one: a request of ten
+    seconds and one of two milliseconds are computed side by side.
+    """
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._settings = settings
         self._metrics = metrics
         self._worker = Worker("mcd-inference", partial(model.use_threads, settings.threads))
         self._durations = Durations()
-        self._batcher = MicroBatcher[Slice, Predictions](
-            self._compute,
-            Capacity(settings.batch_rows, settings.queue_rows),
-            size=lambda part: len(part.x),
-            observer=metrics,
+        waiting = Waiting(settings.queue_rows, metrics)
+        self._short = MicroBatcher[Slice, Predictions](
+            partial(self._compute, here=True),
+            waiting,
+            size=_rows,
+            largest=lambda key: self._largest_batch(key, SHORT_SECONDS),
+        )
+        self._long = MicroBatcher[Slice, Predictions](
+            partial(self._compute, here=False),
+            waiting,
+            size=_rows,
+            largest=lambda key: self._largest_batch(key, LONG_SECONDS),
         )
 
     @property
@@ -82,11 +94,11 @@ class Computation:
     @property
     def idle(self) -> bool:
         """Whether no caller waits for a prediction."""
-        return self._batcher.idle
+        return self._short.idle and self._long.idle
 
     def admit(self) -> None:
         """Raise Overloaded if the queue has no space for another row."""
-        self._batcher.admit()
+        self._long.admit()
 
     def start(self) -> None:
         """Start the worker thread, or a new one if it has died."""
@@ -95,7 +107,8 @@ class Computation:
 
     def give_up(self) -> None:
         """Fail every caller that waits; the running batch stops at its next chunk."""
-        self._batcher.abort(NotReady("the server is stopping; try again with another server"))
+        for batcher in (self._short, self._long):
+            batcher.abort(NotReady("the server is stopping; try again with another server"))
 
     async def stop(self, within_seconds: float) -> None:
         """Wait for all requests; after that time, fail the requests that still wait."""
@@ -116,33 +129,54 @@ class Computation:
     ) -> Predictions:
         """A prediction for every row of x [B, D]; raises Overloaded, DeadlineExceeded, NotReady."""
         limit, options = self._settings.request_timeout_seconds, predictor.resolved(options)
-        size = min(self._settings.batch_rows, max(LEAST_ROWS, SLICE_ROW_PASSES // options.passes))
+        key = Key(predictor, options, None if options.tolerance is None else object())
+        size, batcher = len(x), self._short
+        if not self._is_short(key, size):
+            size, batcher = self._largest_batch(key, LONG_SECONDS), self._long
         if len(x) > size and options.seed is None:  # one seed for all slices
-            options = replace(options, seed=model.fresh_seed())
-        alone = None if options.tolerance is None else object()
-        parts = await self._batcher.submit(
-            Key(predictor, options, alone),
+            key = replace(key, options=replace(options, seed=model.fresh_seed()))
+        parts = await batcher.submit(
+            key,
             [Slice(x[at : at + size], at) for at in range(0, len(x), size)],
             timeout_seconds=min(limit, timeout_seconds or limit),
         )
-        predictions = parts[0] if len(parts) == 1 else _joined(parts, options)
+        predictions = parts[0] if len(parts) == 1 else _joined(parts, key.options)
         self._metrics.passes.inc(predictions.passes)
         return predictions
 
+    def _is_short(self, key: Key, rows: int) -> bool:
+        """Whether a batch of so many rows is known to be short.
+
+        With a tolerance (`alone`) it is not known: hard rows take many times the passes of others.
+        """
+        expected = self._durations.expected_seconds(key.kind, rows, key.options.passes)
+        return key.alone is None and expected < SHORT_SECONDS and rows <= self._settings.batch_rows
+
+    def _largest_batch(self, key: Hashable, seconds: float) -> int:
+        """The most rows of a batch that takes so long; some rows, even if they take longer."""
+        key = cast(Key, key)
+        rows = self._durations.rows_within(key.kind, key.options.passes, seconds)
+        if rows is None:
+            rows = FIRST_ROW_PASSES // key.options.passes
+        least = LEAST_ROWS if key.options.masks == "shared" else 1
+        return min(self._settings.batch_rows, max(least, rows))
+
     async def _compute(
-        self, key: Hashable, slices: Sequence[Slice], wanted: Wanted
+        self, key: Hashable, slices: Sequence[Slice], wanted: Wanted, *, here: bool
     ) -> list[Predictions]:
         key = cast(Key, key)
         work = partial(_predict, key, slices, _before_chunk(wanted))
-        kind, rows = key.kind, sum(len(part.x) for part in slices)
-        # With a tolerance (`alone`), hard rows take many times the passes of other rows.
-        expected = self._durations.expected_seconds(kind, rows)
-        here = key.alone is None and expected < SHORT_SECONDS
         results, seconds, of_thread = await self._worker.run(work, here=here)
-        # The CPU time of the thread: beside a busy event loop, the wall time of a batch is longer.
-        self._durations.took(kind, rows, of_thread)
+        if key.alone is None:
+            # The CPU time of the thread: beside a busy event loop, a batch takes longer.
+            rows = sum(map(_rows, slices))
+            self._durations.took(key.kind, rows, key.options.passes, of_thread)
         self._metrics.inference_seconds.observe(seconds)
         return results
+
+
+def _rows(part: Slice) -> int:
+    return len(part.x)
 
 
 def _before_chunk(wanted: Wanted) -> Callable[[], None]:

@@ -2,33 +2,37 @@
 
 from app.http.access import REQUEST_ID, Access, Knowledge, route_path
 from app.http.auth import PUBLIC_PATHS, Guard, read_keys
-from app.http.body import parse, read_bytes, read_json
-from app.http.compression import compress
+from app.http.body import check_json_type, parse, read_bytes
+from app.http.compression import compressed
 from app.http.deadline import TIMEOUT, timeout_seconds
 from app.http.disconnect import Disconnect
 from app.http.failures import refusal
 from app.http.headers import headers_of
-from app.http.prediction import Direct, PredictionRoute, predicting
-from app.http.reply import JSON, Reply
+from app.http.prediction import Asked, Direct, PredictionRoute, predicting
+from app.http.reply import BLOCK_NUMBERS, JSON, Reply
+from app.http.structure import Structure
 
 __all__ = [
+    "BLOCK_NUMBERS",
     "JSON",
     "PUBLIC_PATHS",
     "REQUEST_ID",
     "TIMEOUT",
     "Access",
+    "Asked",
     "Direct",
     "Disconnect",
     "Guard",
     "Knowledge",
     "PredictionRoute",
     "Reply",
-    "compress",
+    "Structure",
+    "check_json_type",
+    "compressed",
     "headers_of",
     "parse",
     "predicting",
     "read_bytes",
-    "read_json",
     "read_keys",
     "refusal",
     "route_path",

@@ -1,6 +1,7 @@
 """Read a request's body: limit its size, decompress it, and parse it as strict JSON."""
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from itertools import chain
@@ -12,60 +13,70 @@ from starlette.types import Receive
 
 from app.errors import BodyTooLarge, DuplicateKey, NotFinite, NotJson, WrongContentType
 from app.http.compression import ENCODINGS, decompressed
+from app.http.structure import UNCOUNTED_BYTES, Structure, counted_outside_strings
+from app.service import Holding
 from model import Detail
 
-LEVELS = 3  # of objects in an Open Inference request: the request, its tensors, their parameters
+LEVELS = 4  # of an Open Inference request: the request, its inputs, a tensor, its parameters
 _USUAL = "application/json"
 _JSON = re.compile(r"application/(json|[\w.+-]+\+json)\s*(;|$)", re.IGNORECASE)
 _NOT_FINITE = re.compile(r"[+-]?(nan|inf)", re.IGNORECASE)
 
 
-async def read_json(headers: Mapping[str, str], receive: Receive, limit_bytes: int) -> Any:
-    """The JSON document in a request's body; raises as `read_bytes` and `parse` do."""
-    content_type = headers.get("content-type", _USUAL)
-    if content_type != _USUAL and not _JSON.match(content_type.strip()):
-        raise WrongContentType(
-            f"the content type is {content_type[:80]!r}; send the header "
-            "'Content-Type: application/json'"
-        )
-    return parse(await read_bytes(headers, receive, limit_bytes))
-
-
-async def read_bytes(headers: Mapping[str, str], receive: Receive, limit_bytes: int) -> bytes:
+async def read_bytes(
+    headers: Mapping[str, str], receive: Receive, limit_bytes: int, held: Holding
+) -> bytes:
     """A request's body, decompressed. It has at most `limit_bytes` bytes before and after that.
 
-    Raises BodyTooLarge as soon as the body exceeds the limit, so that a few bytes cannot grow into
-    gigabytes; WrongContentType for an unknown encoding; NotJson for broken compressed data;
-    ClientDisconnect if the client leaves before the end of the body.
+    `held` counts the bytes as they arrive. Raises BodyTooLarge as soon as the body exceeds the
+    limit, so that a few bytes cannot grow into gigabytes; Overloaded; WrongContentType for an
+    unknown encoding; NotJson for broken compressed data; ClientDisconnect if the client leaves
+    before the end of the body.
     """
     encoding = headers.get("content-encoding", "identity").strip().lower()
     if encoding not in (*ENCODINGS, "identity"):
         raise WrongContentType(
             f"the content encoding {encoding[:80]!r} is not supported; send gzip, deflate or none"
         )
-    body = await _received(headers, receive, limit_bytes)
+    body = await _received(headers, receive, limit_bytes, held)
     if encoding == "identity":
         return body
+    held.take(limit_bytes)  # before it is known how many there are
     content = await decompressed(body, encoding, limit_bytes)
     if len(content) > limit_bytes:
         raise _too_large(limit_bytes)
+    held.take(len(content))
     return content
 
 
-def parse(body: bytes) -> Any:
-    """The JSON document in `body`; raises NotJson, NotFinite and DuplicateKey."""
+def check_json_type(headers: Mapping[str, str]) -> None:
+    """Raise WrongContentType if the body is declared to be something else than JSON."""
+    content_type = headers.get("content-type", _USUAL)
+    if content_type != _USUAL and not _JSON.match(content_type.strip()):
+        raise WrongContentType(
+            f"the content type is {content_type[:80]!r}; send the header "
+            "'Content-Type: application/json'"
+        )
+
+
+def parse(body: bytes, structure: Structure) -> Any:
+    """The JSON document in `body`; raises LimitExceeded, NotJson, NotFinite and DuplicateKey."""
+    structure.check(body)
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise _reason(body, error) from None
     # Outside of strings, every key has one colon. The parsed document has a duplicate key once. So
-    # more colons than keys mean a duplicate key, or a colon in a string: only then parse again.
-    if not _has_keys(document, body.count(b":")):
-        _refuse_duplicates(body)
+    # more colons than keys mean a duplicate key, or a colon in a string: only then look closer.
+    count = body.count(b":")
+    if _keys(document, count, LEVELS) != count:
+        _refuse_duplicates(body, document)
     return document
 
 
-async def _received(headers: Mapping[str, str], receive: Receive, limit_bytes: int) -> bytes:
+async def _received(
+    headers: Mapping[str, str], receive: Receive, limit_bytes: int, held: Holding
+) -> bytes:
     declared = headers.get("content-length", "")
     if declared.isdecimal() and len(declared) < 20 and int(declared) > limit_bytes:
         raise _too_large(limit_bytes)
@@ -78,6 +89,7 @@ async def _received(headers: Mapping[str, str], receive: Receive, limit_bytes: i
         size += len(chunks[-1])
         if size > limit_bytes:
             raise _too_large(limit_bytes)
+        held.take(size)
         more = message.get("more_body", False)
     return b"".join(chunks)
 
@@ -99,20 +111,27 @@ def _reason(body: bytes, error: orjson.JSONDecodeError) -> NotJson | NotFinite:
     return NotJson(f"the body is not JSON: {error.msg} at character {error.pos}")
 
 
-def _has_keys(document: Any, count: int) -> bool:
-    """Whether the objects in the first LEVELS levels of the document have `count` keys in all."""
-    objects, found = [document] if type(document) is dict else [], 0
-    for _ in range(LEVELS):
+def _keys(document: Any, enough: int, levels: float = math.inf) -> int:
+    """The number of keys in the objects of the document's first levels; it stops at `enough`."""
+    level, found, nested = 1, 0, [document]
+    while True:
+        objects = [value for value in nested if type(value) is dict]
         found += sum(map(len, objects))
-        if found >= count:
-            break
-        values = [value for each in objects for value in each.values()]
-        lists = [value for value in values if type(value) is list]
-        objects = [each for each in chain(values, *lists) if type(each) is dict]
-    return found == count
+        if found >= enough or not nested or level >= levels:
+            return found
+        lists = [value for value in nested if type(value) is list]
+        values = chain(*(each.values() for each in objects), *lists)
+        nested = [value for value in values if type(value) is dict or type(value) is list]
+        level += 1
 
 
-def _refuse_duplicates(body: bytes) -> None:
+def _refuse_duplicates(body: bytes, document: Any) -> None:
+    """Raise DuplicateKey if an object has a key twice; orjson has kept the last of its values."""
+    _, colons, _ = counted_outside_strings(body)
+    if _keys(document, colons) == colons:
+        return
+    if len(body) > UNCOUNTED_BYTES:  # the standard library would stop the event loop for long
+        raise DuplicateKey("a key appears twice in one object of the body")
     try:
         json.loads(body, object_pairs_hook=_unique)
     except RecursionError as error:

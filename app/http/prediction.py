@@ -6,6 +6,7 @@ need no dependencies, and read their few parameters themselves.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
@@ -16,12 +17,23 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.errors import ServiceError, status_of
 from app.http.reply import Reply
-from app.service import Service
+from app.service import Holding, Service
 from model import Predictor
 
 _TELEMETRY = "fastapi.telemetry"  # in the scope of a request that is traced or measured
 
-Answer = Callable[[Scope, Receive, Predictor], Awaitable[Reply]]
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request for predictions: the model that answers it, and the memory that it holds."""
+
+    scope: Scope
+    receive: Receive
+    predictor: Predictor
+    held: Holding
+
+
+Answer = Callable[[Asked], Awaitable[Reply]]
 
 
 class PredictionRoute(APIRoute):
@@ -68,20 +80,21 @@ def predicting(service: Service, answer: Answer) -> ASGIApp:
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         started, outcome, label = perf_counter(), "cancelled", "unknown"
         asked = scope["path_params"]
-        try:
-            # Before the body is read: a client that is refused need not send it.
-            predictor = service.admit(asked.get("name"), asked.get("version"))
-            label = predictor.card.name
-            reply = await answer(scope, receive, predictor)
-            outcome = "ok"
-        except ClientDisconnect:
-            raise
-        except Exception as error:
-            outcome, label = status_of(error)[1], _label(service, asked.get("name"))
-            raise
-        finally:
-            service.metrics.finished(label, outcome, perf_counter() - started)
-        await reply.send(send)
+        with service.in_flight.hold() as held:
+            try:
+                # Before the body is read: a client that is refused need not send it.
+                predictor = service.admit(asked.get("name"), asked.get("version"))
+                label = predictor.card.name
+                reply = await answer(Asked(scope, receive, predictor, held))
+                outcome = "ok"
+            except ClientDisconnect:
+                raise
+            except Exception as error:
+                outcome, label = status_of(error)[1], _label(service, asked.get("name"))
+                raise
+            finally:
+                service.metrics.finished(label, outcome, perf_counter() - started)
+            await reply.send(scope, send)
 
     return application
 

@@ -5,32 +5,40 @@ longer for both than most predictions take, answer a NaN with status 500, and se
 """
 
 import copy
+from collections.abc import Iterator
 from enum import Enum
+from itertools import islice
 from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Path, Response
 from pydantic import ValidationError
-from starlette.types import Receive, Scope
 
-from app.errors import InvalidRequest, NotJson, NotReady, declared
+from app.errors import MAX_DETAILS, InvalidRequest, NotJson, NotReady, declared
 from app.http import (
+    BLOCK_NUMBERS,
     JSON,
+    Asked,
     PredictionRoute,
     Reply,
+    Structure,
+    check_json_type,
     headers_of,
+    parse,
     predicting,
-    read_json,
+    read_bytes,
     timeout_seconds,
 )
 from app.json import to_json
 from app.native.schemas import ModelList, PredictRequest, PredictResponse
-from app.service import WARM_UP, Answer, OptionFields, Service
+from app.service import WARM_UP, Answer, OptionFields, Prepared, Service
 from app.settings import Settings
-from model import Card, Detail, Predictor
+from model import Card, Detail
 
 ModelPath = Annotated[str, Path(description="A name from `GET /models`.", examples=["diabetes"])]
 
+_KNOWN = ", ".join(["rows", *OptionFields.model_fields])
+_UNKNOWN = f"is not known; a request has {_KNOWN}"
 TAGS: list[str | Enum] = ["predictions"]
 
 _REQUEST_BODY = {
@@ -73,7 +81,7 @@ def describe(document: dict[str, Any], service: Service, settings: Settings) -> 
     requests, answers = {}, {}
     for name, example in service.examples.items():
         requests[name] = {"value": {"rows": [example.row], "seed": WARM_UP.seed}}
-        answers[name] = {"value": orjson.loads(encode(example.answer))}
+        answers[name] = {"value": orjson.loads(b"".join(encode(example.answer)))}
     for path, names in (("/predict", [service.default]), ("/models/{name}/predict", answers)):
         operation = document["paths"][path]["post"]
         body = operation["requestBody"]["content"]["application/json"]
@@ -92,17 +100,8 @@ def _leave_out(schema: dict[str, Any], *names: str) -> None:
 def predictions(service: Service, settings: Settings) -> list[PredictionRoute]:
     """The routes of predictions."""
 
-    async def answer(scope: Scope, receive: Receive, predictor: Predictor) -> Reply:
-        headers = headers_of(scope)
-        try:
-            sent = _checked(await read_json(headers, receive, settings.max_body_bytes))
-            options, seconds = sent.options(), timeout_seconds(headers)
-            found = await service.predict(
-                predictor, sent.rows, options=options, timeout_seconds=seconds
-            )
-        except RecursionError as error:  # a value in the message has a thousand levels
-            raise NotJson("the body is nested too deeply") from error
-        return Reply(encode(found))
+    async def answer(asked: Asked) -> Reply:
+        return Reply(encode(await _answer(asked, service, settings)))
 
     async def predict() -> None:
         """Mean, variance and their Monte-Carlo errors for every row, with dropout active."""
@@ -135,25 +134,50 @@ def predictions(service: Service, settings: Settings) -> list[PredictionRoute]:
     ]
 
 
-def encode(answer: Answer) -> bytes:
-    """The answer as JSON."""
+async def _answer(asked: Asked, service: Service, settings: Settings) -> Answer:
+    headers, predictor = headers_of(asked.scope), asked.predictor
+    check_json_type(headers)
+    body = await read_bytes(headers, asked.receive, settings.max_body_bytes, asked.held)
+    structure = Structure.of(
+        values=settings.max_values, rows=settings.max_rows, features=len(predictor.card.features)
+    )
+
+    def read() -> Prepared:
+        sent = _checked(parse(body, structure))
+        return service.prepare(predictor, sent.rows, sent.options())
+
+    try:
+        seconds, prepared = timeout_seconds(headers), await service.read(body, read)
+        asked.held.take(prepared.memory_bytes)
+        return await service.predict(prepared, timeout_seconds=seconds)
+    except RecursionError as error:  # a value in the message has a thousand levels
+        raise NotJson("the body is nested too deeply") from error
+
+
+def encode(answer: Answer) -> Iterator[bytes]:
+    """The answer as JSON, in pieces of a few milliseconds' work each."""
     predictions = answer.predictions
     note = {} if predictions.note is None else {"note": predictions.note}
     promised = predictions.acceptance
-    return to_json(
-        {
-            "model": {"name": answer.card.name, "version": answer.card.version},
-            "task": predictions.task,
-            "passes": predictions.passes,
-            "stopped": predictions.stopped,
-            "seed": predictions.seed,
-            "estimator": predictions.estimator,
-            **note,
-            "masks": predictions.masks,
-            **({} if promised is None else {"acceptance": promised}),
-            "predictions": predictions.rows.records(),
-        }
-    )
+    document: dict[str, Any] = {
+        "model": {"name": answer.card.name, "version": answer.card.version},
+        "task": predictions.task,
+        "passes": predictions.passes,
+        "stopped": predictions.stopped,
+        "seed": predictions.seed,
+        "estimator": predictions.estimator,
+        **note,
+        "masks": predictions.masks,
+        **({} if promised is None else {"acceptance": promised}),
+    }
+    blocks = list(predictions.rows.blocks(BLOCK_NUMBERS))
+    if len(blocks) == 1:
+        yield to_json({**document, "predictions": blocks[0].records()})
+        return
+    yield to_json({**document, "predictions": []})[:-2]
+    for number, block in enumerate(blocks):
+        yield b"," * (number > 0) + to_json(block.records())[1:-1]
+    yield b"]}"
 
 
 def _add_models(routes: APIRouter, service: Service) -> None:
@@ -176,6 +200,11 @@ def _add_models(routes: APIRouter, service: Service) -> None:
 
 
 def _checked(document: Any) -> PredictRequest:
+    if type(document) is dict:  # before the validation, which would list a million unknown keys
+        unknown = (key for key in document if key not in PredictRequest.model_fields)
+        details = [Detail(key, _UNKNOWN) for key in islice(unknown, MAX_DETAILS)]
+        if details:
+            raise InvalidRequest(f"{details[0].field}: {_UNKNOWN}", details)
     try:
         return PredictRequest.model_validate(document)
     except ValidationError as error:
@@ -189,12 +218,9 @@ def _checked(document: Any) -> PredictRequest:
 
 
 def _sentence(fault: Any) -> str:
-    known = ", ".join(["rows", *OptionFields.model_fields])
     match fault["type"]:
         case "missing":
-            return f'is missing; send {{"rows": [...]}} with any of {known}'
-        case "extra_forbidden":
-            return f"is not known; a request has {known}"
+            return f'is missing; send {{"rows": [...]}} with any of {_KNOWN}'
         case "model_type":
             return "must be a JSON object with 'rows'"
         case _:

@@ -2,7 +2,8 @@
 
 - The server refuses messages that HTTP/1.1 forbids, with the one error body. httptools accepts
   some: no Host or two, HTTP/2.0, a coding beside chunked, headers of any size.
-- A request that has begun must arrive in time, and a client must read its answer in time.
+- A request that has begun must arrive in time, in pieces that are not tiny, and a client must read
+  its answer at a least rate.
 - A client that closes its side after a complete request gets the answer.
 - The server reserves file descriptors for refusals.
 """
@@ -27,6 +28,9 @@ from app.server.transport import JoinedWrites
 LOOKS = 4  # checks of a connection in the time within which a request must arrive
 MOST_HEAD_BYTES = 65_536
 PROBE_SECONDS = 1.0
+LEAST_BYTES_PER_SECOND = 1_024  # that a client reads of an answer, over the time for a request
+FEW_PIECES = 1_000  # of a body; more must be LEAST_PIECE_BYTES on average, as each takes 7 us
+LEAST_PIECE_BYTES = 32
 DESCRIPTORS = 65_536  # the most file descriptors that a process takes
 RESERVE = 2_048  # descriptors for files, and for connections that the server refuses
 
@@ -66,6 +70,7 @@ class Connection(HttpToolsProtocol):
     _probe: asyncio.TimerHandle | None = None
     _head_bytes = 0  # in the pieces of an unfinished head
     _large = False  # whether the head may have too many bytes
+    _pieces = _body_bytes = 0  # of the body that arrives
     _refused: ServiceError | None = None  # for a message that waits behind unanswered requests
 
     @property
@@ -137,7 +142,7 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Start the application; for an error raised here the connection refuses the message."""
         self._check_head()
-        self._head_bytes = 0
+        self._head_bytes = self._pieces = self._body_bytes = 0
         if self.parser.should_upgrade():
             if self.parser.get_method() == b"CONNECT":
                 raise NotHttp("no tunnel")
@@ -148,6 +153,14 @@ class Connection(HttpToolsProtocol):
         super().on_headers_complete()
         self._unanswered.append(self.cycle)
         self.headers = []  # trailers go here, and nothing reads them
+
+    def on_body(self, body: bytes) -> None:
+        """Pass a piece of the body to the application; refuse a body of many tiny pieces."""
+        self._pieces += 1
+        self._body_bytes += len(body)
+        if self._pieces > FEW_PIECES and self._body_bytes < self._pieces * LEAST_PIECE_BYTES:
+            raise NotHttp("too many tiny pieces")
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """Tell the application that the body is complete."""
@@ -169,7 +182,10 @@ class Connection(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002
         """Refuse a broken message, after the answers to the requests before it."""
-        error = NotHttp("the message is no HTTP/1.1 request, or its headers are too large")
+        error = NotHttp(
+            "the message is no HTTP/1.1 request, or its headers are too large, or its body comes "
+            f"in more than {FEW_PIECES} pieces of less than {LEAST_PIECE_BYTES} bytes"
+        )
         if len(self._unanswered) > 1 and self.cycle.more_body:
             self._unanswered.pop()  # the broken message itself
             self.pipeline.popleft()
@@ -225,14 +241,15 @@ class Connection(HttpToolsProtocol):
         has its own timer, and a client would take an error for the answer to its next request.
         """
         if self._unread():
-            return ("reading", self.transport.get_write_buffer_size())
+            taken = self._joined.written - self.transport.get_write_buffer_size()
+            return ("reading", taken // (LEAST_BYTES_PER_SECOND * self.arrival_seconds))
         if not self._unanswered:
             return None if self.timeout_keep_alive_task else ("head", id(self.cycle))
         first = self._unanswered[0]
         return ("body", id(first)) if first.more_body and not first.response_started else None
 
     def _unread(self) -> bool:
-        """Whether the client has not read its answer."""
+        """Whether the client has left much of its answer unread."""
         return self.transport.is_closing() or self.flow.write_paused
 
     def _give_up(self) -> None:

@@ -39,7 +39,7 @@ POLL_SECONDS = 0.02
 SWITCH_SECONDS = 0.0002
 GARBAGE = (20_000, 20, 20)  # thresholds of gc; the usual 700 objects cost a busy server 6 %
 LAST_SECONDS = 1.0  # the end of the drain time, in which waiting requests are refused
-PARENT_CHECK_TICKS = 10
+TICKS_PER_SECOND = 10
 # asyncio has one number for the two constants below. With a large number, a flood of connections
 # could use up all descriptors in one turn of the event loop: then asyncio fails to accept every
 # waiting connection, and logs each failure.
@@ -49,13 +49,22 @@ WAITING = 2048
 _logger = logging.getLogger("app")
 
 
-def serve(settings: Settings, listener: socket.socket, service: Service | None = None) -> int:
-    """Serve until a signal stops the server; return the exit code."""
+def serve(
+    settings: Settings,
+    listener: socket.socket,
+    service: Service | None = None,
+    *,
+    beat: Callable[[], None] = lambda: None,
+) -> int:
+    """Serve until a signal stops the server; return the exit code.
+
+    The event loop calls `beat` every second, so that a supervisor knows that it runs.
+    """
     configure(settings)
     hurry_exporters()
     take_descriptors()
     service = service or Service(settings, Metrics(shared_metrics_folder()))
-    server = Server(settings, service)
+    server = Server(settings, service, beat)
     server.run(sockets=[listener])
     return 0 if server.started else STARTUP_FAILURE
 
@@ -63,10 +72,13 @@ def serve(settings: Settings, listener: socket.socket, service: Service | None =
 class Server(uvicorn.Server):
     """uvicorn's server, with its own steps to stop and a reload."""
 
-    def __init__(self, settings: Settings, service: Service) -> None:
+    def __init__(
+        self, settings: Settings, service: Service, beat: Callable[[], None] = lambda: None
+    ) -> None:
         super().__init__(uvicorn.Config(create_app(settings, service), **_options(settings)))
         self._settings = settings
         self._service = service
+        self._beat = beat
         self._stopped_at: float | None = None
         self._reload: asyncio.Task[None] | None = None
         self._hung_up = False
@@ -117,8 +129,10 @@ class Server(uvicorn.Server):
         if self._hung_up and (self._reload is None or self._reload.done()):
             self._hung_up = False
             self._reload = asyncio.create_task(self._service.reload())
-        if counter % PARENT_CHECK_TICKS == 0 and _orphaned():
-            self.handle_exit(signal.SIGTERM, None)
+        if counter % TICKS_PER_SECOND == 0:
+            self._beat()
+            if _orphaned():
+                self.handle_exit(signal.SIGTERM, None)
         return await super().on_tick(counter) or self._drained()
 
     async def _await_requests(self) -> None:

@@ -4,6 +4,9 @@ uvicorn's Multiprocess does not do what these processes need. It makes plain uvi
 stop in another way than ours. At SIGHUP it replaces processes instead of passing the signal on. It
 waits without a limit for a process that does not end. It does not report that a process has died,
 so the metrics would still count that process.
+
+Every process sends a heartbeat from its event loop. A process whose event loop stands still keeps
+its connections and answers none of them, so the supervisor kills it and starts another.
 """
 
 import logging
@@ -16,7 +19,7 @@ import sys
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass, field
-from multiprocessing.connection import wait
+from multiprocessing.connection import Connection, Pipe, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from time import monotonic
@@ -30,6 +33,7 @@ from app.settings import Settings, share_metrics
 CHECK_SECONDS = 0.2
 CALM_SECONDS = 5.0  # a process that ends sooner is replaced after a pause
 PAUSE_SECONDS = 1.0
+ASLEEP_SECONDS = 5.0  # the supervisor itself was stopped, if it has not looked for so long
 KILL_SECONDS = 5.0  # after the drain time; then the supervisor kills the process
 
 _logger = logging.getLogger("app")
@@ -38,7 +42,16 @@ _logger = logging.getLogger("app")
 @dataclass(slots=True)
 class _Child:
     process: SpawnProcess
+    heartbeats: Connection
     began: float = field(default_factory=monotonic)
+    heard: float | None = None  # time of the last heartbeat
+
+    def listen(self) -> None:
+        """Take the heartbeats that have come."""
+        with suppress(OSError, EOFError):
+            while self.heartbeats.poll():
+                self.heartbeats.recv_bytes()
+                self.heard = monotonic()
 
 
 class Supervisor:
@@ -50,6 +63,7 @@ class Supervisor:
         self._children: list[_Child] = []
         self._missing = settings.workers
         self._not_before = 0.0
+        self._looked = monotonic()
         self._metrics: Path | None = None
         self._stopping = False
 
@@ -73,6 +87,7 @@ class Supervisor:
                 self._start()
             sentinels = [child.process.sentinel for child in self._children]
             wait(sentinels, CHECK_SECONDS)
+            self._replace_hanging()
             for child in [each for each in self._children if not each.process.is_alive()]:
                 self._children.remove(child)
                 self._missing += 1
@@ -83,15 +98,31 @@ class Supervisor:
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")
         while self._missing:
-            arguments = (self._settings, self._listener)
+            receiver, sender = Pipe(duplex=False)
+            arguments = (self._settings, self._listener, sender)
             process = context.Process(target=_serve, args=arguments, name="mcd-server")
             process.start()
-            self._children.append(_Child(process))
+            sender.close()
+            self._children.append(_Child(process, receiver))
             self._missing -= 1
+
+    def _replace_hanging(self) -> None:
+        """Kill the processes whose event loop stands still; `_watch` replaces what has ended."""
+        now, asleep = monotonic(), monotonic() - self._looked > ASLEEP_SECONDS
+        self._looked = now
+        for child in self._children:
+            child.listen()
+            if child.heard is not None and asleep:
+                child.heard = now
+            if child.heard is not None and now - child.heard > self._settings.hang_seconds:
+                _logger.error("server process %s does not answer", child.process.pid)
+                child.process.kill()
+                child.process.join()
 
     def _ended(self, child: _Child) -> bool:
         """Record the end of a process; return whether it failed to start, as others would too."""
         process, lived = child.process, monotonic() - child.began
+        child.heartbeats.close()
         if self._metrics and process.pid:
             from app.metrics import forget_process
 
@@ -126,11 +157,17 @@ class Supervisor:
         self._signal(signal.SIGHUP)
 
 
-def _serve(settings: Settings, listener: socket.socket) -> None:
+def _serve(settings: Settings, listener: socket.socket, heartbeats: Connection) -> None:
     """The main function of a server process."""
     from app.server.process import serve
 
-    sys.exit(serve(settings, listener))
+    os.set_blocking(heartbeats.fileno(), False)
+
+    def beat() -> None:
+        with suppress(OSError):  # the supervisor is gone, or has not looked for an hour
+            heartbeats.send_bytes(b"")
+
+    sys.exit(serve(settings, listener, beat=beat))
 
 
 def _metrics_folder() -> Path | None:

@@ -16,6 +16,7 @@ class JoinedWrites(asyncio.Transport):
         self._transport = transport
         self._loop = loop
         self._parts: list[bytes | bytearray | memoryview] = []
+        self.written = 0  # bytes that were passed on
         self.is_closing = transport.is_closing  # type: ignore[method-assign]
         self.pause_reading = transport.pause_reading  # type: ignore[method-assign]
         self.resume_reading = transport.resume_reading  # type: ignore[method-assign]
@@ -48,4 +49,5 @@ class JoinedWrites(asyncio.Transport):
         """Send the collected data now, so that the client's next request comes sooner."""
         parts, self._parts = self._parts, []
         if parts and not self._transport.is_closing():
+            self.written += sum(map(len, parts))
             self._transport.writelines(parts)

@@ -6,11 +6,12 @@ batches run in one worker thread (app/compute).
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from operator import truediv
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -18,12 +19,22 @@ import model
 from app.compute import Computation
 from app.errors import LimitExceeded, NotReady, ServiceError, UnknownModel
 from app.metrics import Metrics
+from app.service.in_flight import InFlight
 from app.service.library import Library, read_library
 from app.settings import Settings, SettingsError
 from model import Card, Detail, Predictions, PredictOptions, Predictor, Resolved
 
 WARM_UP = PredictOptions(seed=1)
+LARGE_BYTES = 1 << 16  # of a body; the event loop itself reads a shorter one, in at most 10 ms
+ROW_BYTES, VALUE_BYTES, SAMPLE_BYTES = (
+    1_000,
+    64,
+    8,
+)  # of a prediction in memory, measured and rounded up
+TIDY_SECONDS = 1.0  # after a large request, when its objects are gone
 OBSERVED_ROWS = 8  # the most of a request: few rows of many requests are enough to show a drift
+
+T = TypeVar("T")
 
 _logger = logging.getLogger("app")
 
@@ -34,6 +45,23 @@ class Answer:
 
     card: Card
     predictions: Predictions
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """A checked request: encoded rows x [B, D], and the options with the model's own values."""
+
+    predictor: Predictor
+    x: np.ndarray = field(repr=False)
+    options: Resolved
+
+    @property
+    def memory_bytes(self) -> int:
+        """About the bytes that the rows and their predictions take in memory."""
+        rows, values = len(self.x), _values(self.predictor.card)
+        samples = rows * self.options.passes * values if self.options.samples else 0
+        answer = rows * (ROW_BYTES + VALUE_BYTES * values) + SAMPLE_BYTES * samples
+        return int(self.x.nbytes) + answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +80,13 @@ class Service:
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self.metrics = metrics
+        self.in_flight = InFlight(
+            settings.in_flight_bytes,
+            show=metrics.in_flight_bytes.set,
+            much_freed=self._give_memory_back,
+        )
+        self._tidying: asyncio.TimerHandle | None = None
+        self._reading: ThreadPoolExecutor | None = None
         self._settings = settings
         self._library = Library()
         self._examples: dict[str, Example] = {}
@@ -126,7 +161,9 @@ class Service:
         self._library = read_library(self._settings)
 
     async def start(self) -> None:
-        """Start the worker thread and let every model predict once; then the service is ready."""
+        """Start the threads and let every model predict once; then the service is ready."""
+        # With one thread, one large body at a time is in memory as Python objects.
+        self._reading = self._reading or ThreadPoolExecutor(1, "mcd-reading")
         self._computation.start()
         if not self._library.models:
             # A process that replaces another must start, even if one folder of many is broken.
@@ -166,29 +203,56 @@ class Service:
             self._watcher.cancel()
         limit = self._settings.drain_seconds
         await self._computation.stop(limit if within_seconds is None else within_seconds)
+        if self._reading:
+            self._reading.shutdown(wait=False)
+            self._reading = None
 
-    async def predict(
-        self,
-        predictor: Predictor,
-        rows: Sequence[Any] | np.ndarray,
-        *,
-        options: PredictOptions,
-        timeout_seconds: float | None = None,
-    ) -> Answer:
-        """Predictions of a model that `admit` has returned.
+    async def read(self, body: bytes, work: Callable[[], T]) -> T:
+        """The result of `work`, which parses and checks `body`.
 
-        `timeout_seconds` may shorten the time that the settings allow. Raises NotReady,
-        LimitExceeded, Overloaded, DeadlineExceeded and model.InputError.
+        A thread does the work for a large body, so that the event loop can serve others meanwhile.
+        Raises NotReady, and what `work` raises.
+        """
+        self._check_ready()  # again: the body may have taken long to arrive
+        if len(body) <= LARGE_BYTES:
+            return work()
+        return await asyncio.get_running_loop().run_in_executor(self._reading, work)
+
+    def prepare(
+        self, predictor: Predictor, rows: Sequence[Any] | np.ndarray, options: PredictOptions
+    ) -> Prepared:
+        """The rows and options of a request, checked; any thread may call this.
+
+        Raises NotReady, LimitExceeded and model.InputError.
         """
         self._check_ready()  # again: reading the rows may have taken long
         asked = predictor.resolved(options)
-        self._check_limits(len(rows), asked)
-        x = predictor.encode(rows)  # [B, D]; faults are found here, before anything is queued
+        self._check_limits(len(rows), predictor.card, asked)
+        return Prepared(predictor, predictor.encode(rows), asked)
+
+    async def predict(self, prepared: Prepared, *, timeout_seconds: float | None = None) -> Answer:
+        """Predictions for a request that `prepare` has returned.
+
+        `timeout_seconds` may shorten the time that the settings allow. Raises NotReady, Overloaded,
+        DeadlineExceeded and model.InputError.
+        """
+        predictor = prepared.predictor
         predictions = await self._computation.predict(
-            predictor, x, asked, timeout_seconds=timeout_seconds
+            predictor, prepared.x, prepared.options, timeout_seconds=timeout_seconds
         )
         self._observe(predictor.card, predictions)
         return Answer(predictor.card, predictions)
+
+    def _give_memory_back(self) -> None:
+        """Return free memory to the system a second after a large request; several wait for one."""
+
+        def tidy() -> None:
+            self._tidying = None
+            if self._reading:
+                self._reading.submit(model.return_freed_memory)
+
+        if self._tidying is None:
+            self._tidying = asyncio.get_running_loop().call_later(TIDY_SECONDS, tidy)
 
     def _check_ready(self) -> None:
         if not self._ready:
@@ -258,19 +322,24 @@ class Service:
             if changed:
                 await self.reload()
 
-    def _check_limits(self, rows: int, options: Resolved) -> None:
-        limits, row_passes = self._settings, rows * options.passes
+    def _check_limits(self, rows: int, card: Card, options: Resolved) -> None:
+        """Raise LimitExceeded for what one request may not have; each limit has its own unit."""
+        limits, row_passes, values = self._settings, rows * options.passes, _values(card)
+        kind = "classes" if card.target.classes else "targets"
         asked = [
             ("rows", "rows", rows, limits.max_rows),
             ("passes", "passes", options.passes, limits.max_passes),
             ("row_passes", "rows x passes", row_passes, limits.max_row_passes),
+            ("values", "rows x features", rows * len(card.features), limits.max_values),
+            ("values", f"rows x {kind}", rows * values, limits.max_values),
         ]
         if options.samples:
-            asked.append(("samples", "samples (rows x passes)", row_passes, limits.max_samples))
+            unit = f"samples (rows x passes{f' x {kind}' if values > 1 else ''})"
+            asked.append(("samples", unit, row_passes * values, limits.max_samples))
         for setting, unit, count, limit in asked:
             if count > limit:
                 message = f"{count} {unit} are more than {limit} (MCD_MAX_{setting.upper()})"
-                field = "passes" if setting == "row_passes" else setting
+                field = {"row_passes": "passes", "values": "rows"}.get(setting, setting)
                 raise LimitExceeded(message, [Detail(field, message)])
 
     def _observe(self, card: Card, predictions: Predictions) -> None:
@@ -278,6 +347,11 @@ class Service:
         histogram, rows = self.metrics.predictive_std_of(card.name), predictions.rows
         for at in range(0, len(rows), -(-len(rows) // OBSERVED_ROWS)):
             histogram.observe(_relative_std(card, rows.columns, at))
+
+
+def _values(card: Card) -> int:
+    """The values of a prediction: one for each target, or one for each class."""
+    return len(card.target.classes or card.target.names)
 
 
 def _example_row(card: Card) -> dict[str, Any]:

@@ -7,7 +7,7 @@ output has several numbers per row.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import lru_cache
 from types import MappingProxyType
@@ -17,6 +17,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from app.errors import InvalidRequest, LimitExceeded
+from app.http import BLOCK_NUMBERS
 from app.json import to_json
 from app.service import Answer, OptionFields
 from app.v2.schemas import InferRequest, ModelMetadata, Tensor
@@ -156,30 +157,53 @@ def wanted(request: InferRequest, card: Card) -> dict[str, bool]:
     return asked
 
 
-def encode(answer: Answer, outputs: dict[str, bool], request_id: str | None) -> tuple[bytes, bytes]:
-    """The answer's JSON and the binary data after it."""
-    known, entries, parts = _outputs(answer.card), [], []
-    for name, binary in outputs.items():
-        array = _values(answer.predictions.rows, name)
-        entry: dict[str, Any] = {
+def encode(
+    answer: Answer, outputs: dict[str, bool], request_id: str | None
+) -> tuple[Iterator[bytes], list[bytes]]:
+    """The answer's JSON in pieces of a few milliseconds' work, and the binary data after it."""
+    known, rows = _outputs(answer.card), answer.predictions.rows
+    arrays = {name: _values(rows, name) for name in outputs}
+    binary = {name: to_bytes(arrays[name]) for name, wanted in outputs.items() if wanted}
+    entries: list[dict[str, Any]] = [
+        {
             "name": name,
             "datatype": known[name].datatype,
             "shape": list(array.shape),
+            **({"parameters": {BINARY: len(binary[name])}} if name in binary else {}),
         }
-        if binary:
-            parts.append(to_bytes(array))
-            entry["parameters"] = {BINARY: len(parts[-1])}
-        else:
-            entry["data"] = array.ravel().tolist()
-        entries.append(entry)
+        for name, array in arrays.items()
+    ]
     document = {
         "model_name": answer.card.name,
         "model_version": answer.card.version,
         **({} if request_id is None else {"id": request_id}),
         "parameters": _reproduction(answer),
-        "outputs": entries,
     }
-    return to_json(document), b"".join(parts)
+    data = [None if name in binary else array.ravel() for name, array in arrays.items()]
+    return _pieces(document, entries, data), list(binary.values())
+
+
+def _pieces(
+    document: dict[str, Any], entries: list[dict[str, Any]], data: list[np.ndarray | None]
+) -> Iterator[bytes]:
+    """The document with all outputs; `data` has the flat values of those that are not binary."""
+    if sum(values.size for values in data if values is not None) <= BLOCK_NUMBERS:
+        for entry, values in zip(entries, data, strict=True):
+            if values is not None:
+                entry["data"] = values.tolist()
+        yield to_json({**document, "outputs": entries})
+        return
+    before = to_json({**document, "outputs": []})[:-2]
+    for entry, values in zip(entries, data, strict=True):
+        yield before + to_json(entry)[:-1]
+        if values is not None:
+            yield b',"data":['
+            for start in range(0, values.size, BLOCK_NUMBERS):
+                block = to_json(values[start : start + BLOCK_NUMBERS].tolist())[1:-1]
+                yield b"," * (start > 0) + block
+            yield b"]"
+        before = b"},"
+    yield b"}]}"
 
 
 def _features(card: Card) -> tuple[list[str], set[str]]:

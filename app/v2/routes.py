@@ -4,9 +4,10 @@ They differ from the native routes in the codec, and in one status: where the na
 422, these answer 400, the protocol's only status for a wrong request.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from enum import Enum
+from itertools import chain
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
@@ -23,24 +24,27 @@ from app.errors import (
     status_of,
 )
 from app.http import (
+    Asked,
     PredictionRoute,
     Reply,
-    compress,
+    Structure,
+    compressed,
     headers_of,
     parse,
     predicting,
     read_bytes,
     timeout_seconds,
 )
-from app.service import Service
+from app.service import Prepared, Service
 from app.settings import Settings
 from app.v2 import codec
 from app.v2.schemas import InferRequest, InferResponse, ModelMetadata, ModelReady, ServerMetadata
-from model import Card, Detail, Predictor
+from model import Card, Detail
 
 HEADER_LENGTH = "inference-header-content-length"
 BINARY_TYPE = "application/octet-stream"
 SERVER = "mc-dropout-service"
+PART_BYTES = 1 << 18  # of binary data, sent at once
 EXTENSIONS = ("binary_tensor_data", "parameters")
 
 TAGS: list[str | Enum] = ["open inference protocol"]
@@ -99,11 +103,14 @@ def _add_metadata(routes: APIRouter, service: Service) -> None:
 def predictions(service: Service, settings: Settings) -> list[PredictionRoute]:
     """The routes of predictions."""
 
-    async def answer(scope: Scope, receive: Receive, predictor: Predictor) -> Reply:
-        headers = headers_of(scope)
-        body = await read_bytes(headers, receive, settings.max_body_bytes)
-        reply = await _infer(headers, body, service, predictor, settings.max_rows)
-        return await _compressed(reply, headers.get("accept-encoding", ""))
+    async def answer(asked: Asked) -> Reply:
+        sent = headers_of(asked.scope)
+        reply = await _infer(sent, asked, service, settings)
+        pieces, encoding = compressed(reply.pieces, sent.get("accept-encoding", ""))
+        headers = (*reply.headers, ("vary", "Accept-Encoding"))
+        if encoding:
+            headers += (("content-encoding", encoding),)
+        return replace(reply, pieces=pieces, headers=headers)
 
     async def infer(name: ModelPath) -> None:
         """The fields of `POST /predict` as tensors, and its options in `parameters`."""
@@ -145,28 +152,50 @@ def _with_status_400(application: ASGIApp) -> ASGIApp:
             if status != 422:
                 raise
             details: tuple[Detail, ...] = getattr(error, "details", ())
-            await Reply(error_body(str(error), code, details), status=400).send(send)
+            reply = Reply((error_body(str(error), code, details),), status=400)
+            await reply.send(scope, send)
 
     return answering
 
 
 async def _infer(
-    headers: Mapping[str, str],
-    body: bytes,
-    service: Service,
-    predictor: Predictor,
-    max_rows: int,
+    headers: Mapping[str, str], asked: Asked, service: Service, settings: Settings
 ) -> Reply:
-    header, binary = _split(headers, body)
-    sent = codec.checked(_document(header))
-    seconds, card = _timeout_seconds(headers, sent), predictor.card
-    outputs, options = codec.wanted(sent, card), codec.options(sent)
-    rows = codec.rows(sent, binary, card, max_rows=max_rows)
-    answer = await service.predict(predictor, rows, options=options, timeout_seconds=seconds)
-    content, data = codec.encode(answer, outputs, sent.id)
+    body = await read_bytes(headers, asked.receive, settings.max_body_bytes, asked.held)
+    predictor, card, max_rows = asked.predictor, asked.predictor.card, settings.max_rows
+    structure = Structure.of(values=settings.max_values, rows=max_rows, features=len(card.features))
+
+    def read() -> tuple[Prepared, InferRequest, dict[str, bool]]:
+        header, binary = _split(headers, body)
+        sent = codec.checked(_document(header, structure))
+        outputs, options = codec.wanted(sent, card), codec.options(sent)
+        rows = codec.rows(sent, binary, card, max_rows=max_rows)
+        return service.prepare(predictor, rows, options), sent, outputs
+
+    prepared, sent, outputs = await service.read(body, read)
+    asked.held.take(prepared.memory_bytes)
+    answer = await service.predict(prepared, timeout_seconds=_timeout_seconds(headers, sent))
+    pieces, binary = codec.encode(answer, outputs, sent.id)
     if not any(outputs.values()):
-        return Reply(content)
-    return Reply(content + data, BINARY_TYPE, ((HEADER_LENGTH, str(len(content))),))
+        return Reply(pieces)
+    content = b"".join(pieces)
+    parts = (
+        part[at : at + PART_BYTES] for part in binary for at in range(0, len(part), PART_BYTES)
+    )
+    length = ((HEADER_LENGTH, str(len(content))),)
+    return Reply(_gathered(chain((content,), parts)), BINARY_TYPE, length)
+
+
+def _gathered(parts: Iterable[bytes]) -> Iterator[bytes]:
+    """The parts, with short ones joined: most answers are one piece."""
+    found = b""
+    for part in parts:
+        found += part
+        if len(found) >= PART_BYTES:
+            yield found
+            found = b""
+    if found:
+        yield found
 
 
 def _timeout_seconds(headers: Mapping[str, str], sent: InferRequest) -> float | None:
@@ -199,19 +228,11 @@ def _split(headers: Mapping[str, str], body: bytes) -> tuple[bytes, bytes]:
     return body[: int(sent)], body[int(sent) :]
 
 
-def _document(content: bytes) -> Any:
+def _document(content: bytes, structure: Structure) -> Any:
     """The JSON document, with the checks of the native protocol."""
     if not content.strip():
         raise NotJson("the body has no JSON; send an object with 'inputs'")
-    return parse(content)
-
-
-async def _compressed(reply: Reply, accepted: str) -> Reply:
-    content, encoding = await compress(reply.content, accepted)
-    headers = (*reply.headers, ("vary", "Accept-Encoding"))
-    if encoding:
-        headers += (("content-encoding", encoding),)
-    return replace(reply, content=content, headers=headers)
+    return parse(content, structure)
 
 
 def _request_body() -> dict[str, Any]:

@@ -27,7 +27,9 @@ class InputTensor(_Part):
     """A tensor: `data` has its values, or `parameters.binary_data_size` bytes after the JSON do."""
 
     name: str = Field(description="`input`, or the name of a feature.")
-    shape: list[int] = Field(max_length=8, description="[rows, features], [rows, 1] or [rows].")
+    shape: list[int] = Field(
+        max_length=8, fail_fast=True, description="[rows, features], [rows, 1] or [rows]."
+    )
     datatype: str = Field(description="FP64, FP32, an integer type, or BYTES for texts.")
     data: list[Any] | None = Field(default=None, description="Flat in row-major order, or nested.")
 
@@ -42,8 +44,8 @@ class InferRequest(_Part):
     """Tensors, options in `parameters`, and the outputs to answer: by default all but samples."""
 
     id: str | None = Field(default=None, description="The answer has the same id.")
-    inputs: list[InputTensor] = Field(max_length=4096, description="All features.")
-    outputs: list[OutputRequest] | None = Field(default=None, max_length=256)
+    inputs: list[InputTensor] = Field(max_length=4096, fail_fast=True, description="All features.")
+    outputs: list[OutputRequest] | None = Field(default=None, max_length=256, fail_fast=True)
 
 
 class ServerMetadata(BaseModel):

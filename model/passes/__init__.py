@@ -1,6 +1,6 @@
 """Compute moments over stochastic passes of encoded rows: network, masks, estimators."""
 
-from model.passes.chunks import chunk_passes, keep_freed_memory, run
+from model.passes.chunks import chunk_passes, keep_freed_memory, return_freed_memory, run
 from model.passes.estimate import COVARIANCE_CLASSES, Estimate, Passes, entropy, pooled, wide
 from model.passes.masks import draw_noise, draw_uniforms
 from model.passes.network import (
@@ -37,6 +37,7 @@ __all__ = [
     "entropy",
     "keep_freed_memory",
     "pooled",
+    "return_freed_memory",
     "run",
     "sample",
     "sample_until",

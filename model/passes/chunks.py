@@ -1,5 +1,6 @@
 """Outputs of many passes, in chunks of bounded memory."""
 
+import ctypes
 from collections.abc import Iterator
 
 import torch
@@ -44,6 +45,16 @@ def chunks(passes: range, size: int) -> Iterator[range]:
     """
     for start in range(0, len(passes), size):
         yield passes[start : start + size]
+
+
+def return_freed_memory() -> None:
+    """Return the free memory that glibc keeps to the system; other allocators are not affected.
+
+    Call this after a large request: the next chunk then takes its memory from the system again.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim:
+        trim(0)
 
 
 def keep_freed_memory() -> None:

@@ -10,6 +10,7 @@ Shapes: B rows, P passes, V values of a row: one per target, or one per class.
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cache
+from itertools import chain
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar, cast, get_args, get_type_hints, overload
 
@@ -33,6 +34,8 @@ text     B texts
 region   Columns of another dataclass
 samples  B arrays [P, V] float64: a row of values for each pass
 """
+
+RECORDS_TOGETHER = 4096  # values: slices of more rows make their records by themselves
 
 Column = Any  # an array, Columns, or a sequence, as FieldKind says
 
@@ -115,8 +118,8 @@ class Columns(Sequence[R]):
     def records(self) -> list[dict[str, Any]]:
         """The rows as plain dicts with the fields that are given, regions as dicts too, for JSON.
 
-        They are made once for all rows of a batch: a slice takes its own from there. Do not change
-        them.
+        They are made once for all rows of a batch that is not large: a slice takes its own from
+        there. Do not change them.
         """
         if self._whole:
             whole, at = self._whole
@@ -128,11 +131,26 @@ class Columns(Sequence[R]):
             self._records[:] = [dict(zip(lists, row, strict=True)) for row in rows]
         return self._records
 
+    def blocks(self, numbers: int) -> "Iterator[Columns[R]]":
+        """The rows in consecutive blocks of about so many numbers, and of one row at least."""
+        size = max(1, numbers * len(self) // max(1, self._count))
+        if size >= len(self):
+            yield self
+            return
+        for start in range(0, len(self), size):
+            yield self._part(slice(start, start + size))
+
     @property
     def finite(self) -> np.ndarray:
         """Whether all numbers of each row are finite, bool [B]."""
         numbers = [each if each.ndim == 2 else each[:, None] for each in self._numbers()]
         return np.asarray(np.isfinite(np.concatenate(numbers, axis=1)).all(1))
+
+    @property
+    def _count(self) -> int:
+        """How many numbers there are, those of `samples` included."""
+        samples: Sequence[np.ndarray] = self.columns.get("samples", ())
+        return sum(array.size for array in chain(self._numbers(), samples))
 
     def _numbers(self) -> Iterator[np.ndarray]:
         """The columns of floating-point numbers, those of regions included."""
@@ -164,10 +182,18 @@ class Columns(Sequence[R]):
     def __getitem__(self, at: int | slice) -> "R | Columns[R]":
         """One row, or the Columns of a slice of rows."""
         if isinstance(at, slice):
-            some = {name: column[at] for name, column in self.columns.items()}
-            return Columns(self.kind, some, self.names, (self, at))
+            few = len(self) * max(1, len(self.names)) <= RECORDS_TOGETHER
+            return self._part(at, (self, at) if few else None)
         at = range(len(self))[at]  # raises IndexError
         return next(iter(self[at : at + 1]))
+
+    def _part(self, at: slice, whole: "tuple[Columns[R], slice] | None" = None) -> "Columns[R]":
+        """The rows of a slice; with `whole`, they share the records of all rows."""
+        some = {
+            name: column._part(at) if type(column) is Columns and not whole else column[at]
+            for name, column in self.columns.items()
+        }
+        return Columns(self.kind, some, self.names, whole)
 
     def __iter__(self) -> Iterator[R]:
         """The rows, in order."""

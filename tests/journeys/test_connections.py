@@ -1,5 +1,6 @@
 """Connections that bring no whole request."""
 
+import json
 import resource
 import socket
 import time
@@ -8,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
 from app.errors import ErrorBody
@@ -162,6 +164,31 @@ def test_a_client_that_does_not_read_its_answers_is_let_go(connection: socket.so
         while True:
             connection.sendall(request)
             time.sleep(0.05)
+
+
+def test_a_client_that_reads_a_large_answer_too_slowly_is_let_go(
+    server: Served, connection: socket.socket
+) -> None:
+    """An answer that trickles would otherwise hold its memory for hours."""
+
+    def held() -> bool:
+        text = httpx.get(f"{server.url}/metrics", timeout=20).text
+        return "mcd_in_flight_bytes 0.0" not in text.splitlines()
+
+    rows = [[54, 2, "east"]] * 20
+    body = json.dumps({"rows": rows, "passes": 10_000, "samples": True}).encode()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+    until(held)
+    received = b""
+    for _ in range(round(100 * ARRIVAL_SECONDS)):
+        received += connection.recv(50)
+        if not held():
+            break
+        time.sleep(0.1)
+    assert not held()
+    assert received.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert server.predict(passes=2).status_code == 200
 
 
 def test_more_connections_than_descriptors_are_refused_and_harm_nobody_once_they_are_gone(

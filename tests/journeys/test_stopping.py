@@ -157,6 +157,23 @@ def test_a_killed_process_of_two_is_replaced_while_the_other_serves(
         assert server.process.wait(PATIENCE_SECONDS) == 0
 
 
+def test_a_process_of_two_whose_event_loop_stands_still_is_replaced(
+    regression_artifact: Path, tmp_path: Path
+) -> None:
+    options = ("--model", regression_artifact, "--workers", "2")
+    with served(tmp_path, *options, MCD_HANG_SECONDS="2") as server:
+        until(lambda: len(server.children()) == 2)
+        time.sleep(3)  # until both are ready, and have sent a heartbeat
+        victim, other = server.children()
+        os.kill(victim, signal.SIGSTOP)
+        until(lambda: victim not in server.children() and len(server.children()) == 2, 20)
+        assert other in server.children()
+        assert any("does not answer" in line["message"] for line in server.lines())
+        until(server.ready)
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(PATIENCE_SECONDS) == 0
+
+
 def test_any_process_tells_the_metrics_of_all(regression_artifact: Path, tmp_path: Path) -> None:
     options = ("--model", regression_artifact, "--workers", "2")
     with served(tmp_path, *options, TMPDIR=str(tmp_path)) as server:

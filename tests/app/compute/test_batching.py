@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.compute.batching import BATCH_TASK, Capacity, MicroBatcher
+from app.compute.batching import BATCH_TASK, MicroBatcher, Waiting
 from app.errors import DeadlineExceeded, NotReady, Overloaded
 
 pytestmark = pytest.mark.anyio
@@ -38,8 +38,10 @@ class Bench:
         self.gate.set()
         self.wanted: Callable[[], bool] = lambda: True
         self.record = Record()
+        self.largest = batch
+        self.waiting = Waiting(queue, self.record)
         self.batcher = MicroBatcher[str, str](
-            self.compute, Capacity(batch, queue), size=len, observer=self.record
+            self.compute, self.waiting, size=len, largest=lambda _: self.largest
         )
 
     async def compute(
@@ -159,7 +161,7 @@ async def test_a_full_queue_refuses_with_the_time_after_which_to_come_back() -> 
     await bench.blocked()
     waiting = [bench.submit("k", "a" * 5), bench.submit("k", "b" * 5)]
     await settle()
-    assert bench.batcher.queued == 10
+    assert bench.waiting.size == 10
     with pytest.raises(Overloaded, match="10 rows wait") as caught:
         await bench.batcher.submit("k", ["c"])
     assert caught.value.retry_after_seconds >= 1
@@ -167,7 +169,7 @@ async def test_a_full_queue_refuses_with_the_time_after_which_to_come_back() -> 
         bench.batcher.admit()
     bench.gate.set()
     await asyncio.gather(*waiting)
-    assert bench.batcher.queued == 0
+    assert bench.waiting.size == 0
     assert await bench.submit("k", "c") == ["C"]
 
 
@@ -198,7 +200,7 @@ async def test_a_deadline_is_kept_while_waiting_and_frees_its_place() -> None:
     late = bench.submit("k", "aaaaa", timeout_seconds=0.01)
     with pytest.raises(DeadlineExceeded, match=r"0\.01 seconds"):
         await late
-    assert bench.batcher.queued == 0
+    assert bench.waiting.size == 0
     after = bench.submit("k", "b")
     bench.gate.set()
     assert await asyncio.gather(first, after) == [["X"], ["B"]]
@@ -210,7 +212,7 @@ async def test_what_is_too_late_before_its_batch_is_not_computed() -> None:
     with pytest.raises(DeadlineExceeded):
         await bench.batcher.submit("k", ["a"], timeout_seconds=1e-9)
     assert bench.batches == []
-    assert bench.batcher.queued == 0
+    assert bench.waiting.size == 0
 
 
 async def test_a_deadline_is_kept_while_computing_and_the_work_is_told() -> None:
@@ -234,7 +236,7 @@ async def test_a_cancelled_caller_does_not_stall_its_neighbours() -> None:
     gone.cancel()
     first.cancel()
     await settle()
-    assert bench.batcher.queued == 1
+    assert bench.waiting.size == 1
     bench.gate.set()
     assert await stays == ["B"]
     assert bench.batches == [("k", ["b"])]
@@ -261,7 +263,7 @@ async def test_a_caller_whose_one_item_fails_is_told_once_and_its_rest_is_droppe
         await bench.submit("k", "bad", *["aaa"] * 50)
     await settle()
     assert len(bench.batches) < 5
-    assert bench.batcher.queued == 0
+    assert bench.waiting.size == 0
 
 
 async def test_the_death_of_the_batch_task_fails_its_callers_and_nobody_else() -> None:

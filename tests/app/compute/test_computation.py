@@ -246,3 +246,39 @@ async def test_batches_known_to_be_short_are_computed_on_the_event_loop_and_no_o
     assert set(await threads(2_000, passes=4_000)) == {thread}
     assert set(await threads(1, passes=10, tolerance=0.1)) == {thread}
     await computation.stop(5)
+
+
+@pytest.mark.parametrize("masks", ["shared", "per_row"])
+async def test_a_short_request_does_not_wait_for_long_ones(
+    predictors: dict[str, Predictor], masks: Any
+) -> None:
+    predictor = predictors["regression"]
+    computation = Computation(Settings(), Metrics())
+    one, many = predictor.encode([HOUSE]), predictor.encode([HOUSE] * 400)
+    short = PredictOptions(passes=10)
+    for _ in range(5):  # until it is known that it is short
+        await computation.predict(predictor, one, short)
+    long = PredictOptions(passes=10_000, masks=masks)
+    running = [asyncio.create_task(computation.predict(predictor, many, long)) for _ in range(3)]
+    await asyncio.sleep(0.05)
+    for passes in (10, 5):  # one as before, and one that was never asked for
+        await computation.predict(predictor, one, PredictOptions(passes=passes))
+    assert not any(task.done() for task in running)
+    computation.give_up()
+    await asyncio.gather(*running, return_exceptions=True)
+    await computation.stop(5)
+
+
+async def test_a_request_of_many_passes_is_cut_into_batches_of_little_time(
+    predictors: dict[str, Predictor],
+) -> None:
+    predictor, metrics = predictors["regression"], Metrics()
+    computation = Computation(Settings(), metrics)
+    x = predictor.encode([HOUSE] * 64)
+    long = PredictOptions(passes=10_000, masks="per_row", seed=1)
+    answers = [await computation.predict(predictor, x, long) for _ in range(2)]
+    assert same(answers[0], answers[1])
+    largest = metrics.registry.get_sample_value("mcd_batch_rows_bucket", {"le": "64.0"})
+    assert batches(metrics) == largest
+    assert batches(metrics) >= 3  # the second request knows how long its rows take
+    await computation.stop(5)

@@ -6,7 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.errors import DuplicateKey, NotFinite, NotJson
-from app.http import parse
+from app.http import Structure
+from app.http import parse as parse_within
+
+ROOM = Structure.of(values=10**6, rows=10**6, features=10**6)
+
+
+def parse(body: bytes) -> Any:
+    return parse_within(body, ROOM)
+
 
 scalars = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(-1e9, 1e9)
 names = st.text(st.characters(codec="utf-8"), max_size=6) | st.sampled_from(["a:b", '":', "{", ""])
@@ -48,6 +56,13 @@ def test_a_key_named_twice_is_found_wherever_it_is(
 def test_a_key_that_an_escape_spells_the_same_is_the_same_key() -> None:
     with pytest.raises(DuplicateKey):
         parse(b'{"rows": [{"a": 1, "\\u0061": 2}]}')
+
+
+def test_an_object_within_a_thousand_others_is_read_and_its_duplicate_found() -> None:
+    deep = b'{"a":' * 1000 + b"%s" + b"}" * 1000
+    assert len(parse(deep % b'{"b": 1}')) == 1
+    with pytest.raises((DuplicateKey, NotJson)):  # the library that names the key has no more depth
+        parse(deep % b'{"b": 1, "b": 2}')
 
 
 def test_a_duplicate_is_not_hidden_by_a_colon_fewer_than_keys() -> None:
@@ -97,7 +112,7 @@ def test_a_number_that_is_not_finite_is_named(body: bytes, shown: str) -> None:
         b"[" * 100_000,
         b"[" * 2000 + b"]" * 2000,
         b'{"a":' * 100_000,
-        b'{"a":' * 1001 + b"1" + b"}" * 1001,
+        b'{"a":' * 2001 + b"1" + b"}" * 2001,
     ],
 )
 def test_what_is_not_json_is_refused(body: bytes) -> None:

@@ -123,6 +123,7 @@ REFUSED = {
     "a space after a chunk's size": post(HOST, CHUNKED, body=b"1 \r\na\r\n0\r\n\r\n"),
     "a chunk that ends early": post(HOST, CHUNKED, body=b"2\r\na\r\n0\r\n\r\n"),
     "a length among the trailers": post(HOST, CHUNKED, body=b"0\r\nContent-Length: 5\r\n\r\n"),
+    "more tiny chunks than anybody sends": post(HOST, CHUNKED, body=b"1\r\na\r\n" * 1_100),
     "a tunnel": b"CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n",
     "a target of no ASCII": post(HOST, LENGTH, path=b"/\xff"),
     "a head without end": b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 100_000,
@@ -146,6 +147,13 @@ async def test_what_is_no_request_is_refused_once_and_the_connection_ends(
 
 
 @pytest.mark.anyio
+@pytest.mark.anyio
+async def test_a_body_may_come_in_many_chunks_that_are_not_tiny(port: int) -> None:
+    chunk = b"20\r\n" + b"a" * 32 + b"\r\n"
+    (answer,) = await answered(port, post(HOST, CHUNKED, body=chunk * 2_000 + b"0\r\n\r\n"))
+    assert len(told(answer)["body"]) == 64_000
+
+
 @pytest.mark.parametrize(
     ("target", "path", "query"),
     [

@@ -8,7 +8,7 @@ import pytest
 import model
 from app.errors import LimitExceeded, NotReady, UnknownModel
 from app.metrics import Metrics
-from app.service import Service
+from app.service import Answer, Service
 from app.settings import Settings, SettingsError
 from model import PredictOptions
 from model.artifact.folder import Artifact, read, save
@@ -23,13 +23,18 @@ def service_of(*folders: Path, **knobs: Any) -> Service:
     return Service(Settings(models=folders, **knobs), Metrics())
 
 
+async def ask(service: Service, rows: list[Any], options: PredictOptions) -> Answer:
+    prepared = service.prepare(service.admit(None), rows, options)
+    return await service.predict(prepared)
+
+
 async def test_a_service_predicts_between_its_start_and_its_stop(
     artifacts: dict[str, Path],
 ) -> None:
     service = service_of(artifacts["regression"])
 
     async def predict() -> float:
-        answer = await service.predict(service.admit(None), ROWS, options=PredictOptions(seed=1))
+        answer = await ask(service, ROWS, PredictOptions(seed=1))
         assert answer.card.name == "regression"
         return len(answer.predictions.rows)
 
@@ -89,9 +94,7 @@ async def test_predictions_have_one_named_thread(artifacts: dict[str, Path]) -> 
     others = len(workers())
     await service.start()
     options = PredictOptions(passes=10)
-    await asyncio.gather(
-        *(service.predict(service.admit(None), ROWS, options=options) for _ in range(20))
-    )
+    await asyncio.gather(*(ask(service, ROWS, options) for _ in range(20)))
     assert len(workers()) == others + 1
     await service.stop()
     assert len(workers()) == others
@@ -103,7 +106,7 @@ async def test_the_event_loop_runs_while_a_prediction_is_computed(
     service = service_of(artifacts["regression"])
     await service.start()
     options = PredictOptions(passes=2000)
-    long = asyncio.create_task(service.predict(service.admit(None), ROWS * 2000, options=options))
+    long = asyncio.create_task(ask(service, ROWS * 2000, options))
     turns = 0
     while not long.done():
         await asyncio.sleep(0.001)
@@ -117,9 +120,7 @@ async def test_a_stop_waits_for_the_prediction_that_runs(artifacts: dict[str, Pa
     service = service_of(artifacts["regression"])
     await service.start()
     options = PredictOptions(passes=1000)
-    running = asyncio.create_task(
-        service.predict(service.admit(None), ROWS * 1000, options=options)
-    )
+    running = asyncio.create_task(ask(service, ROWS * 1000, options))
     await asyncio.sleep(0)
     await service.stop()
     assert len((await running).predictions.rows) == 1000
@@ -139,11 +140,11 @@ async def test_a_request_beyond_a_limit_is_refused_with_the_settings_name(
         (1, PredictOptions(passes=21, samples=True), "samples", "MCD_MAX_SAMPLES"),
     ):
         with pytest.raises(LimitExceeded, match=setting) as caught:
-            await service.predict(service.admit(None), ROWS * rows, options=options)
+            await ask(service, ROWS * rows, options)
         assert caught.value.details[0].field == field
     options = PredictOptions(passes=20, samples=True)
-    assert await service.predict(service.admit(None), ROWS, options=options)
-    assert await service.predict(service.admit(None), ROWS * 3, options=PredictOptions(passes=20))
+    assert await ask(service, ROWS, options)
+    assert await ask(service, ROWS * 3, PredictOptions(passes=20))
     await service.stop()
 
 
@@ -156,11 +157,11 @@ async def test_what_a_request_leaves_out_is_the_models_own_and_the_limits_see_it
     save(tmp_path / "own", Artifact(card, network, similarity))
     service = service_of(tmp_path / "own", max_row_passes=119)
     await service.start()
-    found = (await service.predict(service.admit(None), ROWS, options=PredictOptions())).predictions
+    found = (await ask(service, ROWS, PredictOptions())).predictions
     assert (found.passes, found.estimator, found.masks) == (40, "plain", "per_row")
     with pytest.raises(LimitExceeded, match="120 rows x passes are more than 119"):
-        await service.predict(service.admit(None), ROWS * 3, options=PredictOptions())
-    assert await service.predict(service.admit(None), ROWS * 3, options=PredictOptions(passes=39))
+        await ask(service, ROWS * 3, PredictOptions())
+    assert await ask(service, ROWS * 3, PredictOptions(passes=39))
     await service.stop()
 
 
@@ -171,7 +172,7 @@ async def test_bad_rows_are_refused_before_anything_is_computed(
     await service.start()
     before = service.metrics.registry.get_sample_value("mcd_inference_seconds_count")
     with pytest.raises(model.InputError) as caught:
-        await service.predict(service.admit(None), [{"area": 1}], options=PredictOptions())
+        await ask(service, [{"area": 1}], PredictOptions())
     assert caught.value.details[0].field == "rows.0.rooms"
     assert service.metrics.registry.get_sample_value("mcd_inference_seconds_count") == before
     await service.stop()

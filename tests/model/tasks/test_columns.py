@@ -133,3 +133,33 @@ def test_every_field_of_a_prediction_says_what_it_is(kind: type) -> None:
     assert list(infos) == [field.name for field in fields(kind)]
     for info in infos.values():
         assert info.about.meaning.endswith(".")
+
+
+@given(guesses, st.integers(0, 40))
+def test_blocks_are_the_rows_in_order_and_a_row_at_least(rows: list[Guess], numbers: int) -> None:
+    whole = by_column(rows)
+    blocks = list(whole.blocks(numbers))
+    assert [record for block in blocks for record in block.records()] == whole.records()
+    assert [row for block in blocks for row in block] == rows
+    if rows:
+        assert all(len(block) for block in blocks)
+        each = max(len(row.samples) for row in rows) * len(NAMES) + 10
+        assert all(len(block) <= max(1, numbers) for block in blocks) or numbers < each
+
+
+def test_blocks_of_a_large_answer_make_their_records_one_by_one() -> None:
+    row = Guess(
+        mean={"a": 1.0, "b": 2.0},
+        bounds=Bounds(0.0, "how"),
+        label="a",
+        labels=("a",),
+        passes=3,
+        accept=True,
+        warnings=(),
+        samples=({"a": 1.0, "b": 2.0},),
+    )
+    whole = by_column([row] * 5000)
+    first = next(whole[:4000].blocks(100))
+    assert 0 < len(first.records()) < 100
+    assert whole._records == []
+    assert whole.columns["bounds"]._records == []
