@@ -44,6 +44,9 @@ ROWS_AT_ONCE = 512  # bounds the memory of a large request; answers do not depen
 class Predictions:
     """The predictions of all rows, and the options that give the same numbers again.
 
+    The same seed, rows and options give the same masks. The numbers are equal to float32 rounding,
+    about 1e-7 relative: how a matrix product rounds depends on how many rows it has.
+
     `passes` is the number requested; if every row met the tolerance, the largest number that a row
     took. `stopped` is `tolerance` if every row met it. `estimator` is the one that was used; if it
     is not the one requested, `note` says why.

@@ -98,7 +98,10 @@ class _Response(_Schema):
     stopped: Literal["passes", "tolerance"] = Field(
         description="What ended the passes: their number, or the tolerance."
     )
-    seed: int = Field(description="The same seed, rows and options give the same numbers.")
+    seed: int = Field(
+        description="The same seed, rows and options give the same numbers, to float32 rounding "
+        "(about 1e-7 relative)."
+    )
     estimator: Estimator = Field(description="The estimator that was used.")
     note: str | None = Field(
         default=None,

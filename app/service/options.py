@@ -22,7 +22,8 @@ class OptionFields(BaseModel):
     )
     seed: int | None = Field(
         default=_DEFAULTS.seed,
-        description="The same seed, rows and options give the same numbers; null draws one.",
+        description="The same seed, rows and options give the same numbers, to float32 rounding "
+        "(about 1e-7 relative); null draws one.",
         json_schema_extra={"minimum": 0, "exclusiveMaximum": 1 << 63},
     )
     coverage: float = Field(
