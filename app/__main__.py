@@ -2,13 +2,14 @@
 
 import argparse
 import json
+import os
 import shlex
 import signal
 import socket
 import sys
 from typing import TYPE_CHECKING
 
-from app.settings import Settings, SettingsError, read_settings, shared_metrics_folder
+from app.settings import Settings, SettingsError, read_settings
 
 if TYPE_CHECKING:
     from app.service import Service
@@ -41,13 +42,13 @@ def main(arguments: list[str] | None = None) -> int:
     from app.service import Service
     from model import ArtifactError
 
-    service = Service(settings, Metrics(shared_metrics_folder()))
+    service = Service(settings, Metrics())
     try:
         read_keys(settings.api_keys_file) if settings.api_keys_file else ()
         service.load()
     except (ArtifactError, SettingsError) as error:
         return _fail(error)
-    print(_greeting(service, listener), flush=True)
+    _say(_greeting(service, listener))
     if settings.workers > 1:
         return Supervisor(settings, listener).run()
     return serve(settings, listener, service)
@@ -100,6 +101,15 @@ def _greeting(service: "Service", listener: socket.socket) -> str:
         f"Serving {', '.join(service.cards)} on {url}\nDocs: {url}/docs\nTry:\n"
         f"curl -s {url}/predict -H 'content-type: application/json' -d {shlex.quote(body)}\n"
     )
+
+
+def _say(text: str) -> None:
+    """Print a text, if it can be printed: a server serves on a full disk, and unheard."""
+    try:
+        print(text, flush=True)
+    except OSError:
+        # Otherwise Python tries again when it ends, and exits with 120.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(error: Exception) -> int:

@@ -25,7 +25,7 @@ from app.http import (
 )
 from app.metrics import Metrics
 from app.service import Service
-from app.settings import Settings, names_a_collector, read_settings, shared_metrics_folder
+from app.settings import Settings, names_a_collector, read_settings
 
 TITLE = "MC dropout"
 UNOBSERVED_PATHS = (*PUBLIC_PATHS, "/metrics")  # machines call these every few seconds
@@ -53,7 +53,7 @@ def create_app(settings: Settings | None = None, service: Service | None = None)
     Without `settings`, the environment gives the settings. Raises SettingsError.
     """
     settings = settings or read_settings()
-    service = service or Service(settings, Metrics(shared_metrics_folder()))
+    service = service or Service(settings, Metrics())
     app = Application(
         _layers(settings, service),
         title=TITLE,

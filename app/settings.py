@@ -10,7 +10,6 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "MCD_"
 
-_METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client reads it at its import
 _EXPORT_SECONDS = "OTEL_EXPORTER_OTLP_TIMEOUT"
 _COLLECTOR = re.compile(r"OTEL_EXPORTER_OTLP_((TRACES|METRICS)_)?ENDPOINT")
 
@@ -138,17 +137,6 @@ def read_settings(**given: Any) -> Settings:
         name = str(fault["loc"][0])
         source = name if name in given else f"{PREFIX}{name}".upper()
         raise SettingsError(f"{source}: {fault['msg']}, not {fault['input']!r}") from error
-
-
-def share_metrics(folder: Path) -> None:
-    """Let the processes that start from now on write their metrics into `folder`."""
-    os.environ[_METRICS_FOLDER] = str(folder)
-
-
-def shared_metrics_folder() -> Path | None:
-    """The folder of the metrics of this process and its siblings; None if there is none."""
-    folder = os.environ.get(_METRICS_FOLDER)
-    return Path(folder) if folder else None
 
 
 def names_a_collector() -> bool:
