@@ -4,6 +4,7 @@ from app.http.access import REQUEST_ID, Access, Knowledge, route_path
 from app.http.auth import PUBLIC_PATHS, Guard, read_keys
 from app.http.body import parse, read_bytes, read_json
 from app.http.compression import compress
+from app.http.cross_origin import CrossOrigin
 from app.http.deadline import TIMEOUT, timeout_seconds
 from app.http.disconnect import Disconnect
 from app.http.failures import refusal
@@ -17,6 +18,7 @@ __all__ = [
     "REQUEST_ID",
     "TIMEOUT",
     "Access",
+    "CrossOrigin",
     "Direct",
     "Disconnect",
     "Guard",

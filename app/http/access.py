@@ -50,7 +50,8 @@ class Knowledge:
 def route_path(scope: Scope) -> str:
     """The path without `root_path`, the prefix that a proxy in front strips."""
     path: str = scope["path"]
-    return path.removeprefix(scope.get("root_path", ""))
+    rest = path.removeprefix(scope.get("root_path", ""))
+    return rest if rest.startswith("/") or not rest else path
 
 
 class Access:
