@@ -165,6 +165,7 @@ def _orphaned() -> bool:
 def _options(settings: Settings) -> dict[str, Any]:
     return {
         "root_path": settings.root_path,
+        "timeout_keep_alive": settings.keep_alive_seconds,
         "http": protocol(settings.request_timeout_seconds),
         "log_config": None,
         "log_level": settings.log_level,

@@ -224,9 +224,21 @@ class Service:
                 examples[name] = await self._warm_up(predictor)
         for fault in library.faults:
             _logger.error("not served: %s", fault)
+        for name, versions in library.models.items():
+            self._compare_passes(name, versions[0].resolved(PredictOptions()).passes)
         self._show(library)
         self._library, self._examples = library, examples
         self._generation += 1
+
+    def _compare_passes(self, name: str, own: int) -> None:
+        """Warn where the model's own number of passes is beyond a limit for one request."""
+        for setting in ("max_passes", "max_row_passes"):
+            most = getattr(self._settings, setting)
+            if own > most:
+                _logger.warning(
+                    "%s takes %d passes where a request names no number, and MCD_%s=%d refuses it",
+                    *(name, own, setting.upper(), most),
+                )
 
     async def _warm_up(self, predictor: Predictor) -> Example:
         known = self._examples.get(predictor.card.name)
