@@ -10,6 +10,7 @@ from app.http.disconnect import Disconnect
 from app.http.failures import refusal
 from app.http.headers import headers_of
 from app.http.prediction import Direct, PredictionRoute, predicting
+from app.http.query import QuerylessRoute
 from app.http.reply import JSON, Reply
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Guard",
     "Knowledge",
     "PredictionRoute",
+    "QuerylessRoute",
     "Reply",
     "compress",
     "headers_of",

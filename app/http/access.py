@@ -117,7 +117,7 @@ class Access:
 
 
 def _trace(request_id: str, scope: Scope) -> None:
-    """Put the request id into the trace, and hide the query string: no route takes one."""
+    """Put the request id into the trace, and hide the query string."""
     span = get_current_span()
     if span.is_recording():
         span.set_attribute("request_id", request_id)
