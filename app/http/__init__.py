@@ -4,11 +4,13 @@ from app.http.access import REQUEST_ID, Access, Knowledge, route_path
 from app.http.auth import PUBLIC_PATHS, Guard, read_keys
 from app.http.body import check_json_type, parse, read_bytes
 from app.http.compression import compressed
+from app.http.cross_origin import CrossOrigin
 from app.http.deadline import TIMEOUT, timeout_seconds
 from app.http.disconnect import Disconnect
 from app.http.failures import refusal
 from app.http.headers import headers_of
 from app.http.prediction import Asked, Direct, PredictionRoute, predicting
+from app.http.query import QuerylessRoute
 from app.http.reply import BLOCK_NUMBERS, JSON, Reply
 from app.http.structure import Structure
 
@@ -20,11 +22,13 @@ __all__ = [
     "TIMEOUT",
     "Access",
     "Asked",
+    "CrossOrigin",
     "Direct",
     "Disconnect",
     "Guard",
     "Knowledge",
     "PredictionRoute",
+    "QuerylessRoute",
     "Reply",
     "Structure",
     "check_json_type",

@@ -20,6 +20,7 @@ from app.http import (
     JSON,
     Asked,
     PredictionRoute,
+    QuerylessRoute,
     Reply,
     Structure,
     check_json_type,
@@ -53,7 +54,7 @@ _REQUEST_BODY = {
 
 def router(service: Service) -> APIRouter:
     """The routes that list and describe the models."""
-    routes = APIRouter(tags=TAGS)
+    routes = APIRouter(tags=TAGS, route_class=QuerylessRoute)
     _add_models(routes, service)
     return routes
 
@@ -182,7 +183,7 @@ def encode(answer: Answer) -> Iterator[bytes]:
 
 def _add_models(routes: APIRouter, service: Service) -> None:
     @routes.get(
-        "/models", summary="List the models", response_model=ModelList, responses=declared(503)
+        "/models", summary="List the models", response_model=ModelList, responses=declared(422, 503)
     )
     async def list_models() -> Response:
         """The models that are served, the default model first."""
@@ -192,7 +193,7 @@ def _add_models(routes: APIRouter, service: Service) -> None:
         "/models/{name}",
         summary="Describe a model",
         response_model=Card,
-        responses=declared(404, 503),
+        responses=declared(404, 422, 503),
     )
     async def describe_model(name: ModelPath) -> Response:
         """The model's card: features, target, architecture, training record, held-out metrics."""

@@ -12,23 +12,21 @@ its connections and answers none of them, so the supervisor kills it and starts 
 import logging
 import multiprocessing
 import os
-import shutil
 import signal
 import socket
 import sys
-import tempfile
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, Pipe, wait
 from multiprocessing.context import SpawnProcess
-from pathlib import Path
 from time import monotonic
 from types import FrameType
 
 from uvicorn.config import STARTUP_FAILURE
 
 from app.logs import configure
-from app.settings import Settings, share_metrics
+from app.settings import Settings
+from app.shared_metrics import SharedMemory
 
 CHECK_SECONDS = 0.2
 CALM_SECONDS = 5.0  # a process that ends sooner is replaced after a pause
@@ -43,6 +41,7 @@ _logger = logging.getLogger("app")
 class _Child:
     process: SpawnProcess
     heartbeats: Connection
+    number: int  # of its slot in the memory of the metrics
     began: float = field(default_factory=monotonic)
     heard: float | None = None  # time of the last heartbeat
 
@@ -61,16 +60,15 @@ class Supervisor:
         self._settings = settings
         self._listener = listener
         self._children: list[_Child] = []
-        self._missing = settings.workers
         self._not_before = 0.0
         self._looked = monotonic()
-        self._metrics: Path | None = None
+        self._metrics: SharedMemory | None = None
         self._stopping = False
 
     def run(self) -> int:
         """Run until a signal stops all processes, or one cannot start; return the exit code."""
         configure(self._settings)
-        self._metrics = _metrics_folder()
+        self._metrics = _metrics_memory(self._settings.workers)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._on_stop)
         signal.signal(signal.SIGHUP, self._on_hangup)
@@ -78,33 +76,45 @@ class Supervisor:
             return self._watch()
         finally:
             self._stop()
-            if self._metrics:
-                shutil.rmtree(self._metrics, ignore_errors=True)
 
     def _watch(self) -> int:
         while not self._stopping:
-            if self._missing and monotonic() >= self._not_before:
+            if self._missing() and monotonic() >= self._not_before:
                 self._start()
             sentinels = [child.process.sentinel for child in self._children]
             wait(sentinels, CHECK_SECONDS)
             self._replace_hanging()
             for child in [each for each in self._children if not each.process.is_alive()]:
                 self._children.remove(child)
-                self._missing += 1
-                if self._ended(child) and not self._stopping:
+                if self._ended(child) and not self._stopping and not self._serves():
                     return STARTUP_FAILURE
         return 0
 
+    def _missing(self) -> list[int]:
+        """The numbers of the processes that do not run."""
+        present = {child.number for child in self._children}
+        return [number for number in range(self._settings.workers) if number not in present]
+
+    def _serves(self) -> bool:
+        """Whether a process has run for long enough to serve."""
+        old = [each for each in self._children if monotonic() - each.began >= CALM_SECONDS]
+        return any(each.process.is_alive() for each in old)
+
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")
-        while self._missing:
+        for number in self._missing():
             receiver, sender = Pipe(duplex=False)
-            arguments = (self._settings, self._listener, sender)
+            arguments = (self._settings, self._listener, self._metrics, number, sender)
             process = context.Process(target=_serve, args=arguments, name="mcd-server")
-            process.start()
-            sender.close()
-            self._children.append(_Child(process, receiver))
-            self._missing -= 1
+            try:
+                process.start()
+            except OSError as error:  # no memory, or no process, is left for now
+                _logger.error("no server process can start: %s", error.strerror or error)
+                self._not_before = monotonic() + PAUSE_SECONDS
+                return
+            finally:
+                sender.close()
+            self._children.append(_Child(process, receiver, number))
 
     def _replace_hanging(self) -> None:
         """Kill the processes whose event loop stands still; `_watch` replaces what has ended."""
@@ -120,18 +130,17 @@ class Supervisor:
                 child.process.join()
 
     def _ended(self, child: _Child) -> bool:
-        """Record the end of a process; return whether it failed to start, as others would too."""
+        """Record the end of a process; return whether it could not start, as others could not."""
         process, lived = child.process, monotonic() - child.began
         child.heartbeats.close()
-        if self._metrics and process.pid:
-            from app.metrics import forget_process
-
-            forget_process(self._metrics, process.pid)
+        failed = process.exitcode == STARTUP_FAILURE
+        if self._metrics:
+            self._metrics.slots[child.number].forget_gauges()
         if not self._stopping:
             _logger.error("server process %s ended with %s", process.pid, process.exitcode)
-        if lived < CALM_SECONDS:
+        if failed or lived < CALM_SECONDS:
             self._not_before = monotonic() + PAUSE_SECONDS
-        return process.exitcode == STARTUP_FAILURE
+        return failed
 
     def _stop(self) -> None:
         # Otherwise the system would accept connections that no process serves.
@@ -157,9 +166,17 @@ class Supervisor:
         self._signal(signal.SIGHUP)
 
 
-def _serve(settings: Settings, listener: socket.socket, heartbeats: Connection) -> None:
+def _serve(
+    settings: Settings,
+    listener: socket.socket,
+    memory: SharedMemory | None,
+    number: int,
+    heartbeats: Connection,
+) -> None:
     """The main function of a server process."""
+    from app.metrics import Metrics
     from app.server.process import serve
+    from app.service import Service
 
     os.set_blocking(heartbeats.fileno(), False)
 
@@ -167,15 +184,14 @@ def _serve(settings: Settings, listener: socket.socket, heartbeats: Connection) 
         with suppress(OSError):  # the supervisor is gone, or has not looked for an hour
             heartbeats.send_bytes(b"")
 
-    sys.exit(serve(settings, listener, beat=beat))
+    service = Service(settings, Metrics(memory, number))
+    sys.exit(serve(settings, listener, service, beat=beat))
 
 
-def _metrics_folder() -> Path | None:
-    """A folder for the metrics of all processes; None where no folder can be made."""
+def _metrics_memory(slots: int) -> SharedMemory | None:
+    """Memory for the metrics of all processes; None where there is none."""
     try:
-        folder = Path(tempfile.mkdtemp(prefix="mcd-metrics-"))
+        return SharedMemory.allocate(slots)
     except OSError as error:
-        _logger.warning("each process shows its own metrics only: %s", error.strerror)
+        _logger.warning("each process shows its own metrics only: %s", error.strerror or error)
         return None
-    share_metrics(folder)
-    return folder

@@ -15,22 +15,25 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-import model
 from app.compute import Computation
-from app.errors import LimitExceeded, NotReady, ServiceError, UnknownModel
+from app.errors import LimitExceeded, NotReady, UnknownModel
 from app.metrics import Metrics
 from app.service.in_flight import InFlight
 from app.service.library import Library, read_library
-from app.settings import Settings, SettingsError
-from model import Card, Detail, Predictions, PredictOptions, Predictor, Resolved
+from app.settings import Settings
+from model import (
+    Card,
+    Detail,
+    Predictions,
+    PredictOptions,
+    Predictor,
+    Resolved,
+    return_freed_memory,
+)
 
 WARM_UP = PredictOptions(seed=1)
 LARGE_BYTES = 1 << 16  # of a body; the event loop itself reads a shorter one, in at most 10 ms
-ROW_BYTES, VALUE_BYTES, SAMPLE_BYTES = (
-    1_000,
-    64,
-    8,
-)  # of a prediction in memory, measured and rounded up
+ROW_BYTES, VALUE_BYTES, SAMPLE_BYTES = 1_000, 64, 8  # of a prediction in memory, at most
 TIDY_SECONDS = 1.0  # after a large request, when its objects are gone
 OBSERVED_ROWS = 8  # the most of a request: few rows of many requests are enough to show a drift
 
@@ -183,8 +186,8 @@ class Service:
         try:
             library = await asyncio.to_thread(read_library, self._settings, self._library)
             await self._swap(library)
-        except (model.ModelError, SettingsError, ServiceError) as error:
-            _logger.error("the models stay as they were: %s", error)
+        except Exception as error:
+            _logger.error("the models stay as they were: %s", str(error) or type(error).__name__)
 
     def drain(self) -> None:
         """Refuse new predictions from now on."""
@@ -249,7 +252,7 @@ class Service:
         def tidy() -> None:
             self._tidying = None
             if self._reading:
-                self._reading.submit(model.return_freed_memory)
+                self._reading.submit(return_freed_memory)
 
         if self._tidying is None:
             self._tidying = asyncio.get_running_loop().call_later(TIDY_SECONDS, tidy)
@@ -289,9 +292,21 @@ class Service:
                 examples[name] = await self._warm_up(predictor)
         for fault in library.faults:
             _logger.error("not served: %s", fault)
+        for name, versions in library.models.items():
+            self._compare_passes(name, versions[0].resolved(PredictOptions()).passes)
         self._show(library)
         self._library, self._examples = library, examples
         self._generation += 1
+
+    def _compare_passes(self, name: str, own: int) -> None:
+        """Warn where the model's own number of passes is beyond a limit for one request."""
+        for setting in ("max_passes", "max_row_passes"):
+            most = getattr(self._settings, setting)
+            if own > most:
+                _logger.warning(
+                    "%s takes %d passes where a request names no number, and MCD_%s=%d refuses it",
+                    *(name, own, setting.upper(), most),
+                )
 
     async def _warm_up(self, predictor: Predictor) -> Example:
         known = self._examples.get(predictor.card.name)
@@ -311,16 +326,22 @@ class Service:
                     info.labels(name, predictor.card.version).set(value)
 
     async def _watch(self, seconds: float) -> None:
-        """Check the folders at that interval, and reload if they have changed."""
+        """Check the folders at that interval, and reload if they have changed.
+
+        Whatever goes wrong in one check, the next one takes place.
+        """
+        said = ""
         while True:
             await asyncio.sleep(seconds)
             try:
-                changed = await asyncio.to_thread(self._library.changed, self._settings)
-            except SettingsError as error:
-                _logger.error("the models stay as they were: %s", error)
-                continue
-            if changed:
-                await self.reload()
+                if await asyncio.to_thread(self._library.changed, self._settings):
+                    await self.reload()
+                said = ""
+            except Exception as error:
+                sentence = f"the models stay as they were: {str(error) or type(error).__name__}"
+                if sentence != said:  # once, not at every check
+                    _logger.error(sentence)
+                said = sentence
 
     def _check_limits(self, rows: int, card: Card, options: Resolved) -> None:
         """Raise LimitExceeded for what one request may not have; each limit has its own unit."""

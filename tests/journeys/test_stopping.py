@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import threading
@@ -174,22 +175,30 @@ def test_a_process_of_two_whose_event_loop_stands_still_is_replaced(
         assert server.process.wait(PATIENCE_SECONDS) == 0
 
 
-def test_any_process_tells_the_metrics_of_all(regression_artifact: Path, tmp_path: Path) -> None:
-    options = ("--model", regression_artifact, "--workers", "2")
-    with served(tmp_path, *options, TMPDIR=str(tmp_path)) as server:
-        for _ in range(30):  # each on a connection of its own
-            assert server.predict(passes=2).status_code == 200
+def started(server: Served) -> set[int]:
+    """The processes that have begun to serve."""
+    lines = [line for line in server.lines() if "startup complete" in line["message"]]
+    return {line["process"] for line in lines}
 
-        def counted() -> set[str]:
-            texts = [httpx.get(f"{server.url}/metrics").text for _ in range(8)]
-            lines = [line for text in texts for line in text.splitlines()]
-            return {line for line in lines if line.startswith("mcd_requests_total{")}
 
-        assert counted() == {'mcd_requests_total{model="regression",outcome="ok"} 30.0'}
-        assert [path for path in tmp_path.iterdir() if path.name.startswith("mcd-metrics-")]
+def test_a_process_that_cannot_be_replaced_for_now_takes_no_other_with_it(
+    regression_artifact: Path, tmp_path: Path
+) -> None:
+    models = tmp_path / "models"
+    shutil.copytree(regression_artifact, models / "houses")
+    settings = {"MCD_MODELS_DIR": str(models), "MCD_WORKERS": "2"}
+    with served(tmp_path, **settings) as server:
+        until(lambda: len(server.children()) == 2)
+        time.sleep(6)  # until both serve, and are known to
+        models.rename(tmp_path / "away")
+        os.kill(server.children()[0], signal.SIGKILL)
+        until(lambda: any("ended with 3" in line["message"] for line in server.lines()))
+        assert server.predict().status_code == 200
+        (tmp_path / "away").rename(models)
+        until(lambda: len(serving := server.children()) == 2 and set(serving) <= started(server))
+        assert {server.predict().status_code for _ in range(8)} == {200}
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(PATIENCE_SECONDS) == 0
-        assert not [path for path in tmp_path.iterdir() if path.name.startswith("mcd-metrics-")]
 
 
 def test_processes_whose_parent_is_killed_end_too(

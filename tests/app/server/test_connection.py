@@ -147,13 +147,13 @@ async def test_what_is_no_request_is_refused_once_and_the_connection_ends(
 
 
 @pytest.mark.anyio
-@pytest.mark.anyio
 async def test_a_body_may_come_in_many_chunks_that_are_not_tiny(port: int) -> None:
     chunk = b"20\r\n" + b"a" * 32 + b"\r\n"
     (answer,) = await answered(port, post(HOST, CHUNKED, body=chunk * 2_000 + b"0\r\n\r\n"))
     assert len(told(answer)["body"]) == 64_000
 
 
+@pytest.mark.anyio
 @pytest.mark.parametrize(
     ("target", "path", "query"),
     [
