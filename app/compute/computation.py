@@ -23,7 +23,8 @@ from app.metrics import Metrics
 from app.settings import Settings
 from model import Columns, Detail, InputError, Predictions, PredictOptions, Predictor, Resolved
 
-SHORT_SECONDS = 0.01  # a batch that is expected to take less is computed on the event loop itself
+SHORT_SECONDS = 0.01  # a request that is expected to take less is computed on the event loop itself
+LOOP_SECONDS = 0.02  # a batch of short requests takes about this long at most
 LONG_SECONDS = 0.1  # a batch takes about this long at most, so that others wait no longer
 FIRST_ROW_PASSES = 400_000  # the most rows x passes of a batch of unknown duration
 LEAST_ROWS = 16  # of a batch with shared masks: with fewer, drawing masks would take longer
@@ -77,7 +78,7 @@ class Computation:
             partial(self._compute, here=True),
             waiting,
             size=_rows,
-            largest=lambda key: self._largest_batch(key, SHORT_SECONDS),
+            largest=lambda key: self._largest_batch(key, LOOP_SECONDS),
         )
         self._long = MicroBatcher[Slice, Predictions](
             partial(self._compute, here=False),
