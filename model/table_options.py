@@ -1,12 +1,11 @@
 """The options of the commands about a table, and the table that they ask for."""
 
 import argparse
-import csv
 from dataclasses import replace
 from itertools import chain
 
 from model.artifact import Card
-from model.data import ReadOptions, Table, read_table
+from model.data import ReadOptions, Table, read_table, split_list
 
 
 def add_names(parser: argparse.ArgumentParser, flag: str, said: str) -> None:
@@ -74,10 +73,5 @@ def read_options(arguments: argparse.Namespace, usual: ReadOptions) -> ReadOptio
     lists = ("missing_values", "units")
     names = (*lists, "decimal", "thousands", "header", "comment")
     given = {name: getattr(arguments, name) for name in names}
-    parts = {name: tuple(chain(*map(_parts, given[name]))) for name in lists if given[name]}
+    parts = {name: tuple(chain(*map(split_list, given[name]))) for name in lists if given[name]}
     return replace(usual, **{name: v for name, v in given.items() if v is not None} | parts)
-
-
-def _parts(text: str) -> list[str]:
-    """The parts of a list with commas; quotes hold a part that has one."""
-    return [part.strip() for part in next(csv.reader([text], skipinitialspace=True), [])]

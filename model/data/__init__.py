@@ -2,7 +2,7 @@
 
 from model.data.choice import choose_features
 from model.data.feature import CategoricalFeature, Feature, NumericFeature
-from model.data.names import find_columns
+from model.data.names import find_columns, split_list
 from model.data.options import ReadOptions
 from model.data.preparation import (
     Split,
@@ -35,5 +35,6 @@ __all__ = [
     "fit_schema",
     "fit_target",
     "read_table",
+    "split_list",
     "split_rows",
 ]

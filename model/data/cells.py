@@ -141,7 +141,7 @@ class Column:
         if sign:
             text = next(iter(values))
             said = f"column {self.name!r}: {sign!r} is left out of its numbers, so that {text!r}"
-            self.notices.append(f"{said} is {values[text][0]:g}, as a request must write it")
+            self.notices.append(f"{said} is {values[text][0]:.12g}, here and in requests")
         codes = [text for text in values if re.fullmatch(r"0\d+", text)]
         if codes:
             said = f"column {self.name!r}: {codes[0]!r} is read as {values[codes[0]][0]:g}"

@@ -92,7 +92,7 @@ def _without_comments(
     if not above or not rest:
         return text, delimiter, []
     sign = delimiter or _delimiter(rest)
-    if _width(above[-1], sign) == _width(rest, sign) > 1:
+    if _width(above[-1], sign) == _width(rest, sign) > 1 and not _has_names(rest, sign):
         raise DataError(
             f"{file}: the first line begins with '#'; leave such lines out with --comment '#', "
             "or remove the sign if the line has the names of the columns"
@@ -104,6 +104,12 @@ def _without_comments(
 def _width(text: str, delimiter: str) -> int:
     """The number of values in the first row of a text."""
     return len(next(iter(_loose(text, delimiter)), []))
+
+
+def _has_names(text: str, delimiter: str) -> bool:
+    """Whether the first row of a text has texts alone, and the second a number."""
+    numbers = [any(plain_number(c.strip()) is not None for c in r) for r in _loose(text, delimiter)]
+    return numbers[:2] == [False, True]
 
 
 def _loose(text: str, delimiter: str) -> list[list[str]]:

@@ -19,10 +19,7 @@ def clean(name: str) -> str:
 
 def split_list(text: str) -> tuple[str, ...]:
     """The parts of a list in which a comma separates, and quotes hold a part with a comma."""
-    try:
-        parts = next(csv.reader([text], skipinitialspace=True, strict=True), [])
-    except csv.Error:
-        parts = text.split(",")
+    parts = next(csv.reader([text], skipinitialspace=True), [])
     return tuple(part.strip() for part in parts if part.strip())
 
 
