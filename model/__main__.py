@@ -13,6 +13,7 @@ from model import (
     ModelError,
     NoiseKind,
     PredictOptions,
+    ReadOptions,
     Table,
     TrainOptions,
     calibrate,
@@ -24,6 +25,13 @@ from model import (
     report_text,
     train,
     use_threads,
+)
+from model.table_options import (
+    add_names,
+    add_reading,
+    add_table_of_model,
+    read_options,
+    table_of_model,
 )
 from model.terminal import ProgressBar, describe
 
@@ -82,7 +90,7 @@ def _add_train(commands: Any) -> None:
     )
     add = parser.add_argument
     add("data", metavar="DATA", help="a .csv, .parquet or .jsonl file, or example:NAME")
-    add("--target", required=True, type=_names, metavar="COL", help="column, or columns: a,b")
+    add("--target", required=True, action="append", metavar="COL", help="column, or columns: a,b")
     add("--out", required=True, type=Path, metavar="DIR", help="artifact folder to write")
     add("--name", help="the model's name (default: the folder's)")
     add(
@@ -91,20 +99,17 @@ def _add_train(commands: Any) -> None:
         choices=("auto", "regression", "classification", "binary", "multiclass"),
         help="default: the target column decides",
     )
-    add("--drop", type=_names, default=(), metavar="COL", help="columns to leave out: a,b")
-    add(
-        "--categorical",
-        type=_names,
-        default=(),
-        metavar="COL",
-        help="columns to read as text even if they have numbers: a,b",
-    )
+    add_names(parser, "--drop", "columns to leave out: a,b")
+    add_names(parser, "--keep", "columns to learn from though they number the rows: a,b")
+    add_names(parser, "--categorical", "columns to read as text even if they have numbers: a,b")
     add(
         "--missing",
         default="error",
-        choices=("error", "impute"),
-        help="refuse missing cells, or fill in the median or the most frequent category",
+        choices=("error", "impute", "drop"),
+        help="refuse missing cells; or fill in the median or the most frequent category; or leave"
+        " their rows out (impute and drop both leave out rows without a target)",
     )
+    add_reading(parser)
     _add_by(parser, "--calibrate-by")
     _add_network(parser, defaults)
     _add_fitting(parser, defaults)
@@ -219,7 +224,7 @@ def _add_evaluate(commands: Any) -> None:
         metavar="R",
         help="accept rows as for a request with this largest RMSE or error rate",
     )
-    add("--drop", type=_names, default=(), metavar="COL", help="columns to leave out: a,b")
+    add_table_of_model(parser)
 
 
 def _add_calibrate(commands: Any) -> None:
@@ -230,7 +235,7 @@ def _add_calibrate(commands: Any) -> None:
     add("data", metavar="DATA", help="a table with the target, without rows of the training")
     add("--out", type=Path, metavar="DIR", help="artifact folder to write (default: the same)")
     _add_by(parser, "--by")
-    add("--drop", type=_names, default=(), metavar="COL", help="columns to leave out: a,b")
+    add_table_of_model(parser)
 
 
 def _add_show(commands: Any) -> None:
@@ -272,7 +277,13 @@ def _train(arguments: argparse.Namespace) -> None:
         refit=arguments.refit,
         seed=arguments.seed,
     )
-    table = read_table(arguments.data, categorical=arguments.categorical, drop=arguments.drop)
+    table = read_table(
+        arguments.data,
+        categorical=arguments.categorical,
+        drop=arguments.drop,
+        keep=[*arguments.keep, *arguments.target],
+        options=read_options(arguments, ReadOptions()),
+    )
     use_threads(1)  # a training step is too short to share among threads
     with ProgressBar() as bar:
         card = train(
@@ -282,6 +293,7 @@ def _train(arguments: argparse.Namespace) -> None:
             name=arguments.name,
             task=arguments.task,
             missing=arguments.missing,
+            keep=[*arguments.keep, *arguments.categorical],
             options=options,
             calibrate_by=arguments.calibrate_by,
             progress=bar.show,
@@ -301,15 +313,16 @@ def _import(arguments: argparse.Namespace) -> None:
 
 
 def _calibrate(arguments: argparse.Namespace) -> None:
-    table = _table_for(load(arguments.folder).card, arguments)
+    table = _table_of_model(load(arguments.folder).card, arguments)
     card = calibrate(arguments.folder, table, out=arguments.out, by=arguments.by)
     print(describe(card))
 
 
-def _table_for(card: Card, arguments: argparse.Namespace) -> Table:
-    """The table of the command line; the model's categorical features are read as text."""
-    texts = [entry.name for entry in card.features if entry.kind == "categorical"]
-    return read_table(arguments.data, categorical=texts, drop=arguments.drop)
+def _table_of_model(card: Card, arguments: argparse.Namespace) -> Table:
+    table = table_of_model(card, arguments)
+    for notice in table.notices:
+        print(f"note: {notice}", file=sys.stderr)
+    return table
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
@@ -320,7 +333,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         largest_error=arguments.largest_error,
     )
     predictor = load(arguments.folder)
-    table = _table_for(predictor.card, arguments)
+    table = _table_of_model(predictor.card, arguments)
     evaluation = evaluate(predictor, table, options, seeds=arguments.seeds)
     if arguments.report:
         _write(arguments.report, report_page(evaluation))
@@ -339,10 +352,6 @@ def _write(path: Path, text: str) -> None:
 
 def _show(arguments: argparse.Namespace) -> None:
     print(describe(load(arguments.folder).card))
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def _widths(text: str) -> tuple[int, ...]:
