@@ -2,11 +2,13 @@
 
 import argparse
 import json
+import os
 import shlex
 import signal
 import socket
 import sys
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, TextIO
 
 from app.settings import Settings, SettingsError, read_settings, shared_metrics_folder
 
@@ -47,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
         service.load()
     except (ArtifactError, SettingsError) as error:
         return _fail(error)
-    print(_greeting(service, listener), flush=True)
+    _say(_greeting(service, listener), sys.stdout)
     if settings.workers > 1:
         return Supervisor(settings, listener).run()
     return serve(settings, listener, service)
@@ -103,12 +105,40 @@ def _greeting(service: "Service", listener: socket.socket) -> str:
 
 
 def _fail(error: Exception) -> int:
-    print(f"python -m app: {error}", file=sys.stderr)
+    _say(f"python -m app: {error}", sys.stderr)
     return 2
 
 
+def _say(text: str, stream: TextIO) -> None:
+    """Print the text, if anyone reads the stream: no output stops the server."""
+    if stream:  # None if it is closed; `print` would take standard output then
+        with suppress(OSError):
+            print(text, file=stream, flush=True)
+
+
+def _occupy_standard_streams() -> None:
+    """Open those that are closed; otherwise a connection could get the number of standard error."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+
+
+def _drop_unwritten() -> None:
+    """Drop what nobody reads; otherwise Python ends with the exit code 120."""
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 if __name__ == "__main__":
+    _occupy_standard_streams()
     try:
         sys.exit(main())
     except KeyboardInterrupt:  # before the server handles it
         sys.exit(128 + signal.SIGINT)
+    finally:
+        _drop_unwritten()

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,7 +26,7 @@ from model import (
     train,
     use_threads,
 )
-from model.terminal import ProgressBar, describe
+from model.terminal import ProgressBar, complain, describe, drop_unwritten, write
 
 _TRAIN_EXAMPLES = """examples:
   python -m model train example:diabetes --target progression --out diabetes
@@ -51,15 +52,20 @@ _SHOW_EXAMPLES = "examples:\n  python -m model show houses\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 0 when done, 2 for wrong usage or bad input."""
+    """The exit code: 0 when done, 1 if the output cannot be written, 2 for a mistake of the user.
+
+    A command returns its output. It has saved its files by then, whatever happens to the output.
+    """
     options = _parser().parse_args(arguments)
     try:
-        command: Callable[[argparse.Namespace], None] = options.command
-        command(options)
+        command: Callable[[argparse.Namespace], str] = options.command
+        output = command(options)
     except ModelError as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(f"error: {error}")
         return 2
-    return 0
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    return write(output)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -241,7 +247,7 @@ def _add_show(commands: Any) -> None:
 def _command(
     commands: Any,
     name: str,
-    command: Callable[[argparse.Namespace], None],
+    command: Callable[[argparse.Namespace], str],
     summary: str,
     examples: str,
 ) -> argparse.ArgumentParser:
@@ -256,7 +262,7 @@ def _command(
     return parser
 
 
-def _train(arguments: argparse.Namespace) -> None:
+def _train(arguments: argparse.Namespace) -> str:
     options = TrainOptions(
         hidden=arguments.hidden,
         dropout=arguments.dropout,
@@ -286,24 +292,22 @@ def _train(arguments: argparse.Namespace) -> None:
             calibrate_by=arguments.calibrate_by,
             progress=bar.show,
         )
-    print(describe(card))
-    print(f"\nsaved to {arguments.out}; serve it: python -m app --model {arguments.out}")
+    served = f"serve it: python -m app --model {arguments.out}"
+    return f"{describe(card)}\n\nsaved to {arguments.out}; {served}"
 
 
-def _import(arguments: argparse.Namespace) -> None:
+def _import(arguments: argparse.Namespace) -> str:
     card = import_model(
         arguments.architecture, arguments.weights, arguments.out, name=arguments.name
     )
-    print(describe(card))
-    print(
-        f"\nsaved to {arguments.out}; calibrate it: python -m model calibrate {arguments.out} DATA"
-    )
+    calibrated = f"calibrate it: python -m model calibrate {arguments.out} DATA"
+    return f"{describe(card)}\n\nsaved to {arguments.out}; {calibrated}"
 
 
-def _calibrate(arguments: argparse.Namespace) -> None:
+def _calibrate(arguments: argparse.Namespace) -> str:
     table = _table_for(load(arguments.folder).card, arguments)
     card = calibrate(arguments.folder, table, out=arguments.out, by=arguments.by)
-    print(describe(card))
+    return describe(card)
 
 
 def _table_for(card: Card, arguments: argparse.Namespace) -> Table:
@@ -312,7 +316,7 @@ def _table_for(card: Card, arguments: argparse.Namespace) -> Table:
     return read_table(arguments.data, categorical=texts, drop=arguments.drop)
 
 
-def _evaluate(arguments: argparse.Namespace) -> None:
+def _evaluate(arguments: argparse.Namespace) -> str:
     options = PredictOptions(
         passes=arguments.passes,
         seed=arguments.seed,
@@ -325,9 +329,8 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     if arguments.report:
         _write(arguments.report, report_page(evaluation))
     if arguments.json:
-        print(json.dumps(evaluation.document(), indent=2, allow_nan=False))
-    else:
-        print(report_text(evaluation))
+        return json.dumps(evaluation.document(), indent=2, allow_nan=False)
+    return report_text(evaluation)
 
 
 def _write(path: Path, text: str) -> None:
@@ -337,8 +340,8 @@ def _write(path: Path, text: str) -> None:
         raise DataError(f"{path} cannot be written: {error.strerror}") from error
 
 
-def _show(arguments: argparse.Namespace) -> None:
-    print(describe(load(arguments.folder).card))
+def _show(arguments: argparse.Namespace) -> str:
+    return describe(load(arguments.folder).card)
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -363,4 +366,7 @@ def _rates(text: str) -> tuple[float, ...] | Literal["search", "learn"]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    finally:
+        drop_unwritten()

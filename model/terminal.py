@@ -1,8 +1,15 @@
-"""The output of the command line: a card in words, and a progress bar while training runs."""
+"""The output of the command line: a card in words, and a progress bar while training runs.
 
+No console stops a command. A character that the console's encoding does not have is written as an
+escape. A reader that closes the pipe, as `head` does, has seen enough.
+"""
+
+import io
+import os
+import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from contextlib import AbstractContextManager, nullcontext, suppress
+from typing import Any, TextIO
 
 from model.artifact import CalibrationRecord, Card, ImportRecord, TrainingRecord
 from model.training import Epoch
@@ -94,6 +101,50 @@ def _certified(calibration: CalibrationRecord) -> list[str]:
     return [f"  certified  {risk} at {found.confidence:.0%} confidence, by accepted rows: {levels}"]
 
 
+def write(text: str) -> int:
+    """The exit code after the text is written to standard output: 1 if the disk is full.
+
+    The code is 0 if the reader has closed the pipe.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        _print(text, sys.stdout)
+    except BrokenPipeError:
+        return 0
+    except OSError as error:
+        complain(f"error: the output cannot be written: {error.strerror}")
+        return 1
+    return 0
+
+
+def complain(message: str) -> None:
+    """Write a line to standard error, if anyone reads it."""
+    with suppress(OSError):
+        _print(message, sys.stderr)
+
+
+def drop_unwritten() -> None:
+    """Drop what nobody reads; otherwise Python reports a broken pipe when it ends."""
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        try:
+            stream.flush()
+        except OSError:
+            _discard(stream)
+
+
+def _print(line: str, stream: TextIO) -> None:
+    if stream:  # None if it is closed; `print` would take standard output instead
+        stream.write(f"{line}\n")
+        stream.flush()
+
+
+def _discard(stream: TextIO) -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
 class ProgressBar(AbstractContextManager["ProgressBar"]):
     """A tqdm bar over the epochs, which ends early if training does."""
 
@@ -104,10 +155,14 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
             self._bar: Any = nullcontext()
             self.show: Callable[[Epoch], None] = lambda _: None
         else:
-            self._bar = tqdm(unit="epoch", leave=False, disable=None)
+            self._bar = tqdm(unit="epoch", leave=False, disable=None if sys.stderr else True)
             self.show = self._advance
 
     def _advance(self, epoch: Epoch) -> None:
+        with suppress(OSError):  # a terminal that is gone does not end the training
+            self._draw(epoch)
+
+    def _draw(self, epoch: Epoch) -> None:
         if epoch.number == 1:
             self._bar.reset(total=epoch.of)
         said = {"train": f"{epoch.training_loss:.4f}", "best": epoch.best_epoch}
@@ -123,4 +178,5 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
         self._bar.update()
 
     def __exit__(self, *error: object) -> None:
-        self._bar.__exit__(*error)
+        with suppress(OSError):
+            self._bar.__exit__(*error)
