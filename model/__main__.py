@@ -194,7 +194,14 @@ def _add_import(commands: Any) -> None:
         required=True,
         type=Path,
         metavar="FILE",
-        help="the state dict: a .safetensors file, or a file from torch.save",
+        help="the state dict: a safetensors file, or a file from torch.save, of any ending",
+    )
+    add(
+        "--ignore",
+        type=_names,
+        default=(),
+        metavar="PATTERN",
+        help="keys of the state dict that belong to no layer: 'loss_fn.*,train_acc.*'",
     )
     add("--out", required=True, type=Path, metavar="DIR", help="artifact folder to write")
     add("--name", help="the model's name (default: the specification's, or the folder's)")
@@ -298,7 +305,11 @@ def _train(arguments: argparse.Namespace) -> str:
 
 def _import(arguments: argparse.Namespace) -> str:
     card = import_model(
-        arguments.architecture, arguments.weights, arguments.out, name=arguments.name
+        arguments.architecture,
+        arguments.weights,
+        arguments.out,
+        name=arguments.name,
+        ignore=arguments.ignore,
     )
     calibrated = f"calibrate it: python -m model calibrate {arguments.out} DATA"
     return f"{describe(card)}\n\nsaved to {arguments.out}; {calibrated}"

@@ -14,7 +14,7 @@ def shown(value: object) -> str:
         return "a huge integer"
 
 
-def listed(names: Sequence[str]) -> str:
-    """Names for a message: "a, b, c", the first 20 of many."""
-    head = ", ".join(names[:MAX_LISTED])
-    return head if len(names) <= MAX_LISTED else f"{head}, ... ({len(names)} in all)"
+def listed(names: Sequence[str], most: int = MAX_LISTED) -> str:
+    """Names for a message: "a, b, c", the first of many."""
+    head = ", ".join(names[:most])
+    return head if len(names) <= most else f"{head}, ... ({len(names)} in all)"

@@ -13,6 +13,8 @@ from model.calibration import NoiseKind
 from model.errors import Detail, InputError
 from model.messages import shown
 
+MOST_LAYERS = 1000
+
 LayerKind = Literal["linear", "batch_norm", "layer_norm", "activation", "dropout"]
 Positive = Annotated[float, Field(gt=0)]
 
@@ -88,16 +90,18 @@ class Spec(_Part):
     `noise` is heteroscedastic if the network has log-variances after the means. `temperature`
     divides the logits of a classifier, if it is known. `examples` have outputs that the imported
     network must reproduce, because the weights contain neither the order of categories, nor the
-    slope of an activation, nor an eps.
+    slope of an activation, nor an eps. `ignore` has patterns of keys in the state dict that belong
+    to no layer, such as `loss_fn.*`.
     """
 
     features: Annotated[tuple[FeatureRecord, ...], Field(min_length=1)]
     target: Annotated[tuple[TargetSpec, ...], Field(min_length=1)]
-    layers: Annotated[tuple[LayerSpec, ...], Field(min_length=1)]
+    layers: Annotated[tuple[LayerSpec, ...], Field(min_length=1, max_length=MOST_LAYERS)]
     name: Name | None = None
     noise: NoiseKind = "homoscedastic"
     temperature: Positive | None = None
     examples: tuple[ExampleSpec, ...] = ()
+    ignore: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -111,6 +115,12 @@ class Spec(_Part):
                 "noise_std: all targets need one, or none; none with heteroscedastic noise"
             )
         return self
+
+    @property
+    def prefixes(self) -> frozenset[str]:
+        """The prefixes of the keys in the state dict that the layers name."""
+        named = (layer.linear or layer.batch_norm or layer.layer_norm for layer in self.layers)
+        return frozenset(prefix for prefix in named if prefix)
 
     @property
     def classes(self) -> tuple[str, ...]:
