@@ -6,7 +6,7 @@ O network outputs, K classes, V values of one pass. The pass axis comes first.
 
 from model.artifact import Card, shipped
 from model.calibration import Acceptance, NoiseKind
-from model.data import Split, Table, read_table
+from model.data import ReadOptions, Split, Table, read_table
 from model.errors import ArtifactError, CalibrationError, DataError, Detail, InputError, ModelError
 from model.evaluation import Evaluation, evaluate, report_page, report_text
 from model.importing import import_model
@@ -51,6 +51,7 @@ __all__ = [
     "PredictOptions",
     "Predictions",
     "Predictor",
+    "ReadOptions",
     "RegressionPrediction",
     "Resolved",
     "Split",

@@ -14,6 +14,7 @@ from model import (
     ModelError,
     NoiseKind,
     PredictOptions,
+    ReadOptions,
     Table,
     TrainOptions,
     calibrate,
@@ -25,6 +26,13 @@ from model import (
     report_text,
     train,
     use_threads,
+)
+from model.table_options import (
+    add_names,
+    add_reading,
+    add_table_of_model,
+    read_options,
+    table_of_model,
 )
 from model.terminal import ProgressBar, complain, describe, drop_unwritten, write
 
@@ -88,7 +96,7 @@ def _add_train(commands: Any) -> None:
     )
     add = parser.add_argument
     add("data", metavar="DATA", help="a .csv, .parquet or .jsonl file, or example:NAME")
-    add("--target", required=True, type=_names, metavar="COL", help="column, or columns: a,b")
+    add("--target", required=True, action="append", metavar="COL", help="column, or columns: a,b")
     add("--out", required=True, type=Path, metavar="DIR", help="artifact folder to write")
     add("--name", help="the model's name (default: the folder's)")
     add(
@@ -97,20 +105,17 @@ def _add_train(commands: Any) -> None:
         choices=("auto", "regression", "classification", "binary", "multiclass"),
         help="default: the target column decides",
     )
-    add("--drop", type=_names, default=(), metavar="COL", help="columns to leave out: a,b")
-    add(
-        "--categorical",
-        type=_names,
-        default=(),
-        metavar="COL",
-        help="columns to read as text even if they have numbers: a,b",
-    )
+    add_names(parser, "--drop", "columns to leave out: a,b")
+    add_names(parser, "--keep", "columns to learn from though they number the rows: a,b")
+    add_names(parser, "--categorical", "columns to read as text even if they have numbers: a,b")
     add(
         "--missing",
         default="error",
-        choices=("error", "impute"),
-        help="refuse missing cells, or fill in the median or the most frequent category",
+        choices=("error", "impute", "drop"),
+        help="refuse missing cells; or fill in the median or the most frequent category; or leave"
+        " their rows out (impute and drop both leave out rows without a target)",
     )
+    add_reading(parser)
     _add_by(parser, "--calibrate-by")
     _add_network(parser, defaults)
     _add_fitting(parser, defaults)
@@ -198,10 +203,10 @@ def _add_import(commands: Any) -> None:
     )
     add(
         "--ignore",
-        type=_names,
-        default=(),
+        action="append",
+        default=[],
         metavar="PATTERN",
-        help="keys of the state dict that belong to no layer: 'loss_fn.*,train_acc.*'",
+        help="keys of the state dict that belong to no layer, repeatable: 'loss_fn.*'",
     )
     add("--out", required=True, type=Path, metavar="DIR", help="artifact folder to write")
     add("--name", help="the model's name (default: the specification's, or the folder's)")
@@ -232,7 +237,7 @@ def _add_evaluate(commands: Any) -> None:
         metavar="R",
         help="accept rows as for a request with this largest RMSE or error rate",
     )
-    add("--drop", type=_names, default=(), metavar="COL", help="columns to leave out: a,b")
+    add_table_of_model(parser)
 
 
 def _add_calibrate(commands: Any) -> None:
@@ -243,7 +248,7 @@ def _add_calibrate(commands: Any) -> None:
     add("data", metavar="DATA", help="a table with the target, without rows of the training")
     add("--out", type=Path, metavar="DIR", help="artifact folder to write (default: the same)")
     _add_by(parser, "--by")
-    add("--drop", type=_names, default=(), metavar="COL", help="columns to leave out: a,b")
+    add_table_of_model(parser)
 
 
 def _add_show(commands: Any) -> None:
@@ -285,7 +290,13 @@ def _train(arguments: argparse.Namespace) -> str:
         refit=arguments.refit,
         seed=arguments.seed,
     )
-    table = read_table(arguments.data, categorical=arguments.categorical, drop=arguments.drop)
+    table = read_table(
+        arguments.data,
+        categorical=arguments.categorical,
+        drop=arguments.drop,
+        keep=[*arguments.keep, *arguments.target],
+        options=read_options(arguments, ReadOptions()),
+    )
     use_threads(1)  # a training step is too short to share among threads
     with ProgressBar() as bar:
         card = train(
@@ -295,6 +306,7 @@ def _train(arguments: argparse.Namespace) -> str:
             name=arguments.name,
             task=arguments.task,
             missing=arguments.missing,
+            keep=[*arguments.keep, *arguments.categorical],
             options=options,
             calibrate_by=arguments.calibrate_by,
             progress=bar.show,
@@ -316,15 +328,16 @@ def _import(arguments: argparse.Namespace) -> str:
 
 
 def _calibrate(arguments: argparse.Namespace) -> str:
-    table = _table_for(load(arguments.folder).card, arguments)
+    table = _table_of_model(load(arguments.folder).card, arguments)
     card = calibrate(arguments.folder, table, out=arguments.out, by=arguments.by)
     return describe(card)
 
 
-def _table_for(card: Card, arguments: argparse.Namespace) -> Table:
-    """The table of the command line; the model's categorical features are read as text."""
-    texts = [entry.name for entry in card.features if entry.kind == "categorical"]
-    return read_table(arguments.data, categorical=texts, drop=arguments.drop)
+def _table_of_model(card: Card, arguments: argparse.Namespace) -> Table:
+    table = table_of_model(card, arguments)
+    for notice in table.notices:
+        complain(f"note: {notice}")
+    return table
 
 
 def _evaluate(arguments: argparse.Namespace) -> str:
@@ -335,7 +348,7 @@ def _evaluate(arguments: argparse.Namespace) -> str:
         largest_error=arguments.largest_error,
     )
     predictor = load(arguments.folder)
-    table = _table_for(predictor.card, arguments)
+    table = _table_of_model(predictor.card, arguments)
     evaluation = evaluate(predictor, table, options, seeds=arguments.seeds)
     if arguments.report:
         _write(arguments.report, report_page(evaluation))
@@ -353,10 +366,6 @@ def _write(path: Path, text: str) -> None:
 
 def _show(arguments: argparse.Namespace) -> str:
     return describe(load(arguments.folder).card)
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def _widths(text: str) -> tuple[int, ...]:

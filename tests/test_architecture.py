@@ -23,7 +23,7 @@ MODULES = {
 WINGS = sorted(path.parent.name for path in (ROOT / "model").glob("*/__init__.py"))
 FORMULAS = {"numpy", "model.formulas", "model.errors"}  # all that formulas may know
 OPTIONAL = {  # packages of the extra `train`, and who may import them: inside a function
-    "pyarrow": {"model.data.reading"},
+    "pyarrow": {"model.data.csv_file", "model.data.reading"},
     "sklearn": {"model.data.examples"},
     "tqdm": {"model.terminal"},
 }
@@ -141,7 +141,7 @@ def test_formulas_know_numpy_and_errors_only() -> None:
 
 
 def test_the_commands_go_through_the_door_of_model() -> None:
-    assert modules_of_model("model.__main__") <= {"model.terminal"}
+    assert modules_of_model("model.__main__") <= {"model.table_options", "model.terminal"}
 
 
 def test_model_knows_neither_the_service_nor_its_frameworks() -> None:

@@ -11,12 +11,22 @@ from typing import Literal
 
 import numpy as np
 
-from model.data.schema import CategoricalFeature, Feature, NumericFeature, Schema, Target, label
-from model.data.table import Table
+from model.data.feature import (
+    CategoricalFeature,
+    Feature,
+    NumericFeature,
+    category_index,
+    label,
+)
+from model.data.names import option
+from model.data.schema import Schema, Target
+from model.data.table import Table, missing_cells
 from model.errors import DataError
 from model.messages import listed, shown
 
 TASK_CHOICES = ("auto", "regression", "binary", "multiclass", "classification")
+MISSING_CHOICES = ("error", "impute", "drop")
+MANY_CATEGORIES = 50  # of a column: with more a notice says so
 MAX_CATEGORIES = 1000  # of a column or the target: with more it is free text, or a number
 MIN_ROWS = 20
 FRACTIONS = (0.6, 0.1, 0.15, 0.15)  # training, validation, calibration, test
@@ -29,18 +39,21 @@ def fit_schema(
 ) -> tuple[Schema, tuple[str, ...]]:
     """The schema of the named columns with statistics of the given rows, and notices for the user.
 
-    Columns that are constant in those rows are dropped. With `missing` "error" a missing cell is
-    refused; with "impute" it becomes the median or the most frequent text. Raises DataError naming
-    the column.
+    Columns that are constant in those rows, or have no value there, are dropped. A missing cell
+    becomes the median or the most frequent text with `missing` "impute", and is refused otherwise.
+    Raises DataError naming the column.
     """
-    if missing not in ("error", "impute"):
-        raise DataError(f"missing: {missing!r} is not one of error, impute")
+    if missing not in MISSING_CHOICES:
+        raise DataError(f"missing: {missing!r} is not one of {', '.join(MISSING_CHOICES)}")
     features: list[Feature] = []
     notices: list[str] = []
     for name in names:
-        gaps = np.flatnonzero(_missing(table.column(name)))
-        if len(gaps) and missing == "error":
-            advice = "fill it in, remove the row, or train with --missing impute"
+        gaps = np.flatnonzero(missing_cells(table.column(name)))
+        if not len(set(rows.tolist()) - set(gaps.tolist())):
+            notices.append(f"dropped column {name!r}, which has no value in the training rows")
+            continue
+        if len(gaps) and missing != "impute":
+            advice = "fill it in, or train with --missing impute, or --missing drop"
             raise table.fault(gaps[0], name, f"the value is missing; {advice}")
         feature = _fit_feature(table, name, rows, impute=missing == "impute")
         if feature is None:
@@ -50,6 +63,10 @@ def fit_schema(
         if len(gaps):
             count = f"{len(gaps)} of {table.row_count} rows"
             notices.append(f"filled missing cells of {name!r} with {feature.fill!r} ({count})")
+        if feature.width > MANY_CATEGORIES:
+            many = f"{feature.width} different texts, each an input of the network"
+            way = option("--drop", name)
+            notices.append(f"column {name!r} has {many}; if they are not categories, {way}")
     if not features:
         why = "; ".join(notices) or "there is no column but the target"
         raise DataError(f"{table.name} has no feature to learn from: {why}")
@@ -134,13 +151,13 @@ def encode_target(table: Table, target: Target) -> np.ndarray:
         y = np.stack([_target_numbers(table, name) for name in target.names], axis=1)
         return np.asarray((y - np.array(target.means)) / np.array(target.scales))
     (name,) = target.names
-    index = {text: at for at, text in enumerate(target.classes)}
-    labels = [label(value) for value in _whole_column(table, name).tolist()]
-    for row, text in enumerate(labels):
-        if text not in index:
-            message = f"unknown class {shown(text)}; known: {listed(target.classes)}"
+    column = _whole_column(table, name)
+    index = {cell: category_index(target.classes, cell) for cell in set(column.tolist())}
+    for row, cell in enumerate(column.tolist()):
+        if index[cell] is None:
+            message = f"unknown class {shown(label(cell))}; known: {listed(target.classes)}"
             raise table.fault(row, name, message)
-    return np.array([index[text] for text in labels], dtype=np.int64)
+    return np.array([index[cell] for cell in column.tolist()], dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +172,11 @@ class Split:
     def seen(self, *, refit: bool) -> np.ndarray:
         """The rows that the weights learn from: training rows, and with `refit` validation rows."""
         return np.sort(np.concatenate([self.train, self.validation])) if refit else self.train
+
+    def among(self, kept: np.ndarray) -> "Split":
+        """The split of a table of which only the rows `kept`, int64 ascending, remain."""
+        parts = (getattr(self, field.name) for field in fields(self))
+        return Split(*(np.flatnonzero(np.isin(kept, part)) for part in parts))
 
     def check(self, rows: int) -> None:
         """Raise DataError naming the part, if the split does not fit a table of `rows` rows."""
@@ -210,20 +232,10 @@ def _spread(strata: np.ndarray, random: np.random.Generator) -> np.ndarray:
     return np.argsort(place, kind="stable")
 
 
-def _missing(column: np.ndarray) -> np.ndarray:
-    """Whether each cell is missing, bool [rows]."""
-    if column.dtype != object:
-        return np.asarray(np.isnan(column))
-    return np.array([cell is None for cell in column], dtype=bool)
-
-
 def _fit_feature(table: Table, name: str, rows: np.ndarray, *, impute: bool) -> Feature | None:
     """The feature with statistics of the given rows; None if it is constant in them."""
     column = table.column(name)
-    present = column[rows][~_missing(column[rows])]
-    if not len(present):
-        advice = f"leave it out with --drop {name}"
-        raise DataError(f"{table.name}, column {name!r}: no training row has a value; {advice}")
+    present = column[rows][~missing_cells(column[rows])]
     if column.dtype == object:
         return _fit_categories(table, name, present, impute=impute)
     fit = _standard(table, name, present)
@@ -242,7 +254,9 @@ def _fit_categories(
     categories = sorted({cell for cell in table.column(name).tolist() if cell is not None})
     if len(counts) == len(present) or len(categories) > MAX_CATEGORIES:
         many = "a different text in every row" if len(counts) == len(present) else "free text"
-        message = f"{many}, from which a model cannot learn; leave it out with --drop {name}"
+        message = (
+            f"{many}, from which a model cannot learn; leave it out with {option('--drop', name)}"
+        )
         raise DataError(f"{table.name}, column {name!r}: {message}")
     fill = min(counts, key=lambda text: (-counts[text], text)) if impute else None
     return CategoricalFeature(name, tuple(categories), fill)
@@ -266,7 +280,7 @@ def _standard(table: Table, name: str, values: np.ndarray) -> tuple[float, float
 def _numbers(table: Table, feature: NumericFeature) -> np.ndarray:
     """The column of a numeric feature, with missing cells filled in."""
     column = table.column(feature.name)
-    missing = _missing(column)
+    missing = missing_cells(column)
     if column.dtype == object and not missing.all():
         row = np.flatnonzero(~missing)[0]
         raise table.fault(row, feature.name, f"{shown(column[row])} is not a number")
@@ -277,23 +291,24 @@ def _numbers(table: Table, feature: NumericFeature) -> np.ndarray:
 
 def _indices(table: Table, feature: CategoricalFeature) -> np.ndarray:
     """The column of a categorical feature, as indices of categories."""
-    index: dict[str | None, int] = {text: at for at, text in enumerate(feature.categories)}
-    indices = []
     column = table.column(feature.name)
-    for row, (cell, gap) in enumerate(zip(column.tolist(), _missing(column), strict=True)):
-        text = feature.fill if gap else label(cell)
-        if text not in index:
-            raise table.fault(row, feature.name, f"the value {feature.fault(text)}")
-        indices.append(index[text])
-    return np.array(indices, dtype=np.intp)
+    missing = missing_cells(column).tolist()
+    cells = [feature.fill if gap else cell for cell, gap in zip(column, missing, strict=True)]
+    index = {cell: category_index(feature.categories, cell) for cell in set(cells)}
+    for row, cell in enumerate(cells):
+        if index[cell] is None:
+            said = cell if cell is None else label(cell)
+            raise table.fault(row, feature.name, f"the value {feature.fault(said)}")
+    return np.array([index[cell] for cell in cells], dtype=np.intp)
 
 
 def _whole_column(table: Table, name: str) -> np.ndarray:
     """A target column; raises DataError for a missing cell."""
     column = table.column(name)
-    gaps = np.flatnonzero(_missing(column))
+    gaps = np.flatnonzero(missing_cells(column))
     if len(gaps):
-        raise table.fault(gaps[0], name, "the target is missing; fill it in or remove the row")
+        advice = "fill it in, or leave such rows out with --missing drop"
+        raise table.fault(gaps[0], name, f"the target is missing; {advice}")
     return column
 
 

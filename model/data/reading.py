@@ -1,13 +1,10 @@
 """Reading a table from a file: CSV, Parquet or JSON lines."""
 
-import csv
 import hashlib
-import io
 import json
-import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from importlib import import_module
 from itertools import chain
 from operator import itemgetter
@@ -16,35 +13,49 @@ from typing import Any
 
 import numpy as np
 
+from model.data.cells import Column, marks_notice, unlearnable
+from model.data.csv_file import check_names, read_sheet
 from model.data.examples import example
-from model.data.schema import label
-from model.data.table import Table
+from model.data.names import clean, find_columns, option, unnamed
+from model.data.options import ReadOptions
+from model.data.table import Table, texts_of
 from model.errors import DataError
 from model.messages import listed, shown
 
-MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "None", "?")  # CSV cells without a value
-NUMERIC_SHARE = 0.9  # with this share of numbers, any other cell of a CSV column is a mistake
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?inf(inity)?", re.I | re.A)
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """The columns that a caller asks for; `only` None stands for all but those to drop."""
+
+    categorical: str | Collection[str]
+    drop: str | Collection[str]
+    keep: str | Collection[str]
+    only: Collection[str] | None
 
 
 def read_table(
-    source: str | Path, *, categorical: Collection[str] = (), drop: Collection[str] = ()
+    source: str | Path,
+    *,
+    categorical: str | Collection[str] = (),
+    drop: str | Collection[str] = (),
+    keep: str | Collection[str] = (),
+    only: Collection[str] | None = None,
+    options: ReadOptions | None = None,
 ) -> Table:
     """The table in a file, or a bundled table such as "example:wine".
 
-    The extension decides the format. A CSV column is numeric if all its cells are numbers; Parquet
-    and JSON lines have their own types. `categorical` columns are read as text in every case.
-    `drop` columns are left out without being checked. Raises DataError naming file, row, column and
-    value.
+    The extension decides the format. In every format a column is numeric if each of its cells is a
+    number, or a text that is one; see `ReadOptions`. `categorical` columns are read as text in
+    every case. Columns that the file calls an index, or that have no name, are left out unless
+    `keep` has them. Neither `drop` columns nor those that `only` does not have are checked. A text
+    in `categorical`, `drop` or `keep` is the name of a column, or else a list with commas. Raises
+    DataError naming file, row, column and value.
     """
+    options, asked = options or ReadOptions(), _Choice(categorical, drop, keep, only)
     if str(source).startswith("example:"):
-        table = example(str(source))
-        kept = _kept(table.name, list(table.columns), categorical, drop)
-        columns = {name: table.columns[name] for name in kept}
-        texts = {name: _texts(columns[name].tolist()) for name in kept if name in categorical}
-        return replace(table, columns=columns | texts)
+        return _example(str(source), asked)
     path = Path(source)
-    readers = {
+    readers: dict[str, Callable[[Table, bytes, _Choice], Table]] = {
         ".csv": _read_csv,
         ".tsv": _read_csv,
         ".parquet": _read_parquet,
@@ -58,200 +69,154 @@ def read_table(
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from error
-    empty = Table(path.name, {}, hashlib.sha256(data).hexdigest())
-    table = read(empty, data, categorical, drop)
+    empty = Table(path.name, {}, hashlib.sha256(data).hexdigest(), reading=options)
+    table = read(empty, data, asked)
     if not table.row_count:
         raise DataError(f"{path.name} has no rows")
     return table
 
 
-def _read_csv(
-    empty: Table, data: bytes, categorical: Collection[str], drop: Collection[str]
-) -> Table:
-    arrow = _library("pyarrow", empty.name)
-    text = _decoded(empty.name, data)
-    delimiter = _delimiter(text)
-    header = _header(empty.name, text, delimiter)
-    kept = _kept(empty.name, header, categorical, drop)
-    try:
-        cells = _csv_cells(data, delimiter, len(header))
-    except arrow.ArrowInvalid as error:
-        raise _csv_fault(empty.name, text, delimiter, str(error)) from error
-    if text.count('"') % 2:
-        _check_quotes(empty.name, text, delimiter)
-    table = replace(empty, lines=_csv_lines(text, delimiter, len(cells)))
-    for name in kept:
-        column = cells.column(header.index(name))
-        table.columns[name] = _csv_column(table, name, column, text=name in categorical)
+def _example(source: str, asked: _Choice) -> Table:
+    table = example(source)
+    kept, texts, _ = _kept(table.name, list(table.columns), (), asked)
+    columns = {name: table.columns[name] for name in kept}
+    as_text = {name: texts_of(columns[name].tolist()) for name in kept if name in texts}
+    return replace(table, columns=columns | as_text)
+
+
+def _read_csv(empty: Table, data: bytes, asked: _Choice) -> Table:
+    _library("pyarrow", empty.name)
+    sheet = read_sheet(empty.name, _decoded(empty.name, data), empty.reading)
+    kept, texts, index = _kept(empty.name, sheet.names, sheet.index, asked)
+    if sheet.cells is None:
+        return empty
+    empty = replace(empty, lines=sheet.lines, notices=sheet.notices, index=index)
+
+    def read(column: Column) -> np.ndarray:
+        cells = sheet.cells.column(sheet.names.index(column.name))
+        if column.name in texts:
+            return column.texts(_trimmed(cells).to_pylist())
+        return _arrow_texts(column, cells)
+
+    table = _filled(empty, kept, read)
+    if empty.reading.header == "auto":
+        check_names(table.name, table.columns)
     return table
 
 
-def _delimiter(text: str) -> str:
-    """The delimiter: the most frequent of comma, semicolon and tab in the first line's names."""
-    first = re.sub(r'"[^"]*"', "", text.lstrip().partition("\n")[0])
-    return max(",;\t", key=first.count)
+def _filled(empty: Table, kept: Iterable[str], read: Callable[[Column], np.ndarray]) -> Table:
+    """The table with the columns that `read` returns, and what was noticed."""
+    notices, marks, columns = list(empty.notices), {}, {}
+    if empty.index:
+        named = option("--keep", *empty.index)
+        said = listed(list(map(repr, empty.index)))
+        notices.append(f"left out {said}, the number or name of a row; {named} learns from it")
+    for name in kept:
+        column = Column(empty, name, empty.reading, notices)
+        columns[name], marks[name] = read(column), column.marks
+    return replace(empty, columns=columns, notices=(*notices, *marks_notice(marks)))
 
 
-def _header(name: str, text: str, delimiter: str) -> list[str]:
-    """The column names, checked."""
-    try:
-        header = [title.strip() for title in next(_records(text, delimiter), (0, []))[1]]
-    except csv.Error as error:
-        raise DataError(f"{name} is not CSV: {error}") from error
-    if not header:
-        raise DataError(f"{name} is empty; the first line must name the columns")
-    if "" in header:
-        raise DataError(f"{name}: column {header.index('') + 1} has no name in the first line")
-    if all(map(_NUMBER.fullmatch, header)) and not all(map(str.isdecimal, header)):
-        raise DataError(f"{name}: the first line has only numbers; it must name the columns")
-    return header
+def _trimmed(cells: Any) -> Any:
+    return import_module("pyarrow.compute").utf8_trim_whitespace(cells)
 
 
-def _csv_cells(data: bytes, delimiter: str, width: int) -> Any:
-    """All cells below the header as an Arrow table of strings; a missing cell is ""."""
-    arrow, arrow_csv = import_module("pyarrow"), import_module("pyarrow.csv")
-    return arrow_csv.read_csv(
-        arrow.BufferReader(data),
-        # One block, because a row cannot span two blocks. The header is read as a row, because
-        # Arrow cannot read two columns of the same name.
-        read_options=arrow_csv.ReadOptions(
-            use_threads=False,
-            autogenerate_column_names=True,
-            block_size=min(max(len(data), 1 << 20), 1 << 30),
-        ),
-        parse_options=arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-        convert_options=arrow_csv.ConvertOptions(
-            column_types={f"f{at}": arrow.string() for at in range(width)},
-            strings_can_be_null=False,
-        ),
-    ).slice(1)
-
-
-def _csv_column(table: Table, name: str, cells: Any, *, text: bool) -> np.ndarray:
-    """The column as numbers if every cell is a number, and as texts if few are."""
+def _arrow_texts(column: Column, cells: Any) -> np.ndarray:
+    """A column of Arrow texts; fast if all are plain numbers or empty."""
     arrow, compute = import_module("pyarrow"), import_module("pyarrow.compute")
-    cells = compute.utf8_trim_whitespace(cells)
-    missing = compute.is_in(cells, value_set=arrow.array(MISSING))
-    cells = compute.if_else(missing, arrow.scalar(None, arrow.string()), cells)
-    if not text:
+    cells = _trimmed(cells)
+    if column.options.decimal == ".":
+        filled = compute.if_else(compute.equal(cells, ""), arrow.scalar(None, cells.type), cells)
         try:
-            numbers: np.ndarray = compute.cast(cells, arrow.float64()).to_numpy()
+            numbers = np.asarray(compute.cast(filled, arrow.float64()).to_numpy(), np.float64)
         except arrow.ArrowInvalid:
-            pass
-        else:
-            if np.isfinite(numbers).sum() == len(cells) - cells.null_count:
-                return numbers.astype(np.float64)
-    texts = _texts(cells.to_pylist())
-    return texts if text else _mixed_column(table, name, texts)
+            numbers = np.array([np.nan])
+        codes = compute.any(compute.match_substring_regex(filled, "^0[0-9]")).as_py()
+        if np.isfinite(numbers).sum() == len(cells) - filled.null_count and not codes:
+            return column.numbers(numbers)
+    return column.numbers_or_texts(cells.to_pylist())
 
 
-def _mixed_column(table: Table, name: str, texts: np.ndarray) -> np.ndarray:
-    """The texts unchanged; raises DataError if nearly all of them are meant as numbers.
-
-    1,5 and 1,000.5 count as meant too, so that a column of them does not become categories.
-    """
-    present = [cell for cell in texts if cell is not None]
-    meant = [cell for cell in present if _NUMBER.fullmatch(cell.replace(",", ""))]
-    if len(meant) < NUMERIC_SHARE * len(present):
-        return texts
-    for row, cell in enumerate(texts):
-        if cell is not None and (not _NUMBER.fullmatch(cell) or not np.isfinite(float(cell))):
-            raise table.fault(row, name, _not_a_number(cell, name))
-    return np.array([np.nan if cell is None else float(cell) for cell in texts])
-
-
-def _check_quotes(name: str, text: str, delimiter: str) -> None:
-    """Raise DataError for a quote that is never closed, which makes one cell of the rest."""
-    good = 1
-    try:
-        for line, _ in _records(text, delimiter):
-            good = line
-    except csv.Error as error:
-        message = f"a quote that opens after the start of line {good} is not closed as it should be"
-        raise DataError(f"{name}: {message} ({error})") from error
-
-
-def _csv_lines(text: str, delimiter: str, rows: int) -> np.ndarray | None:
-    """The line number of each row, with blank lines and quoted line ends; None if unknown."""
-    if text.rstrip("\r\n").count("\n") == rows:
-        return np.arange(2, rows + 2)
-    try:
-        lines = [line for line, _ in _records(text, delimiter)][1:]
-    except csv.Error:
-        return None
-    return np.array(lines) if len(lines) == rows else None
-
-
-def _csv_fault(name: str, text: str, delimiter: str, reason: str) -> DataError:
-    """The error of a file with rows of unequal length: the first such row, or the parser's text."""
-    width = 0
-    try:
-        for row, (line, record) in enumerate(_records(text, delimiter)):
-            width = width or len(record)
-            if len(record) != width:
-                message = f"{len(record)} values, but the header has {width} columns"
-                return DataError(f"{name}, row {row} (line {line}): {message}")
-    except csv.Error as error:
-        reason = str(error)
-    return DataError(f"{name} is not CSV: {reason.splitlines()[0]}")
-
-
-def _records(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Each record that is not a blank line, with the number of the line on which it starts."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    line = 1
-    for record in reader:
-        if record:
-            yield line, record
-        line = reader.line_num + 1
-
-
-def _read_parquet(
-    empty: Table, data: bytes, categorical: Collection[str], drop: Collection[str]
-) -> Table:
+def _read_parquet(empty: Table, data: bytes, asked: _Choice) -> Table:
     arrow, parquet = (_library(part, empty.name) for part in ("pyarrow", "pyarrow.parquet"))
     try:
         content = parquet.ParquetFile(arrow.BufferReader(data)).read()
     except (arrow.ArrowException, OSError) as error:
         raise DataError(f"{empty.name} is not Parquet: {str(error).splitlines()[0]}") from error
-    for name in _kept(empty.name, content.column_names, categorical, drop):
-        column = _parquet_column(empty, name, content.column(name))
-        empty.columns[name] = _texts(column.tolist()) if name in categorical else column
-    return empty
+    names, known = _titles(content.column_names), _pandas_index(content)
+    raw = zip(names, content.column_names, strict=True)
+    found = [name for name, title in raw if title in known or _is_index(name)]
+    kept, texts, index = _kept(empty.name, names, found, asked)
+
+    def read(column: Column) -> np.ndarray:
+        cells = content.column(names.index(column.name))
+        return _parquet_column(column, cells, text=column.name in texts)
+
+    return _filled(replace(empty, index=index), kept, read)
 
 
-def _parquet_column(table: Table, name: str, cells: Any) -> np.ndarray:
+def _titles(columns: Sequence[str]) -> list[str]:
+    """The names of columns as they are used here; a column without a name gets one."""
+    cleaned = [clean(name) for name in columns]
+    return [name or unnamed(cleaned, at) for at, name in enumerate(cleaned)]
+
+
+def _is_index(name: str) -> bool:
+    return name.startswith(("__index_level_", "Unnamed: "))
+
+
+def _pandas_index(content: Any) -> set[str]:
+    """The columns that pandas wrote as an index, as the metadata of the file say."""
+    try:
+        found = json.loads((content.schema.metadata or {}).get(b"pandas", b"{}"))
+        return {name for name in found.get("index_columns", ()) if isinstance(name, str)}
+    except (ValueError, AttributeError, TypeError):
+        return set()
+
+
+def _parquet_column(column: Column, cells: Any, *, text: bool) -> np.ndarray:
     arrow = import_module("pyarrow")
     kinds, kind = arrow.types, cells.type
-    if kinds.is_dictionary(kind):
-        cells, kind = cells.cast(kind.value_type), kind.value_type
+    if kinds.is_dictionary(kind):  # a categorical column of pandas, or a factor of R
+        cells, kind, text = cells.cast(kind.value_type), kind.value_type, True
+    if any(test(kind) for test in (kinds.is_string, kinds.is_large_string, kinds.is_string_view)):
+        cells = cells.cast(arrow.large_string())
+        return column.texts(cells.to_pylist()) if text else _arrow_texts(column, cells)
     if kinds.is_boolean(kind):
-        return _texts(cells.to_pylist())
-    if kinds.is_string(kind) or kinds.is_large_string(kind) or kinds.is_string_view(kind):
-        return _texts(cells.to_pylist())
+        return texts_of(cells.to_pylist())
+    if kinds.is_temporal(kind):
+        moment = str(next((cell for cell in cells.to_pylist() if cell is not None), kind))
+        if text:
+            return column.texts([None if c is None else str(c) for c in cells.to_pylist()])
+        said = unlearnable(moment, column.name, few=len(cells.unique()) <= 50)
+        raise DataError(f"{column.table.name}, column {column.name!r}: {said}")
+    if kinds.is_null(kind):
+        return np.full(len(cells), np.nan)
     if not any(test(kind) for test in (kinds.is_integer, kinds.is_floating, kinds.is_decimal)):
-        if kinds.is_null(kind):
-            return np.full(len(cells), np.nan)
-        message = f"its type, {kind}, is neither number nor text; leave it out with --drop {name}"
-        raise DataError(f"{table.name}, column {name!r}: {message}")
+        advice = f"leave it out with {option('--drop', column.name)}"
+        message = f"its type, {kind}, is neither number nor text; {advice}"
+        raise DataError(f"{column.table.name}, column {column.name!r}: {message}")
     numbers = np.asarray(cells.cast(arrow.float64(), safe=False).to_numpy(), dtype=np.float64)
-    return _finite(table, name, numbers)
+    numbers = column.numbers(numbers)
+    return texts_of(numbers.tolist()) if text else numbers
 
 
-def _read_json_lines(
-    empty: Table, data: bytes, categorical: Collection[str], drop: Collection[str]
-) -> Table:
+def _read_json_lines(empty: Table, data: bytes, asked: _Choice) -> Table:
     lines, records = [], []
     for line, text in enumerate(_decoded(empty.name, data).split("\n"), start=1):
         if text.strip():
             lines.append(line)
             records.append(_json_record(f"{empty.name}, line {line}", text))
-    names = list(dict.fromkeys(chain.from_iterable(records)))
-    table = replace(empty, lines=np.array(lines))
-    for name in _kept(empty.name, names, categorical, drop):
-        cells = [record.get(name) for record in records]
-        table.columns[name] = _json_column(table, name, cells, text=name in categorical)
-    return table
+    raw = list(dict.fromkeys(chain.from_iterable(records)))
+    names = _titles(raw)
+    kept, texts, index = _kept(empty.name, names, list(filter(_is_index, names)), asked)
+
+    def read(column: Column) -> np.ndarray:
+        title = raw[names.index(column.name)]
+        cells = [record.get(title) for record in records]
+        return column.texts(cells) if column.name in texts else column.objects(cells)
+
+    return _filled(replace(empty, lines=np.array(lines), index=index), kept, read)
 
 
 def _json_record(where: str, text: str) -> dict[str, Any]:
@@ -268,69 +233,25 @@ def _refuse_constant(constant: str) -> None:
     raise ValueError(f"{constant} is not a JSON number; write null for a missing value")
 
 
-def _json_column(table: Table, name: str, cells: list[Any], *, text: bool) -> np.ndarray:
-    """The column as numbers or as texts; the first cell with a value decides."""
-    kinds = {"number": (int, float), "text": (str,), "true or false": (bool,)}
-    kind = None
-    for row, cell in enumerate(cells):
-        if cell is None:
-            continue
-        found = next((key for key, types in kinds.items() if type(cell) in types), None)
-        if found is None:
-            raise table.fault(row, name, f"{shown(cell)} is neither a number nor a text")
-        kind = kind or found
-        if found != kind and not text:
-            advice = f"write it as the cells above, or pass --categorical {name}"
-            raise table.fault(row, name, f"{shown(cell)} is not a {kind}; {advice}")
-    if text or kind in ("text", "true or false"):
-        return _texts(cells)
-    return _finite(table, name, np.array([_float(cell) for cell in cells]))
-
-
-def _float(cell: int | float | None) -> float:
-    try:
-        return np.nan if cell is None else float(cell)
-    except OverflowError:
-        return np.inf
-
-
-def _finite(table: Table, name: str, numbers: np.ndarray) -> np.ndarray:
-    infinite = np.flatnonzero(np.isinf(numbers))
-    if len(infinite):
-        row = int(infinite[0])
-        raise table.fault(row, name, _not_a_number(str(numbers[row]), name))
-    return numbers
-
-
-def _not_a_number(cell: str, name: str) -> str:
-    advice = f"write it as a number, or pass --categorical {name}"
-    return f"{shown(cell)} is not a {'finite ' if _NUMBER.fullmatch(cell) else ''}number; {advice}"
-
-
-def _texts(cells: Sequence[object]) -> np.ndarray:
-    """The cells as texts: numbers as `label` writes them, truth values as JSON writes them."""
-    texts = np.empty(len(cells), dtype=object)
-    for row, cell in enumerate(cells):
-        if isinstance(cell, bool):
-            texts[row] = "true" if cell else "false"
-        elif isinstance(cell, int | float):
-            texts[row] = None if cell != cell else label(cell)
-        else:
-            texts[row] = cell
-    return texts
-
-
 def _kept(
-    name: str, columns: Sequence[str], categorical: Collection[str], drop: Collection[str]
-) -> list[str]:
-    """The columns that are not dropped; raises DataError for duplicate and unknown names."""
+    table: str, columns: Sequence[str], index: Collection[str], asked: _Choice
+) -> tuple[list[str], set[str], tuple[str, ...]]:
+    """The columns to read, those of them to read as text, and those left out as an index.
+
+    Raises DataError for unknown and equal names.
+    """
     most, count = max(Counter(columns).items(), key=itemgetter(1), default=("", 0))
     if count > 1:
-        raise DataError(f"{name} has {count} columns named {most!r}; give each its own name")
-    for asked in (*categorical, *drop):
-        if asked not in columns:
-            raise DataError(f"{name} has no column {asked!r}; its columns are {listed(columns)}")
-    return [column for column in columns if column not in drop]
+        raise DataError(f"{table} has {count} columns named {most!r}; give each its own name")
+    texts, drop, keep, only = (
+        find_columns(() if names is None else names, columns, table=table)
+        for names in (asked.categorical, asked.drop, asked.keep, asked.only)
+    )
+    wanted = columns if asked.only is None else only
+    left = {*drop, *(set(index) - {*keep, *texts, *only})}
+    kept = [column for column in columns if column in wanted and column not in left]
+    unasked = () if asked.only is not None else index
+    return kept, set(texts), tuple(dict.fromkeys(n for n in unasked if n in left and n not in drop))
 
 
 def _decoded(name: str, data: bytes) -> str:

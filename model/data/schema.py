@@ -3,7 +3,7 @@
 Shapes: B rows, D encoded columns (a numeric feature is one, a categorical one per category).
 """
 
-import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,113 +13,15 @@ from typing import Any, cast
 
 import numpy as np
 
+from model.data.feature import CategoricalFeature, Feature, NumericFeature
+from model.data.names import clean
 from model.errors import Detail, InputError
 from model.messages import listed, shown
 
 MAX_DETAILS = 20
-
-
 RANGE_SLACK = 1e-6  # in scales: rounding to float32 must not put a training row outside the range
 
-
-FLOAT32_MAX = float(np.finfo(np.float32).max)
-
-
 Row = Mapping[str, object] | Sequence[object]
-
-
-@dataclass(frozen=True, slots=True)
-class NumericFeature:
-    """A feature of numbers, encoded as (value - mean) / scale.
-
-    `low` and `high` are the training range, infinite if it is unknown. `fill` replaces a missing
-    value; if it is None, a missing value is an error.
-    """
-
-    name: str
-    mean: float
-    scale: float
-    low: float
-    high: float
-    fill: float | None = None
-
-    @property
-    def width(self) -> int:
-        """The number of encoded columns."""
-        return 1
-
-    @property
-    def range(self) -> tuple[float, float] | None:
-        """The training range; None if it is unknown."""
-        return (self.low, self.high) if math.isfinite(self.low) else None
-
-    def column(self, cells: list[object]) -> Sequence[float]:
-        """The cells as numbers; raises TypeError if any cell has another type."""
-        if not set(map(type, cells)) <= {int, float}:
-            raise TypeError
-        return cast("list[float]", cells)
-
-    def plain(self, cell: object) -> float | None:
-        """A cell without fault, as a built-in type."""
-        return None if cell is None else float(cast("float", cell))
-
-    def fault(self, cell: object) -> str | None:
-        """The fault of the cell, worded to follow "feature 'x' "; None if it has none."""
-        if cell is None:
-            return None if self.fill is not None else "is null; the model needs a number"
-        if isinstance(cell, bool) or not isinstance(cell, int | float | np.integer | np.floating):
-            return f"is {shown(cell)}, which is not a number"
-        try:
-            value = float(cell)
-        except OverflowError:
-            value = math.inf
-        if not math.isfinite(value) and isinstance(cell, float | np.floating):
-            return f"is {value}; it must be finite"
-        z = (value - self.mean) / self.scale
-        if abs(z) <= FLOAT32_MAX:
-            return None
-        if self.range is None:
-            return f"is {shown(cell)}, which is too large beside the scale, {self.scale:g}"
-        training = f"{self.low:g} to {self.high:g}"
-        return f"is {shown(cell)}, which lies too far from the training range, {training}"
-
-
-@dataclass(frozen=True, slots=True)
-class CategoricalFeature:
-    """A feature of texts, encoded as a column of 0 and 1 for each category."""
-
-    name: str
-    categories: tuple[str, ...]
-    fill: str | None = None
-
-    @property
-    def width(self) -> int:
-        """The number of encoded columns."""
-        return len(self.categories)
-
-    def column(self, cells: list[object]) -> Sequence[float]:
-        """The cells as indices of categories; raises TypeError or KeyError for any other cell."""
-        if not set(map(type, cells)) <= {str}:
-            raise TypeError
-        index: dict[object, int] = {category: at for at, category in enumerate(self.categories)}
-        return [index[cell] for cell in cells]
-
-    def plain(self, cell: object) -> str | None:
-        """A cell without fault, as a built-in type."""
-        return None if cell is None else str(cell)
-
-    def fault(self, cell: object) -> str | None:
-        """The fault of the cell, worded to follow "feature 'x' "; None if it has none."""
-        if cell is None:
-            wrong = None if self.fill is not None else "is null"
-        elif not isinstance(cell, str):
-            wrong = f"is {shown(cell)}, which is not a text"
-        else:
-            wrong = None if cell in self.categories else f"has the unknown category {shown(cell)}"
-        return wrong and f"{wrong}; known: {listed(self.categories)}"
-
-
-Feature = NumericFeature | CategoricalFeature
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,16 +101,16 @@ class Schema:
     def encode(self, rows: Sequence[Row] | np.ndarray) -> np.ndarray:
         """The rows encoded for the network, float32 [B, D].
 
-        All rows are objects keyed by feature name, or all are arrays in the schema's order. One
-        array [B, features] of numbers is fastest. Raises InputError with one detail per fault, at
-        most 20.
+        All rows are objects keyed by feature name, or all are arrays in the schema's order. Named
+        tuples and the rows of a structured array are objects. One array [B, features] of numbers is
+        fastest. A value that is missing, masked or NaN is filled in if the schema says so. Raises
+        InputError with one detail per fault, at most 20.
         """
         try:
             return self._encode_plain(rows)
         except (LookupError, TypeError, ValueError, OverflowError):
             pass  # some cell has a fault, or a valid but unusual type: check each cell
-        cells: Any = rows.tolist() if isinstance(rows, np.ndarray) and rows.ndim else rows
-        return self._encode_plain(_checked(self, cells))
+        return self._encode_plain(_checked(self, _with_names(self.names, rows)))
 
     def assemble(self, columns: Sequence[Sequence[float] | np.ndarray]) -> np.ndarray:
         """Encoded rows, float32 [B, D], from a column per feature: numbers, or category indices.
@@ -244,7 +146,7 @@ class Schema:
         """The categorical feature of that name and its first encoded column; raises InputError."""
         at = 0
         for feature in self.features:
-            if feature.name == name and isinstance(feature, CategoricalFeature):
+            if clean(feature.name) == clean(name) and isinstance(feature, CategoricalFeature):
                 return feature, at
             at += feature.width
         texts = [f.name for f in self.features if isinstance(f, CategoricalFeature)]
@@ -272,15 +174,21 @@ class Schema:
     def _encode_array(self, rows: np.ndarray) -> np.ndarray:
         """The encoded rows of numbers [B, features], if all features are numeric."""
         numeric = len(self.features) == len(self._numbers.features) and rows.dtype.kind in "fiu"
-        if not numeric or rows.ndim != 2 or rows.shape[1] != self.width or not len(rows):
+        shaped = rows.ndim == 2 and rows.shape[1] == self.width and len(rows)
+        if not numeric or not shaped or np.ma.is_masked(rows):
             raise TypeError
         return self._numbers.standardised(np.asarray(rows, np.float64, order="C"))
 
     def _encode_cells(self, rows: Sequence[Row]) -> np.ndarray:
         kinds = set(map(type, rows))
         by_name = kinds == {dict}
-        if not (by_name or kinds <= {list, tuple}) or set(map(len, rows)) != {len(self.features)}:
+        if not (by_name or kinds <= {list, tuple}):
             raise TypeError
+        if set(map(len, rows)) != {len(self.features)}:
+            if not by_name or not set(self.names).issuperset(chain.from_iterable(rows)):
+                raise TypeError
+            objects = cast("Sequence[Mapping[str, object]]", rows)
+            rows, by_name = [[row.get(name) for name in self.names] for row in objects], False
         x = self._encode_numbers(rows, by_name)
         return self._encode_columns(rows, by_name) if x is None else x
 
@@ -307,11 +215,26 @@ class Schema:
         return self.assemble(columns)
 
 
-def label(value: str | float) -> str:
-    """A value as the text of a category or class; a whole number has no decimal point."""
-    if isinstance(value, str):
-        return value
-    return str(int(value)) if value == value // 1 else repr(value)
+def _with_names(names: Sequence[str], rows: Any) -> Any:
+    """The rows as objects or lists; a name in another Unicode form becomes the schema's."""
+    if isinstance(rows, np.ndarray) and rows.ndim:
+        fields, rows = rows.dtype.names, rows.tolist()
+        rows = [dict(zip(fields, row, strict=True)) for row in rows] if fields else rows
+    known = {clean(name): name for name in names}
+    return [_row_with_names(known, row) for row in rows]
+
+
+def _row_with_names(known: Mapping[str, str], row: Any) -> Any:
+    if isinstance(row, tuple) and hasattr(row, "_asdict"):
+        row = row._asdict()
+    elif isinstance(row, np.void | np.ma.MaskedArray):
+        fields, row = row.dtype.names, row.tolist()
+        row = dict(zip(fields, row, strict=True)) if fields else row
+    if not isinstance(row, Mapping) or set(known.values()).issuperset(row):
+        return row
+    own = {name: known.get(clean(name), name) if isinstance(name, str) else name for name in row}
+    counts = Counter(own.values())
+    return {own[name] if counts[own[name]] == 1 else name: row[name] for name in row}
 
 
 def _checked(schema: Schema, rows: Sequence[Row]) -> list[Row]:
@@ -323,7 +246,7 @@ def _checked(schema: Schema, rows: Sequence[Row]) -> list[Row]:
         raise InputError(f"{where}: {faults[0].message}{more}", faults)
     checked: list[Row] = []
     for row in rows:
-        cells = [row[name] for name in schema.names] if isinstance(row, Mapping) else row
+        cells = [row.get(name) for name in schema.names] if isinstance(row, Mapping) else row
         checked.append([f.plain(cell) for f, cell in zip(schema.features, cells, strict=True)])
     return checked
 
@@ -354,7 +277,7 @@ def _object_faults(schema: Schema, row: Mapping[str, object], where: str) -> Ite
     for feature in schema.features:
         if feature.name in row:
             yield from _cell_fault(feature, row[feature.name], where)
-        else:
+        elif feature.fill is None:
             message = f"feature {feature.name!r} is missing; {expected}"
             yield Detail(f"{where}.{feature.name}", message)
     known = set(schema.names)

@@ -53,6 +53,7 @@ def calibrate(
     categorical feature, ArtifactError, and CalibrationError for too few rows.
     """
     card, network, known = read(folder)
+    by = card.schema_of_rows.categorical(by)[0].name if by else by
     if table.sha256 == card.training.data_sha256:
         raise DataError(f"{card.name} was trained on {table.name}; calibrate it on other rows")
     needed = rows_needed(PredictOptions().coverage) + (0 if card.tuning.fitted else TUNING_ROWS[0])

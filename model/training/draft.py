@@ -105,4 +105,6 @@ class Draft:
             "learning_rate": plan.learning_rate,
             "refit": plan.refit,
             **found,
+            **({} if self.data.missing == "error" else {"missing": self.data.missing}),
+            **self.data.table.reading.settings,
         }

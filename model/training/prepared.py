@@ -25,6 +25,7 @@ class Prepared:
     split_by: Literal["seed", "given"]
     x: np.ndarray  # [B, D] float32
     y: np.ndarray  # [B, O] float64, or class indices [B] int64
+    missing: str = "error"  # what became of missing cells
 
     def untuned(self, noise: NoiseKind) -> Task[Any]:
         """The task before any rows have tuned or calibrated it."""

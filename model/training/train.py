@@ -1,7 +1,7 @@
 """Turn a table into an artifact: split, fit, measure on held-out rows and save."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +11,11 @@ from model.data import (
     Split,
     Table,
     Target,
+    choose_features,
     choose_target,
     encode_table,
     encode_target,
+    find_columns,
     fit_schema,
     fit_target,
     split_rows,
@@ -49,6 +51,7 @@ def train(
     task: str = "auto",
     missing: str = "error",
     drop: Sequence[str] = (),
+    keep: Sequence[str] = (),
     options: TrainOptions | None = None,
     split: Split | None = None,
     calibrate_by: str | None = None,
@@ -62,21 +65,24 @@ def train(
     validation rows too. A classifier with CORRECTING_ROWS calibration rows or more corrects its
     temperature for that with a quarter of them. The other calibration rows only calibrate, the test
     rows only measure. With `calibrate_by` each category of that feature has its own calibration, if
-    all categories have enough rows. Raises DataError for a table or a split that cannot be used,
-    InputError for an option out of its domain, ArtifactError for a folder that holds something
-    else.
+    all categories have enough rows.
+
+    A missing cell is an error, or with `missing` "impute" it becomes the median or the most
+    frequent text; with "drop" its row is left out. Rows without a target are left out under both.
+    Columns that only tell rows apart are left out, unless `keep` has them. Raises DataError for a
+    table or a split that cannot be used, InputError for an option out of its domain, ArtifactError
+    for a folder that holds something else.
     """
     options = options or TrainOptions()
     folder = Path(folder).absolute()
     name = checked_name(name or folder.name)
     check_destination(folder)
-    targets = [targets] if isinstance(targets, str) else targets
-    data = _prepare(
-        table, targets, task=task, missing=missing, drop=drop, options=options, split=split
-    )
+    targets = find_columns(targets, list(table.columns), table=table.name)
+    columns = _Columns(targets, tuple(drop), tuple(keep))
+    data = _prepare(table, columns, task=task, missing=missing, options=options, split=split)
     plan = options.plan(data.untuned(options.noise), len(data.split.train))
     if calibrate_by is not None:
-        data.schema.categorical(calibrate_by)  # raises InputError for what is no such feature
+        calibrate_by = data.schema.categorical(calibrate_by)[0].name
     draft = _refitted(selected(data, plan, name, progress), progress)
     draft = _calibrated(draft, calibrate_by)
     draft = _measured(draft)
@@ -85,36 +91,61 @@ def train(
     return save(folder, Artifact(draft.card, draft.network, similarity))
 
 
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """The columns that a caller names: the targets, and those to leave out or to learn from."""
+
+    targets: tuple[str, ...]
+    drop: tuple[str, ...]
+    keep: tuple[str, ...]
+
+
+def _complete(
+    table: Table, needed: Sequence[str], split: Split | None, *, why: str
+) -> tuple[Table, Split | None]:
+    """The table and the split without the rows in which one of the needed columns has no value."""
+    kept = table.complete_rows(needed)
+    count = table.row_count - len(kept)
+    if not count:
+        return table, split
+    notice = f"left out {count} of {table.row_count} rows, which have {why}"
+    table = replace(table.rows(kept), notices=(*table.notices, notice))
+    return table, None if split is None else split.among(kept)
+
+
 def _prepare(
     table: Table,
-    targets: Sequence[str],
+    columns: _Columns,
     *,
     task: str,
     missing: str,
-    drop: Sequence[str],
     options: TrainOptions,
     split: Split | None,
 ) -> Prepared:
+    targets = columns.targets
+    features, left = choose_features(table, targets, drop=columns.drop, keep=columns.keep)
+    if missing == "drop":
+        table, split = _complete(table, [*targets, *features], split, why="a missing value")
+    elif missing == "impute":
+        table, split = _complete(table, targets, split, why="no target")
     task_name = choose_target(table, targets, task=task)
     chosen = split or _random_split(table, targets, task_name, options.seed)
     chosen.check(table.row_count)
     seen = chosen.seen(refit=options.refit)
     target = fit_target(table, targets, task_name, seen)
     _check_scales(table, target)
-    for name in drop:
-        table.column(name)  # raises DataError for a name that is not there
-    features = [name for name in table.columns if name not in {*targets, *drop}]
     schema, notices = fit_schema(table, features, seen, missing=missing)
     return Prepared(
         table=table,
         task=task_name,
         target=target,
         schema=schema,
-        notices=notices,
+        notices=(*table.notices, *left, *notices),
         split=chosen,
         split_by="given" if split else "seed",
         x=encode_table(table, schema),
         y=encode_target(table, target),
+        missing=missing,
     )
 
 

@@ -172,7 +172,7 @@ def test_ctrl_c_in_training_keeps_the_best_so_far_and_says_so(
         (["--hidden", "0"], ("hidden", "0")),
         (["--name", "a b"], ("name", "'a b'")),
         (["--target", "prise"], ("flats.csv", "'prise'", "price")),
-        (["--target", ","], ("target",)),
+        (["--target", ","], ("','", "flats.csv")),
         (["--drop", "idd"], ("flats.csv", "'idd'", "id")),
         (["--categorical", "aera"], ("flats.csv", "'aera'", "area")),
         (["--task", "binary"], ("price", "binary")),

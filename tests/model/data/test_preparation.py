@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from model.data.feature import CategoricalFeature, NumericFeature
 from model.data.preparation import (
     choose_target,
     encode_table,
@@ -13,7 +14,7 @@ from model.data.preparation import (
     fit_target,
     split_rows,
 )
-from model.data.schema import CategoricalFeature, NumericFeature, Schema, Target
+from model.data.schema import Schema, Target
 from model.data.table import Table
 from model.errors import DataError
 
@@ -83,7 +84,7 @@ def test_a_missing_cell_is_an_error_that_says_where_and_what_to_do(cells: Cells)
 
 
 def test_a_way_to_treat_missing_cells_that_is_not_known_is_refused() -> None:
-    with pytest.raises(DataError, match="missing: 'skip' is not one of error, impute"):
+    with pytest.raises(DataError, match="missing: 'skip' is not one of error, impute, drop"):
         fit_schema(HOUSES, ["area"], HOUSES_TRAINING, missing="skip")
 
 
@@ -118,10 +119,22 @@ def test_of_equally_frequent_texts_the_first_in_the_alphabet_fills() -> None:
     assert schema.features[0].fill == "x"
 
 
-def test_a_column_without_a_value_cannot_be_imputed() -> None:
-    data = table(a=[NAN, NAN, 1.0])
-    with pytest.raises(DataError, match=r"column 'a': no training row has a value.* --drop a"):
-        fit_schema(data, ["a"], np.array([0, 1]), missing="impute")
+@pytest.mark.parametrize("missing", ["error", "impute", "drop"])
+def test_a_column_without_a_value_in_the_training_rows_is_left_out(missing: str) -> None:
+    data = table(a=[NAN, NAN, 1.0], b=[1.0, 2.0, 3.0])
+    schema, notices = fit_schema(data, ["a", "b"], np.array([0, 1]), missing=missing)
+    assert schema.names == ("b",)
+    assert notices == ("dropped column 'a', which has no value in the training rows",)
+
+
+def test_a_column_of_more_than_fifty_texts_is_told() -> None:
+    data = table(
+        few=[f"n{at % 50}" for at in range(200)], many=[f"n{at % 51}" for at in range(200)]
+    )
+    _, notices = fit_schema(data, ["few", "many"], everything(data))
+    assert len(notices) == 1
+    assert "column 'many' has 51 different texts" in notices[0]
+    assert "--drop many" in notices[0]
 
 
 @pytest.mark.parametrize("size", [1e-200, 1.0, 1e200])

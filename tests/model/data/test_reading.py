@@ -61,7 +61,8 @@ def test_a_table_carries_the_hash_of_its_file(folder: Path) -> None:
 
 @pytest.mark.parametrize("token", ["", " ", "NA", "N/A", "NaN", "nan", "null", "None", "?", '""'])
 def test_a_cell_may_be_missing_in_several_ways(folder: Path, token: str) -> None:
-    table = csv_table(folder, f"a,b,c\n1,x,{token}\n{token},{token},{token}\n")
+    table = csv_table(folder, f"a,b,c,d\n1,x,{token},1\n{token},{token},{token},2\n")
+    del table.columns["d"]
     assert cells(table) == {"a": [1.0, None], "b": ["x", None], "c": [None, None]}
     assert table.columns["b"][1] is None
 
@@ -89,7 +90,7 @@ def test_a_number_reads_as_exactly_what_was_written(folder: Path, numbers: list[
     assert table.columns["a"].tolist() == numbers
 
 
-@pytest.mark.parametrize("cell", ["12o", "1,5", "1_000", "0x10", "NAN", "Nan", "٣"])
+@pytest.mark.parametrize("cell", ["12o", "1_000", "0x10", "٣"])
 def test_a_few_cells_that_are_no_numbers_are_an_error_and_not_categories(
     folder: Path, cell: str
 ) -> None:
@@ -97,8 +98,9 @@ def test_a_few_cells_that_are_no_numbers_are_an_error_and_not_categories(
     with pytest.raises(DataError) as caught:
         csv_table(folder, text)
     where = "houses.csv, row 16 (line 17), column 'b'"
-    advice = "write it as a number, or pass --categorical b"
-    assert str(caught.value) == f"{where}: {cell!r} is not a number; {advice}"
+    said = f"{where}: {cell!r} is not a number, and 20 of the column's 21 cells are; correct it, or"
+    assert str(caught.value).startswith(f"{said} say that it is missing by --missing-values ")
+    assert str(caught.value).endswith("read it as text by --categorical b")
 
 
 @pytest.mark.parametrize("cell", ["inf", "-Infinity", "1e999"])
@@ -157,7 +159,6 @@ def test_errors_name_the_line_where_blank_and_quoted_lines_have_shifted_it(folde
         ("a,b\n1,2\n1,2,3\n", r"houses.csv, row 2 \(line 3\): 3 values, .* header has 2 columns"),
         ('a,b\n"x\ny",2\n\n1\n', r"houses.csv, row 2 \(line 5\): 1 values, .* 2 columns"),
         ("a,b,a\n1,2,3\n", "houses.csv has 2 columns named 'a'"),
-        ("a,,c\n1,2,3\n", "houses.csv: column 2 has no name"),
         ('"a,b\n1,2\n', "houses.csv is not CSV: unexpected end of data"),
         ("1.5,2\n1.5,3\n", "houses.csv: the first line has only numbers"),
         ('a,b\n1,x\n1,"y\n1,z\n', "houses.csv: a quote that opens after the start of line 2"),
@@ -203,7 +204,7 @@ def test_parquet_brings_its_own_types(folder: Path) -> None:
         "float": [1.5, None],
         "decimal": [1.25, None],
         "bool": ["true", None],
-        "text": ["1", None],
+        "text": [1.0, None],
         "coded": ["x", None],
         "nothing": [None, None],
     }
@@ -217,7 +218,7 @@ def test_parquet_numbers_can_be_made_text(folder: Path) -> None:
 def test_a_parquet_type_that_is_neither_number_nor_text_is_refused(folder: Path) -> None:
     column = pa.array([0], pa.timestamp("ms"))
     with pytest.raises(
-        DataError, match=r"column 'when': its type, timestamp\[ms\], .* --drop when"
+        DataError, match=r"column 'when': it has dates or times, .*1970.* --drop when"
     ):
         parquet_table(folder, {"when": column})
     assert cells(parquet_table(folder, {"when": column, "a": [1]}, drop=("when",))) == {"a": [1.0]}
@@ -241,7 +242,7 @@ def test_json_lines_bring_their_own_types(folder: Path) -> None:
     )
     assert cells(table) == {
         "a": [1.0, 2.5, None],
-        "b": ["1", None, None],
+        "b": [1.0, None, None],
         "c": ["true", None, None],
         "d": [None, 3.0, None],
     }
@@ -255,8 +256,8 @@ def test_json_numbers_can_be_made_text(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('{"a": "x"}', r"row 2 \(line 3\), column 'a': 'x' is not a number; .* --categorical a"),
-        ('{"a": true}', r"row 2 \(line 3\), column 'a': True is not a number"),
+        ('{"a": "x"}', r"row 2 \(line 3\), column 'a': 'x' is not a number, as .* --categorical a"),
+        ('{"a": true}', r"row 2 \(line 3\), column 'a': true is not a number"),
         ('{"a": [1]}', r"row 2 \(line 3\), column 'a': \[1\] is neither a number nor a text"),
         ('{"a": 1e999}', r"row 2 \(line 3\), column 'a': 'inf' is not a finite number"),
         (json.dumps({"a": 10**400}), r"row 2 \(line 3\), column 'a': 'inf' is not a finite number"),

@@ -1,6 +1,7 @@
 """Rows become the network's input, or an error that says which cell is wrong and what to do."""
 
 import json
+from collections import namedtuple
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -8,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.data.schema import CategoricalFeature, NumericFeature, Row, Schema
+from model.data.feature import CategoricalFeature, NumericFeature
+from model.data.schema import Row, Schema
 from model.errors import InputError
 
 ROOMS = NumericFeature("rooms", mean=4.0, scale=2.0, low=1.0, high=9.0)
@@ -122,8 +124,11 @@ def test_null_is_filled_in_a_row_of_unusual_types_too() -> None:
     ("cell", "message"),
     [
         (None, "feature 'area' is null; the model needs a number"),
-        ("75", "feature 'area' is '75', which is not a number"),
-        (True, "feature 'area' is True, which is not a number"),
+        ("75 m", "feature 'area' is '75 m', which is not a number"),
+        ("1e999", "feature 'area' is inf; it must be finite"),
+        ("1" * 401, "which is not a number"),
+        ("NA", "feature 'area' is 'NA', which is not a number"),
+        (True, "feature 'area' is true, which is not a number"),
         ([75], "feature 'area' is [75], which is not a number"),
         (float("nan"), "feature 'area' is nan; it must be finite"),
         (float("-inf"), "feature 'area' is -inf; it must be finite"),
@@ -151,8 +156,98 @@ def test_a_missing_feature_is_named_with_those_that_the_model_expects() -> None:
     assert found == {"rows.0.rooms": expected}
 
 
-def test_a_missing_feature_is_not_taken_for_a_null() -> None:
-    assert list(faults(FILLED, [{"rooms": 4}])) == ["rows.0.quarter"]
+def test_a_missing_feature_is_a_null_where_the_schema_fills_it_in() -> None:
+    assert FILLED.encode([{"rooms": 4}, {}]).tolist() == [[0, 0, 1, 0], [0.5, 0, 1, 0]]
+    assert list(faults(FILLED, [{"rooms": 4, "quater": "east"}])) == ["rows.0.quater"]
+
+
+@pytest.mark.parametrize(
+    "gap", [None, float("nan"), np.float32("nan"), np.ma.masked, "", " NA ", "NULL"]
+)
+def test_whatever_says_that_a_value_is_missing_is_filled(gap: object) -> None:
+    filled = FILLED.encode([[None, "east"], [4, None]]).tolist()
+    assert FILLED.encode([[gap, "east"], [4, gap]]).tolist() == filled
+    assert "rows.0.rooms" in faults(HOUSES, [HOUSE | {"rooms": gap}])
+
+
+@pytest.mark.parametrize("cell", ["75", " 75.0 ", "7.5e1", np.str_("75")])
+def test_a_number_that_is_written_as_a_text_is_a_number(cell: str) -> None:
+    assert HOUSES.encode([HOUSE | {"area": cell}]).tolist() == [ENCODED_HOUSE]
+
+
+@pytest.mark.parametrize(
+    ("categories", "cell", "meant"),
+    [
+        (("false", "true"), True, 1),
+        (("False", "True"), False, 0),
+        (("FALSE", "TRUE"), np.bool_(True), 1),
+        (("False", "True"), "true", 1),
+        (("1", "2"), 2, 1),
+        (("1", "2"), 2.0, 1),
+        (("1.0", "2.0"), 2, 1),
+        (("1", "2"), np.int64(2), 1),
+        (("1", "2"), "2.0", 1),
+        (("1", "01"), "01", 1),
+        (("1", "01"), 1, 0),
+        (("Z\u00fcrich", "Bern"), "Zu\u0308rich", 0),
+        (("Zu\u0308rich", "Bern"), "Z\u00fcrich", 0),
+        (("north", "south"), " north ", 0),
+    ],
+)
+def test_a_category_may_be_written_as_any_file_writes_it(
+    categories: tuple[str, ...], cell: object, meant: int
+) -> None:
+    schema = Schema((CategoricalFeature("a", categories),))
+    assert schema.encode([[cell]])[0].tolist() == [at == meant for at in range(len(categories))]
+    assert schema.encode([{"a": cell}]).argmax() == meant
+
+
+@pytest.mark.parametrize(
+    ("categories", "cell"),
+    [
+        (("1", "2"), True),
+        (("1", "2"), "01"),
+        (("1", "2"), 3),
+        (("true", "True"), True),
+        (("yes", "no"), True),
+        (("1.0", "1.00"), 1),
+        (("1", "2"), float("inf")),
+        (("1", "2"), 10**400),
+    ],
+)
+def test_a_cell_that_may_mean_no_category_or_two_is_refused(
+    categories: tuple[str, ...], cell: object
+) -> None:
+    schema = Schema((CategoricalFeature("a", categories),))
+    assert "known: " + ", ".join(categories) in faults(schema, [[cell]])["rows.0.a"]
+
+
+def test_names_in_another_unicode_form_or_with_spaces_are_the_schemas() -> None:
+    schema = Schema((NumericFeature("fl\u00e4che", 0, 1, 0, 1), NumericFeature("b", 0, 1, 0, 1)))
+    assert schema.encode([{"fla\u0308che": 1, " b": 2}]).tolist() == [[1, 2]]
+    both = {"fl\u00e4che": 1, "fla\u0308che": 3, "b": 2}
+    assert list(faults(schema, [both]))
+
+
+def test_rows_with_names_are_taken_by_name_and_not_by_place() -> None:
+    named = namedtuple("named", ["area", "rooms"])
+    kinds = [("area", "f8"), ("rooms", "f8")]
+    rows = np.array([(75.0, 6.0)], dtype=kinds)
+    for sent in ([named(75.0, 6)], rows, list(rows), np.ma.array(rows)):
+        assert NUMBERS.encode(sent).tolist() == [[1.0, -0.5]]
+    assert "rows.0.Index" in faults(NUMBERS, [namedtuple("other", ["Index", "area"])(0, 1.0)])
+
+
+def test_a_masked_value_is_missing() -> None:
+    rows = np.ma.array([[6.0, 75.0]], mask=[[False, True]])
+    for sent in (rows, list(rows)):
+        assert list(faults(NUMBERS, sent)) == ["rows.0.area"]
+    assert NUMBERS.encode(np.ma.array([[6.0, 75.0]])).tolist() == [[1.0, -0.5]]
+    filled = Schema((FILLED.features[0],))
+    assert filled.encode(np.ma.array([[9.0], [4.0]], mask=[[True], [False]])).tolist() == [
+        [0.5],
+        [0],
+    ]
 
 
 def test_an_unknown_feature_is_named_with_those_that_the_model_expects() -> None:

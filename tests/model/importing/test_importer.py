@@ -405,7 +405,7 @@ def test_what_belongs_to_no_layer_is_ignored_by_the_file_the_command_or_the_call
     arguments += [str(tmp_path / "net.pt"), "--out", str(tmp_path / "net")]
     assert main(arguments) == 2
     assert "takes 'train_acc.tp'; if the outputs do not" in capsys.readouterr().err
-    assert main([*arguments, "--ignore", "train_acc.*,val_acc.*"]) == 0
+    assert main([*arguments, "--ignore", "train_acc.*", "--ignore", "val_acc.*"]) == 0
     said = "left out of the weights: loss_fn.weight, train_acc.tp"
     assert f"note       {said}" in capsys.readouterr().out
     files = (tmp_path / "net.json", tmp_path / "net.pt", tmp_path / "net")

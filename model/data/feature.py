@@ -1,0 +1,206 @@
+"""Features: how the cells of a row are checked and encoded, one feature at a time."""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import cast
+
+import numpy as np
+
+from model.data.names import clean
+from model.data.numbers import MISSING, plain_number
+from model.messages import listed, shown
+
+LONGEST_NUMBER = 400  # digits and signs of a number that is written as a text
+FLOAT32_MAX = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True, slots=True)
+class NumericFeature:
+    """A feature of numbers, encoded as (value - mean) / scale.
+
+    `low` and `high` are the training range, infinite if it is unknown. `fill` replaces a missing
+    value; if it is None, a missing value is an error.
+    """
+
+    name: str
+    mean: float
+    scale: float
+    low: float
+    high: float
+    fill: float | None = None
+
+    @property
+    def width(self) -> int:
+        """The number of encoded columns."""
+        return 1
+
+    @property
+    def range(self) -> tuple[float, float] | None:
+        """The training range; None if it is unknown."""
+        return (self.low, self.high) if math.isfinite(self.low) else None
+
+    def column(self, cells: list[object]) -> Sequence[float]:
+        """The cells as numbers; raises TypeError if any cell has another type."""
+        if not set(map(type, cells)) <= {int, float}:
+            raise TypeError
+        return cast("list[float]", cells)
+
+    def plain(self, cell: object) -> float | None:
+        """A cell without fault, as a built-in type."""
+        if isinstance(cell, str):
+            return _number_in(cell)
+        return None if _is_missing(cell) else float(cast("float", cell))
+
+    def fault(self, cell: object) -> str | None:
+        """The fault of the cell, worded to follow "feature 'x' "; None if it has none."""
+        if self.fill is not None and _is_missing(cell):
+            return None
+        if cell is None or cell is np.ma.masked:
+            return "is null; the model needs a number"
+        number = _number_in(cell) if isinstance(cell, str) else cell
+        if not _is_number(number):
+            return f"is {_worded(cell)}, which is not a number"
+        try:
+            value = float(cast("float", number))
+        except OverflowError:
+            value = math.inf
+        if not math.isfinite(value) and not isinstance(cell, int | np.integer):
+            return f"is {value}; it must be finite"
+        z = (value - self.mean) / self.scale
+        if abs(z) <= FLOAT32_MAX:
+            return None
+        if self.range is None:
+            return f"is {shown(cell)}, which is too large beside the scale, {self.scale:g}"
+        training = f"{self.low:g} to {self.high:g}"
+        return f"is {shown(cell)}, which lies too far from the training range, {training}"
+
+
+@dataclass(frozen=True, slots=True)
+class CategoricalFeature:
+    """A feature of texts, encoded as a column of 0 and 1 for each category."""
+
+    name: str
+    categories: tuple[str, ...]
+    fill: str | None = None
+
+    @property
+    def width(self) -> int:
+        """The number of encoded columns."""
+        return len(self.categories)
+
+    def column(self, cells: list[object]) -> Sequence[float]:
+        """The cells as indices of categories; raises KeyError for any other cell."""
+        if set(map(type, cells)) <= {str}:
+            texts = _known(self.categories).texts
+            return [texts[cell] for cell in cast("list[str]", cells)]
+        found = [category_index(self.categories, cell) for cell in cells]
+        if None in found:
+            raise KeyError
+        return cast("list[int]", found)
+
+    def plain(self, cell: object) -> str | None:
+        """A cell without fault, as a category, or None if it is missing."""
+        index = category_index(self.categories, cell)
+        return None if index is None else self.categories[index]
+
+    def fault(self, cell: object) -> str | None:
+        """The fault of the cell, worded to follow "feature 'x' "; None if it has none."""
+        if category_index(self.categories, cell) is not None:
+            return None
+        if self.fill is not None and _is_missing(cell):
+            return None
+        if cell is None or cell is np.ma.masked:
+            wrong = "is null"
+        elif not isinstance(cell, str | bool | np.bool_) and not _is_number(cell):
+            wrong = f"is {shown(cell)}, which is not a text"
+        else:
+            wrong = f"has the unknown category {_worded(cell)}"
+        return f"{wrong}; known: {listed(self.categories)}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Categories:
+    """Categories or classes by what stands for them: a text, true or false, or a number."""
+
+    texts: Mapping[str, int]
+    truths: Mapping[bool, int]
+    numbers: Mapping[float, int]
+
+
+@lru_cache(1024)
+def _known(categories: tuple[str, ...]) -> _Categories:
+    texts = {clean(text): at for at, text in enumerate(categories)}
+    texts |= {text: at for at, text in enumerate(categories)}
+    truths: dict[bool, list[int]] = {}
+    numbers: dict[float, list[int]] = {}
+    for at, text in enumerate(categories):
+        if text.lower() in ("true", "false"):
+            truths.setdefault(text.lower() == "true", []).append(at)
+        number = _number_in(text)
+        if number is not None:
+            numbers.setdefault(number, []).append(at)
+    return _Categories(
+        texts,
+        {truth: found[0] for truth, found in truths.items() if len(found) == 1},
+        {number: found[0] for number, found in numbers.items() if len(found) == 1},
+    )
+
+
+def category_index(categories: tuple[str, ...], cell: object) -> int | None:
+    """The position of the category that a cell means; None if there is none.
+
+    1 means "1" or "1.0", and true means "true" or "True", if only one of them is a category.
+    """
+    known = _known(categories)
+    if isinstance(cell, bool | np.bool_):
+        return known.truths.get(bool(cell))
+    if isinstance(cell, str):
+        found = known.texts.get(cell, known.texts.get(clean(cell)))
+        if found is None and cell.strip().lower() in ("true", "false"):
+            found = known.truths.get(cell.strip().lower() == "true")
+        number = _number_in(cell)
+        if found is None and number is not None and not re.match(r"\s*0\d", cell):
+            found = known.numbers.get(number)  # unless it is a code: 01 is not 1
+        return found
+    if not _is_number(cell):
+        return None
+    try:
+        number = float(cast("float", cell))
+    except OverflowError:
+        return None
+    exact = label(int(cast("int", cell)) if isinstance(cell, int | np.integer) else number)
+    return known.texts.get(exact, known.numbers.get(number))
+
+
+def _is_missing(cell: object) -> bool:
+    """Whether a cell says that its value is missing: null, NaN, masked, or a text such as NA."""
+    if isinstance(cell, str):
+        return cell.strip() in MISSING
+    return cell is None or cell is np.ma.masked or (_is_number(cell) and cell != cell)
+
+
+def _is_number(cell: object) -> bool:
+    return isinstance(cell, int | float | np.integer | np.floating) and not isinstance(cell, bool)
+
+
+def _number_in(text: str) -> float | None:
+    """The number that a text is; None if it is none."""
+    return plain_number(text.strip()) if len(text) <= LONGEST_NUMBER else None
+
+
+def _worded(cell: object) -> str:
+    """A cell for a message, with truth values as JSON writes them."""
+    return ("true" if cell else "false") if isinstance(cell, bool | np.bool_) else shown(cell)
+
+
+Feature = NumericFeature | CategoricalFeature
+
+
+def label(value: str | float) -> str:
+    """A value as the text of a category or class; a whole number has no decimal point."""
+    if isinstance(value, str):
+        return value
+    return str(int(value)) if value == value // 1 else repr(value)

@@ -1,0 +1,88 @@
+"""How the texts of a file are to be read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any, Literal, Self
+
+from model.data.names import split_list
+from model.data.numbers import MISSING, NumberFormat, plain_number
+from model.errors import Detail, InputError
+
+Header = Literal["auto", "yes", "no"]
+_PREFIX = "read_"  # of the names under which a card keeps these options
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How the texts of a file are read; the card of a model keeps what is not the default.
+
+    `missing_values`: more texts or numbers that say that a value is missing. `decimal`: the
+    decimal sign, "." or ",". `thousands`: the sign between thousands, such as "," or a space.
+    `units`: texts beside numbers that are left out, such as kg. `header`: whether the first line of
+    a CSV file has the names of the columns; "auto" refuses a line that may be a row. `comment`:
+    lines of a CSV file that begin with this text are left out. Raises InputError naming the option.
+    """
+
+    missing_values: tuple[str, ...] = ()
+    decimal: str = "."
+    thousands: str = ""
+    units: tuple[str, ...] = ()
+    header: Header = "auto"
+    comment: str = ""
+
+    def __post_init__(self) -> None:
+        for field, domain, ok in (
+            ("decimal", "'.' or ','", self.decimal in (".", ",")),
+            ("thousands", "one sign that is no digit", _separates(self.thousands)),
+            ("thousands", "another sign than decimal", self.thousands != self.decimal),
+            ("header", "one of auto, yes, no", self.header in ("auto", "yes", "no")),
+        ):
+            if not ok:
+                message = f"must be {domain}, not {getattr(self, field)!r}"
+                raise InputError(f"{field}: {message}", [Detail(field, message)])
+
+    @cached_property
+    def numbers(self) -> NumberFormat:
+        """How numbers are written."""
+        return NumberFormat(self.decimal, self.thousands, self.units)
+
+    @cached_property
+    def missing(self) -> frozenset[str]:
+        """The texts that say that a value is missing."""
+        return MISSING | set(self.missing_values)
+
+    @cached_property
+    def missing_numbers(self) -> tuple[float, ...]:
+        """The numbers that say that a value is missing."""
+        numbers = map(plain_number, self.missing_values)
+        return tuple(number for number in numbers if number is not None)
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The options that are not the default, as texts for a card."""
+        found = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value != field.default:
+                found[_PREFIX + field.name] = value if isinstance(value, str) else _joined(value)
+        return found
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> Self:
+        """The options that a card keeps."""
+        kept: dict[str, Any] = {}
+        for field in fields(cls):
+            if _PREFIX + field.name in settings:
+                value = str(settings[_PREFIX + field.name])
+                kept[field.name] = value if isinstance(field.default, str) else split_list(value)
+        return cls(**kept)
+
+
+def _separates(sign: str) -> bool:
+    return len(sign) <= 1 and not sign.isalnum() and sign not in ("+", "-")
+
+
+def _joined(parts: tuple[str, ...]) -> str:
+    """A list that `split_list` takes apart again."""
+    return ",".join('"' + part.replace('"', '""') + '"' for part in parts)

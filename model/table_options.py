@@ -1,0 +1,83 @@
+"""The options of the commands about a table, and the table that they ask for."""
+
+import argparse
+import csv
+from dataclasses import replace
+from itertools import chain
+
+from model.artifact import Card
+from model.data import ReadOptions, Table, read_table
+
+
+def add_names(parser: argparse.ArgumentParser, flag: str, said: str) -> None:
+    """An option of names of columns, which may be given several times."""
+    parser.add_argument(flag, action="append", default=[], metavar="COL", help=said)
+
+
+def add_reading(parser: argparse.ArgumentParser, *, usual: str = "") -> None:
+    """The options of `ReadOptions`; `usual` says what holds if none of them is given."""
+    group = parser.add_argument_group("how the texts of the file are read" + usual)
+    add = group.add_argument
+    add(
+        "--missing-values",
+        action="append",
+        metavar="TEXT",
+        help="texts or numbers that say that a value is missing: -999,unknown (besides an empty"
+        " cell, NA, NULL, NaN, ? and the like; in columns of numbers also -)",
+    )
+    add("--decimal", metavar="SIGN", help="the decimal sign, '.' or ','")
+    add("--thousands", metavar="SIGN", help="the sign between thousands, such as ',' or ' '")
+    add("--units", action="append", metavar="TEXT", help="units to leave out of numbers: kg,EUR")
+    add(
+        "--header",
+        choices=("auto", "yes", "no"),
+        help="whether the first line of a CSV file names the columns (default: yes, and refuse a"
+        " line that may be a row); no: the names are column_1, column_2, ...",
+    )
+    add("--comment", metavar="TEXT", help="leave out lines that begin with this: '#'")
+
+
+def add_table_of_model(parser: argparse.ArgumentParser) -> None:
+    """The options of a table for a model that exists."""
+    add_names(parser, "--drop", "columns to leave out: a,b")
+    parser.add_argument(
+        "--missing",
+        choices=("error", "drop"),
+        help="refuse rows without a target or without a value that the model cannot fill in, or"
+        " leave them out (default: as the model was trained)",
+    )
+    add_reading(parser, usual=" (default: as the model was trained)")
+
+
+def table_of_model(card: Card, arguments: argparse.Namespace) -> Table:
+    """The columns of the table that the model needs, read as those of its training were."""
+    settings = getattr(card.training, "settings", {})
+    texts = [entry.name for entry in card.features if entry.kind == "categorical"]
+    table = read_table(
+        arguments.data,
+        categorical=[*texts, *(card.target.names if card.target.classes else ())],
+        drop=arguments.drop,
+        only=[*(entry.name for entry in card.features), *card.target.names],
+        options=read_options(arguments, ReadOptions.of(settings)),
+    )
+    if (arguments.missing or settings.get("missing", "error")) != "error":
+        needed = [entry.name for entry in card.features if entry.fill is None]
+        kept = table.complete_rows([*needed, *card.target.names])
+        if len(kept) < table.row_count:
+            notice = f"left out {table.row_count - len(kept)} rows, which have a missing value"
+            table = replace(table.rows(kept), notices=(*table.notices, notice))
+    return table
+
+
+def read_options(arguments: argparse.Namespace, usual: ReadOptions) -> ReadOptions:
+    """The options of the command line for reading, `usual` where none is given."""
+    lists = ("missing_values", "units")
+    names = (*lists, "decimal", "thousands", "header", "comment")
+    given = {name: getattr(arguments, name) for name in names}
+    parts = {name: tuple(chain(*map(_parts, given[name]))) for name in lists if given[name]}
+    return replace(usual, **{name: v for name, v in given.items() if v is not None} | parts)
+
+
+def _parts(text: str) -> list[str]:
+    """The parts of a list with commas; quotes hold a part that has one."""
+    return [part.strip() for part in next(csv.reader([text], skipinitialspace=True), [])]
