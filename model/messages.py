@@ -3,13 +3,15 @@
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from itertools import islice
+from typing import TypeGuard
 
 import numpy as np
 
 MAX_LISTED = 20  # names in one message
 MAX_SHOWN = 80  # characters of one value
+MAX_COMPARED = 100  # names in a message to a client of a server
 
-_MAX_COMPARED = 300  # names, and characters of each: the comparison takes time
+_MAX_ITEMS = 5  # of an array
 _LEAST, _MOST = 1e-4, 1e15  # sizes outside of this range are written with an exponent
 
 
@@ -28,7 +30,7 @@ def shown(value: object) -> str:
         case int() | np.integer():
             return _whole(int(value))
         case list() | tuple() | np.ndarray():
-            return "an array"
+            return _array(value)
         case dict():
             return "an object"
     return f"a value of type {type(value).__name__[:MAX_SHOWN]}"
@@ -40,17 +42,27 @@ def listed(names: Sequence[str], most: int = MAX_LISTED) -> str:
     return head if len(names) <= most else f"{head}, ... ({len(names)} in all)"
 
 
-def nearest(name: object, known: Iterable[str]) -> str:
-    """The question " (did you mean 'x'?)" if a known name is like this one, otherwise nothing."""
-    few = (each for each in islice(known, _MAX_COMPARED) if len(each) <= _MAX_COMPARED)
-    if not isinstance(name, str) or len(name) > _MAX_COMPARED:
+def nearest(
+    name: object, known: Iterable[object], *, least: float = 0.65, among: int = MAX_COMPARED
+) -> str:
+    """The question " (did you mean 'x'?)" if a known name is like this one, otherwise nothing.
+
+    `least` is the least likeness, from 0 to 1. The first names are compared, `among` of them,
+    because a comparison takes up to 50 microseconds.
+    """
+    if not _is_short_text(name):
         return ""
-    by_lower = {each.lower(): each for each in few}
-    near = get_close_matches(name.lower(), by_lower, n=1)
+    by_lower = {each.lower(): each for each in islice(known, among) if _is_short_text(each)}
+    near = get_close_matches(name.lower(), by_lower, n=1, cutoff=least)
     return f" (did you mean {shown(by_lower[near[0]])}?)" if near else ""
 
 
-def number(value: float | None) -> str:
+def not_one_of(value: object, known: Sequence[str]) -> str:
+    """That the value is none of the choices, and which of them may be meant."""
+    return f"{shown(value)} is not one of {listed(known)}{nearest(value, known)}"
+
+
+def readable(value: float | None, digits: int = 4) -> str:
     """The value with four digits, or with all digits before the point: 0.4375, 123.5, 50,370.
 
     A metric that is not defined is None and becomes "-".
@@ -58,8 +70,19 @@ def number(value: float | None) -> str:
     if value is None:
         return "-"
     if value and not _LEAST <= abs(value) < _MOST:
-        return f"{value:.4g}"
-    return f"{value:,.0f}" if abs(value) >= 999.95 else f"{value or 0.0:.4g}"
+        return f"{value:.{digits}g}"
+    return f"{value:,.0f}" if abs(value) >= 999.95 else f"{value or 0.0:.{digits}g}"
+
+
+def _is_short_text(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and len(value) <= MAX_SHOWN
+
+
+def _array(value: Sequence[object] | np.ndarray) -> str:
+    """A few numbers or texts, or a word for many, or for arrays of anything else."""
+    if len(value) > _MAX_ITEMS or any(not isinstance(each, str | int | float) for each in value):
+        return "an array"
+    return f"[{', '.join(map(shown, value))}]"
 
 
 def _whole(value: int) -> str:

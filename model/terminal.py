@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, TextIO
 
 from model.artifact import CalibrationRecord, Card, ImportRecord, TrainingRecord
+from model.messages import readable
 from model.training import Epoch
 
 
@@ -53,7 +54,8 @@ def _origin(card: Card) -> list[str]:
         f"{record.epochs}" + (", then refit with the validation rows" if record.refitted else ""),
         "  rows       " + ", ".join(f"{part} {count}" for part, count in record.rows.items()),
         *_searched(record),
-        "  held out   " + ", ".join(f"{name} {value:.4g}" for name, value in card.metrics.items()),
+        "  held out   "
+        + ", ".join(f"{name} {readable(value)}" for name, value in card.metrics.items()),
     ]
 
 
@@ -75,7 +77,8 @@ def _total_variance(card: Card) -> list[str]:
     noise = "the network's noise variance" if learned else "the target's variance"
     factors = tuning.variance_factors or (1.0,) * len(names)
     each = [
-        (f"{name}: " if len(names) > 1 else "") + f"{factor:.3g} x variance + {scale:.3g} x {noise}"
+        (f"{name}: " if len(names) > 1 else "")
+        + f"{readable(factor, 3)} x variance + {readable(scale, 3)} x {noise}"
         for name, factor, scale in zip(names, factors, tuning.noise_scales, strict=True)
     ]
     return [f"  total      {'; '.join(each)}"]
@@ -86,7 +89,7 @@ def _searched(record: TrainingRecord) -> list[str]:
     kinds = {"dropout": record.searched, "weight decay": record.decays}
     found = []
     for kind, values in kinds.items():
-        tried = ", ".join(f"{kind} {number}: {value:.4g}" for number, value in values.items())
+        tried = ", ".join(f"{kind} {number}: {readable(value)}" for number, value in values.items())
         found += [f"  searched   {tried} (mean log-likelihood of validation rows)"] if tried else []
     return found
 
@@ -97,7 +100,9 @@ def _certified(calibration: CalibrationRecord) -> list[str]:
     if found is None:
         return []
     risk = "RMSE" if found.risk == "rmse" else "error rate"
-    levels = ", ".join(f"{level.bound:.4g} for {level.accepted:.0%}" for level in found.levels)
+    levels = ", ".join(
+        f"{readable(level.bound)} for {level.accepted:.0%}" for level in found.levels
+    )
     return [f"  certified  {risk} at {found.confidence:.0%} confidence, by accepted rows: {levels}"]
 
 

@@ -104,8 +104,8 @@ def read(folder: str | Path) -> Artifact:
 def _config(folder: Path, card: Card) -> MLPConfig:
     if card.version != card.content_hash():
         raise ArtifactError(
-            f"{folder / CARD} was changed after it was written: version {card.version!r} does not "
-            f"match its content, {card.content_hash()!r}"
+            f"{folder / CARD} was changed after it was written: version {shown(card.version)} does "
+            f"not match its content, '{card.content_hash()}'"
         )
     try:
         return card.config
@@ -224,7 +224,8 @@ def _card(folder: Path) -> Card:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(map(str, first["loc"])) or "card"
-        raise ArtifactError(f"{folder / CARD}: {field}: {first['msg']}") from error
+        said = "" if first["type"] == "missing" else f", not {shown(first['input'])}"
+        raise ArtifactError(f"{folder / CARD}: {field}: {first['msg']}{said}") from error
     except (ValueError, RecursionError) as error:
         raise ArtifactError(f"{folder / CARD} is not JSON: {error}") from error
 

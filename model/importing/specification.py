@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from model.artifact import FeatureRecord, Name, Rate, TargetScale
 from model.calibration import NoiseKind
 from model.errors import Detail, InputError
-from model.messages import shown
+from model.messages import nearest, shown
 
 MOST_LAYERS = 1000
 
@@ -128,6 +128,14 @@ class Spec(_Part):
         return self.target[0].classes
 
 
+_FEATURE_FIELDS = {"kind", "mean", "scale", "range", "fill", "categories"}
+_FIELDS = sorted(
+    _FEATURE_FIELDS.union(
+        *(part.model_fields for part in (Spec, TargetSpec, LayerSpec, ExampleSpec))
+    )
+)
+
+
 @dataclass(frozen=True, slots=True)
 class SpecFile:
     """A specification, and the name and the hash of its file."""
@@ -197,8 +205,10 @@ def _refusal(path: Path, error: ValidationError) -> InputError:
     """The first fault, by the field's path in the document."""
     fault = error.errors(include_url=False)[0]
     tags = {"numeric", "categorical"}
-    field = ".".join(str(part) for part in fault["loc"] if part not in tags) or "specification"
-    said = fault["msg"].removeprefix("Value error, ")
+    parts = [f"{part:.80}" for part in map(str, fault["loc"]) if part not in tags]
+    field = ".".join(parts) or "specification"
+    said = fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
     value = "" if fault["type"] in ("missing", "value_error") else f", not {shown(fault['input'])}"
-    said = "no such field is known" if fault["type"] == "extra_forbidden" else said + value
+    like = nearest(fault["loc"][-1], _FIELDS) if fault["type"] == "extra_forbidden" else ""
+    said = f"no such field is known{like}" if fault["type"] == "extra_forbidden" else said + value
     return InputError(f"{path}: {field}: {said}", [Detail(field, said)])
