@@ -38,8 +38,11 @@ WORKDIR /tmp
 USER 10001:10001
 EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=5s --start-period=30s --retries=3 \
-    CMD ["python", "-c", "import http.client, os, sys; \
-server = http.client.HTTPConnection('127.0.0.1', int(os.environ.get('MCD_PORT', 8000)), timeout=4); \
+    CMD ["python", "-c", "import http.client, os, socket, sys; \
+port, path = int(os.environ.get('MCD_PORT', 8000)), os.environ.get('MCD_UDS'); \
+server = http.client.HTTPConnection('127.0.0.1', port, timeout=4); \
+server.sock = socket.socket(socket.AF_UNIX) if path else None; \
+path and (server.sock.settimeout(4), server.sock.connect(path)); \
 server.request('GET', '/v2/health/ready'); \
 sys.exit(server.getresponse().status != 200)"]
 # The exec form: SIGTERM reaches Python, and options can follow: docker run IMAGE --model /models/mine

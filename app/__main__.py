@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import re
 import shlex
 import signal
 import socket
@@ -10,7 +11,9 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
-from app.settings import Settings, SettingsError, read_settings, shared_metrics_folder
+from app.listener import listening
+from app.messages import nearest
+from app.settings import Settings, SettingsError, read_settings
 
 if TYPE_CHECKING:
     from app.service import Service
@@ -24,32 +27,38 @@ examples:
 Every other setting is an environment variable with the prefix MCD_; docs/settings.md lists them."""
 
 
-BACKLOG = 2048  # connections that may wait while the models load
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Serve, and return the exit code: 0 after a stop by a signal, 2 for a mistake of the user."""
-    asked = vars(_parser().parse_args(arguments))
+    parser = _parser()
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        like = nearest(unknown[0], re.findall(r"--[\w-]+", parser.format_usage()))
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}{like}")
+    asked = vars(options)
     given = {name: value for name, value in asked.items() if value is not None}
     try:
         settings = read_settings(**given)
-        listener = _listen(settings)
+        with listening(settings) as listener:
+            return _serve(settings, listener)
     except SettingsError as error:
         return _fail(error)
-    # These imports are slow, so the checks above, which do not need them, come first.
+
+
+def _serve(settings: Settings, listener: socket.socket) -> int:
+    # These imports are slow, so the checks before them, which do not need them, come first.
     from app.http import read_keys
     from app.metrics import Metrics
     from app.server import Supervisor, serve
     from app.service import Service
     from model import ArtifactError
 
-    service = Service(settings, Metrics(shared_metrics_folder()))
+    service = Service(settings, Metrics())
     try:
         read_keys(settings.api_keys_file) if settings.api_keys_file else ()
         service.load()
     except (ArtifactError, SettingsError) as error:
         return _fail(error)
-    _say(_greeting(service, listener), sys.stdout)
+    _say(_greeting(service, settings, listener), sys.stdout)
     if settings.workers > 1:
         return Supervisor(settings, listener).run()
     return serve(settings, listener, service)
@@ -71,37 +80,32 @@ def _parser() -> argparse.ArgumentParser:
         help="folder of a model, repeatable; the first is the default model "
         "(MCD_MODELS, default: the shipped models)",
     )
-    for name in ("host", "port", "workers"):
+    for name in ("host", "port", "uds", "workers"):
         field = Settings.model_fields[name]
-        text = f"{field.description} (MCD_{name.upper()}, default: {field.default})"
+        text = f"{field.description} (MCD_{name.upper()}, default: {field.default or 'none'})"
         parser.add_argument(f"--{name}", help=text)
     return parser
 
 
-def _listen(settings: Settings) -> socket.socket:
-    """A listening socket: requests that arrive early wait until the models are loaded."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    try:
-        address = (settings.host, settings.port)
-        listener = socket.create_server(address, family=family, backlog=BACKLOG)
-    except OSError as error:
-        where = f"{settings.host} port {settings.port}"
-        raise SettingsError(f"cannot listen on {where}: {error.strerror or error}") from error
-    # asyncio sets this option only for sockets that it opens itself. Without the option, an answer
-    # waits 40 ms until the client acknowledges its headers.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listener
-
-
-def _greeting(service: "Service", listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+def _greeting(service: "Service", settings: Settings, listener: socket.socket) -> str:
+    url, option = _url(listener), ""
+    if settings.uds:
+        option = f" --unix-socket {shlex.quote(str(settings.uds))}"
+    place = f"{settings.uds} as {url}" if settings.uds else url
     body = json.dumps({"rows": [service.example_row(service.default)]})
     return (
-        f"Serving {', '.join(service.cards)} on {url}\nDocs: {url}/docs\nTry:\n"
-        f"curl -s {url}/predict -H 'content-type: application/json' -d {shlex.quote(body)}\n"
+        f"Serving {', '.join(service.cards)} on {place}\nDocs: {url}/docs\nTry:\n"
+        f"curl -s{option} {url}/predict -H 'content-type: application/json' "
+        f"-d {shlex.quote(body)}\n"
     )
+
+
+def _url(listener: socket.socket) -> str:
+    if listener.family == socket.AF_UNIX:
+        return "http://localhost"
+    host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _fail(error: Exception) -> int:

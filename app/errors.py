@@ -60,6 +60,12 @@ class DuplicateKey(ServiceError):
     status, code = 400, "duplicate_key"
 
 
+class CrossOriginRefused(ServiceError):
+    """A page of that origin may not send this request; a browser asked before it sent it."""
+
+    status, code = 400, "cross_origin"
+
+
 class Unauthorized(ServiceError):
     """The request has no API key, or a wrong one."""
 

@@ -2,21 +2,20 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
-from fastapi.middleware.cors import CORSMiddleware
 from fastapi.telemetry import TelemetryConfig
 from starlette.types import ASGIApp
 
 from app import __version__, native, operations, pages, v2
 from app.http import (
     PUBLIC_PATHS,
-    REQUEST_ID,
-    TIMEOUT,
     Access,
+    CrossOrigin,
     Direct,
     Disconnect,
     Guard,
@@ -25,7 +24,7 @@ from app.http import (
 )
 from app.metrics import Metrics
 from app.service import Service
-from app.settings import Settings, names_a_collector, read_settings, shared_metrics_folder
+from app.settings import Settings, names_a_collector, read_settings
 
 TITLE = "MC dropout"
 UNOBSERVED_PATHS = (*PUBLIC_PATHS, "/metrics")  # machines call these every few seconds
@@ -53,7 +52,7 @@ def create_app(settings: Settings | None = None, service: Service | None = None)
     Without `settings`, the environment gives the settings. Raises SettingsError.
     """
     settings = settings or read_settings()
-    service = service or Service(settings, Metrics(shared_metrics_folder()))
+    service = service or Service(settings, Metrics())
     app = Application(
         _layers(settings, service),
         title=TITLE,
@@ -107,13 +106,8 @@ def _layers(settings: Settings, service: Service) -> Callable[[ASGIApp], ASGIApp
         app = Access(Disconnect(app), knowledge)
         if not settings.cors_origins:
             return app
-        return CORSMiddleware(
-            app,
-            allow_origins=settings.cors_origins,
-            allow_methods=["GET", "POST"],
-            allow_headers=["authorization", "content-type", "x-api-key", REQUEST_ID, TIMEOUT],
-            expose_headers=[REQUEST_ID, "retry-after"],
-        )
+        keyless = replace(knowledge, guard=Guard((), 0))
+        return CrossOrigin(app, settings.cors_origins, lambda answer: Access(answer, keyless))
 
     return surround
 

@@ -1,21 +1,25 @@
 """The metrics of the service, in their own registry.
 
-With several server processes, each process writes its metrics into files of a shared folder. The
+With several server processes, each process has its numbers in memory that all of them share. The
 process that answers `/metrics` adds them up.
 """
 
+from collections.abc import Iterator
 from functools import lru_cache
-from pathlib import Path
 
 from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
     Histogram,
+    Metric,
     ProcessCollector,
     generate_latest,
+    values,
 )
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.registry import Collector
+
+from app.shared_metrics import SharedMemory, merged, value_class
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -27,14 +31,16 @@ _RELATIVE = (0.001, 0.003, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2, 5)
 class Metrics:
     """The counters and histograms; one object per application, so that tests share nothing.
 
-    `shared_folder` is the folder of several processes. The library reads its path from the
-    environment variable PROMETHEUS_MULTIPROC_DIR when the library is imported.
+    `shared` is the memory of several processes, and `number` the slot of this one in it. A process
+    with a slot makes one such object: the library knows one kind of numbers per process.
     """
 
-    def __init__(self, shared_folder: Path | None = None) -> None:
+    def __init__(self, shared: SharedMemory | None = None, number: int = 0) -> None:
         self.registry = CollectorRegistry()
-        self._shared_folder = shared_folder
-        if shared_folder is None:
+        self._shared = shared
+        # The library's own choice follows an environment variable, and may be files in a folder.
+        values.ValueClass = value_class(shared.slots[number]) if shared else values.MutexValue
+        if shared is None:
             ProcessCollector(registry=self.registry)
         self._count_requests()
         self._time_computation()
@@ -62,11 +68,9 @@ class Metrics:
 
     def render(self) -> bytes:
         """The metrics of all processes in the Prometheus text format."""
-        if self._shared_folder is None:
-            return generate_latest(self.registry)
-        registry = CollectorRegistry()
-        MultiProcessCollector(registry, path=str(self._shared_folder))  # type: ignore[no-untyped-call]
-        return generate_latest(registry)
+        return generate_latest(
+            _Merged(self.registry, self._shared) if self._shared else self.registry
+        )
 
     def _count_requests(self) -> None:
         self.requests = Counter(
@@ -135,6 +139,13 @@ class Metrics:
         return Histogram(name, text, buckets=_SECONDS, registry=self.registry)
 
 
-def forget_process(shared_folder: Path, process: int) -> None:
-    """Remove an ended process from the metrics that count running processes only."""
-    mark_process_dead(process, path=str(shared_folder))  # type: ignore[no-untyped-call]
+class _Merged(Collector):
+    """The metrics of a registry with the numbers of all processes."""
+
+    def __init__(self, registry: CollectorRegistry, shared: SharedMemory) -> None:
+        self._registry = registry
+        self._shared = shared
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics."""
+        return merged(self._registry.collect(), self._shared.slots)

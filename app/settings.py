@@ -5,13 +5,17 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "MCD_"
 
-_METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client reads it at its import
 _EXPORT_SECONDS = "OTEL_EXPORTER_OTLP_TIMEOUT"
+# A browser sends scheme, host and a port that is not the scheme's own, in lower case.
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9.-]+|\[[0-9a-f:]+\])(:\d{1,5})?")
+_OWN_PORT = re.compile(r"http://.*:80|https://.*:443")
+# Of ASCII letters, digits and marks that stay as they are in a URL; no segment is empty or dots.
+_SEGMENTS = re.compile(r"(/(?!\.+(/|$))[A-Za-z0-9._~!$&'()*+,;=:@-]+)*")
 _COLLECTOR = re.compile(r"OTEL_EXPORTER_OTLP_((TRACES|METRICS)_)?ENDPOINT")
 
 
@@ -22,7 +26,9 @@ class SettingsError(Exception):
 class Settings(BaseSettings):
     """The settings. An argument overrides the environment variable, which overrides the default."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="forbid", allow_inf_nan=False
+    )
 
     models: Annotated[tuple[Path, ...], NoDecode] = Field(
         default=(),
@@ -38,18 +44,22 @@ class Settings(BaseSettings):
         default=5.0,
         ge=0,
         le=86_400,
-        description="Seconds between checks of the models' folders for changes; with 0, only "
-        "SIGHUP reloads the models.",
+        description="Seconds between checks of the models' folders for changes, at least 0.1; with "
+        "0, only SIGHUP reloads the models.",
     )
     # Not empty: for a socket, an empty host means every address.
-    host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on.")
+    host: str = Field(
+        default="127.0.0.1", min_length=1, description="Address to listen on; :: takes IPv4 too."
+    )
     port: int = Field(
         default=8000, ge=0, le=65535, description="Port to listen on; 0 takes a free port."
     )
+    uds: Path | None = Field(
+        default=None,
+        description="Path of a Unix socket to listen on, instead of host and port.",
+    )
     root_path: str = Field(
-        default="",
-        pattern=r"^(/[^\s?#]*[^\s?#/])?$",
-        description="Path prefix that a proxy in front strips, such as /mcd.",
+        default="", description="Path prefix that a proxy in front strips, such as /mcd."
     )
     workers: int = Field(
         default=1, ge=1, le=256, description="Server processes; each holds all models."
@@ -57,36 +67,52 @@ class Settings(BaseSettings):
     threads: int = Field(
         default=1, ge=1, le=256, description="Threads for the computation in one process."
     )
-    max_rows: int = Field(default=10_000, ge=1, description="Most rows in one request.")
-    max_passes: int = Field(default=10_000, ge=2, description="Most passes in one request.")
+    max_rows: int = Field(
+        default=10_000, ge=1, le=10_000_000, description="Most rows in one request."
+    )
+    max_passes: int = Field(
+        default=10_000, ge=2, le=10_000_000, description="Most passes in one request."
+    )
     max_row_passes: int = Field(
-        default=10_000_000, ge=2, description="Most rows x passes in one request."
+        default=10_000_000, ge=2, le=10**12, description="Most rows x passes in one request."
     )
     max_samples: int = Field(
         default=200_000,
         ge=2,
+        le=10**9,
         description="Most rows x passes in a request that asks for samples.",
     )
     max_body_bytes: int = Field(
-        default=16 << 20, ge=1, description="Most bytes in a request's body."
+        default=16 << 20, ge=1024, le=4 << 30, description="Most bytes in a request's body."
     )
     batch_rows: int = Field(
-        default=1024, ge=1, description="Most rows in one batch, from all requests."
+        default=1024, ge=1, le=1_000_000, description="Most rows in one batch, from all requests."
     )
     queue_rows: int = Field(
         default=20_000,
         ge=1,
+        le=100_000_000,
         description="Most rows that wait; the server refuses further requests with status 429.",
     )
     request_timeout_seconds: float = Field(
         default=60.0,
-        gt=0,
+        ge=0.1,
         le=86_400,
         description="Longest time that a request waits and computes; the header "
         "X-Request-Timeout-Seconds of a request may set a shorter time.",
     )
+    keep_alive_seconds: float = Field(
+        default=75.0,
+        ge=1,
+        le=86_400,
+        description="How long a connection stays open without a request; longer than the balancer "
+        "in front keeps it.",
+    )
     drain_seconds: int = Field(
-        default=30, ge=0, description="How long a stopping server waits for running requests."
+        default=30,
+        ge=0,
+        le=86_400,
+        description="How long a stopping server waits for running requests.",
     )
     api_keys_file: Path | None = Field(
         default=None,
@@ -97,12 +123,14 @@ class Settings(BaseSettings):
         default=0.0,
         ge=0,
         le=1e6,
-        description="Most requests per second with one key, per server process; 0 means no limit.",
+        description="Most requests per second with one key, per server process, at least 0.001; 0 "
+        "means no limit. Without keys, it is a limit for all clients together.",
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         description="Origins whose pages may call the service, separated by commas, such as "
-        "https://example.org; none by default.",
+        "https://example.org; none by default. A single * means any page, and is taken only where "
+        "requests need no key.",
     )
     log_format: Literal["json", "text"] = Field(
         default="json", description="Form of the log lines: JSON objects or plain text."
@@ -122,6 +150,45 @@ class Settings(BaseSettings):
     def _split_origins(cls, value: Any) -> Any:
         return _split(value, ",")
 
+    @field_validator("models_dir", "uds", "api_keys_file", mode="before")
+    @classmethod
+    def _refuse_an_empty_path(cls, value: Any) -> Any:
+        if value == "":  # which would be the working directory
+            raise ValueError("an empty path; leave the setting out")
+        return value
+
+    @field_validator("root_path")
+    @classmethod
+    def _check_prefix(cls, value: str) -> str:
+        if not _SEGMENTS.fullmatch(value):
+            raise ValueError(
+                "a prefix is empty, or segments such as /a/b of ASCII letters, digits and marks"
+            )
+        return value
+
+    @field_validator("watch_seconds", "rate_limit")
+    @classmethod
+    def _check_least(cls, value: float, info: ValidationInfo) -> float:
+        least = {"watch_seconds": 0.1, "rate_limit": 0.001}[str(info.field_name)]
+        if 0 < value < least:
+            raise ValueError(f"Input should be 0, or at least {least}")
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _check_origins(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if value == ("*",):
+            if info.data.get("api_keys_file"):
+                raise ValueError("where requests need a key, name the origins instead of '*'")
+            return value
+        for origin in value:
+            if not _ORIGIN.fullmatch(origin) or _OWN_PORT.fullmatch(origin):
+                raise ValueError(
+                    f"{origin!r} is no origin as browsers send it; an origin is like "
+                    "https://example.org or http://localhost:3000, without a path"
+                )
+        return value
+
 
 def read_settings(**given: Any) -> Settings:
     """The settings; `given` values override the environment; raises SettingsError."""
@@ -137,18 +204,8 @@ def read_settings(**given: Any) -> Settings:
         fault = error.errors(include_url=False)[0]
         name = str(fault["loc"][0])
         source = name if name in given else f"{PREFIX}{name}".upper()
-        raise SettingsError(f"{source}: {fault['msg']}, not {fault['input']!r}") from error
-
-
-def share_metrics(folder: Path) -> None:
-    """Let the processes that start from now on write their metrics into `folder`."""
-    os.environ[_METRICS_FOLDER] = str(folder)
-
-
-def shared_metrics_folder() -> Path | None:
-    """The folder of the metrics of this process and its siblings; None if there is none."""
-    folder = os.environ.get(_METRICS_FOLDER)
-    return Path(folder) if folder else None
+        message = fault["msg"].removeprefix("Value error, ")
+        raise SettingsError(f"{source}: {message}, not {fault['input']!r}") from error
 
 
 def names_a_collector() -> bool:

@@ -118,14 +118,14 @@ def test_the_shipped_models_weigh_under_2_megabytes() -> None:
     assert weight < 2_000_000
 
 
-def test_the_image_is_healthy_while_the_service_is_ready() -> None:
+def test_the_image_is_healthy_while_the_service_is_ready(tmp_path: Path) -> None:
     dockerfile = (ROOT / "Dockerfile").read_text().replace("\\\n", "")
     command = re.search(r"^HEALTHCHECK .* CMD (\[.*\])$", dockerfile, re.M)
     assert command
     _, *arguments = json.loads(command[1])
 
-    def check(port: int) -> int:
-        environment = {**os.environ, "MCD_PORT": str(port)}
+    def check(port: int, path: str = "") -> int:
+        environment = {**os.environ, "MCD_PORT": str(port), "MCD_UDS": path}
         check = [sys.executable, *arguments]
         return subprocess.run(check, env=environment, capture_output=True).returncode
 
@@ -134,3 +134,7 @@ def test_the_image_is_healthy_while_the_service_is_ready() -> None:
         assert port
         assert check(port) == 0
     assert check(port) != 0
+    path = str(tmp_path / "sock")
+    with serving("--uds", path):
+        assert check(port, path) == 0
+    assert check(port, path) != 0

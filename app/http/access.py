@@ -50,7 +50,8 @@ class Knowledge:
 def route_path(scope: Scope) -> str:
     """The path without `root_path`, the prefix that a proxy in front strips."""
     path: str = scope["path"]
-    return path.removeprefix(scope.get("root_path", ""))
+    rest = path.removeprefix(scope.get("root_path", ""))
+    return rest if rest.startswith("/") or not rest else path
 
 
 class Access:
@@ -116,7 +117,7 @@ class Access:
 
 
 def _trace(request_id: str, scope: Scope) -> None:
-    """Put the request id into the trace, and hide the query string: no route takes one."""
+    """Put the request id into the trace, and hide the query string."""
     span = get_current_span()
     if span.is_recording():
         span.set_attribute("request_id", request_id)

@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.errors import ServiceError, status_of
+from app.http.query import refuse_query
 from app.http.reply import Reply
 from app.service import Service
 from model import Predictor
@@ -72,6 +73,7 @@ def predicting(service: Service, answer: Answer) -> ASGIApp:
             # Before the body is read: a client that is refused need not send it.
             predictor = service.admit(asked.get("name"), asked.get("version"))
             label = predictor.card.name
+            refuse_query(scope)
             reply = await answer(scope, receive, predictor)
             outcome = "ok"
         except ClientDisconnect:

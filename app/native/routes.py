@@ -17,6 +17,7 @@ from app.errors import InvalidRequest, NotJson, NotReady, declared
 from app.http import (
     JSON,
     PredictionRoute,
+    QuerylessRoute,
     Reply,
     headers_of,
     predicting,
@@ -45,7 +46,7 @@ _REQUEST_BODY = {
 
 def router(service: Service) -> APIRouter:
     """The routes that list and describe the models."""
-    routes = APIRouter(tags=TAGS)
+    routes = APIRouter(tags=TAGS, route_class=QuerylessRoute)
     _add_models(routes, service)
     return routes
 
@@ -158,7 +159,7 @@ def encode(answer: Answer) -> bytes:
 
 def _add_models(routes: APIRouter, service: Service) -> None:
     @routes.get(
-        "/models", summary="List the models", response_model=ModelList, responses=declared(503)
+        "/models", summary="List the models", response_model=ModelList, responses=declared(422, 503)
     )
     async def list_models() -> Response:
         """The models that are served, the default model first."""
@@ -168,7 +169,7 @@ def _add_models(routes: APIRouter, service: Service) -> None:
         "/models/{name}",
         summary="Describe a model",
         response_model=Card,
-        responses=declared(404, 503),
+        responses=declared(404, 422, 503),
     )
     async def describe_model(name: ModelPath) -> Response:
         """The model's card: features, target, architecture, training record, held-out metrics."""

@@ -27,6 +27,7 @@ from app.server.transport import JoinedWrites
 LOOKS = 4  # checks of a connection in the time within which a request must arrive
 MOST_HEAD_BYTES = 65_536
 PROBE_SECONDS = 1.0
+IDLE_SECONDS = 5.0  # without a request, before a connection makes room where too many are open
 DESCRIPTORS = 65_536  # the most file descriptors that a process takes
 RESERVE = 2_048  # descriptors for files, and for connections that the server refuses
 
@@ -59,6 +60,7 @@ class Connection(HttpToolsProtocol):
     """One client's connection."""
 
     arrival_seconds = 60.0
+    _room_made = -math.inf
     _awaited: object = None
     _since = 0.0
     _silent_since = 0.0
@@ -84,7 +86,7 @@ class Connection(HttpToolsProtocol):
         super().connection_made(self._joined)
         self._unanswered: deque[Any] = deque()  # uvicorn's cycles, in order
         self._since = self._silent_since = self.loop.time()
-        if len(self.connections) > _most_connections():
+        if len(self.connections) > _most_connections() and not self._make_room():
             message = "too many connections are open; try again"
             self._refuse(Overloaded(message, retry_after_seconds=1))
         self._look()
@@ -217,6 +219,22 @@ class Connection(HttpToolsProtocol):
             self._timer = self.loop.call_later(self.arrival_seconds / LOOKS, self._look)
         else:
             self._give_up()
+
+    def _make_room(self) -> bool:
+        """Close the connections that idle between requests; return whether there were any.
+
+        The search looks at every connection, so that it takes place once per second at most.
+        """
+        kind, now = type(self), self.loop.time()
+        if now - kind._room_made < 1:
+            return False
+        kind._room_made = now
+        others = [each for each in self.connections if isinstance(each, Connection)]
+        idle = [each for each in others if each.timeout_keep_alive_task]
+        idle = [each for each in idle if each.silent_seconds >= IDLE_SECONDS]
+        for each in idle:
+            each.transport.close()
+        return bool(idle)
 
     def _missing(self) -> object:
         """What the server expects from the client, None for nothing; equal until something changes.

@@ -28,10 +28,9 @@ from uvicorn.config import STARTUP_FAILURE
 
 from app.logs import configure
 from app.main import create_app
-from app.metrics import Metrics
 from app.server.connection import Connection, protocol, take_descriptors
 from app.service import Service
-from app.settings import Settings, hurry_exporters, shared_metrics_folder
+from app.settings import Settings, hurry_exporters
 
 LINGER_SECONDS = 0.5
 REQUEST_SECONDS = 2.0  # a client sends its request within this time after connect or answer
@@ -49,12 +48,11 @@ WAITING = 2048
 _logger = logging.getLogger("app")
 
 
-def serve(settings: Settings, listener: socket.socket, service: Service | None = None) -> int:
+def serve(settings: Settings, listener: socket.socket, service: Service) -> int:
     """Serve until a signal stops the server; return the exit code."""
     configure(settings)
     hurry_exporters()
     take_descriptors()
-    service = service or Service(settings, Metrics(shared_metrics_folder()))
     server = Server(settings, service)
     server.run(sockets=[listener])
     return 0 if server.started else STARTUP_FAILURE
@@ -167,6 +165,7 @@ def _orphaned() -> bool:
 def _options(settings: Settings) -> dict[str, Any]:
     return {
         "root_path": settings.root_path,
+        "timeout_keep_alive": settings.keep_alive_seconds,
         "http": protocol(settings.request_timeout_seconds),
         "log_config": None,
         "log_level": settings.log_level,

@@ -9,23 +9,21 @@ so the metrics would still count that process.
 import logging
 import multiprocessing
 import os
-import shutil
 import signal
 import socket
 import sys
-import tempfile
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
-from pathlib import Path
 from time import monotonic
 from types import FrameType
 
 from uvicorn.config import STARTUP_FAILURE
 
 from app.logs import configure
-from app.settings import Settings, share_metrics
+from app.settings import Settings
+from app.shared_metrics import SharedMemory
 
 CHECK_SECONDS = 0.2
 CALM_SECONDS = 5.0  # a process that ends sooner is replaced after a pause
@@ -38,6 +36,7 @@ _logger = logging.getLogger("app")
 @dataclass(slots=True)
 class _Child:
     process: SpawnProcess
+    number: int  # of its slot in the memory of the metrics
     began: float = field(default_factory=monotonic)
 
 
@@ -48,15 +47,14 @@ class Supervisor:
         self._settings = settings
         self._listener = listener
         self._children: list[_Child] = []
-        self._missing = settings.workers
         self._not_before = 0.0
-        self._metrics: Path | None = None
+        self._metrics: SharedMemory | None = None
         self._stopping = False
 
     def run(self) -> int:
         """Run until a signal stops all processes, or one cannot start; return the exit code."""
         configure(self._settings)
-        self._metrics = _metrics_folder()
+        self._metrics = _metrics_memory(self._settings.workers)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._on_stop)
         signal.signal(signal.SIGHUP, self._on_hangup)
@@ -64,38 +62,42 @@ class Supervisor:
             return self._watch()
         finally:
             self._stop()
-            if self._metrics:
-                shutil.rmtree(self._metrics, ignore_errors=True)
 
     def _watch(self) -> int:
         while not self._stopping:
-            if self._missing and monotonic() >= self._not_before:
+            if self._missing() and monotonic() >= self._not_before:
                 self._start()
             sentinels = [child.process.sentinel for child in self._children]
             wait(sentinels, CHECK_SECONDS)
             for child in [each for each in self._children if not each.process.is_alive()]:
                 self._children.remove(child)
-                self._missing += 1
                 if self._ended(child) and not self._stopping:
                     return STARTUP_FAILURE
         return 0
 
+    def _missing(self) -> list[int]:
+        """The numbers of the processes that do not run."""
+        present = {child.number for child in self._children}
+        return [number for number in range(self._settings.workers) if number not in present]
+
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")
-        while self._missing:
-            arguments = (self._settings, self._listener)
+        for number in self._missing():
+            arguments = (self._settings, self._listener, self._metrics, number)
             process = context.Process(target=_serve, args=arguments, name="mcd-server")
-            process.start()
-            self._children.append(_Child(process))
-            self._missing -= 1
+            try:
+                process.start()
+            except OSError as error:  # no memory, or no process, is left for now
+                _logger.error("no server process can start: %s", error.strerror or error)
+                self._not_before = monotonic() + PAUSE_SECONDS
+                return
+            self._children.append(_Child(process, number))
 
     def _ended(self, child: _Child) -> bool:
         """Record the end of a process; return whether it failed to start, as others would too."""
         process, lived = child.process, monotonic() - child.began
-        if self._metrics and process.pid:
-            from app.metrics import forget_process
-
-            forget_process(self._metrics, process.pid)
+        if self._metrics:
+            self._metrics.slots[child.number].forget_gauges()
         if not self._stopping:
             _logger.error("server process %s ended with %s", process.pid, process.exitcode)
         if lived < CALM_SECONDS:
@@ -126,19 +128,21 @@ class Supervisor:
         self._signal(signal.SIGHUP)
 
 
-def _serve(settings: Settings, listener: socket.socket) -> None:
+def _serve(
+    settings: Settings, listener: socket.socket, memory: SharedMemory | None, number: int
+) -> None:
     """The main function of a server process."""
+    from app.metrics import Metrics
     from app.server.process import serve
+    from app.service import Service
 
-    sys.exit(serve(settings, listener))
+    sys.exit(serve(settings, listener, Service(settings, Metrics(memory, number))))
 
 
-def _metrics_folder() -> Path | None:
-    """A folder for the metrics of all processes; None where no folder can be made."""
+def _metrics_memory(slots: int) -> SharedMemory | None:
+    """Memory for the metrics of all processes; None where there is none."""
     try:
-        folder = Path(tempfile.mkdtemp(prefix="mcd-metrics-"))
+        return SharedMemory.allocate(slots)
     except OSError as error:
-        _logger.warning("each process shows its own metrics only: %s", error.strerror)
+        _logger.warning("each process shows its own metrics only: %s", error.strerror or error)
         return None
-    share_metrics(folder)
-    return folder

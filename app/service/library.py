@@ -1,11 +1,13 @@
 """Read the models and their versions from folders, and find out whether the folders have changed.
 
 A library never changes. Reading the folders again makes a new library. A folder that is broken by
-then keeps the model that it had before.
+then keeps the model that it had before. What cannot be read in the models' folder is a fault, and
+the others are served.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+import stat
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from app.settings import Settings, SettingsError
 from model import ArtifactError, Predictor
 
 CARD = "card.json"
-Signature = tuple[tuple[str, int, int], ...]
+Signature = tuple[tuple[str, int, int, int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,34 +31,43 @@ class Source:
 class Library:
     """The versions of each model, the newest first, by model name, the default model first.
 
-    `faults` are sentences about folders that could not be read, or that hold a name twice.
+    `faults` are sentences about folders that could not be read, or that hold a name twice;
+    `unseen` are those about entries of the models' folder that could not even be looked into.
     """
 
     models: Mapping[str, tuple[Predictor, ...]] = field(default_factory=dict)
     sources: Mapping[Path, Source] = field(default_factory=dict)
     faults: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = ()
 
     def changed(self, settings: Settings) -> bool:
         """Whether the folders, or the files in them, differ from those that were read."""
-        folders = [folder for group in _groups(settings) for folder in group]
-        return {folder: source.signature for folder, source in self.sources.items()} != {
-            folder: _signature(folder) for folder in folders
-        }
+        unseen: list[str] = []
+        folders = [folder for group in _groups(settings, self, unseen) for folder in group]
+        read = {folder: source.signature for folder, source in self.sources.items()}
+        return read != {folder: _signature(folder) for folder in folders} or (
+            tuple(unseen) != self.unseen
+        )
 
 
 def read_library(settings: Settings, previous: Library | None = None) -> Library:
     """The library in the folders that the settings name.
 
-    Without a `previous` library, a broken folder raises ArtifactError, and two models with one name
-    raise SettingsError. With a `previous` library, both are faults.
+    Without a `previous` library, a broken folder of `settings.models` raises ArtifactError, and two
+    models with one name raise SettingsError. With a `previous` library, both are faults. Raises
+    SettingsError if there is no model at all.
     """
     sources: dict[Path, Source] = {}
     models: dict[str, tuple[Predictor, ...]] = {}
     homes: dict[str, Path] = {}
-    faults: list[str] = []
-    for group in _groups(settings):
+    unseen: list[str] = []
+    groups = _groups(settings, previous or Library(), unseen)
+    faults = [*unseen]
+    strict = settings.models if previous is None else ()
+    for group in groups:
         for folder in group:
-            sources[folder] = _read(folder, previous, faults)
+            before = previous.sources.get(folder) if previous else None
+            sources[folder] = _read(folder, before, None if folder in strict else faults)
             predictor = sources[folder].predictor
             if predictor is None:
                 continue
@@ -72,32 +83,76 @@ def read_library(settings: Settings, previous: Library | None = None) -> Library
             ):
                 models[name] = (*models.get(name, ()), predictor)
     if not models:
-        raise SettingsError(f"{settings.models_dir} holds no model that can be read")
-    return Library(models, sources, tuple(faults))
+        reason = f": {faults[0]}" if faults else ""
+        raise SettingsError(f"{settings.models_dir} holds no model that can be read{reason}")
+    return Library(models, sources, tuple(faults), tuple(unseen))
 
 
-def _groups(settings: Settings) -> Iterator[list[Path]]:
-    """The folders to serve; those of a group are versions of one model, the newest first."""
-    for folder in settings.models:
-        yield [folder]
+def _groups(settings: Settings, before: Library, unseen: list[str]) -> list[list[Path]]:
+    """The folders to serve; those of a group are versions of one model, the newest first.
+
+    For an entry that cannot be looked into, those of the library `before`, and a sentence more in
+    `unseen`.
+    """
+    groups = [[folder] for folder in settings.models]
     if settings.models_dir is None:
-        if not settings.models:
-            yield from ([folder] for folder in model.shipped())
-        return
-    for folder in _subfolders(settings.models_dir):
-        if (folder / CARD).exists():
-            yield [folder]
-        else:
-            yield [each for each in reversed(_subfolders(folder)) if (each / CARD).exists()]
-
-
-def _subfolders(folder: Path) -> list[Path]:
-    """The folders that are not hidden, in natural order of their names: 10 comes after 9."""
+        return groups or [[folder] for folder in model.shipped()]
     try:
-        found = [entry for entry in folder.iterdir() if entry.is_dir()]
+        entries = _folders(settings.models_dir, unseen)
     except OSError as error:
-        raise SettingsError(f"MCD_MODELS_DIR: {folder}: {error.strerror}") from error
-    return sorted((each for each in found if not each.name.startswith(".")), key=_natural)
+        message = f"MCD_MODELS_DIR: {settings.models_dir}: {error.strerror or error}"
+        raise SettingsError(message) from error
+    return [*groups, *(_versions(entry, before, unseen) for entry in entries)]
+
+
+def _versions(entry: Path, before: Library, unseen: list[str]) -> list[Path]:
+    """The folders of one entry of the models' folder: its own, or those of its versions."""
+    try:
+        if _holds_model(entry):
+            return [entry]
+        folders = _folders(entry, unseen)
+    except OSError as error:
+        _note(entry, error, unseen)
+        return [folder for folder in before.sources if entry in (folder, folder.parent)]
+    return [each for each in reversed(folders) if _is_model(each, before, unseen)]
+
+
+def _is_model(folder: Path, before: Library, unseen: list[str]) -> bool:
+    try:
+        return _holds_model(folder)
+    except OSError as error:
+        _note(folder, error, unseen)
+        return folder in before.sources
+
+
+def _holds_model(folder: Path) -> bool:
+    """Whether the folder has a card, be it a link that leads nowhere; raises OSError."""
+    return any(entry.name == CARD for entry in folder.iterdir())
+
+
+def _folders(folder: Path, unseen: list[str]) -> list[Path]:
+    """The folders that are not hidden, in natural order of their names: 10 comes after 9.
+
+    An entry that may be a folder, but cannot be looked at, is one of them. Raises OSError.
+    """
+    entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
+    return sorted((each for each in entries if _is_folder(each, unseen)), key=_natural)
+
+
+def _is_folder(entry: Path, unseen: list[str]) -> bool:
+    try:
+        return stat.S_ISDIR(entry.stat().st_mode)
+    except OSError as error:
+        if isinstance(error, FileNotFoundError) and not entry.is_symlink():
+            return False  # it was removed since its folder was listed
+        _note(entry, error, unseen)
+        return True
+
+
+def _note(entry: Path, error: OSError, unseen: list[str]) -> None:
+    sentence = f"{entry} cannot be read: {error.strerror or error}"
+    if sentence not in unseen:
+        unseen.append(sentence)
 
 
 def _natural(folder: Path) -> list[tuple[bool, int, str]]:
@@ -105,24 +160,36 @@ def _natural(folder: Path) -> list[tuple[bool, int, str]]:
     return [(not part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts]
 
 
-def _read(folder: Path, previous: Library | None, faults: list[str]) -> Source:
+def _read(folder: Path, before: Source | None, faults: list[str] | None) -> Source:
+    """The folder's content, `before` if it is the same; raises where there is no list of faults."""
     signature = _signature(folder)
-    before = previous.sources.get(folder) if previous else None
     if before and before.signature == signature:
         return before
     try:
         return Source(signature, model.load(folder))
     except ArtifactError as error:
-        if previous is None:
+        if faults is None:
             raise
         faults.append(str(error))
         return Source(signature, before.predictor if before else None)
 
 
 def _signature(folder: Path) -> Signature:
-    """Names, times and sizes of a folder's files; empty if the folder does not exist."""
+    """Names, inodes, times and sizes of a folder's files.
+
+    The time of the last change is that of a permission too. What cannot be looked at has the number
+    of the error instead, so that its repair is a change.
+    """
     try:
-        stats = [(path.name, path.stat()) for path in sorted(folder.iterdir())]
-    except OSError:
-        return ()
-    return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        return (("", error.errno or 0, 0, 0, 0),)
+    return tuple(_entry(path) for path in entries)
+
+
+def _entry(path: Path) -> tuple[str, int, int, int, int]:
+    try:
+        found = path.stat()
+    except OSError as error:
+        return (path.name, error.errno or 0, 0, 0, 0)
+    return (path.name, found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size)

@@ -14,12 +14,11 @@ from typing import Any
 
 import numpy as np
 
-import model
 from app.compute import Computation
-from app.errors import LimitExceeded, NotReady, ServiceError, UnknownModel
+from app.errors import LimitExceeded, NotReady, UnknownModel
 from app.metrics import Metrics
 from app.service.library import Library, read_library
-from app.settings import Settings, SettingsError
+from app.settings import Settings
 from model import Card, Detail, Predictions, PredictOptions, Predictor, Resolved
 
 WARM_UP = PredictOptions(seed=1)
@@ -146,8 +145,8 @@ class Service:
         try:
             library = await asyncio.to_thread(read_library, self._settings, self._library)
             await self._swap(library)
-        except (model.ModelError, SettingsError, ServiceError) as error:
-            _logger.error("the models stay as they were: %s", error)
+        except Exception as error:
+            _logger.error("the models stay as they were: %s", str(error) or type(error).__name__)
 
     def drain(self) -> None:
         """Refuse new predictions from now on."""
@@ -225,9 +224,21 @@ class Service:
                 examples[name] = await self._warm_up(predictor)
         for fault in library.faults:
             _logger.error("not served: %s", fault)
+        for name, versions in library.models.items():
+            self._compare_passes(name, versions[0].resolved(PredictOptions()).passes)
         self._show(library)
         self._library, self._examples = library, examples
         self._generation += 1
+
+    def _compare_passes(self, name: str, own: int) -> None:
+        """Warn where the model's own number of passes is beyond a limit for one request."""
+        for setting in ("max_passes", "max_row_passes"):
+            most = getattr(self._settings, setting)
+            if own > most:
+                _logger.warning(
+                    "%s takes %d passes where a request names no number, and MCD_%s=%d refuses it",
+                    *(name, own, setting.upper(), most),
+                )
 
     async def _warm_up(self, predictor: Predictor) -> Example:
         known = self._examples.get(predictor.card.name)
@@ -247,16 +258,22 @@ class Service:
                     info.labels(name, predictor.card.version).set(value)
 
     async def _watch(self, seconds: float) -> None:
-        """Check the folders at that interval, and reload if they have changed."""
+        """Check the folders at that interval, and reload if they have changed.
+
+        Whatever goes wrong in one check, the next one takes place.
+        """
+        said = ""
         while True:
             await asyncio.sleep(seconds)
             try:
-                changed = await asyncio.to_thread(self._library.changed, self._settings)
-            except SettingsError as error:
-                _logger.error("the models stay as they were: %s", error)
-                continue
-            if changed:
-                await self.reload()
+                if await asyncio.to_thread(self._library.changed, self._settings):
+                    await self.reload()
+                said = ""
+            except Exception as error:
+                sentence = f"the models stay as they were: {str(error) or type(error).__name__}"
+                if sentence != said:  # once, not at every check
+                    _logger.error(sentence)
+                said = sentence
 
     def _check_limits(self, rows: int, options: Resolved) -> None:
         limits, row_passes = self._settings, rows * options.passes

@@ -4,12 +4,12 @@ They differ from the native routes in the codec, and in one status: where the na
 422, these answer 400, the protocol's only status for a wrong request.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from enum import Enum
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Request, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app import __version__
@@ -23,7 +23,9 @@ from app.errors import (
     status_of,
 )
 from app.http import (
+    JSON,
     PredictionRoute,
+    QuerylessRoute,
     Reply,
     compress,
     headers_of,
@@ -51,22 +53,22 @@ VersionPath = Annotated[str, Path(description="A version from the model's metada
 
 def router(service: Service) -> APIRouter:
     """The routes that describe the server, the models, and their inputs and outputs."""
-    routes = APIRouter(tags=TAGS)
+    routes = APIRouter(tags=TAGS, route_class=_MetadataRoute)
     _add_metadata(routes, service)
     return routes
 
 
 def _add_metadata(routes: APIRouter, service: Service) -> None:
     @routes.get(
-        "/v2/", summary="Describe the server", name="server_metadata_slash", responses=declared()
+        "/v2/", summary="Describe the server", name="server_metadata_slash", responses=declared(400)
     )
-    @routes.get("/v2", summary="Describe the server", responses=declared())
+    @routes.get("/v2", summary="Describe the server", responses=declared(400))
     async def server_metadata() -> ServerMetadata:
         """Name, version, and the supported extensions of the protocol."""
         return ServerMetadata(name=SERVER, version=__version__, extensions=list(EXTENSIONS))
 
     @routes.get(
-        "/v2/models/{name}", summary="Describe a model's tensors", responses=declared(404, 503)
+        "/v2/models/{name}", summary="Describe a model's tensors", responses=declared(400, 404, 503)
     )
     async def model_metadata(name: ModelPath) -> ModelMetadata:
         """The inputs and outputs with datatype and shape."""
@@ -75,13 +77,13 @@ def _add_metadata(routes: APIRouter, service: Service) -> None:
     @routes.get(
         "/v2/models/{name}/versions/{version}",
         summary="Describe the tensors of a model's version",
-        responses=declared(404, 503),
+        responses=declared(400, 404, 503),
     )
     async def version_metadata(name: ModelPath, version: VersionPath) -> ModelMetadata:
         """Like `GET /v2/models/{name}`, for that version."""
         return codec.metadata(service.card(name, version), service.versions(name))
 
-    @routes.get("/v2/models/{name}/ready", summary="Readiness", responses=declared(404, 503))
+    @routes.get("/v2/models/{name}/ready", summary="Readiness", responses=declared(400, 404, 503))
     async def model_ready(name: ModelPath) -> ModelReady:
         """The model's next prediction will be computed."""
         return ModelReady(name=_ready(service, name, None).name, ready=True)
@@ -89,7 +91,7 @@ def _add_metadata(routes: APIRouter, service: Service) -> None:
     @routes.get(
         "/v2/models/{name}/versions/{version}/ready",
         summary="Readiness of a version",
-        responses=declared(404, 503),
+        responses=declared(400, 404, 503),
     )
     async def version_ready(name: ModelPath, version: VersionPath) -> ModelReady:
         """Like `GET /v2/models/{name}/ready`, for that version."""
@@ -134,6 +136,31 @@ def predictions(service: Service, settings: Settings) -> list[PredictionRoute]:
     ]
 
 
+class _MetadataRoute(QuerylessRoute):
+    """A route that answers 400 where it would answer 422."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The handler of requests."""
+        handler = super().get_route_handler()
+
+        async def answering(request: Request) -> Response:
+            try:
+                return await handler(request)
+            except Exception as error:
+                return Response(_content_of_422(error), 400, media_type=JSON)
+
+        return answering
+
+
+def _content_of_422(error: Exception) -> bytes:
+    """The body of an error with status 422; raises any other error."""
+    status, code = status_of(error)
+    if status != 422:
+        raise error
+    details: tuple[Detail, ...] = getattr(error, "details", ())
+    return error_body(str(error), code, details)
+
+
 def _with_status_400(application: ASGIApp) -> ASGIApp:
     """The application, which answers 400 where it would answer 422."""
 
@@ -141,11 +168,7 @@ def _with_status_400(application: ASGIApp) -> ASGIApp:
         try:
             await application(scope, receive, send)
         except Exception as error:
-            status, code = status_of(error)
-            if status != 422:
-                raise
-            details: tuple[Detail, ...] = getattr(error, "details", ())
-            await Reply(error_body(str(error), code, details), status=400).send(send)
+            await Reply(_content_of_422(error), status=400).send(send)
 
     return answering
 

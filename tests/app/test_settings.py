@@ -31,7 +31,37 @@ def test_models_are_a_list_of_folders_as_in_path(monkeypatch: pytest.MonkeyPatch
         ("MCD_WORKERS", "0", "MCD_WORKERS"),
         ("MCD_LOG_LEVEL", "loud", "MCD_LOG_LEVEL"),
         ("MCD_ROOT_PATH", "mcd", "MCD_ROOT_PATH"),
-        ("MCD_ROOT_PATH", "/mcd/", "MCD_ROOT_PATH"),
+        ("MCD_ROOT_PATH", "/mcd/", "segments"),
+        ("MCD_ROOT_PATH", "/é", "ASCII"),
+        ("MCD_ROOT_PATH", "/a b", "segments"),
+        ("MCD_ROOT_PATH", "/a%20b", "segments"),
+        ("MCD_ROOT_PATH", "//other.org", "segments"),
+        ("MCD_ROOT_PATH", "/a/../b", "segments"),
+        ("MCD_ROOT_PATH", "/mcd\n", "segments"),
+        ("MCD_MAX_BODY_BYTES", "1" + "0" * 20, "4294967296"),
+        ("MCD_MAX_BODY_BYTES", "1", "1024"),
+        ("MCD_MAX_ROWS", "1" + "0" * 20, "10000000"),
+        ("MCD_MAX_PASSES", "1" + "0" * 20, "10000000"),
+        ("MCD_MAX_ROW_PASSES", "1" + "0" * 20, "1000000000000"),
+        ("MCD_MAX_SAMPLES", "1" + "0" * 20, "1000000000"),
+        ("MCD_BATCH_ROWS", "1" + "0" * 20, "1000000"),
+        ("MCD_QUEUE_ROWS", "1" + "0" * 20, "100000000"),
+        ("MCD_DRAIN_SECONDS", "1" + "0" * 20, "86400"),
+        ("MCD_REQUEST_TIMEOUT_SECONDS", "1e-9", "0.1"),
+        ("MCD_REQUEST_TIMEOUT_SECONDS", "nan", "finite"),
+        ("MCD_REQUEST_TIMEOUT_SECONDS", "inf", "finite"),
+        ("MCD_WATCH_SECONDS", "1e-9", "0, or at least 0.1"),
+        ("MCD_WATCH_SECONDS", "-1", "MCD_WATCH_SECONDS"),
+        ("MCD_RATE_LIMIT", "1e-9", "0, or at least 0.001"),
+        ("MCD_MODELS_DIR", "", "leave the setting out"),
+        ("MCD_API_KEYS_FILE", "", "leave the setting out"),
+        ("MCD_CORS_ORIGINS", "example.org", "https://example.org"),
+        ("MCD_CORS_ORIGINS", "https://example.org/", "without a path"),
+        ("MCD_CORS_ORIGINS", "https://Example.org", "as browsers send it"),
+        ("MCD_CORS_ORIGINS", "https://example.org:443", "as browsers send it"),
+        ("MCD_CORS_ORIGINS", "https://*.example.org", "as browsers send it"),
+        ("MCD_CORS_ORIGINS", "https://a.org,*", "as browsers send it"),
+        ("MCD_CORS_ORIGINS", "null", "as browsers send it"),
     ],
 )
 def test_an_unknown_or_malformed_variable_is_refused_by_name(
@@ -42,6 +72,30 @@ def test_an_unknown_or_malformed_variable_is_refused_by_name(
         read_settings()
     assert part in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_every_number_has_a_bound_at_both_ends() -> None:
+    """Without one, a slip of the hand is a limit that limits nothing, or a server for nobody."""
+    for name, field in Settings.model_fields.items():
+        if field.annotation in (int, float):
+            for value in ("-1", "1" + "0" * 20):
+                with pytest.raises(SettingsError, match=name):
+                    read_settings(**{name: value})
+
+
+def test_any_page_is_let_in_only_where_nobody_needs_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MCD_CORS_ORIGINS", "*")
+    assert read_settings().cors_origins == ("*",)
+    monkeypatch.setenv("MCD_API_KEYS_FILE", "/keys")
+    with pytest.raises(SettingsError, match=r"^MCD_CORS_ORIGINS: .*name the origins"):
+        read_settings()
+    monkeypatch.setenv("MCD_CORS_ORIGINS", "http://localhost:3000, https://[::1]:8443")
+    assert read_settings().cors_origins == ("http://localhost:3000", "https://[::1]:8443")
+
+
+@pytest.mark.parametrize("prefix", ["", "/mcd", "/a/b.c/~d", "/.well-known"])
+def test_a_prefix_is_of_segments(prefix: str) -> None:
+    assert read_settings(root_path=prefix).root_path == prefix
 
 
 def test_a_malformed_argument_is_named_as_the_argument() -> None:

@@ -46,3 +46,28 @@ def test_a_new_version_is_served_without_a_lost_request_and_a_broken_one_is_not(
         until(lambda: first not in {server.version() for _ in range(8)}, 20)
         assert server.ready()
     assert set(load.outcomes) == {"200"}
+
+
+def test_entries_that_cannot_be_read_are_logged_and_hide_no_later_change(
+    versions: list[Path], tmp_path: Path
+) -> None:
+    models = tmp_path / "models"
+    old, new = versions
+    shutil.copytree(old, models / "houses" / "1")
+    (models / "dangling").symlink_to(tmp_path / "nowhere")
+    settings = {"MCD_MODELS_DIR": str(models), "MCD_WATCH_SECONDS": "0.2"}
+    with served(tmp_path, **settings) as server:
+        first = server.version()
+        (models / "houses" / "1" / "note").symlink_to("x" * 300)
+        (models / "endless").symlink_to("x" * 300)
+        models.rename(tmp_path / "away")  # as where a disk is mounted again
+        until(lambda: any("MCD_MODELS_DIR" in line["message"] for line in server.lines()), 20)
+        assert server.version() == first
+        (tmp_path / "away").rename(models)
+        shutil.copytree(new, models / ".new")
+        (models / ".new").rename(models / "houses" / "2")
+        until(lambda: server.version() != first, 20)
+        for name in ("dangling", "endless"):
+            said = [line for line in server.lines() if f"/{name} cannot" in line["message"]]
+            assert said
+            assert "not served" in said[0]["message"]

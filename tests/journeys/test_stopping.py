@@ -157,24 +157,6 @@ def test_a_killed_process_of_two_is_replaced_while_the_other_serves(
         assert server.process.wait(PATIENCE_SECONDS) == 0
 
 
-def test_any_process_tells_the_metrics_of_all(regression_artifact: Path, tmp_path: Path) -> None:
-    options = ("--model", regression_artifact, "--workers", "2")
-    with served(tmp_path, *options, TMPDIR=str(tmp_path)) as server:
-        for _ in range(30):  # each on a connection of its own
-            assert server.predict(passes=2).status_code == 200
-
-        def counted() -> set[str]:
-            texts = [httpx.get(f"{server.url}/metrics").text for _ in range(8)]
-            lines = [line for text in texts for line in text.splitlines()]
-            return {line for line in lines if line.startswith("mcd_requests_total{")}
-
-        assert counted() == {'mcd_requests_total{model="regression",outcome="ok"} 30.0'}
-        assert [path for path in tmp_path.iterdir() if path.name.startswith("mcd-metrics-")]
-        server.process.send_signal(signal.SIGTERM)
-        assert server.process.wait(PATIENCE_SECONDS) == 0
-        assert not [path for path in tmp_path.iterdir() if path.name.startswith("mcd-metrics-")]
-
-
 def test_processes_whose_parent_is_killed_end_too(
     regression_artifact: Path, tmp_path: Path
 ) -> None:

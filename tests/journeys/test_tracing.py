@@ -58,11 +58,12 @@ def collecting() -> Iterator[tuple[Collector, str]]:
 
 
 def ask(server: Served) -> None:
-    """A good request within a trace, a bad one and a probe, all with a secret where one may be."""
+    """A good request within a trace, bad ones and a probe, all with a secret where one may be."""
     with httpx.Client(base_url=server.url, timeout=60) as client:
         headers = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01", "x-request-id": "id-1"}
         body = {"rows": [ROW], "seed": 1}
-        client.post(f"/predict?key={SECRET}", json=body, headers=headers | {"cookie": SECRET})
+        client.post("/predict", json=body, headers=headers | {"cookie": SECRET})
+        client.post(f"/predict?key={SECRET}", json=body)
         client.post("/predict", json={"rows": [{**ROW, "quarter": SECRET}]})
         client.post("/predict", content=SECRET, headers={"authorization": f"Bearer {SECRET}"})
         client.get(f"/v2/health/live?{SECRET}")
@@ -76,7 +77,7 @@ def test_a_collector_hears_of_requests_and_nothing_of_their_content_and_may_go_a
         settings["OTEL_EXPORTER_OTLP_ENDPOINT"] = url
         server = stack.enter_context(served(tmp_path, "--model", regression_artifact, **settings))
         ask(server)
-        until(lambda: len(collector.spans()) >= 3)
+        until(lambda: len(collector.spans()) >= 4)
         going_away = stack.pop_all()
     with going_away:  # the collector is gone, the server is not
         spans = collector.spans()
@@ -84,7 +85,7 @@ def test_a_collector_hears_of_requests_and_nothing_of_their_content_and_may_go_a
         assert server.predict().status_code == 200
         server.process.terminate()
         assert server.process.wait(PATIENCE_SECONDS) == 0
-    assert [span.name for span in spans] == ["POST /predict"] * 3
+    assert [span.name for span in spans] == ["POST /predict"] * 4
     first = spans[0]
     assert first.trace_id.hex() == TRACE
     attributes = {each.key: each.value for each in first.attributes}

@@ -64,18 +64,6 @@ async def test_other_origins_are_not_let_in_by_default(client: httpx.AsyncClient
         assert not [name for name in answer.headers if name.startswith("access-control")]
 
 
-async def test_an_origin_that_the_settings_name_is_let_in_and_no_other(
-    artifacts: dict[str, Path],
-) -> None:
-    app = create_app(Settings(models=(artifacts["binary"],), cors_origins=("https://example.org",)))
-    async for client in client_of(app):
-        asked = {"access-control-request-method": "POST"}
-        ours = await client.options("/predict", headers={"origin": "https://example.org", **asked})
-        assert ours.headers["access-control-allow-origin"] == "https://example.org"
-        other = await client.options("/predict", headers={"origin": "https://other.org", **asked})
-        assert "access-control-allow-origin" not in other.headers
-
-
 async def test_a_time_that_is_over_is_a_504_and_one_that_is_no_time_a_422(
     client: httpx.AsyncClient,
 ) -> None:

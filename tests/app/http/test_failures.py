@@ -133,7 +133,12 @@ async def test_a_client_that_leaves_while_it_sends_breaks_nothing(app: FastAPI) 
 
 async def test_bytes_that_are_no_text_break_no_route(app: FastAPI) -> None:
     nothing: Message = {"type": "http.request", "body": b""}
-    for path, status in (("/nowhere", 404), ("/predict", 405), ("/models", 200)):
+    for path, status in (
+        ("/nowhere", 404),
+        ("/predict", 405),
+        ("/models", 422),
+        ("/metrics", 200),
+    ):
         start = await raw(app, nothing, method="GET", path=path, query_string=b"\xff=\x00&%")
         assert start["status"] == status
 
