@@ -34,16 +34,20 @@ class PredictRequest(OptionFields):
 
     rows: list[Any] = Field(
         description="Objects keyed by feature name, or arrays in the order of the model's "
-        "features; one or the other. `GET /models/{name}` lists the features.",
+        "features; one or the other. A value that the model fills in may be null, or its key "
+        "absent; a number may be written as a text. `GET /models/{name}` lists the features.",
         json_schema_extra={
             "minItems": 1,
             "items": {
                 "anyOf": [
                     {
                         "type": "object",
-                        "additionalProperties": {"type": ["number", "string", "null"]},
+                        "additionalProperties": {"type": ["number", "string", "boolean", "null"]},
                     },
-                    {"type": "array", "items": {"type": ["number", "string", "null"]}},
+                    {
+                        "type": "array",
+                        "items": {"type": ["number", "string", "boolean", "null"]},
+                    },
                 ]
             },
         },

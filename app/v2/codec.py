@@ -1,7 +1,8 @@
 """Translate between the Open Inference Protocol and rows, options and predictions.
 
 A model whose features are all numbers takes one tensor `input`, [rows, features] in the order of
-its card. Every model also takes one tensor per feature, [rows] or [rows, 1]. Where a field of a
+its card. Every model also takes one tensor per feature, [rows] or [rows, 1]. A value that the model
+fills in may be null, NaN or an empty text, and its tensor may be absent. Where a field of a
 native prediction is a number, the output has one number per row. Where the field is an object, the
 output has several numbers per row.
 """
@@ -12,6 +13,7 @@ from dataclasses import asdict
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
+from unicodedata import normalize
 
 import numpy as np
 from pydantic import ValidationError
@@ -110,6 +112,7 @@ def rows(
 ) -> list[Any] | np.ndarray:
     """The rows in the card's order; `binary` is the data after the JSON in the body."""
     _check_unique([tensor.name for tensor in request.inputs], "inputs")
+    gaps = any(feature.fill is not None for feature in card.features)
     arrays, at = {}, 0
     for number, tensor in enumerate(request.inputs):
         where = f"inputs.{number}"
@@ -120,13 +123,15 @@ def rows(
         if (size is None) is (tensor.data is None):
             raise refusal(where, f"must have either data or the parameter {BINARY}")
         if tensor.data is not None:
-            arrays[tensor.name] = from_json(tensor.data, tensor.datatype, tensor.shape, where)
+            arrays[tensor.name] = from_json(
+                tensor.data, tensor.datatype, tensor.shape, where, gaps=gaps
+            )
             continue
         if not 0 <= size <= len(binary) - at:
             left = f"{len(binary) - at} bytes of binary data are left"
             raise refusal(where, f"{BINARY} is {size}, but {left}")
         part = binary[at : at + size]
-        arrays[tensor.name] = from_bytes(part, tensor.datatype, tensor.shape, where)
+        arrays[tensor.name] = from_bytes(part, tensor.datatype, tensor.shape, where, gaps=gaps)
         at += size
     if at != len(binary):
         raise refusal("inputs", f"{len(binary) - at} bytes of binary data belong to no input")
@@ -198,9 +203,13 @@ def _rows(arrays: dict[str, np.ndarray], card: Card) -> list[Any] | np.ndarray:
             message = f"the shape is {list(array.shape)}; the model expects [rows, {len(names)}]"
             raise refusal("inputs.0", f"{message}: {', '.join(names)}")
         return array
-    if arrays.keys() != set(names):
-        wrong = [f"{name[:40]!r} is missing" for name in names if name not in arrays]
+    own = {normalize("NFC", name): name for name in names}
+    arrays = {own.get(normalize("NFC", name), name): array for name, array in arrays.items()}
+    filled = {feature.name for feature in card.features if feature.fill is not None}
+    if not arrays or not set(names) - filled <= arrays.keys() <= set(names):
+        wrong = [f"{name[:40]!r} is missing" for name in names if name not in {*arrays, *filled}]
         wrong += [f"{name[:40]!r} is not known" for name in arrays if name not in names]
+        wrong += ["there is no tensor"]
         either = "" if texts else f"either {INPUT!r} or "
         expected = f"the model takes {either}a tensor per feature: {', '.join(names)}"
         raise refusal("inputs", f"{wrong[0]}; {expected}")
@@ -211,7 +220,9 @@ def _rows(arrays: dict[str, np.ndarray], card: Card) -> list[Any] | np.ndarray:
         if array.size != array.shape[0]:
             message = f"the shape of a feature is [rows] or [rows, 1], not {list(array.shape)}"
             raise refusal(f"inputs.{number}", message)
-    return list(zip(*(arrays[name].ravel().tolist() for name in names), strict=True))
+    (count,) = counts
+    gaps = np.full(count, None)
+    return list(zip(*(arrays.get(name, gaps).ravel().tolist() for name in names), strict=True))
 
 
 def _outputs(card: Card) -> Mapping[str, Tensor]:

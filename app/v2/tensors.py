@@ -15,6 +15,7 @@ from model import Detail
 
 BYTES = "BYTES"
 NUMBERS: dict[str, np.dtype[Any]] = {  # little-endian, as the protocol says
+    "BOOL": np.dtype("?"),
     "FP16": np.dtype("<f2"),
     "FP32": np.dtype("<f4"),
     "FP64": np.dtype("<f8"),
@@ -30,11 +31,14 @@ NUMBERS: dict[str, np.dtype[Any]] = {  # little-endian, as the protocol says
 _PREFIX_BYTES = 4  # the length before each text, an unsigned integer
 
 
-def from_json(data: list[Any], datatype: str, shape: list[int], where: str) -> np.ndarray:
-    """The values as an array of that shape: numbers, or str objects.
+def from_json(
+    data: list[Any], datatype: str, shape: list[int], where: str, *, gaps: bool = False
+) -> np.ndarray:
+    """The values as an array of that shape: numbers, truth values, or str objects.
 
-    `data` is flat in row-major order, or nested like the shape. Raises InvalidRequest, and
-    NotFinite for a number that is not finite in the datatype; both errors name `where`.
+    `data` is flat in row-major order, or nested like the shape. With `gaps` a value may be null,
+    which makes an array of objects. Raises InvalidRequest, and NotFinite for a number that is not
+    finite in the datatype; both errors name `where`.
     """
     count = check_shape(shape, datatype, where)
     flat, lengths = _flatten(data, len(shape), where)
@@ -42,29 +46,22 @@ def from_json(data: list[Any], datatype: str, shape: list[int], where: str) -> n
         raise refusal(where, f"data is nested as {lengths}, but the shape is {shape}")
     if len(flat) != count:
         raise refusal(where, f"the shape {shape} has {count} values, but data has {len(flat)}")
-    kinds = set(map(type, flat))
-    if datatype == BYTES:
-        _check_kinds(kinds, {str}, "texts", where)
-        return np.array(flat, dtype=object).reshape(shape)
-    dtype = NUMBERS[datatype]
-    if dtype.kind == "f":
-        _check_kinds(kinds, {int, float}, "numbers", where)
-        array = np.array(flat, dtype=np.float64)  # JSON has finite numbers only
-        if dtype != array.dtype:
-            with np.errstate(over="ignore"):
-                array = array.astype(dtype)
-            _check_finite(array, datatype, where)
-    else:
-        _check_kinds(kinds, {int}, "whole numbers", where)
-        try:
-            array = np.array(flat, dtype=dtype)
-        except OverflowError:
-            raise refusal(where, f"data has a number that is out of {datatype}'s range") from None
-    return array.reshape(shape)
+    if gaps and None in flat:
+        known = [value for value in flat if value is not None]
+        values = _typed(known, datatype, where).tolist() if known else []
+        found = iter(values)
+        flat = [None if value is None else next(found) for value in flat]
+        return np.array([*flat, None], dtype=object)[:-1].reshape(shape)
+    return _typed(flat, datatype, where).reshape(shape)
 
 
-def from_bytes(data: bytes, datatype: str, shape: list[int], where: str) -> np.ndarray:
-    """Like `from_json`, from the binary form: little-endian numbers, each text after its length."""
+def from_bytes(
+    data: bytes, datatype: str, shape: list[int], where: str, *, gaps: bool = False
+) -> np.ndarray:
+    """Like `from_json`, from the binary form: little-endian numbers, each text after its length.
+
+    With `gaps` a number may be NaN.
+    """
     count = check_shape(shape, datatype, where)
     if datatype == BYTES:
         return np.array(_texts(data, count, where), dtype=object).reshape(shape)
@@ -73,7 +70,7 @@ def from_bytes(data: bytes, datatype: str, shape: list[int], where: str) -> np.n
         needed = f"{count} values of {datatype} are {count * dtype.itemsize} bytes"
         raise refusal(where, f"{needed}, but binary_data_size is {len(data)}")
     array = np.frombuffer(data, dtype).reshape(shape)
-    _check_finite(array, datatype, where)
+    _check_finite(array[~np.isnan(array)] if gaps else array, datatype, where)
     return array
 
 
@@ -102,6 +99,32 @@ def check_shape(shape: list[int], datatype: str, where: str) -> int:
 def refusal(where: str, message: str) -> InvalidRequest:
     """An error that names a place in the request."""
     return InvalidRequest(f"{where}: {message}", [Detail(where, message)])
+
+
+def _typed(flat: list[Any], datatype: str, where: str) -> np.ndarray:
+    """The values as an array [values] of the datatype."""
+    kinds = set(map(type, flat))
+    if datatype == BYTES:
+        _check_kinds(kinds, {str}, "texts", where)
+        return np.array(flat, dtype=object)
+    dtype = NUMBERS[datatype]
+    if dtype.kind == "b":
+        _check_kinds(kinds, {bool}, "true or false", where)
+        array = np.array(flat, dtype=dtype)
+    elif dtype.kind == "f":
+        _check_kinds(kinds, {int, float}, "numbers", where)
+        array = np.array(flat, dtype=np.float64)  # JSON has finite numbers only
+        if dtype != array.dtype:
+            with np.errstate(over="ignore"):
+                array = array.astype(dtype)
+            _check_finite(array, datatype, where)
+    else:
+        _check_kinds(kinds, {int}, "whole numbers", where)
+        try:
+            array = np.array(flat, dtype=dtype)
+        except OverflowError:
+            raise refusal(where, f"data has a number that is out of {datatype}'s range") from None
+    return array
 
 
 def _flatten(data: list[Any], depth: int, where: str) -> tuple[list[Any], list[int]]:

@@ -76,7 +76,7 @@ NASTY: list[tuple[bytes | str, int, str, str | None]] = [
         "rows.1.x",
     ),
     (
-        with_row('{"area": "54", "rooms": 2, "quarter": "east"}'),
+        with_row('{"area": "54 m", "rooms": 2, "quarter": "east"}'),
         422,
         "invalid_input",
         "rows.1.area",

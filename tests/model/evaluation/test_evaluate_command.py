@@ -176,13 +176,13 @@ def test_every_other_mistake_is_one_line(
     assert report in refused(capsys, folder, data, "--report", report)
 
 
-def test_a_column_that_is_dropped_may_hold_anything(
+def test_a_column_that_the_model_does_not_need_may_hold_anything(
     regression_artifact: Path, flats: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = flats.read_text().splitlines()
     notes = ["note", *map(str, range(199)), "n/k"]
     flats.write_text("".join(f"{line},{note}\n" for line, note in zip(text, notes, strict=True)))
-    assert "'n/k'" in refused(capsys, str(regression_artifact), str(flats))
+    assert run(capsys, str(regression_artifact), str(flats))
     assert run(capsys, str(regression_artifact), str(flats), "--drop", "note")
 
 
