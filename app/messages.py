@@ -4,11 +4,14 @@
 """
 
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from itertools import islice
+from typing import Any
 
 MAX_SHOWN = 80  # characters of one value
+_WORDS = {"a valid list": "an array", "a valid dictionary": "an object"}
 _MAX_COMPARED = 100  # names: the comparison takes time
 
 
@@ -36,6 +39,15 @@ def listed(names: Iterable[str]) -> str:
     """The first 20 names, with commas."""
     first = [cut(name) for name in islice(names, 21)]
     return ", ".join([*first[:20], "..."] if len(first) > 20 else first)
+
+
+def expected(fault: Mapping[str, Any]) -> str:
+    """What pydantic expected of a value, in the words of JSON, and which choice may be meant."""
+    words = str(fault["msg"]).replace("Input should be", "must be")
+    for theirs, ours in _WORDS.items():
+        words = words.replace(theirs, ours)
+    choices = re.findall(r"'([^']*)'", words) if fault["type"] == "literal_error" else ()
+    return words + nearest(fault["input"], choices)
 
 
 def nearest(name: object, known: Iterable[str]) -> str:

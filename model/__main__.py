@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, get_args
 
 from model import (
     Card,
@@ -34,7 +34,18 @@ from model.table_options import (
     read_options,
     table_of_model,
 )
-from model.terminal import ProgressBar, complain, describe, drop_unwritten, write
+from model.terminal import (
+    CommandParser,
+    ProgressBar,
+    complain,
+    describe,
+    drop_unwritten,
+    in_flags,
+    rates,
+    refuse_unknown,
+    widths,
+    write,
+)
 
 _TRAIN_EXAMPLES = """examples:
   python -m model train example:diabetes --target progression --out diabetes
@@ -64,12 +75,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     A command returns its output. It has saved its files by then, whatever happens to the output.
     """
-    options = _parser().parse_args(arguments)
+    options, unknown = _parser().parse_known_args(arguments)
+    if unknown:
+        refuse_unknown(options.parser, unknown)
     try:
         command: Callable[[argparse.Namespace], str] = options.command
         output = command(options)
     except ModelError as error:
-        complain(f"error: {error}")
+        complain(f"error: {in_flags(error, vars(options))}")
         return 2
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
@@ -77,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="python -m model", description="Train, import, calibrate and evaluate models."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -130,14 +143,14 @@ def _add_network(parser: argparse.ArgumentParser, defaults: TrainOptions) -> Non
     add = parser.add_argument
     add(
         "--hidden",
-        type=_widths,
+        type=widths,
         metavar="W,W",
         help="widths of the hidden layers (default: 100,100; 100,100,100 for a regression with"
         " 5,000 training rows or more)",
     )
     add(
         "--dropout",
-        type=_rates,
+        type=rates,
         metavar="P",
         help="one rate for all hidden layers, or one for each: 0.1,0.2 (default: 0.1; less for a"
         " regression with more than 1,200 training rows); search: try several rates and keep the"
@@ -270,7 +283,7 @@ def _command(
         epilog=examples,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.set_defaults(command=command)
+    parser.set_defaults(command=command, parser=parser)
     return parser
 
 
@@ -366,23 +379,6 @@ def _write(path: Path, text: str) -> None:
 
 def _show(arguments: argparse.Namespace) -> str:
     return describe(load(arguments.folder).card)
-
-
-def _widths(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no list of widths like 64,64") from None
-
-
-def _rates(text: str) -> tuple[float, ...] | Literal["search", "learn"]:
-    if text in ("search", "learn"):
-        return cast(Literal["search", "learn"], text)
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        message = f"{text!r} is no list of rates like 0.1,0.2, nor 'search' or 'learn'"
-        raise argparse.ArgumentTypeError(message) from None
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from starlette.types import Receive
 
 from app.errors import BodyTooLarge, DuplicateKey, NotFinite, NotJson, WrongContentType
 from app.http.compression import ENCODINGS, decompressed
+from app.http.place import place
 from model import Detail
 
 LEVELS = 3  # of objects in an Open Inference request: the request, its tensors, their parameters
@@ -95,7 +96,9 @@ def _reason(body: bytes, error: orjson.JSONDecodeError) -> NotJson | NotFinite:
     literal = error.doc[start : start + 24]
     if error.msg.startswith("number is infinity") or _NOT_FINITE.match(literal):
         number = re.split(r"[\s,\]}]", literal, maxsplit=1)[0]
-        return NotFinite(f"{number!r} at character {start} is not a finite number")
+        where = place(error.doc, start)
+        said = f"{number!r} at character {start} is not a finite number"
+        return NotFinite(f"{where}: {said}" if where else said, [Detail(where or "body", said)])
     return NotJson(f"the body is not JSON: {error.msg} at character {error.pos}")
 
 

@@ -25,6 +25,7 @@ from app.http import (
     timeout_seconds,
 )
 from app.json import to_json
+from app.messages import expected, nearest, shown
 from app.native.schemas import ModelList, PredictRequest, PredictResponse
 from app.service import WARM_UP, Answer, OptionFields, Service
 from app.settings import Settings
@@ -195,20 +196,12 @@ def _sentence(fault: Any) -> str:
         case "missing":
             return f'is missing; send {{"rows": [...]}} with any of {known}'
         case "extra_forbidden":
-            return f"is not known; a request has {known}"
+            like = nearest(fault["loc"][-1], PredictRequest.model_fields)
+            return f"is not known{like}; a request has {known}"
         case "model_type":
             return "must be a JSON object with 'rows'"
         case _:
-            expected = fault["msg"].replace("Input should be", "must be")
-            return f"{expected.replace('valid list', 'array')}, not {_shown(fault['input'])}"
-
-
-def _shown(value: Any) -> str:
-    """A value of the request as JSON, cut after 80 characters."""
-    if isinstance(value, dict | list):
-        return "an object" if isinstance(value, dict) else "an array"
-    text = to_json(value).decode()
-    return text if len(text) <= 80 else f"{text[:80]}..."
+            return f"{expected(fault)}, not {shown(fault['input'])}"
 
 
 def _model_list(service: Service) -> dict[str, Any]:

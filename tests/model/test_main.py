@@ -168,12 +168,13 @@ def test_ctrl_c_in_training_keeps_the_best_so_far_and_says_so(
         (["--input-dropout", "-1"], ("dropout", "-1")),
         (["--activation", "swish"], ("activation", "'swish'", "gelu")),
         (["--epochs", "0"], ("epochs", "0")),
-        (["--learning-rate", "nan"], ("learning_rate", "nan")),
+        (["--learning-rate", "nan"], ("--learning-rate: ", "nan")),
         (["--seed", "-1"], ("seed", "-1")),
         (["--hidden", "0"], ("hidden", "0")),
         (["--name", "a b"], ("name", "'a b'")),
         (["--target", "prise"], ("flats.csv", "'prise'", "price")),
         (["--target", ","], ("','", "flats.csv")),
+        (["--calibrate-by", "quater"], ("--calibrate-by: ", "(did you mean 'quarter'?)")),
         (["--drop", "idd"], ("flats.csv", "'idd'", "id")),
         (["--categorical", "aera"], ("flats.csv", "'aera'", "area")),
         (["--task", "binary"], ("price", "binary")),
@@ -248,6 +249,15 @@ def test_no_command_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert "COMMAND" in misuse(capsys)
     assert "invalid choice" in misuse(capsys, "bake")
     assert "--colour" in misuse(capsys, "show", "out", "--colour", "red")
+
+
+def test_a_mistyped_command_option_or_choice_is_answered_with_the_nearest(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert "(did you mean 'train'?)" in misuse(capsys, "trian")
+    assert "(did you mean '--report'?)" in misuse(capsys, "evaluate", "a", "b", "--reprot", "c")
+    needed = ("train", "a.csv", "--target", "y", "--out", "o")
+    assert "(did you mean 'multiclass'?)" in misuse(capsys, *needed, "--task", "multi-class")
 
 
 def test_the_module_runs_as_a_program(regression_artifact: Path, tmp_path: Path) -> None:
