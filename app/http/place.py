@@ -21,14 +21,16 @@ def place(document: str, position: int) -> str:
         token = found[0]
         if token in "[{":
             path.append(0 if token == "[" else "")
+        elif token[0] == '"':
+            text = token
+        elif not path:
+            break  # no document has this at its top
         elif token in "]}":
             path.pop()
         elif token == ":":
             path[-1] = str(json.loads(text, strict=False))
-        elif token == ",":
-            path[-1] = _after(path[-1])
         else:
-            text = token
+            path[-1] = _after(path[-1])
     return ".".join(map(str, path))
 
 
