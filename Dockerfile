@@ -1,32 +1,42 @@
 # The service with the shipped models. It needs no network, no writable disk, no certain user id.
 #
-# TORCH_INDEX_URL names one more package index to look for torch in. On x86_64 the default index has
-# the build for CUDA, several GB; README has the address of the one for CPUs.
+# What it installs is locked with hashes. PYTHON_IMAGE may name an image by its digest:
+# python:3.11-slim@sha256:...
+#
+# TORCH_INDEX_URL names the package index of another build of torch than PyPI's. On x86_64 PyPI has
+# the build for CUDA, several GB; README has the address of those for CPUs. PyPI knows no hash of
+# them; TORCH_SHA256 may name it.
 
-FROM python:3.11-slim AS build
+ARG PYTHON_IMAGE=python:3.11-slim
+
+FROM ${PYTHON_IMAGE} AS build
 ARG TORCH_INDEX_URL=""
+ARG TORCH_SHA256=""
 RUN python -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH
 WORKDIR /src
 
 # The dependencies alone: a change of the code leaves this layer, by far the largest, as it is.
-COPY pyproject.toml ./
-RUN python -c 'import tomllib; \
-project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
-print(*project["dependencies"], sep="\n")' > requirements.txt \
-    && pip install --no-cache-dir -r requirements.txt \
-        ${TORCH_INDEX_URL:+--extra-index-url "$TORCH_INDEX_URL"} \
+COPY locks/service.txt locks/torch.txt ./
+RUN pip install --no-cache-dir --require-hashes -r service.txt \
+    && if [ -z "$TORCH_INDEX_URL" ]; then \
+        pip install --no-cache-dir --require-hashes -r torch.txt; \
+    else \
+        echo "$(grep -o '^torch==[0-9.]*' torch.txt)${TORCH_SHA256:+ --hash=sha256:$TORCH_SHA256}" \
+            > other.txt \
+        && pip install --no-cache-dir --no-deps --index-url "$TORCH_INDEX_URL" -r other.txt; \
+    fi \
     # C++ headers and test programs, an eighth of the image
     && rm -rf /opt/venv/lib/python*/site-packages/torch/include \
         /opt/venv/lib/python*/site-packages/torch/test
 
-COPY LICENSE README.md ./
+COPY pyproject.toml LICENSE README.md ./
 COPY app app
 COPY model model
-RUN pip install --no-cache-dir --no-deps .
+RUN pip install --no-cache-dir --no-deps --no-build-isolation .
 
 
-FROM python:3.11-slim
+FROM ${PYTHON_IMAGE}
 COPY --from=build /opt/venv /opt/venv
 # SAFEPATH: the working directory is no place to import from. HOME: any user id has a home.
 ENV PATH=/opt/venv/bin:$PATH \

@@ -10,11 +10,14 @@ import tomllib
 import zipfile
 from collections.abc import Iterator
 from importlib.metadata import packages_distributions
+from itertools import chain
 from pathlib import Path
 from shutil import copytree, ignore_patterns
 
 import httpx
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests.server import serving
 
@@ -111,6 +114,37 @@ def test_every_library_that_is_imported_is_declared(package: str) -> None:
         for name in set(imported(path)) - {"app", "model"} - sys.stdlib_module_names:
             of_name = {each.lower().replace("_", "-") for each in distributions[name]}
             assert of_name & declared, f"{path.relative_to(ROOT)} imports {name}"
+
+
+def locked(name: str) -> dict[str, set[str]]:
+    """The versions of every package in a lock file; a package may have one per Python version."""
+    text = (ROOT / "locks" / f"{name}.txt").read_text()
+    assert "://" not in text  # whoever installs chooses the index
+    found: dict[str, set[str]] = {}
+    for entry in re.findall(r"^[^\s#].*\n(?: .*\n)*", text, re.M):
+        requirement = Requirement(entry.partition("\\")[0].strip())
+        assert re.search(r"--hash=sha256:[0-9a-f]{64}\b", entry), requirement
+        [pin] = requirement.specifier
+        assert pin.operator == "=="
+        found.setdefault(canonicalize_name(requirement.name), set()).add(pin.version)
+    return found
+
+
+def test_every_dependency_is_locked_with_hashes_to_a_version_that_the_project_takes() -> None:
+    ci, service, torch = locked("ci"), locked("service"), locked("torch")
+    extras = PROJECT["optional-dependencies"]
+    for names, lock in (
+        (PROJECT["dependencies"], service | torch),
+        ([*PROJECT["dependencies"], *chain(*extras.values())], ci | torch),
+    ):
+        for requirement in map(Requirement, names):
+            name = canonicalize_name(requirement.name)
+            if name != PROJECT["name"]:
+                assert lock.get(name), f"{name} is not locked; run python .ci/lock.py"
+                for version in lock[name]:
+                    assert requirement.specifier.contains(version), f"{requirement}: {version}"
+    assert service.items() <= ci.items()
+    assert not torch.keys() & ci.keys()
 
 
 def test_the_shipped_models_weigh_under_2_megabytes() -> None:

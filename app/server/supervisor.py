@@ -71,7 +71,7 @@ class Supervisor:
             wait(sentinels, CHECK_SECONDS)
             for child in [each for each in self._children if not each.process.is_alive()]:
                 self._children.remove(child)
-                if self._ended(child) and not self._stopping:
+                if self._ended(child) and not self._stopping and not self._serves():
                     return STARTUP_FAILURE
         return 0
 
@@ -79,6 +79,11 @@ class Supervisor:
         """The numbers of the processes that do not run."""
         present = {child.number for child in self._children}
         return [number for number in range(self._settings.workers) if number not in present]
+
+    def _serves(self) -> bool:
+        """Whether a process has run for long enough to serve."""
+        old = [each for each in self._children if monotonic() - each.began >= CALM_SECONDS]
+        return any(each.process.is_alive() for each in old)
 
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")
@@ -94,15 +99,16 @@ class Supervisor:
             self._children.append(_Child(process, number))
 
     def _ended(self, child: _Child) -> bool:
-        """Record the end of a process; return whether it failed to start, as others would too."""
+        """Record the end of a process; return whether it could not start, as others could not."""
         process, lived = child.process, monotonic() - child.began
+        failed = process.exitcode == STARTUP_FAILURE
         if self._metrics:
             self._metrics.slots[child.number].forget_gauges()
         if not self._stopping:
             _logger.error("server process %s ended with %s", process.pid, process.exitcode)
-        if lived < CALM_SECONDS:
+        if failed or lived < CALM_SECONDS:
             self._not_before = monotonic() + PAUSE_SECONDS
-        return process.exitcode == STARTUP_FAILURE
+        return failed
 
     def _stop(self) -> None:
         # Otherwise the system would accept connections that no process serves.

@@ -33,6 +33,7 @@ def server(regression_artifact: Path, tmp_path_factory: pytest.TempPathFactory) 
         "MCD_ACCESS_LOG": "true",
         "MCD_MAX_BODY_BYTES": "100000",
         "MCD_RATE_LIMIT": "100",
+        "MCD_CORS_ORIGINS": "https://example.org",
         "MCD_REQUEST_TIMEOUT_SECONDS": "2",
     }
     with served(folder, "--model", regression_artifact, **settings) as server:
@@ -65,7 +66,9 @@ def bodies() -> Iterator[tuple[str, bytes, dict[str, str]]]:
     yield "/predict", json.dumps(LONG).encode(), {"x-request-timeout-seconds": "0.01"}
     yield "/predict", b"{}", {"x-request-timeout-seconds": SECRET}
     yield "/predict", b"{}", {"x-api-key": SECRET * 3}
-    yield "/v2", b"{}", {}
+    yield f"/predict?{SECRET}={SECRET}", b"{}", {}
+    yield f"{INFER}?{SECRET}={SECRET}", b"{}", {}
+    yield f"/v2?q={SECRET}", b"{}", {}
     yield "/nowhere", b"{}", {}
     yield "/models/nobody/predict", b"{}", {}
 
@@ -83,9 +86,11 @@ def test_no_error_of_any_kind_lets_a_requests_content_into_the_log(server: Serve
     with httpx.Client(base_url=server.url, timeout=60) as client:
         for number, (path, body, headers) in enumerate(bodies()):
             sent = {"x-api-key": KEY, "x-request-id": f"id-{number}", "cookie": SECRET, **headers}
-            response = client.post(f"{path}?q={SECRET}", content=body, headers=sent)
+            response = client.post(path, content=body, headers=sent)
             codes.add(response.json().get("code"))
             ids.add(response.headers["x-request-id"])
+        page = {"origin": f"https://{SECRET}.org", "access-control-request-method": SECRET}
+        codes.add(client.options("/predict", headers=page).json()["code"])
         bob = {"x-api-key": "l" * 20}
         while client.get("/models", headers=bob).status_code != 429:
             pass

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import threading
@@ -153,6 +154,32 @@ def test_a_killed_process_of_two_is_replaced_while_the_other_serves(
             until(lambda: load.outcomes["200"] > served_before + 20, 10)
         failed = sum(load.outcomes.values()) - load.outcomes["200"]
         assert failed <= 4  # a request per client at most: those that the victim had
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(PATIENCE_SECONDS) == 0
+
+
+def started(server: Served) -> set[int]:
+    """The processes that have begun to serve."""
+    lines = [line for line in server.lines() if "startup complete" in line["message"]]
+    return {line["process"] for line in lines}
+
+
+def test_a_process_that_cannot_be_replaced_for_now_takes_no_other_with_it(
+    regression_artifact: Path, tmp_path: Path
+) -> None:
+    models = tmp_path / "models"
+    shutil.copytree(regression_artifact, models / "houses")
+    settings = {"MCD_MODELS_DIR": str(models), "MCD_WORKERS": "2"}
+    with served(tmp_path, **settings) as server:
+        until(lambda: len(server.children()) == 2)
+        time.sleep(6)  # until both serve, and are known to
+        models.rename(tmp_path / "away")
+        os.kill(server.children()[0], signal.SIGKILL)
+        until(lambda: any("ended with 3" in line["message"] for line in server.lines()))
+        assert server.predict().status_code == 200
+        (tmp_path / "away").rename(models)
+        until(lambda: len(serving := server.children()) == 2 and set(serving) <= started(server))
+        assert {server.predict().status_code for _ in range(8)} == {200}
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(PATIENCE_SECONDS) == 0
 

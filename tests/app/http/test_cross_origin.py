@@ -91,3 +91,12 @@ async def test_a_request_that_is_no_preflight_request_needs_a_key(
 ) -> None:
     assert (await browser.options("/predict")).status_code == 401
     assert (await browser.options("/predict", headers={"origin": OURS})).status_code == 401
+
+
+async def test_a_star_lets_any_page_in(artifacts: dict[str, Path]) -> None:
+    settings = Settings(models=(artifacts["regression"],), cors_origins=("*",))
+    async with asking(settings) as client:
+        asked = await preflight(client, origin="https://other.org")
+        assert (asked.status_code, asked.headers["access-control-allow-origin"]) == (200, "*")
+        answer = await client.get("/models", headers={"origin": "https://other.org"})
+        assert answer.headers["access-control-allow-origin"] == "*"
