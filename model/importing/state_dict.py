@@ -127,7 +127,8 @@ def read_weights(path: str | Path, layers: Collection[str] = ()) -> Weights:
         raise ArtifactError(f"{path} holds no tensors by name, {_held(content)}; {_ALONE}")
     fits = {place: _matches(entries, layers) for place, entries in found.items()}
     best = [place for place in found if fits[place] == max(fits.values())]
-    best = [place for place in best if not _surrounds(place, best)]
+    around = _around(best)
+    best = [place for place in best if place not in around]
     chosen = best[0] if len(best) == 1 else _usual(path, best)
     others = [shown(place) for place in best if place != chosen]
     notices = [f"the weights are those under {shown(chosen)}, not {listed(others)}"]
@@ -160,14 +161,15 @@ def _matches(entries: Mapping[Any, Any], layers: Collection[str]) -> int:
     return len(prefixes.intersection(layers))
 
 
-def _surrounds(place: str, places: Sequence[str]) -> bool:
-    """Whether another of the places is inside of this one, beside whose tensors it lies."""
-    return any(each != place and (not place or each.startswith(f"{place}.")) for each in places)
+def _around(places: Sequence[str]) -> set[str]:
+    """The places that hold one of these: tensors in them lie beside a state dict."""
+    parts = [place.split(".") for place in places if place]
+    return {".".join(names[:count]) for names in parts for count in range(len(names))}
 
 
 def _usual(path: Path, places: Sequence[str]) -> str:
     """The place with the most usual name; raises ArtifactError naming all if none is usual."""
-    usual = [place for name in NESTED for place in places if place == name]
+    usual = [place for name in NESTED for place in places if place.split(".")[-1] == name]
     if usual:
         return usual[0]
     several = listed([shown(place) for place in places], 5)

@@ -25,7 +25,7 @@ TRAIN = "train sizes.csv --target y --task regression --out out --epochs 2 --hid
 def greek(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with sizes.csv, whose columns have Greek names, and `out`, a model trained on it."""
     folder = tmp_path_factory.mktemp("greek")
-    rows = [f"{row},{row % 7},{2 * row}" for row in range(40)]
+    rows = [f"{row % 9 + 0.5},{row % 7},{2 * row}" for row in range(40)]
     text = "\n".join(["größe,Δ,y", *rows]) + "\n"
     (folder / "sizes.csv").write_text(text, encoding="utf-8")
     done = run(f"python -m model {TRAIN}", folder, PYTHONIOENCODING="cp1252")
