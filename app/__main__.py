@@ -3,13 +3,16 @@
 import argparse
 import json
 import os
+import re
 import shlex
 import signal
 import socket
 import sys
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, TextIO
 
 from app.listener import listening
+from app.messages import nearest
 from app.settings import Settings, SettingsError, read_settings
 
 if TYPE_CHECKING:
@@ -26,7 +29,12 @@ Every other setting is an environment variable with the prefix MCD_; docs/settin
 
 def main(arguments: list[str] | None = None) -> int:
     """Serve, and return the exit code: 0 after a stop by a signal, 2 for a mistake of the user."""
-    asked = vars(_parser().parse_args(arguments))
+    parser = _parser()
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        like = nearest(unknown[0], re.findall(r"--[\w-]+", parser.format_usage()))
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}{like}")
+    asked = vars(options)
     given = {name: value for name, value in asked.items() if value is not None}
     try:
         settings = read_settings(**given)
@@ -50,7 +58,7 @@ def _serve(settings: Settings, listener: socket.socket) -> int:
         service.load()
     except (ArtifactError, SettingsError) as error:
         return _fail(error)
-    _say(_greeting(service, settings, listener))
+    _say(_greeting(service, settings, listener), sys.stdout)
     if settings.workers > 1:
         return Supervisor(settings, listener).run()
     return serve(settings, listener, service)
@@ -100,22 +108,41 @@ def _url(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _say(text: str) -> None:
-    """Print a text, if it can be printed: a server serves on a full disk, and unheard."""
-    try:
-        print(text, flush=True)
-    except OSError:
-        # Otherwise Python tries again when it ends, and exits with 120.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def _fail(error: Exception) -> int:
-    print(f"python -m app: {error}", file=sys.stderr)
+    _say(f"python -m app: {error}", sys.stderr)
     return 2
 
 
+def _say(text: str, stream: TextIO) -> None:
+    """Print the text, if anyone reads the stream: no output stops the server."""
+    if stream:  # None if it is closed; `print` would take standard output then
+        with suppress(OSError):
+            print(text, file=stream, flush=True)
+
+
+def _occupy_standard_streams() -> None:
+    """Open those that are closed; otherwise a connection could get the number of standard error."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+
+
+def _drop_unwritten() -> None:
+    """Drop what nobody reads; otherwise Python ends with the exit code 120."""
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 if __name__ == "__main__":
+    _occupy_standard_streams()
     try:
         sys.exit(main())
     except KeyboardInterrupt:  # before the server handles it
         sys.exit(128 + signal.SIGINT)
+    finally:
+        _drop_unwritten()

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from app.messages import nearest, quoted
+
 PREFIX = "MCD_"
 
 _EXPORT_SECONDS = "OTEL_EXPORTER_OTLP_TIMEOUT"
@@ -218,8 +220,9 @@ def read_settings(**given: Any) -> Settings:
     known = {f"{PREFIX}{name}".upper() for name in Settings.model_fields}
     for variable in sorted(os.environ):
         if variable.upper().startswith(PREFIX) and variable.upper() not in known:
+            like = nearest(variable, known)
             raise SettingsError(
-                f"{variable} is not a setting; known are {', '.join(sorted(known))}"
+                f"{quoted(variable)} is not a setting{like}; known are {', '.join(sorted(known))}"
             )
     try:
         return Settings(**given)
@@ -228,7 +231,7 @@ def read_settings(**given: Any) -> Settings:
         name = str(fault["loc"][0])
         source = name if name in given else f"{PREFIX}{name}".upper()
         message = fault["msg"].removeprefix("Value error, ")
-        raise SettingsError(f"{source}: {message}, not {fault['input']!r}") from error
+        raise SettingsError(f"{source}: {message}, not {quoted(str(fault['input']))}") from error
 
 
 def names_a_collector() -> bool:

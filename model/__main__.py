@@ -2,10 +2,11 @@
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, get_args
 
 from model import (
     Card,
@@ -33,7 +34,18 @@ from model.table_options import (
     read_options,
     table_of_model,
 )
-from model.terminal import ProgressBar, describe
+from model.terminal import (
+    CommandParser,
+    ProgressBar,
+    complain,
+    describe,
+    drop_unwritten,
+    in_flags,
+    rates,
+    refuse_unknown,
+    widths,
+    write,
+)
 
 _TRAIN_EXAMPLES = """examples:
   python -m model train example:diabetes --target progression --out diabetes
@@ -59,19 +71,26 @@ _SHOW_EXAMPLES = "examples:\n  python -m model show houses\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 0 when done, 2 for wrong usage or bad input."""
-    options = _parser().parse_args(arguments)
+    """The exit code: 0 when done, 1 if the output cannot be written, 2 for a mistake of the user.
+
+    A command returns its output. It has saved its files by then, whatever happens to the output.
+    """
+    options, unknown = _parser().parse_known_args(arguments)
+    if unknown:
+        refuse_unknown(options.parser, unknown)
     try:
-        command: Callable[[argparse.Namespace], None] = options.command
-        command(options)
+        command: Callable[[argparse.Namespace], str] = options.command
+        output = command(options)
     except ModelError as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(f"error: {in_flags(error, vars(options))}")
         return 2
-    return 0
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    return write(output)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="python -m model", description="Train, import, calibrate and evaluate models."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -124,14 +143,14 @@ def _add_network(parser: argparse.ArgumentParser, defaults: TrainOptions) -> Non
     add = parser.add_argument
     add(
         "--hidden",
-        type=_widths,
+        type=widths,
         metavar="W,W",
         help="widths of the hidden layers (default: 100,100; 100,100,100 for a regression with"
         " 5,000 training rows or more)",
     )
     add(
         "--dropout",
-        type=_rates,
+        type=rates,
         metavar="P",
         help="one rate for all hidden layers, or one for each: 0.1,0.2 (default: 0.1; less for a"
         " regression with more than 1,200 training rows); search: try several rates and keep the"
@@ -193,7 +212,14 @@ def _add_import(commands: Any) -> None:
         required=True,
         type=Path,
         metavar="FILE",
-        help="the state dict: a .safetensors file, or a file from torch.save",
+        help="the state dict: a safetensors file, or a file from torch.save, of any ending",
+    )
+    add(
+        "--ignore",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="keys of the state dict that belong to no layer, repeatable: 'loss_fn.*'",
     )
     add("--out", required=True, type=Path, metavar="DIR", help="artifact folder to write")
     add("--name", help="the model's name (default: the specification's, or the folder's)")
@@ -246,7 +272,7 @@ def _add_show(commands: Any) -> None:
 def _command(
     commands: Any,
     name: str,
-    command: Callable[[argparse.Namespace], None],
+    command: Callable[[argparse.Namespace], str],
     summary: str,
     examples: str,
 ) -> argparse.ArgumentParser:
@@ -257,11 +283,11 @@ def _command(
         epilog=examples,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.set_defaults(command=command)
+    parser.set_defaults(command=command, parser=parser)
     return parser
 
 
-def _train(arguments: argparse.Namespace) -> None:
+def _train(arguments: argparse.Namespace) -> str:
     options = TrainOptions(
         hidden=arguments.hidden,
         dropout=arguments.dropout,
@@ -298,34 +324,36 @@ def _train(arguments: argparse.Namespace) -> None:
             calibrate_by=arguments.calibrate_by,
             progress=bar.show,
         )
-    print(describe(card))
-    print(f"\nsaved to {arguments.out}; serve it: python -m app --model {arguments.out}")
+    served = f"serve it: python -m app --model {arguments.out}"
+    return f"{describe(card)}\n\nsaved to {arguments.out}; {served}"
 
 
-def _import(arguments: argparse.Namespace) -> None:
+def _import(arguments: argparse.Namespace) -> str:
     card = import_model(
-        arguments.architecture, arguments.weights, arguments.out, name=arguments.name
+        arguments.architecture,
+        arguments.weights,
+        arguments.out,
+        name=arguments.name,
+        ignore=arguments.ignore,
     )
-    print(describe(card))
-    print(
-        f"\nsaved to {arguments.out}; calibrate it: python -m model calibrate {arguments.out} DATA"
-    )
+    calibrated = f"calibrate it: python -m model calibrate {arguments.out} DATA"
+    return f"{describe(card)}\n\nsaved to {arguments.out}; {calibrated}"
 
 
-def _calibrate(arguments: argparse.Namespace) -> None:
+def _calibrate(arguments: argparse.Namespace) -> str:
     table = _table_of_model(load(arguments.folder).card, arguments)
     card = calibrate(arguments.folder, table, out=arguments.out, by=arguments.by)
-    print(describe(card))
+    return describe(card)
 
 
 def _table_of_model(card: Card, arguments: argparse.Namespace) -> Table:
     table = table_of_model(card, arguments)
     for notice in table.notices:
-        print(f"note: {notice}", file=sys.stderr)
+        complain(f"note: {notice}")
     return table
 
 
-def _evaluate(arguments: argparse.Namespace) -> None:
+def _evaluate(arguments: argparse.Namespace) -> str:
     options = PredictOptions(
         passes=arguments.passes,
         seed=arguments.seed,
@@ -338,9 +366,8 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     if arguments.report:
         _write(arguments.report, report_page(evaluation))
     if arguments.json:
-        print(json.dumps(evaluation.document(), indent=2, allow_nan=False))
-    else:
-        print(report_text(evaluation))
+        return json.dumps(evaluation.document(), indent=2, allow_nan=False)
+    return report_text(evaluation)
 
 
 def _write(path: Path, text: str) -> None:
@@ -350,26 +377,12 @@ def _write(path: Path, text: str) -> None:
         raise DataError(f"{path} cannot be written: {error.strerror}") from error
 
 
-def _show(arguments: argparse.Namespace) -> None:
-    print(describe(load(arguments.folder).card))
-
-
-def _widths(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no list of widths like 64,64") from None
-
-
-def _rates(text: str) -> tuple[float, ...] | Literal["search", "learn"]:
-    if text in ("search", "learn"):
-        return cast(Literal["search", "learn"], text)
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        message = f"{text!r} is no list of rates like 0.1,0.2, nor 'search' or 'learn'"
-        raise argparse.ArgumentTypeError(message) from None
+def _show(arguments: argparse.Namespace) -> str:
+    return describe(load(arguments.folder).card)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    finally:
+        drop_unwritten()

@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Literal, get_args
 
 from model.errors import Detail, InputError
+from model.messages import nearest, shown
 
 Estimator = Literal["plain", "reduced"]
 MaskScope = Literal["shared", "per_row"]
@@ -66,7 +67,7 @@ class PredictOptions:
             ("samples", self.samples, "true or false", isinstance(self.samples, bool)),
         ):
             if not ok:
-                message = f"must be {domain}, not {value!r}"
+                message = f"must be {domain}, not {_worded(value, domain)}"
                 raise InputError(f"{field}: {message}", [Detail(field, message)])
 
 
@@ -107,6 +108,12 @@ def _seed(value: object) -> bool:
 
 def _positive(value: object) -> bool:
     return value is None or _between(value, math.inf)
+
+
+def _worded(value: object, domain: str) -> str:
+    """The value, and which of the choices may be meant, if the domain has choices."""
+    choices = domain.removeprefix("one of ").split(", ") if domain.startswith("one of ") else ()
+    return shown(value) + nearest(value, choices)
 
 
 def _choices(kind: object) -> str:

@@ -1,11 +1,24 @@
-"""The output of the command line: a card in words, and a progress bar while training runs."""
+"""What a terminal shows: a card in words, progress, and mistakes in the words of the command line.
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+No console stops a command. A character that the console's encoding does not have is written as an
+escape. A reader that closes the pipe, as `head` does, has seen enough.
+"""
+
+import argparse
+import io
+import os
+import re
+import sys
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+from typing import Any, Literal, NoReturn, TextIO, cast
 
 from model.artifact import CalibrationRecord, Card, ImportRecord, TrainingRecord
+from model.errors import ModelError
+from model.messages import nearest, readable
 from model.training import Epoch
+
+_CHOICE = re.compile(r"invalid choice: '(.*?)' \(choose from (.*)\)", re.DOTALL)
 
 
 def describe(card: Card) -> str:
@@ -46,7 +59,8 @@ def _origin(card: Card) -> list[str]:
         f"{record.epochs}" + (", then refit with the validation rows" if record.refitted else ""),
         "  rows       " + ", ".join(f"{part} {count}" for part, count in record.rows.items()),
         *_searched(record),
-        "  held out   " + ", ".join(f"{name} {value:.4g}" for name, value in card.metrics.items()),
+        "  held out   "
+        + ", ".join(f"{name} {readable(value)}" for name, value in card.metrics.items()),
     ]
 
 
@@ -68,7 +82,8 @@ def _total_variance(card: Card) -> list[str]:
     noise = "the network's noise variance" if learned else "the target's variance"
     factors = tuning.variance_factors or (1.0,) * len(names)
     each = [
-        (f"{name}: " if len(names) > 1 else "") + f"{factor:.3g} x variance + {scale:.3g} x {noise}"
+        (f"{name}: " if len(names) > 1 else "")
+        + f"{readable(factor, 3)} x variance + {readable(scale, 3)} x {noise}"
         for name, factor, scale in zip(names, factors, tuning.noise_scales, strict=True)
     ]
     return [f"  total      {'; '.join(each)}"]
@@ -79,7 +94,7 @@ def _searched(record: TrainingRecord) -> list[str]:
     kinds = {"dropout": record.searched, "weight decay": record.decays}
     found = []
     for kind, values in kinds.items():
-        tried = ", ".join(f"{kind} {number}: {value:.4g}" for number, value in values.items())
+        tried = ", ".join(f"{kind} {number}: {readable(value)}" for number, value in values.items())
         found += [f"  searched   {tried} (mean log-likelihood of validation rows)"] if tried else []
     return found
 
@@ -90,8 +105,54 @@ def _certified(calibration: CalibrationRecord) -> list[str]:
     if found is None:
         return []
     risk = "RMSE" if found.risk == "rmse" else "error rate"
-    levels = ", ".join(f"{level.bound:.4g} for {level.accepted:.0%}" for level in found.levels)
+    levels = ", ".join(
+        f"{readable(level.bound)} for {level.accepted:.0%}" for level in found.levels
+    )
     return [f"  certified  {risk} at {found.confidence:.0%} confidence, by accepted rows: {levels}"]
+
+
+def write(text: str) -> int:
+    """The exit code after the text is written to standard output: 1 if the disk is full.
+
+    The code is 0 if the reader has closed the pipe.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        _print(text, sys.stdout)
+    except BrokenPipeError:
+        return 0
+    except OSError as error:
+        complain(f"error: the output cannot be written: {error.strerror}")
+        return 1
+    return 0
+
+
+def complain(message: str) -> None:
+    """Write a line to standard error, if anyone reads it."""
+    with suppress(OSError):
+        _print(message, sys.stderr)
+
+
+def drop_unwritten() -> None:
+    """Drop what nobody reads; otherwise Python reports a broken pipe when it ends."""
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        try:
+            stream.flush()
+        except OSError:
+            _discard(stream)
+
+
+def _print(line: str, stream: TextIO) -> None:
+    if stream:  # None if it is closed; `print` would take standard output instead
+        stream.write(f"{line}\n")
+        stream.flush()
+
+
+def _discard(stream: TextIO) -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 class ProgressBar(AbstractContextManager["ProgressBar"]):
@@ -104,10 +165,14 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
             self._bar: Any = nullcontext()
             self.show: Callable[[Epoch], None] = lambda _: None
         else:
-            self._bar = tqdm(unit="epoch", leave=False, disable=None)
+            self._bar = tqdm(unit="epoch", leave=False, disable=None if sys.stderr else True)
             self.show = self._advance
 
     def _advance(self, epoch: Epoch) -> None:
+        with suppress(OSError):  # a terminal that is gone does not end the training
+            self._draw(epoch)
+
+    def _draw(self, epoch: Epoch) -> None:
         if epoch.number == 1:
             self._bar.reset(total=epoch.of)
         said = {"train": f"{epoch.training_loss:.4f}", "best": epoch.best_epoch}
@@ -123,4 +188,49 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
         self._bar.update()
 
     def __exit__(self, *error: object) -> None:
-        self._bar.__exit__(*error)
+        with suppress(OSError):
+            self._bar.__exit__(*error)
+
+
+class CommandParser(argparse.ArgumentParser):
+    """A parser whose refusal of a choice asks whether the nearest one was meant."""
+
+    def error(self, message: str) -> NoReturn:
+        """Write usage and message to standard error, and exit with code 2."""
+        found = _CHOICE.search(message)
+        like = nearest(found[1], re.findall(r"[\w-]+", found[2])) if found else ""
+        super().error(message + like)
+
+
+def refuse_unknown(parser: argparse.ArgumentParser, unknown: Sequence[str]) -> NoReturn:
+    """Exit with code 2, naming the unknown arguments, and the option that the first is like."""
+    flags = re.findall(r"--[\w-]+", parser.format_usage())
+    parser.error(f"unrecognized arguments: {' '.join(unknown)}{nearest(unknown[0], flags)}")
+
+
+def in_flags(error: ModelError, known: Collection[str]) -> str:
+    """The message of an error; an option has the form that one types: --learning-rate."""
+    message, field = str(error), error.details[0].field if error.details else ""
+    option = "calibrate_by" if field == "by" and "calibrate_by" in known else field
+    if option in known and message.startswith(f"{field}: "):
+        return f"--{option.replace('_', '-')}{message.removeprefix(field)}"
+    return message
+
+
+def widths(text: str) -> tuple[int, ...]:
+    """The numbers in an argument such as 64,64."""
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of widths like 64,64") from None
+
+
+def rates(text: str) -> tuple[float, ...] | Literal["search", "learn"]:
+    """The numbers in an argument such as 0.1,0.2, or how to find them."""
+    if text in ("search", "learn"):
+        return cast(Literal["search", "learn"], text)
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        message = f"{text!r} is no list of rates like 0.1,0.2, nor 'search' or 'learn'"
+        raise argparse.ArgumentTypeError(message) from None

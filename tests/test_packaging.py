@@ -167,6 +167,18 @@ def test_the_image_is_healthy_while_the_service_is_ready(tmp_path: Path) -> None
         port = httpx.URL(url).port
         assert port
         assert check(port) == 0
+        program = [sys.executable, *arguments[:-1]]
+        said = "; print(*sorted(sys.modules))"
+        settled = arguments[-1].replace("sys.exit(", "print(")
+        loaded = subprocess.run(
+            [*program, settled + said],
+            env={**os.environ, "MCD_PORT": str(port)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.split()
+        assert len(loaded) < 70  # a container with little memory must have room for the check
+        assert not {"torch", "numpy", "http", "email", "ssl", "site"} & set(loaded)
     assert check(port) != 0
     path = str(tmp_path / "sock")
     with serving("--uds", path):

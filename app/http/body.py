@@ -13,6 +13,7 @@ from starlette.types import Receive
 
 from app.errors import BodyTooLarge, DuplicateKey, NotFinite, NotJson, WrongContentType
 from app.http.compression import ENCODINGS, decompressed
+from app.http.place import place
 from app.http.structure import UNCOUNTED_BYTES, Structure, counted_outside_strings
 from app.service import Holding
 from model import Detail
@@ -107,7 +108,9 @@ def _reason(body: bytes, error: orjson.JSONDecodeError) -> NotJson | NotFinite:
     literal = error.doc[start : start + 24]
     if error.msg.startswith("number is infinity") or _NOT_FINITE.match(literal):
         number = re.split(r"[\s,\]}]", literal, maxsplit=1)[0]
-        return NotFinite(f"{number!r} at character {start} is not a finite number")
+        where = place(error.doc, start)
+        said = f"{number!r} at character {start} is not a finite number"
+        return NotFinite(f"{where}: {said}" if where else said, [Detail(where or "body", said)])
     return NotJson(f"the body is not JSON: {error.msg} at character {error.pos}")
 
 

@@ -17,6 +17,7 @@ from app.errors import (
     status_of,
 )
 from app.http.reply import JSON
+from app.messages import quoted
 from app.metrics import Metrics
 from model import Detail
 
@@ -64,8 +65,9 @@ def _of_framework(error: HTTPException, scope: Scope) -> Response:
     """The response where there is no such path, or the path does not take the method."""
     path = scope["path"]  # `request.url` would fail where the query is not UTF-8
     message = {
-        404: f"there is no path {path!r}; /docs lists those there are",
-        405: f"{path!r} does not take {scope['method']}; the header Allow lists what it takes",
+        404: f"there is no path {quoted(path)}; /docs lists those there are",
+        405: f"{quoted(path)} does not take {scope['method']:.20}; "
+        "the header Allow lists what it takes",
     }.get(error.status_code, str(error.detail))
     body = error_body(message, code_of_status(error.status_code))
     headers: Any = dict(error.headers or {})

@@ -31,6 +31,7 @@ from app.http import (
     timeout_seconds,
 )
 from app.json import to_json
+from app.messages import cut, expected, nearest, shown
 from app.native.schemas import ModelList, PredictRequest, PredictResponse
 from app.service import WARM_UP, Answer, OptionFields, Prepared, Service
 from app.settings import Settings
@@ -39,7 +40,6 @@ from model import Card, Detail
 ModelPath = Annotated[str, Path(description="A name from `GET /models`.", examples=["diabetes"])]
 
 _KNOWN = ", ".join(["rows", *OptionFields.model_fields])
-_UNKNOWN = f"is not known; a request has {_KNOWN}"
 TAGS: list[str | Enum] = ["predictions"]
 
 _REQUEST_BODY = {
@@ -203,9 +203,8 @@ def _add_models(routes: APIRouter, service: Service) -> None:
 def _checked(document: Any) -> PredictRequest:
     if type(document) is dict:  # before the validation, which would list a million unknown keys
         unknown = (key for key in document if key not in PredictRequest.model_fields)
-        details = [Detail(key, _UNKNOWN) for key in islice(unknown, MAX_DETAILS)]
-        if details:
-            raise InvalidRequest(f"{details[0].field}: {_UNKNOWN}", details)
+        if details := [_unknown(key) for key in islice(unknown, MAX_DETAILS)]:
+            raise InvalidRequest(f"{details[0].field}: {details[0].message}", details)
     try:
         return PredictRequest.model_validate(document)
     except ValidationError as error:
@@ -218,6 +217,11 @@ def _checked(document: Any) -> PredictRequest:
     raise InvalidRequest(f"{first.field}: {first.message}", details)
 
 
+def _unknown(key: str) -> Detail:
+    like = nearest(key, PredictRequest.model_fields)
+    return Detail(cut(key), f"is not known{like}; a request has {_KNOWN}")
+
+
 def _sentence(fault: Any) -> str:
     match fault["type"]:
         case "missing":
@@ -225,16 +229,7 @@ def _sentence(fault: Any) -> str:
         case "model_type":
             return "must be a JSON object with 'rows'"
         case _:
-            expected = fault["msg"].replace("Input should be", "must be")
-            return f"{expected.replace('valid list', 'array')}, not {_shown(fault['input'])}"
-
-
-def _shown(value: Any) -> str:
-    """A value of the request as JSON, cut after 80 characters."""
-    if isinstance(value, dict | list):
-        return "an object" if isinstance(value, dict) else "an array"
-    text = to_json(value).decode()
-    return text if len(text) <= 80 else f"{text[:80]}..."
+            return f"{expected(fault)}, not {shown(fault['input'])}"
 
 
 def _model_list(service: Service) -> dict[str, Any]:

@@ -17,6 +17,7 @@ import numpy as np
 
 from app.compute import Computation
 from app.errors import LimitExceeded, NotReady, UnknownModel
+from app.messages import listed, nearest, quoted
 from app.metrics import Metrics
 from app.service.in_flight import InFlight
 from app.service.library import Library, read_library
@@ -270,8 +271,8 @@ class Service:
     def _versions(self, name: str | None) -> tuple[Predictor, ...]:
         versions = self._loaded.get(self.default if name is None else name)
         if versions is None:
-            known = ", ".join(self._loaded)
-            raise UnknownModel(f"there is no model {name!r}; there are {known}")
+            asked = f"{quoted(str(name))}{nearest(name, self._loaded)}"
+            raise UnknownModel(f"there is no model {asked}; there are {listed(self._loaded)}")
         return versions
 
     def _find(self, name: str | None, version: str | None) -> Predictor:
@@ -281,8 +282,9 @@ class Service:
         for predictor in versions:
             if predictor.card.version == version:
                 return predictor
-        known = ", ".join(each.card.version for each in versions)
-        raise UnknownModel(f"there is no version {version!r} of {name!r}; there are {known}")
+        known = [each.card.version for each in versions]
+        asked = f"{quoted(version)}{nearest(version, known)} of {predictor.card.name!r}"
+        raise UnknownModel(f"there is no version {asked}; there are {listed(known)}")
 
     async def _swap(self, library: Library) -> None:
         """Let every new model of a library predict once, then serve the library."""

@@ -8,9 +8,10 @@ output has several numbers per row.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import lru_cache
+from itertools import islice
 from types import MappingProxyType
 from typing import Any
 from unicodedata import normalize
@@ -18,9 +19,10 @@ from unicodedata import normalize
 import numpy as np
 from pydantic import ValidationError
 
-from app.errors import InvalidRequest, LimitExceeded
+from app.errors import MAX_DETAILS, InvalidRequest, LimitExceeded
 from app.http import BLOCK_NUMBERS
 from app.json import to_json
+from app.messages import expected, nearest, quoted, shown
 from app.service import Answer, OptionFields
 from app.v2.schemas import InferRequest, ModelMetadata, Tensor
 from app.v2.tensors import BYTES, from_bytes, from_json, refusal, to_bytes
@@ -151,7 +153,7 @@ def wanted(request: InferRequest, card: Card) -> dict[str, bool]:
     for number, output in enumerate(request.outputs):
         where = f"outputs.{number}"
         if output.name not in known:
-            raise refusal(where, f"there is no {output.name[:80]!r}; there are {', '.join(known)}")
+            raise refusal(where, f"{_unknown(output.name, known)}; there are {', '.join(known)}")
         if output.name == ACCEPT and not _abstains(request):
             raise refusal(where, f"{ACCEPT!r} needs the parameter largest_error")
         for name in _UNSUPPORTED:
@@ -231,8 +233,11 @@ def _rows(arrays: dict[str, np.ndarray], card: Card) -> list[Any] | np.ndarray:
     arrays = {own.get(normalize("NFC", name), name): array for name, array in arrays.items()}
     filled = {feature.name for feature in card.features if feature.fill is not None}
     if not arrays or not set(names) - filled <= arrays.keys() <= set(names):
-        wrong = [f"{name[:40]!r} is missing" for name in names if name not in {*arrays, *filled}]
-        wrong += [f"{name[:40]!r} is not known" for name in arrays if name not in names]
+        new = islice((name for name in arrays if name not in names), MAX_DETAILS)
+        likes = {name: nearest(name, names) for name in new}
+        wrong = [f"{quoted(name)} is not known{like}" for name, like in likes.items() if like]
+        wrong += [f"{quoted(name)} is missing" for name in names if name not in {*arrays, *filled}]
+        wrong += [f"{quoted(name)} is not known" for name in likes]
         wrong += ["there is no tensor"]
         either = "" if texts else f"either {INPUT!r} or "
         expected = f"the model takes {either}a tensor per feature: {', '.join(names)}"
@@ -316,6 +321,10 @@ def _reproduction(answer: Answer) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
+def _unknown(name: str, known: Iterable[str]) -> str:
+    return f"there is no {quoted(name)}{nearest(name, known)}"
+
+
 def _check_unique(names: list[str], where: str) -> None:
     if len(set(names)) < len(names):
         ((name, count),) = Counter(names).most_common(1)
@@ -323,13 +332,13 @@ def _check_unique(names: list[str], where: str) -> None:
 
 
 def _invalid(error: ValidationError, where: str) -> InvalidRequest:
-    faults = error.errors(include_url=False, include_context=False, include_input=False)
+    faults = error.errors(include_url=False, include_context=False)
     details = [
         Detail(
             ".".join(map(str, fault["loc"])) or where,
             "is missing"
             if fault["type"] == "missing"
-            else fault["msg"].replace("Input should be", "must be"),
+            else f"{expected(fault)}, not {shown(fault['input'])}",
         )
         for fault in faults
     ]

@@ -4,7 +4,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.messages import shown
 from app.v2.tensors import refusal
+
+_JSON_TYPES: dict[type, str] = {int: "a whole number", bool: "true or false", str: "a text"}
 
 
 class _Part(BaseModel):
@@ -19,7 +22,7 @@ class _Part(BaseModel):
         value = (self.parameters or {}).get(name)
         if value is not None and type(value) is not kind:
             place = f"{where}.parameters.{name}".removeprefix(".")
-            raise refusal(place, f"must be of type {kind.__name__}")
+            raise refusal(place, f"must be {_JSON_TYPES[kind]}, not {shown(value)}")
         return value
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from app.errors import InvalidRequest, NotFinite
+from app.messages import nearest, quoted
 from model import Detail
 
 BYTES = "BYTES"
@@ -86,8 +87,9 @@ def to_bytes(array: np.ndarray) -> bytes:
 def check_shape(shape: list[int], datatype: str, where: str) -> int:
     """The number of values; raises InvalidRequest for an impossible shape or datatype."""
     if datatype != BYTES and datatype not in NUMBERS:
-        known = ", ".join([*NUMBERS, BYTES])
-        raise refusal(where, f"the datatype {datatype[:20]!r} is not known; known are {known}")
+        known = [*NUMBERS, BYTES]
+        asked = f"{quoted(datatype)} is not known{nearest(datatype, known)}"
+        raise refusal(where, f"the datatype {asked}; known are {', '.join(known)}")
     if not shape or min(shape) < 0:
         raise refusal(where, f"the shape {shape} needs dimensions, none of them negative")
     count = math.prod(shape)
@@ -151,8 +153,9 @@ def _check_kinds(kinds: set[type], wanted: set[type], words: str, where: str) ->
 
 def _check_finite(array: np.ndarray, datatype: str, where: str) -> None:
     if array.dtype.kind == "f" and not np.isfinite(array).all():
-        message = f"a value is not a finite number of {datatype}"
-        raise NotFinite(f"{where}: {message}", [Detail(where, message)])
+        at = int(np.flatnonzero(~np.isfinite(array.ravel()))[0])
+        message = f"value {at} is not a finite number of {datatype}"
+        raise NotFinite(f"{where}: {message}", [Detail(f"{where}.data.{at}", message)])
 
 
 def _texts(data: bytes, count: int, where: str) -> Iterable[str]:

@@ -12,6 +12,7 @@ from model.artifact.records import CalibrationRecord, Record, ServingRecord, Tun
 from model.calibration import Calibration, Similarity, Tuning
 from model.data import CategoricalFeature, Feature, NumericFeature, Schema, Target
 from model.errors import Detail, InputError
+from model.messages import shown
 from model.passes import ActivationName, MLPConfig, Norm, NormKind
 
 BULK = {"scores", "groups", "comparisons", "spreads"}  # the long fields of a calibration
@@ -230,7 +231,7 @@ class Card(Record):
 def checked_name(name: str) -> str:
     """The name of a model, if it is safe in a URL and in a file name; raises InputError."""
     if not re.fullmatch(NAME_PATTERN, name):
-        message = f"{name!r} does not fit into a URL; use letters, digits, '.', '_' and '-'"
+        message = f"{shown(name)} does not fit into a URL; use letters, digits, '.', '_' and '-'"
         raise InputError(f"name: {message}", [Detail("name", message)])
     return name
 

@@ -1,11 +1,13 @@
 """Save and read artifacts: folders of `weights.safetensors` and `card.json`.
 
 An artifact is saved whole or not at all. Reading checks everything: the card is validated, the hash
-of the weights and the version are computed again, and shapes are compared before memory of the
-declared size is allocated. No pickle is read.
+of the weights and the version are computed again. The size of the file of the weights, and the
+names, shapes and number format in its header, are compared with the card before any weight is read.
+No pickle is read.
 """
 
 import contextlib
+import hashlib
 import json
 import math
 import os
@@ -20,12 +22,13 @@ from typing import NamedTuple
 import safetensors.torch
 import torch
 from pydantic import ValidationError
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from model.artifact.card import Card, similarity_record
 from model.calibration import Similarity
 from model.errors import ArtifactError, InputError
+from model.messages import shown
 from model.passes import MLP, MLPConfig
 
 WEIGHTS = "weights.safetensors"
@@ -34,6 +37,7 @@ SIMILARITY = "similarity."  # the prefix of the names of the tensors for distanc
 PARTS = tuple(field.name for field in fields(Similarity))
 _FILES = {WEIGHTS, CARD}
 _CARD_LIMIT_BYTES = 64 << 20
+_HEADER_LIMIT_BYTES = 1 << 20
 
 
 class Artifact(NamedTuple):
@@ -89,34 +93,58 @@ def check_destination(folder: Path) -> None:
 def read(folder: str | Path) -> Artifact:
     """The artifact in a folder, verified; raises ArtifactError saying what is wrong."""
     folder = Path(folder)
-    card = _card(folder)
-    weights = _bytes(folder, WEIGHTS)
-    digest = sha256(weights).hexdigest()
+    try:
+        card = _card(folder)
+        config = _config(folder, card)
+        return _built(card, config, folder, _weights(folder, card, config))
+    except OSError as error:
+        raise ArtifactError(f"{folder} cannot be read: {error.strerror}") from error
+
+
+def _config(folder: Path, card: Card) -> MLPConfig:
+    if card.version != card.content_hash():
+        raise ArtifactError(
+            f"{folder / CARD} was changed after it was written: version {shown(card.version)} does "
+            f"not match its content, '{card.content_hash()}'"
+        )
+    try:
+        return card.config
+    except InputError as error:
+        raise ArtifactError(f"{folder / CARD}: architecture: {error}") from error
+
+
+def _weights(folder: Path, card: Card, config: MLPConfig) -> bytes:
+    """The file of the weights, read after all that its header says has been checked."""
+    path, expected = _inside(folder, WEIGHTS), _shapes(config) | _similarity_shapes(card)
+    size, most = path.stat().st_size, 8 * sum(map(math.prod, expected.values()))
+    if size > most + _HEADER_LIMIT_BYTES:
+        said = f"the card's architecture has at most {most}, and a header"
+        raise ArtifactError(f"{folder / WEIGHTS} has {size} bytes; {said}")
+    try:
+        _check_header(folder, path, expected)
+    except ArtifactError:
+        with path.open("rb") as file:  # in small parts
+            _check_hash(folder, card, hashlib.file_digest(file, "sha256").hexdigest())
+        raise
+    weights = path.read_bytes()
+    _check_hash(folder, card, sha256(weights).hexdigest())
+    return weights
+
+
+def _check_hash(folder: Path, card: Card, digest: str) -> None:
     if digest != card.weights_sha256:
         raise ArtifactError(
             f"{folder / WEIGHTS} is not the file that the card describes: its SHA-256 is "
             f"{digest[:16]}..., the card says {card.weights_sha256[:16]}..."
         )
-    if card.version != card.content_hash():
-        raise ArtifactError(
-            f"{folder / CARD} was changed after it was written: version {card.version!r} does not "
-            f"match its content, {card.content_hash()!r}"
-        )
-    return _built(folder, card, weights)
 
 
-def _built(folder: Path, card: Card, weights: bytes) -> Artifact:
-    try:
-        config = card.config
-    except InputError as error:
-        raise ArtifactError(f"{folder / CARD}: architecture: {error}") from error
-    try:
-        tensors = safetensors.torch.load(weights)
-    except SafetensorError as error:
-        raise ArtifactError(f"{folder / WEIGHTS} is no safetensors file: {error}") from error
-    except KeyError as error:  # a number format that safetensors knows and torch does not
-        raise ArtifactError(f"{folder / WEIGHTS} holds {error} numbers, not F32") from error
-    _check_tensors(folder, _shapes(config) | _similarity_shapes(card), tensors)
+def _built(card: Card, config: MLPConfig, folder: Path, weights: bytes) -> Artifact:
+    tensors = safetensors.torch.load(weights)
+    for name, tensor in tensors.items():
+        if not math.isfinite(tensor.sum().item()) and not tensor.isfinite().all():
+            where = f"{folder / WEIGHTS}: tensor {name!r}"
+            raise ArtifactError(f"{where} holds a number that is not finite")
     similarity = _similarity(folder, tensors) if card.similarity else None
     with torch.device("meta"):
         network = MLP(config)  # no memory, no random numbers
@@ -150,24 +178,28 @@ def _similarity_shapes(card: Card) -> dict[str, tuple[int, ...]]:
     }
 
 
-def _check_tensors(
-    folder: Path, expected: dict[str, tuple[int, ...]], tensors: dict[str, Tensor]
-) -> None:
-    for name in sorted(expected.keys() | tensors.keys()):
-        where = f"{folder / WEIGHTS}: tensor {name!r}"
-        if name not in tensors:
+def _check_header(folder: Path, path: Path, expected: dict[str, tuple[int, ...]]) -> None:
+    """Raise ArtifactError if the weights' names, shapes and formats are not those of the card."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            found = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 no mapping
+            held = {
+                name: (tuple(part.get_shape()), part.get_dtype()) for name, part in found.items()
+            }
+    except SafetensorError as error:
+        raise ArtifactError(f"{folder / WEIGHTS} is no safetensors file: {error}") from error
+    for name in sorted(expected.keys() | held.keys()):
+        where = f"{folder / WEIGHTS}: tensor {shown(name)}"
+        if name not in held:
             raise ArtifactError(f"{where} is missing")
         if name not in expected:
             raise ArtifactError(f"{where} has no place in the card's architecture")
-        tensor = tensors[name]
-        if tuple(tensor.shape) != expected[name]:
-            raise ArtifactError(
-                f"{where} has shape {list(tensor.shape)}, the card says {list(expected[name])}"
-            )
-        if tensor.dtype != torch.float32:
-            raise ArtifactError(f"{where} is {tensor.dtype}, not torch.float32")
-        if not math.isfinite(tensor.sum().item()) and not tensor.isfinite().all():
-            raise ArtifactError(f"{where} holds a number that is not finite")
+        shape, kind = held[name]
+        if shape != expected[name]:
+            said = f"the card says {list(expected[name])}"
+            raise ArtifactError(f"{where} has shape {list(shape)}, {said}")
+        if kind != "F32":
+            raise ArtifactError(f"{where} holds {kind} numbers, not F32")
 
 
 def _shapes(config: MLPConfig) -> dict[str, tuple[int, ...]]:
@@ -185,19 +217,29 @@ def _shapes(config: MLPConfig) -> dict[str, tuple[int, ...]]:
 
 
 def _card(folder: Path) -> Card:
-    content = _bytes(folder, CARD, limit=_CARD_LIMIT_BYTES)
+    content = _bytes(folder, CARD, _CARD_LIMIT_BYTES)
     try:
         json.loads(content)
         return Card.model_validate_json(content)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(map(str, first["loc"])) or "card"
-        raise ArtifactError(f"{folder / CARD}: {field}: {first['msg']}") from error
+        said = "" if first["type"] == "missing" else f", not {shown(first['input'])}"
+        raise ArtifactError(f"{folder / CARD}: {field}: {first['msg']}{said}") from error
     except (ValueError, RecursionError) as error:
         raise ArtifactError(f"{folder / CARD} is not JSON: {error}") from error
 
 
-def _bytes(folder: Path, name: str, limit: int | None = None) -> bytes:
+def _bytes(folder: Path, name: str, limit: int) -> bytes:
+    path = _inside(folder, name)
+    size = path.stat().st_size
+    if size > limit:
+        raise ArtifactError(f"{folder / name} has {size} bytes; a card has at most {limit}")
+    return path.read_bytes()
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """The real path of a readable file of the folder; raises ArtifactError if it is elsewhere."""
     path = folder / name
     try:
         real = path.resolve(strict=True)
@@ -205,10 +247,8 @@ def _bytes(folder: Path, name: str, limit: int | None = None) -> bytes:
             raise ArtifactError(f"{path} is a link that leaves the folder, to {real}")
         if not real.is_file():
             raise ArtifactError(f"{path} is not a file")
-        size = real.stat().st_size
-        if limit is not None and size > limit:
-            raise ArtifactError(f"{path} has {size} bytes; a card has at most {limit}")
-        return real.read_bytes()
+        with real.open("rb"):
+            return real
     except OSError as error:
         raise ArtifactError(
             f"{folder} is no model: {name} cannot be read ({error.strerror})"

@@ -23,6 +23,7 @@ import numpy as np
 
 from model.errors import CalibrationError
 from model.formulas import binomial_bound, mean_bound
+from model.messages import shown
 
 Risk = Literal["error_rate", "rmse"]
 
@@ -116,7 +117,9 @@ def root_mean_square(
     the target would be too large a `largest`. Raises CalibrationError without rows.
     """
     if not 0 < largest < inf:
-        raise CalibrationError(f"the largest error must be above 0 and finite, not {largest!r}")
+        raise CalibrationError(
+            f"the largest error must be above 0 and finite, not {shown(largest)}"
+        )
     loss = np.minimum(np.square(np.asarray(error, dtype=np.float64) / largest), 1)  # in [0, 1]
     levels = tuple(
         Level(
@@ -162,13 +165,13 @@ def accepted(abstention: Abstention, risk: float, uncertainty: np.ndarray) -> np
 def _rounded_up(number: float) -> str:
     """A number rounded up to four digits."""
     unit = 10.0 ** (floor(log10(number)) - 3) if number > 0 else 1.0
-    return f"{ceil(number / unit) * unit:.4g}"
+    return f"{ceil(number / unit) * unit:.10g}"
 
 
 def _failure_probability(confidence: float) -> float:
     """The probability with which the bound of one level may be too small."""
     if not 0 < confidence < 1:
-        raise CalibrationError(f"a confidence lies between 0 and 1, not {confidence!r}")
+        raise CalibrationError(f"a confidence lies between 0 and 1, not {shown(confidence)}")
     return (1 - confidence) / len(ACCEPTED_SHARES)
 
 

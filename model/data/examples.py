@@ -9,6 +9,7 @@ import numpy as np
 
 from model.data.table import Table
 from model.errors import DataError
+from model.messages import nearest, shown
 
 TARGETS = {
     "diabetes": "progression",
@@ -25,7 +26,8 @@ def example(source: str) -> Table:
     """
     name = source.removeprefix("example:")
     if name not in TARGETS:
-        raise DataError(f"there is no example {name!r}; there are {', '.join(TARGETS)}")
+        asked = f"{shown(name)}{nearest(name, TARGETS)}"
+        raise DataError(f"there is no example {asked}; there are {', '.join(TARGETS)}")
     try:
         datasets = import_module("sklearn.datasets")
     except ImportError as error:

@@ -11,7 +11,7 @@ import numpy as np
 
 from model.data.names import clean
 from model.data.numbers import MISSING, plain_number
-from model.messages import listed, shown
+from model.messages import listed, nearest, readable, shown
 
 LONGEST_NUMBER = 400  # digits and signs of a number that is written as a text
 FLOAT32_MAX = float(np.finfo(np.float32).max)
@@ -62,7 +62,7 @@ class NumericFeature:
             return "is null; the model needs a number"
         number = _number_in(cell) if isinstance(cell, str) else cell
         if not _is_number(number):
-            return f"is {_worded(cell)}, which is not a number"
+            return f"is {shown(cell)}, which is not a number"
         try:
             value = float(cast("float", number))
         except OverflowError:
@@ -73,8 +73,8 @@ class NumericFeature:
         if abs(z) <= FLOAT32_MAX:
             return None
         if self.range is None:
-            return f"is {shown(cell)}, which is too large beside the scale, {self.scale:g}"
-        training = f"{self.low:g} to {self.high:g}"
+            return f"is {shown(cell)}, which is too large beside the scale, {readable(self.scale)}"
+        training = f"{readable(self.low)} to {readable(self.high)}"
         return f"is {shown(cell)}, which lies too far from the training range, {training}"
 
 
@@ -117,7 +117,8 @@ class CategoricalFeature:
         elif not isinstance(cell, str | bool | np.bool_) and not _is_number(cell):
             wrong = f"is {shown(cell)}, which is not a text"
         else:
-            wrong = f"has the unknown category {_worded(cell)}"
+            like = nearest(cell, self.categories, least=0.8)
+            wrong = f"has the unknown category {shown(cell)}{like}"
         return f"{wrong}; known: {listed(self.categories)}"
 
 
@@ -189,11 +190,6 @@ def _is_number(cell: object) -> bool:
 def _number_in(text: str) -> float | None:
     """The number that a text is; None if it is none."""
     return plain_number(text.strip()) if len(text) <= LONGEST_NUMBER else None
-
-
-def _worded(cell: object) -> str:
-    """A cell for a message, with truth values as JSON writes them."""
-    return ("true" if cell else "false") if isinstance(cell, bool | np.bool_) else shown(cell)
 
 
 Feature = NumericFeature | CategoricalFeature

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 
 from model.errors import DataError
-from model.messages import listed
+from model.messages import listed, nearest, shown
 
 
 def clean(name: str) -> str:
@@ -35,12 +35,11 @@ def find_columns(
         whole = clean(text)
         parts = (whole,) if whole in known else tuple(map(clean, split_list(text)))
         if whole and not parts:
-            raise DataError(f"{whole!r} names no column of {table}")
+            raise DataError(f"{shown(whole)} names no column of {table}")
         for part in parts:
             if part not in known:
-                raise DataError(
-                    f"{table} has no column {part!r}; its columns are {listed(columns)}"
-                )
+                asked = f"{shown(part)}{nearest(part, columns, among=len(columns))}"
+                raise DataError(f"{table} has no column {asked}; its columns are {listed(columns)}")
         found += parts
     return tuple(found)
 

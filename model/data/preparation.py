@@ -22,7 +22,7 @@ from model.data.names import option
 from model.data.schema import Schema, Target
 from model.data.table import Table, missing_cells
 from model.errors import DataError
-from model.messages import listed, shown
+from model.messages import listed, not_one_of, shown
 
 TASK_CHOICES = ("auto", "regression", "binary", "multiclass", "classification")
 MISSING_CHOICES = ("error", "impute", "drop")
@@ -44,7 +44,7 @@ def fit_schema(
     Raises DataError naming the column.
     """
     if missing not in MISSING_CHOICES:
-        raise DataError(f"missing: {missing!r} is not one of {', '.join(MISSING_CHOICES)}")
+        raise DataError(f"missing: {not_one_of(missing, MISSING_CHOICES)}")
     features: list[Feature] = []
     notices: list[str] = []
     for name in names:
@@ -103,7 +103,7 @@ def choose_target(table: Table, names: Sequence[str], *, task: str = "auto") -> 
     and so are several targets.
     """
     if task not in TASK_CHOICES:
-        raise DataError(f"task: {task!r} is not one of {', '.join(TASK_CHOICES)}")
+        raise DataError(f"task: {not_one_of(task, TASK_CHOICES)}")
     if not names or len(set(names)) < len(names):
         raise DataError(f"the targets must be one or more different columns, not {listed(names)}")
     columns = [_whole_column(table, name) for name in names]

@@ -16,7 +16,7 @@ import numpy as np
 from model.data.feature import CategoricalFeature, Feature, NumericFeature
 from model.data.names import clean
 from model.errors import Detail, InputError
-from model.messages import listed, shown
+from model.messages import listed, nearest, shown
 
 MAX_DETAILS = 20
 RANGE_SLACK = 1e-6  # in scales: rounding to float32 must not put a training row outside the range
@@ -151,7 +151,7 @@ class Schema:
             at += feature.width
         texts = [f.name for f in self.features if isinstance(f, CategoricalFeature)]
         known = f"those are {listed(texts)}" if texts else "there is none"
-        message = f"{name!r} is no categorical feature; {known}"
+        message = f"{shown(name)}{nearest(name, texts)} is no categorical feature; {known}"
         raise InputError(f"by: {message}", [Detail("by", message)])
 
     def categories(self, name: str, x: np.ndarray) -> list[str]:
@@ -274,20 +274,26 @@ def _faults(schema: Schema, rows: Sequence[Row]) -> Iterator[Detail]:
 
 def _object_faults(schema: Schema, row: Mapping[str, object], where: str) -> Iterator[Detail]:
     expected = f"the model expects {listed(schema.names)}"
+    known = set(schema.names)
+    unknown = islice((name for name in row if name not in known), MAX_DETAILS)
+    likes = {name: nearest(name, schema.names) for name in unknown}
+    yield from (_unknown(name, like, expected, where) for name, like in likes.items() if like)
     for feature in schema.features:
         if feature.name in row:
             yield from _cell_fault(feature, row[feature.name], where)
         elif feature.fill is None:
-            message = f"feature {feature.name!r} is missing; {expected}"
+            message = f"feature {shown(feature.name)} is missing; {expected}"
             yield Detail(f"{where}.{feature.name}", message)
-    known = set(schema.names)
-    for name in row:
-        if name not in known:  # a text of the sender: the message quotes its printable form only
-            message = f"unknown feature {shown(name)}; {expected}"
-            yield Detail(f"{where}.{shown(name)[1:-1]}", message)
+    yield from (_unknown(name, like, expected, where) for name, like in likes.items() if not like)
+
+
+def _unknown(name: object, like: str, expected: str, where: str) -> Detail:
+    """The fault of an unknown name, a text of the sender: quoted in its printable form only."""
+    quoted = shown(name)
+    return Detail(f"{where}.{quoted[1:-1]}", f"unknown feature {quoted}{like}; {expected}")
 
 
 def _cell_fault(feature: Feature, cell: object, where: str) -> Iterator[Detail]:
     fault = feature.fault(cell)
     if fault:
-        yield Detail(f"{where}.{feature.name}", f"feature {feature.name!r} {fault}")
+        yield Detail(f"{where}.{feature.name}", f"feature {shown(feature.name)} {fault}")

@@ -8,7 +8,7 @@ import numpy as np
 from model.data.feature import label
 from model.data.options import ReadOptions
 from model.errors import DataError
-from model.messages import listed, shown
+from model.messages import listed, nearest, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,8 @@ class Table:
         if name not in self.columns:
             known = listed(list(self.columns))
             why = "; it was left out as an index" if name in self.index else ""
-            raise DataError(f"{self.name} has no column {name!r}{why}; its columns are {known}")
+            asked = f"{shown(name)}{why or nearest(name, self.columns, among=len(self.columns))}"
+            raise DataError(f"{self.name} has no column {asked}; its columns are {known}")
         return self.columns[name]
 
     def rows(self, kept: np.ndarray) -> "Table":

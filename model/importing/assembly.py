@@ -18,6 +18,7 @@ from torch import Tensor
 from model.errors import Detail, InputError
 from model.importing.specification import LayerSpec
 from model.importing.state_dict import Weights
+from model.messages import nearest, shown
 from model.passes import ActivationName, Norm
 
 HOMOGENEOUS = ("relu", "leaky_relu")
@@ -87,8 +88,8 @@ class Assembly:
                 self._dropout(layer.dropout)
         except Refused as refusal:
             where = f"layers.{number}.{layer.kind}"
-            shown = f"{getattr(layer, layer.kind)!r}: {refusal}"
-            raise InputError(f"{where}: {shown}", [Detail(where, shown)]) from refusal
+            said = f"{shown(getattr(layer, layer.kind))}: {refusal}"
+            raise InputError(f"{where}: {said}", [Detail(where, said)]) from refusal
 
     @property
     def _last(self) -> Block | None:
@@ -149,7 +150,8 @@ class Assembly:
     def _activation(self, name: str) -> None:
         last, known = self._last, get_args(ActivationName)
         if name not in (*known, *FINAL):
-            raise Refused(f"known are {', '.join(known)}, and at the end {', '.join(FINAL)}")
+            said = f"known are {', '.join(known)}, and at the end {', '.join(FINAL)}"
+            raise Refused(f"{said}{nearest(name, (*known, *FINAL))}")
         if not last or last.activation:
             raise Refused("an activation follows a linear layer, and its norm, directly")
         if name in FINAL:

@@ -1,5 +1,6 @@
 """Import a network that was trained elsewhere: turn specification and weights into an artifact."""
 
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import cast
@@ -40,20 +41,24 @@ def import_model(
     folder: str | Path,
     *,
     name: str | None = None,
+    ignore: Sequence[str] = (),
 ) -> Card:
     """The card of a network trained elsewhere, saved in `folder` as a model like any other.
 
-    `architecture` is a JSON file, see `Spec`; `weights` is a safetensors file or a state dict. The
-    model is not calibrated. If the specification has no noise or no temperature, `calibrate` fits
-    it. Raises InputError naming a field of the specification, or an example with another output,
-    and ArtifactError naming a tensor, or a folder that cannot be written.
+    `architecture` is a JSON file, see `Spec`; `weights` is a safetensors file or a checkpoint from
+    `torch.save`. `ignore` has patterns of keys that are left out of the weights, such as
+    `loss_fn.*`, in addition to the specification's. The model is not calibrated. If the
+    specification has no noise or no temperature, `calibrate` fits it. Raises InputError naming a
+    field of the specification, or an example with another output, and ArtifactError naming a
+    tensor, or a folder that cannot be written.
     """
     folder = Path(folder).absolute()
     check_destination(folder)
-    described, state = read_spec(architecture), read_weights(weights)
+    described = read_spec(architecture)
+    state = read_weights(weights, described.spec.prefixes)
     name = checked_name(name or described.spec.name or folder.name)
     try:
-        assembly = _assembled(described.spec, state)
+        assembly = _assembled(described.spec, state, ignore)
         card = _card(described, state, assembly, name)
         network = _network(card, assembly.blocks)
         _check_examples(described.spec, card, network)
@@ -62,15 +67,14 @@ def import_model(
     return save(folder, Artifact(card, network))
 
 
-def _assembled(spec: Spec, state: Weights) -> Assembly:
+def _assembled(spec: Spec, state: Weights, ignore: Sequence[str]) -> Assembly:
     """The network assembled from its layers; raises InputError or ArtifactError for a misfit."""
     assembly = Assembly(sum(_width(entry) for entry in spec.features), state)
     for number, layer in enumerate(spec.layers):
         assembly.add(number, layer)
     _fit_head(spec, assembly.final, _head(assembly))
-    if state.left:
-        left = ", ".join(map(repr, state.left[:5])) + (", ..." if len(state.left) > 5 else "")
-        raise ArtifactError(f"{state.name}: no layer of the specification takes {left}")
+    state.ignore((*spec.ignore, *ignore))
+    state.check_all_taken()
     return assembly
 
 
@@ -128,6 +132,7 @@ def _card(file: SpecFile, weights: Weights, assembly: Assembly, name: str) -> Ca
             tuning=_tuning(spec),
             training=ImportRecord(
                 weights=weights.name,
+                notices=tuple(weights.notices),
                 weights_sha256=weights.sha256,
                 specification=file.name,
                 specification_sha256=file.sha256,

@@ -11,7 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from model.artifact import FeatureRecord, Name, Rate, TargetScale
 from model.calibration import NoiseKind
 from model.errors import Detail, InputError
-from model.messages import shown
+from model.messages import nearest, shown
+
+MOST_LAYERS = 1000
 
 LayerKind = Literal["linear", "batch_norm", "layer_norm", "activation", "dropout"]
 Positive = Annotated[float, Field(gt=0)]
@@ -88,16 +90,18 @@ class Spec(_Part):
     `noise` is heteroscedastic if the network has log-variances after the means. `temperature`
     divides the logits of a classifier, if it is known. `examples` have outputs that the imported
     network must reproduce, because the weights contain neither the order of categories, nor the
-    slope of an activation, nor an eps.
+    slope of an activation, nor an eps. `ignore` has patterns of keys in the state dict that belong
+    to no layer, such as `loss_fn.*`.
     """
 
     features: Annotated[tuple[FeatureRecord, ...], Field(min_length=1)]
     target: Annotated[tuple[TargetSpec, ...], Field(min_length=1)]
-    layers: Annotated[tuple[LayerSpec, ...], Field(min_length=1)]
+    layers: Annotated[tuple[LayerSpec, ...], Field(min_length=1, max_length=MOST_LAYERS)]
     name: Name | None = None
     noise: NoiseKind = "homoscedastic"
     temperature: Positive | None = None
     examples: tuple[ExampleSpec, ...] = ()
+    ignore: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -113,9 +117,23 @@ class Spec(_Part):
         return self
 
     @property
+    def prefixes(self) -> frozenset[str]:
+        """The prefixes of the keys in the state dict that the layers name."""
+        named = (layer.linear or layer.batch_norm or layer.layer_norm for layer in self.layers)
+        return frozenset(prefix for prefix in named if prefix)
+
+    @property
     def classes(self) -> tuple[str, ...]:
         """The classes of a classifier; empty for a regression."""
         return self.target[0].classes
+
+
+_FEATURE_FIELDS = {"kind", "mean", "scale", "range", "fill", "categories"}
+_FIELDS = sorted(
+    _FEATURE_FIELDS.union(
+        *(part.model_fields for part in (Spec, TargetSpec, LayerSpec, ExampleSpec))
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,8 +205,10 @@ def _refusal(path: Path, error: ValidationError) -> InputError:
     """The first fault, by the field's path in the document."""
     fault = error.errors(include_url=False)[0]
     tags = {"numeric", "categorical"}
-    field = ".".join(str(part) for part in fault["loc"] if part not in tags) or "specification"
-    said = fault["msg"].removeprefix("Value error, ")
+    parts = [f"{part:.80}" for part in map(str, fault["loc"]) if part not in tags]
+    field = ".".join(parts) or "specification"
+    said = fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
     value = "" if fault["type"] in ("missing", "value_error") else f", not {shown(fault['input'])}"
-    said = "no such field is known" if fault["type"] == "extra_forbidden" else said + value
+    like = nearest(fault["loc"][-1], _FIELDS) if fault["type"] == "extra_forbidden" else ""
+    said = f"no such field is known{like}" if fault["type"] == "extra_forbidden" else said + value
     return InputError(f"{path}: {field}: {said}", [Detail(field, said)])

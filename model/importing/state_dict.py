@@ -1,40 +1,45 @@
-"""Read weights from a file of unknown origin, key by key, without executing anything in it.
+"""The state dict in a file of unknown origin: find it, and take its tensors key by key.
 
-The file is a `.safetensors` file, or a state dict from `torch.save`, read with `weights_only=True`.
-Everything but tensors is refused. The numbers become float64, so that folding layers loses no
-digits.
+A tensor is checked by what the file says of it before it is read. The numbers become float64, so
+that folding layers loses no digits.
 """
 
 import hashlib
-import io
-import warnings
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
-import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
 from model.errors import ArtifactError
-from model.messages import listed
+from model.importing.checkpoint import Entry, described_kind, read_checkpoint
+from model.messages import listed, shown
 
-NESTED = ("state_dict", "model_state_dict")  # keys under which checkpoints keep the state dict
-TORCH = (".pt", ".pth", ".bin", ".ckpt")
-FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+# The keys under which checkpoints keep the state dict of a network, the usual first.
+NESTED = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "module")
+FLOATS = ("float64", "float32", "float16", "bfloat16", "F64", "F32", "F16", "BF16")
+_LEVELS = 4  # of dicts and lists around a state dict
+_MOST_PLACES = 10_000  # dicts and lists that are looked at
+_ALONE = "write the state dict alone: torch.save(module.state_dict(), ...)"
 
 Shape = tuple[int | None, ...]  # None: any length
 
 
 class Weights:
-    """The tensors of a file by key, and which of them no layer has taken yet."""
+    """The tensors of a state dict by key, and which of them no layer has taken yet."""
 
-    def __init__(self, name: str, sha256: str, tensors: dict[str, Tensor]) -> None:
-        self.name = name
-        self.sha256 = sha256
-        self._tensors = tensors
-        self._left = set(tensors)
+    def __init__(self, path: Path, entries: Mapping[Any, Any], notices: Sequence[str] = ()) -> None:
+        self.name = path.name
+        self.notices = list(notices)  # what a reader of the card should know
+        self._entries = entries
+        self._left = set(map(str, entries))
+        self._size_bytes = path.stat().st_size
+        self._taken = 0
+        with path.open("rb") as file:
+            self.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
 
     @property
     def left(self) -> list[str]:
@@ -43,99 +48,151 @@ class Weights:
 
     def has(self, key: str) -> bool:
         """Whether there is a tensor of that key."""
-        return key in self._tensors
+        return key in self._entries
 
     def skip(self, key: str) -> None:
         """Count a tensor as taken that is not needed."""
         self._left.discard(key)
+
+    def ignore(self, patterns: Sequence[str]) -> None:
+        """Leave out what no layer has taken and a pattern such as `loss_fn.*` matches."""
+        ignored = [key for key in self.left if any(fnmatchcase(key, each) for each in patterns)]
+        self._left.difference_update(ignored)
+        if ignored:
+            self.notices.append(f"left out of the weights: {listed(ignored)}")
+
+    def check_all_taken(self) -> None:
+        """Raise ArtifactError naming the keys that no layer has taken."""
+        for key in self.left:
+            if not isinstance(self._entries.get(key), Entry):
+                kind = described_kind(self._entries.get(key))
+                said = f"{shown(key)} is {kind}, not a tensor; {_ALONE}"
+                raise ArtifactError(f"{self.name}: {said}, or ignore it: {_advice([key])}")
+        if self.left:
+            left = listed([shown(key) for key in self.left], 5)
+            raise ArtifactError(
+                f"{self.name}: no layer of the specification takes {left}; if the outputs do not "
+                f"depend on them, as on the weights of a loss, ignore them: {_advice(self.left)}"
+            )
 
     def take(self, key: str, shape: Shape, *, why: str = "") -> Tensor:
         """The tensor as float64; raises ArtifactError naming file, key and fault.
 
         `why` is added to the message about a wrong shape.
         """
-        where = f"{self.name}: {key!r}"
-        if key not in self._tensors:
-            near = get_close_matches(key, self._tensors, n=3, cutoff=0)
+        where = f"{self.name}: {shown(key)}"
+        entry = self._entries.get(key)
+        if entry is None:
+            near = [shown(each)[1:-1] for each in self._near(key)]
             raise ArtifactError(f"{where} is not there; the file has {listed(near)}, ...")
-        tensor = self._tensors[key]
-        if len(tensor.shape) != len(shape) or any(
-            wanted not in (None, length) for wanted, length in zip(shape, tensor.shape, strict=True)
+        if not isinstance(entry, Entry):
+            raise ArtifactError(f"{where} is {described_kind(entry)}, not a tensor; {_ALONE}")
+        if entry.fault:
+            raise ArtifactError(f"{where} {entry.fault}")
+        if len(entry.shape) != len(shape) or any(
+            wanted not in (None, length) for wanted, length in zip(shape, entry.shape, strict=True)
         ):
             wanted = "[" + ", ".join("any" if n is None else str(n) for n in shape) + "]"
-            raise ArtifactError(f"{where} has shape {list(tensor.shape)}, not {wanted}{why}")
-        if tensor.dtype not in FLOATS:
-            raise ArtifactError(f"{where} is {tensor.dtype}; floating-point numbers are needed")
-        numbers = tensor.detach().double()
+            raise ArtifactError(f"{where} has shape {list(entry.shape)}, not {wanted}{why}")
+        if entry.kind not in FLOATS:
+            raise ArtifactError(f"{where} is {entry.kind}; floating-point numbers are needed")
+        self._count(entry, where)
+        numbers = _numbers(entry, where)
         if not numbers.isfinite().all():
             raise ArtifactError(f"{where} holds a number that is not finite")
         self._left.discard(key)
         return numbers
 
+    def _near(self, key: str) -> list[str]:
+        keys = [each for each in self._entries if isinstance(each, str)]
+        return get_close_matches(key, keys, n=3, cutoff=0)
 
-def read_weights(path: str | Path) -> Weights:
-    """The weights in a file; raises ArtifactError that names it."""
-    path = Path(path)
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ArtifactError(f"{path} cannot be read: {error.strerror}") from error
-    if path.suffix == ".safetensors":
-        tensors = _safetensors(path, content)
-    elif path.suffix in TORCH:
-        tensors = _state_dict(path, content)
-    else:
-        known = ", ".join((".safetensors", *TORCH))
-        raise ArtifactError(f"{path}: weights come in files of {known}, not {path.suffix!r}")
-    if not tensors:
-        raise ArtifactError(f"{path} holds no tensors")
-    for key, tensor in tensors.items():
-        _check_storage(path, key, tensor, len(content))
-    return Weights(path.name, hashlib.sha256(content).hexdigest(), tensors)
+    def _count(self, entry: Entry, where: str) -> None:
+        """Raise ArtifactError if the tensors share so much that they outgrow the file."""
+        self._taken += math.prod(entry.shape)
+        if self._taken > self._size_bytes:
+            said = f"claims {math.prod(entry.shape)} numbers, more than the file can hold"
+            raise ArtifactError(f"{where} {said}")
 
 
-def _safetensors(path: Path, content: bytes) -> dict[str, Tensor]:
-    try:
-        return safetensors.torch.load(content)
-    except SafetensorError as error:
-        raise ArtifactError(f"{path} is no safetensors file: {error}") from error
-    except KeyError as error:  # a number format that safetensors knows and torch does not
-        raise ArtifactError(f"{path} holds {error} numbers, which torch does not know") from error
+def read_weights(path: str | Path, layers: Collection[str] = ()) -> Weights:
+    """The weights in a file; raises ArtifactError that names it.
 
-
-def _state_dict(path: Path, content: bytes) -> dict[str, Tensor]:
-    try:
-        with warnings.catch_warnings():  # the error below has all that the user needs
-            warnings.simplefilter("ignore")
-            loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # torch.load of arbitrary bytes may raise any exception
-        raise ArtifactError(
-            f"{path} is not a state dict with nothing but tensors; "
-            "write it with torch.save(module.state_dict(), ...)"
-        ) from error
-    nested = next((key for key in NESTED if isinstance(loaded, dict) and key in loaded), None)
-    return _tensors(path, loaded[nested] if nested else loaded)
-
-
-def _tensors(path: Path, loaded: Any) -> dict[str, Tensor]:
-    """The loaded tensors by key; raises ArtifactError for anything else."""
-    if not isinstance(loaded, dict):
-        raise ArtifactError(f"{path} holds a {type(loaded).__name__}, not a state dict")
-    for key, value in loaded.items():
-        if not (isinstance(key, str) and isinstance(value, Tensor)):
-            kind = type(value).__name__
-            raise ArtifactError(f"{path}: {key!r} is a {kind}; a state dict has tensors by name")
-    return dict(loaded)
-
-
-def _check_storage(path: Path, key: str, tensor: Tensor, size_bytes: int) -> None:
-    """Raise ArtifactError for a tensor that is sparse, or that has more numbers than its file.
-
-    No memory is allocated for the tensor before this check.
+    `layers` are prefixes of keys. They tell which state dict is meant if the file has several.
     """
-    where = f"{path}: {key!r}"
-    if tensor.layout != torch.strided or tensor.device.type != "cpu" or tensor.is_quantized:
-        kind = f"{tensor.layout} on {tensor.device}"
-        raise ArtifactError(f"{where} is stored as {kind}, not as plain numbers")
-    if tensor.numel() > size_bytes:
-        raise ArtifactError(f"{where} claims {tensor.numel()} numbers, more than the file can hold")
+    path = Path(path)
+    content = read_checkpoint(path)
+    found = {place: entries for place, entries in _places(content) if _tensors(entries)}
+    if not found:
+        raise ArtifactError(f"{path} holds no tensors by name, {_held(content)}; {_ALONE}")
+    fits = {place: _matches(entries, layers) for place, entries in found.items()}
+    best = [place for place in found if fits[place] == max(fits.values())]
+    around = _around(best)
+    best = [place for place in best if place not in around]
+    chosen = best[0] if len(best) == 1 else _usual(path, best)
+    others = [shown(place) for place in best if place != chosen]
+    notices = [f"the weights are those under {shown(chosen)}, not {listed(others)}"]
+    return Weights(path, found[chosen], notices if others else ())
+
+
+def _places(content: Any) -> Iterator[tuple[str, dict[Any, Any]]]:
+    """The dicts in a file, each with the keys that lead to it, those on the outside first."""
+    waiting, seen = [("", content)], set[int]()
+    for level in range(_LEVELS):
+        inside: list[tuple[str, Any]] = []
+        for place, value in waiting[:_MOST_PLACES]:
+            if id(value) in seen or not isinstance(value, dict | list):
+                continue
+            seen.add(id(value))
+            if isinstance(value, dict):
+                yield place, value
+            items = value.items() if isinstance(value, dict) else enumerate(value)
+            inside += [(f"{place}.{key}" if level else str(key), each) for key, each in items]
+        waiting = inside
+
+
+def _tensors(entries: Mapping[Any, Any]) -> bool:
+    return any(isinstance(key, str) and isinstance(each, Entry) for key, each in entries.items())
+
+
+def _matches(entries: Mapping[Any, Any], layers: Collection[str]) -> int:
+    """The number of the layers that have a key in the dict."""
+    prefixes = {key.rpartition(".")[0] for key in entries if isinstance(key, str)}
+    return len(prefixes.intersection(layers))
+
+
+def _around(places: Sequence[str]) -> set[str]:
+    """The places that hold one of these: tensors in them lie beside a state dict."""
+    parts = [place.split(".") for place in places if place]
+    return {".".join(names[:count]) for names in parts for count in range(len(names))}
+
+
+def _usual(path: Path, places: Sequence[str]) -> str:
+    """The place with the most usual name; raises ArtifactError naming all if none is usual."""
+    usual = [place for name in NESTED for place in places if place.split(".")[-1] == name]
+    if usual:
+        return usual[0]
+    several = listed([shown(place) for place in places], 5)
+    raise ArtifactError(f"{path} has several state dicts, {several}; save one of them alone")
+
+
+def _held(content: Any) -> str:
+    """What a file without a state dict holds, in words."""
+    if not isinstance(content, dict):
+        return f"it is {described_kind(content)}"
+    first = next(iter(content.items()), None)
+    return f"{shown(first[0])} is {described_kind(first[1])}" if first else "it is an empty dict"
+
+
+def _advice(keys: Sequence[str]) -> str:
+    """The field of the specification that ignores the keys, and others of their prefix."""
+    prefixes = dict.fromkeys(f"{key.split('.')[0]}.*" if "." in key else key for key in keys)
+    patterns = ", ".join(f'"{each}"' for each in list(prefixes)[:5])
+    return f'"ignore": [{patterns}] in the JSON file'
+
+
+def _numbers(entry: Entry, where: str) -> Tensor:
+    try:
+        return entry.read().detach().double()
+    except Exception as error:  # the file is of unknown origin; its checksums may be wrong
+        raise ArtifactError(f"{where} cannot be read: {error}") from error

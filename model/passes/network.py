@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model.errors import Detail, InputError
+from model.messages import not_one_of
 
 ActivationName = Literal["relu", "gelu", "silu", "tanh", "elu", "leaky_relu"]
 
@@ -97,8 +98,8 @@ class MLPConfig:
         if not self.hidden:
             faults.append(("hidden", "at least one hidden layer is needed"))
         if self.activation not in get_args(ActivationName):
-            known = ", ".join(get_args(ActivationName))
-            faults.append(("activation", f"{self.activation!r} is not one of {known}"))
+            said = not_one_of(self.activation, get_args(ActivationName))
+            faults.append(("activation", said))
         if len(self.dropout) != len(self.hidden) + 1:
             count = len(self.hidden) + 1
             faults.append(
@@ -114,8 +115,7 @@ class MLPConfig:
                 faults.append((field, f"{len(self.hidden)} norms are needed, not {len(norms)}"))
             for norm in norms:
                 if norm and norm.kind not in get_args(NormKind):
-                    known = ", ".join(get_args(NormKind))
-                    faults.append((field, f"{norm.kind!r} is not one of {known}"))
+                    faults.append((field, not_one_of(norm.kind, get_args(NormKind))))
                 if norm and not (math.isfinite(norm.eps) and norm.eps >= 0):
                     faults.append((field, f"eps must be finite and >= 0, not {norm.eps}"))
         return faults

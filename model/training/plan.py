@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from model.calibration import NoiseKind
 from model.errors import Detail, InputError
+from model.messages import shown
 from model.passes import ActivationName, MLPConfig
 from model.tasks import USUAL_RATE, USUAL_WIDTHS, Task
 
@@ -55,7 +56,7 @@ class TrainOptions:
             (
                 not isinstance(self.dropout, str) or self.dropout in (SEARCH, LEARN),
                 "dropout",
-                f"rates, {SEARCH!r} or {LEARN!r}, not {self.dropout!r}",
+                f"rates, {SEARCH!r} or {LEARN!r}, not {shown(self.dropout)}",
             ),
             (
                 count in (1, layers),

@@ -10,6 +10,7 @@ import pytest
 
 from model import load
 from model.__main__ import main
+from model.messages import readable
 from model.terminal import ProgressBar, describe
 
 TRAINING = ["--epochs", "2", "--hidden", "4"]
@@ -65,7 +66,7 @@ def test_train_writes_an_artifact_and_says_how_good_it_is_and_how_to_serve_it(
     assert card.architecture.dropout == (0.0, 0.25)
     assert [feature.name for feature in card.features] == ["area", "quarter", "floor"]
     assert "rmse" in printed
-    assert f"{card.metrics['rmse']:.4g}" in printed
+    assert f"{readable(card.metrics['rmse'])}" in printed
     assert f"python -m app --model {out}" in printed
 
 
@@ -74,7 +75,7 @@ def test_dropout_rates_are_given_searched_or_learned(
 ) -> None:
     assert trained(data, "--dropout", "search") == 0
     card = load(data.with_name("out")).card
-    tried = [f"dropout {rate}: {value:.4g}" for rate, value in card.training.searched.items()]
+    tried = [f"dropout {rate}: {readable(value)}" for rate, value in card.training.searched.items()]
     assert f"searched   {', '.join(tried)} (mean log-likelihood of" in capsys.readouterr().out
     assert trained(data, "--dropout", "learn", "--epochs", "5") == 0
     card = load(data.with_name("out")).card
@@ -129,7 +130,7 @@ def test_show_tells_the_card_in_words(artifact: Path, capsys: pytest.CaptureFixt
     for feature in card.features:
         assert feature.name in printed
     for name, value in card.metrics.items():
-        assert f"{name} {value:.4g}" in printed
+        assert f"{name} {readable(value)}" in printed
     assert "16-16 relu, dropout 0, 0.2, 0.2" in printed
 
 
@@ -167,12 +168,13 @@ def test_ctrl_c_in_training_keeps_the_best_so_far_and_says_so(
         (["--input-dropout", "-1"], ("dropout", "-1")),
         (["--activation", "swish"], ("activation", "'swish'", "gelu")),
         (["--epochs", "0"], ("epochs", "0")),
-        (["--learning-rate", "nan"], ("learning_rate", "nan")),
+        (["--learning-rate", "nan"], ("--learning-rate: ", "nan")),
         (["--seed", "-1"], ("seed", "-1")),
         (["--hidden", "0"], ("hidden", "0")),
         (["--name", "a b"], ("name", "'a b'")),
         (["--target", "prise"], ("flats.csv", "'prise'", "price")),
         (["--target", ","], ("','", "flats.csv")),
+        (["--calibrate-by", "quater"], ("--calibrate-by: ", "(did you mean 'quarter'?)")),
         (["--drop", "idd"], ("flats.csv", "'idd'", "id")),
         (["--categorical", "aera"], ("flats.csv", "'aera'", "area")),
         (["--task", "binary"], ("price", "binary")),
@@ -247,6 +249,15 @@ def test_no_command_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert "COMMAND" in misuse(capsys)
     assert "invalid choice" in misuse(capsys, "bake")
     assert "--colour" in misuse(capsys, "show", "out", "--colour", "red")
+
+
+def test_a_mistyped_command_option_or_choice_is_answered_with_the_nearest(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert "(did you mean 'train'?)" in misuse(capsys, "trian")
+    assert "(did you mean '--report'?)" in misuse(capsys, "evaluate", "a", "b", "--reprot", "c")
+    needed = ("train", "a.csv", "--target", "y", "--out", "o")
+    assert "(did you mean 'multiclass'?)" in misuse(capsys, *needed, "--task", "multi-class")
 
 
 def test_the_module_runs_as_a_program(regression_artifact: Path, tmp_path: Path) -> None:

@@ -63,7 +63,8 @@ async def test_before_the_models_are_loaded_there_is_nothing_to_list(
     assert service.card(None) is service.card("regression")
     assert not service.examples
     with pytest.raises(
-        UnknownModel, match="'regresion'; there are regression, two_targets, binary, multiclass"
+        UnknownModel,
+        match=r"'regresion' \(did you mean 'regression'\?\); there are regression, two_targets,",
     ):
         service.card("regresion")
 

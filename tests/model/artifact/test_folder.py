@@ -6,6 +6,7 @@ import shutil
 import struct
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -221,9 +222,9 @@ def test_the_card_of_another_model_is_refused_even_if_it_is_sealed_again(
         (lambda t: t["layers.0.weight"].view(-1)[3:4].fill_(torch.nan), "not finite"),
         (lambda t: t["layers.2.bias"].view(-1)[:1].fill_(torch.inf), "not finite"),
         (lambda t: t["layers.1.weight"][:1].copy_(-torch.inf * torch.ones(16)), "not finite"),
-        (lambda t: t.update({k: v.double() for k, v in t.items()}), "float64"),
-        (lambda t: t.update({k: v.bfloat16() for k, v in t.items()}), "bfloat16"),
-        (lambda t: t.update({k: v.int() for k, v in t.items()}), "int32"),
+        (lambda t: t.update({k: v.double() for k, v in t.items()}), "F64"),
+        (lambda t: t.update({k: v.bfloat16() for k, v in t.items()}), "BF16"),
+        (lambda t: t.update({k: v.int() for k, v in t.items()}), "I32"),
         (lambda t: t.pop("layers.0.bias"), "is missing"),
         (lambda t: t.update({"extra": torch.zeros(1)}), "has no place"),
         (lambda t: t.pop("similarity.centre"), "'similarity.centre' is missing"),
@@ -255,6 +256,22 @@ def test_a_tensor_that_declares_more_than_there_is_is_refused(copy: Path, shape:
     (copy / WEIGHTS).write_bytes(weights_of(header, bytes(4)))
     reseal(copy)
     refused(copy, WEIGHTS, "no safetensors file")
+
+
+def test_weights_larger_than_the_card_says_are_refused_without_being_read(copy: Path) -> None:
+    with (copy / WEIGHTS).open("ab") as file:
+        file.truncate(1 << 40)  # a sparse file
+    refused(copy, WEIGHTS, "1099511627776 bytes")
+
+
+def test_weights_of_another_shape_are_refused_before_memory_is_taken(copy: Path) -> None:
+    rewrite_card(copy, lambda card: card["architecture"].update(hidden=[400_000, 16]))
+    rewrite_weights(copy, lambda tensors: tensors.update({"extra": torch.zeros(16_000_000)}))
+    refused(copy, WEIGHTS, "extra")
+    tracemalloc.start()
+    refused(copy, WEIGHTS, "extra")
+    assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    tracemalloc.stop()
 
 
 def test_a_network_of_terabytes_is_refused_without_being_built(copy: Path) -> None:

@@ -252,7 +252,9 @@ def test_a_masked_value_is_missing() -> None:
 
 def test_an_unknown_feature_is_named_with_those_that_the_model_expects() -> None:
     found = faults(HOUSES, [HOUSE | {"aera": 75.0}])
-    expected = "unknown feature 'aera'; the model expects rooms, quarter, area"
+    expected = (
+        "unknown feature 'aera' (did you mean 'area'?); the model expects rooms, quarter, area"
+    )
     assert found == {"rows.0.aera": expected}
 
 

@@ -242,7 +242,7 @@ def test_a_layer_that_cannot_be_represented_is_refused_by_place_and_name(
             {"3.weight": torch.full((2, 3), torch.nan)},
             "'3.weight' holds a number that is not finite",
         ),
-        ({"3.weight": torch.ones(2, 3).int()}, "'3.weight' is torch.int32"),
+        ({"3.weight": torch.ones(2, 3).int()}, "'3.weight' is int32"),
         ({"3.weight": torch.full((2, 3), 1e300, dtype=torch.float64)}, "layers.1.weight: folding"),
     ],
 )

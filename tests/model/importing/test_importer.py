@@ -392,3 +392,25 @@ def _thirty(path: Path) -> Table:
     header, line = path.read_text().splitlines()
     path.write_text("\n".join([header, *[line] * 30]) + "\n")
     return read_table(path)
+
+
+def test_what_belongs_to_no_layer_is_ignored_by_the_file_the_command_or_the_caller(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    net, target = network(1), {"name": "price"}
+    more = {"loss_fn.weight": torch.ones(3), "train_acc.tp": torch.tensor(3)}
+    brought(tmp_path, net, target, ignore=["loss_fn.*"])
+    torch.save({"model": {**net.state_dict(), **more}}, tmp_path / "net.pt")
+    arguments = ["import", "--architecture", str(tmp_path / "net.json"), "--weights"]
+    arguments += [str(tmp_path / "net.pt"), "--out", str(tmp_path / "net")]
+    assert main(arguments) == 2
+    assert "takes 'train_acc.tp'; if the outputs do not" in capsys.readouterr().err
+    assert main([*arguments, "--ignore", "train_acc.*", "--ignore", "val_acc.*"]) == 0
+    said = "left out of the weights: loss_fn.weight, train_acc.tp"
+    assert f"note       {said}" in capsys.readouterr().out
+    files = (tmp_path / "net.json", tmp_path / "net.pt", tmp_path / "net")
+    card = import_model(*files, ignore=["train_*"])
+    assert card.training.notices == (said,)
+    cells, x = rows(1, 0)
+    (row,) = load(tmp_path / "net").predict(cells, PredictOptions(passes=2)).rows
+    assert abs(row.deterministic - net(x).item()) < 1e-5

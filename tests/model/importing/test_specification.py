@@ -64,7 +64,7 @@ def test_a_specification_may_have_every_field(tmp_path: Path) -> None:
         ({"layers": [{"linear": "0", "dropout": 0.1}]}, "layers.0", "exactly one of linear"),
         ({"layers": [{"linear": "0", "eps": 0.1}]}, "layers.0", "eps belongs to batch_norm"),
         ({"layers": [{"dropout": 1}]}, "layers.0.dropout", "less than 1, not 1"),
-        ({"layers": [{"dropout": True}]}, "layers.0.dropout", "not True"),
+        ({"layers": [{"dropout": True}]}, "layers.0.dropout", "not true"),
         ({"layers": [{"batch_norm": "1", "eps": 0}]}, "layers.0.eps", "greater than 0, not 0"),
         ({"layers": "linear"}, "layers", "not 'linear'"),
         ({"features": []}, "features", "at least 1 item"),
@@ -90,7 +90,7 @@ def test_a_specification_may_have_every_field(tmp_path: Path) -> None:
         ({"temperature": 2}, "specification", "no classes"),
         ({"name": "a b"}, "name", "not 'a b'"),
         ({"weights": "net.pt"}, "weights", "no such field"),
-        ({"target": None}, "target", "not None"),
+        ({"target": None}, "target", "not null"),
     ],
 )
 def test_what_is_wrong_is_told_by_field_and_value(
