@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import model
 from model import CalibrationError, DataError, Table, TrainOptions, calibrate, evaluate, load, train
 from model.__main__ import main
 from model.artifact.folder import read, save
@@ -160,3 +161,15 @@ def test_a_blank_line_more_does_not_make_a_file_of_training_a_new_one(
     said = capsys.readouterr().out
     assert "on 45 unseen rows of again.csv" in said
     assert "note: left out 255 of 300 rows" in said
+
+
+@pytest.mark.parametrize("shipped", model.shipped(), ids=lambda path: path.name)
+def test_a_shipped_model_knows_its_rows_in_any_order(shipped: Path, tmp_path: Path) -> None:
+    predictor = load(shipped)
+    table = model.read_table(predictor.card.training.data)
+    rows, kept = table.row_count, predictor.card.training.rows["test"]
+    shuffled = some(table, np.random.default_rng(1).permutation(rows))
+    found = evaluate(predictor, shuffled, seeds=1)
+    assert (found.rows, found.left_out) == (kept, rows - kept)
+    with pytest.raises(DataError, match=f"of {rows} rows of again are rows that .* was trained on"):
+        calibrate(shipped, shuffled, out=tmp_path / "m")
