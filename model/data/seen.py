@@ -7,7 +7,7 @@ repeats features by nature, with different targets. Numbers are hashed as read, 
 
 from dataclasses import dataclass
 from hashlib import blake2b
-from math import sqrt
+from math import erfc, exp, log, sqrt
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from model.data.table import Table
 
 BITS = 24  # of a number: as many as a float32 has, so a Parquet file of float32 has the same rows
 SURE = 3.0  # standard deviations above the number of repeats that is natural
+RARE = 1e-3  # a chance below this is no chance
 
 NO_HASHES = (
     "the artifact is of an older release and has no hashes of the rows that it was trained on: "
@@ -89,11 +90,12 @@ def repeats(hashes: np.ndarray, seen: np.ndarray, *, same_table: bool = False) -
 
     If a hash is n times among the seen ones, the first n rows that have it are seen rows. Where
     seen rows equal each other, rows of another table equal them too: see `_natural`. Then none is
-    taken for a seen row, unless the table is the `same_table` that they came from.
+    taken for a seen row, unless the table is the `same_table` that they came from, or has all of
+    them: see `_has_all`.
     """
     counts = _counts(hashes, seen)
     equal = int((counts > 0).sum())
-    if not same_table and _natural(equal, len(hashes), seen):
+    if not same_table and _natural(equal, len(hashes), seen) and not _has_all(hashes, seen):
         return Repeats(np.zeros(len(hashes), dtype=bool), equal)
     order = np.argsort(hashes, kind="stable")
     ordered = hashes[order]
@@ -122,6 +124,21 @@ def _natural(equal: int, rows: int, seen: np.ndarray) -> bool:
     share = float((_counts(seen, seen) > 1).mean())
     deviation = sqrt(rows * share * (1 - share) * (1 + rows / len(seen)))
     return equal <= rows * share + SURE * deviation if share else False
+
+
+def _has_all(hashes: np.ndarray, seen: np.ndarray) -> bool:
+    """Whether the rows have each seen row as often as it was seen, which is no chance.
+
+    Of as many fresh rows, n / N times the N seen rows, a hash that was seen c times has c n / N
+    rows on average, and by a normal approximation c or more with the probability that is multiplied
+    here.
+    """
+    values, seen_counts = np.unique(seen, return_counts=True)
+    if not len(seen) or (_counts(values, np.sort(hashes)) < seen_counts).any():
+        return False
+    expected = seen_counts * (len(hashes) / len(seen))
+    scaled = (seen_counts - 0.5 - expected) / np.sqrt(2 * expected)
+    return exp(sum(log(erfc(each) / 2) for each in scaled.tolist())) < RARE
 
 
 def _counts(hashes: np.ndarray, seen: np.ndarray) -> np.ndarray:

@@ -129,6 +129,18 @@ def test_more_repeats_than_natural_are_seen_rows() -> None:
     assert found.again.all()
 
 
+def test_a_table_with_all_rows_of_training_is_one_though_every_row_repeats() -> None:
+    """Each of 128 rows has a twin: only their number tells the table from fresh ones."""
+    whole = categories(2_000, 0)
+    known = hashes(whole, of=whole)
+    seen = np.sort(known[np.random.default_rng(2).permutation(2_000)[:1_400]])
+    assert np.isin(known, seen).all()
+    assert repeats(known, seen).count == 1_400
+    for seed in range(1, 41):
+        assert repeats(hashes(categories(2_000, seed), of=whole), seen).count == 0
+    assert repeats(hashes(categories(20_000, 1), of=whole), seen).count == 0
+
+
 def test_of_the_same_table_exactly_the_rows_that_were_seen_are_left_out() -> None:
     """However often a row occurs: what is left has as many copies of it as were not seen."""
     first = categories(1_000, 0)
