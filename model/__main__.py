@@ -66,6 +66,7 @@ _EVALUATE_EXAMPLES = """examples:
 _CALIBRATE_EXAMPLES = """examples:
   python -m model calibrate houses sold-in-may.csv
   python -m model calibrate houses sold-in-may.csv --by district --out houses-by-district
+  python -m model calibrate churn churn-in-may.csv --by-class
 """
 _SHOW_EXAMPLES = "examples:\n  python -m model show houses\n"
 
@@ -137,6 +138,8 @@ def _add_train(commands: Any) -> None:
 def _add_by(parser: argparse.ArgumentParser, flag: str) -> None:
     said = "calibrate each category of this feature by itself"
     parser.add_argument(flag, metavar="FEATURE", help=said)
+    said = "calibrate each class by itself, so that label sets hold rare classes as often as others"
+    parser.add_argument("--by-class", action="store_true", help=said)
 
 
 def _add_network(parser: argparse.ArgumentParser, defaults: TrainOptions) -> None:
@@ -231,7 +234,11 @@ def _add_evaluate(commands: Any) -> None:
     parser = _command(commands, "evaluate", _evaluate, summary, _EVALUATE_EXAMPLES)
     add = parser.add_argument
     add("folder", metavar="DIR", type=Path)
-    add("data", metavar="DATA", help="a table; if it trained the model, its test rows are used")
+    add(
+        "data",
+        metavar="DATA",
+        help="a table; rows that the model was trained or calibrated on are left out",
+    )
     add("--json", action="store_true", help="print one JSON document, with the curves")
     add("--report", type=Path, metavar="FILE.html", help="also write a page with pictures")
     add("--passes", type=int, help="default: as many as the model is served with")
@@ -322,6 +329,7 @@ def _train(arguments: argparse.Namespace) -> str:
             keep=[*arguments.keep, *arguments.categorical],
             options=options,
             calibrate_by=arguments.calibrate_by,
+            by_class=arguments.by_class,
             progress=bar.show,
         )
     served = f"serve it: python -m app --model {arguments.out}"
@@ -342,7 +350,9 @@ def _import(arguments: argparse.Namespace) -> str:
 
 def _calibrate(arguments: argparse.Namespace) -> str:
     table = _table_of_model(load(arguments.folder).card, arguments)
-    card = calibrate(arguments.folder, table, out=arguments.out, by=arguments.by)
+    card = calibrate(
+        arguments.folder, table, out=arguments.out, by=arguments.by, by_class=arguments.by_class
+    )
     return describe(card)
 
 

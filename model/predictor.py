@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from model.artifact import Card, read
 from model.calibration import Acceptance, Allowance, Similarity, promise, tolerated
-from model.data import Row
+from model.data import Row, SeenRows
 from model.errors import Detail, InputError
 from model.options import Estimator, MaskScope, PredictOptions, Resolved, resolved
 from model.passes import (
@@ -80,8 +80,15 @@ class Predictions:
 class Predictor:
     """A loaded model. Threads may share it, because no method changes it."""
 
-    def __init__(self, card: Card, network: MLP, similarity: Similarity | None = None) -> None:
+    def __init__(
+        self,
+        card: Card,
+        network: MLP,
+        similarity: Similarity | None = None,
+        seen: SeenRows | None = None,
+    ) -> None:
         self.card = card
+        self.seen = seen  # the rows that the model has learned from, if they are known
         self._network = network
         self._similarity = similarity
         self._task: Task[Any] = TASKS[card.task](card.target_of_rows, *card.fitted)
@@ -354,8 +361,8 @@ class Predictor:
 
 def load(folder: str | Path, *, device: str = "cpu") -> Predictor:
     """The model saved in a folder, verified; raises ArtifactError saying what is wrong."""
-    card, network, similarity = read(folder)
-    return Predictor(card, network.to(device), similarity)
+    card, network, similarity, seen = read(folder)
+    return Predictor(card, network.to(device), similarity, seen)
 
 
 def use_threads(count: int) -> None:

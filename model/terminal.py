@@ -18,6 +18,7 @@ from model.errors import ModelError
 from model.messages import nearest, readable
 from model.training import Epoch
 
+MOST_CLASSES = 20  # with a line of their own
 _CHOICE = re.compile(r"invalid choice: '(.*?)' \(choose from (.*)\)", re.DOTALL)
 
 
@@ -39,13 +40,15 @@ def describe(card: Card) -> str:
     if card.calibration:
         made = card.calibration
         tuned = f", tuned on {made.tuning_rows} other rows" if made.tuning_rows else ""
-        each = f", each {made.by} by itself" if made.by else ""
+        own_part = "class" if made.by_class else made.by
+        each = f", each {own_part} by itself" if own_part else ""
         own = ", own masks for every row" if made.masks == "per_row" else ""
         lines.append(f"  calibrated on {made.rows} rows of {made.data}{tuned}{each}{own}")
         lines += _certified(made)
     if card.target.classes:
         lines.insert(2, f"  classes    {', '.join(card.target.classes)}")
-    lines += [f"  note       {notice}" for notice in card.training.notices]
+    notices = (*card.training.notices, *(card.calibration.notices if card.calibration else ()))
+    lines += [f"  note       {notice}" for notice in notices]
     return "\n".join(lines)
 
 
@@ -61,7 +64,24 @@ def _origin(card: Card) -> list[str]:
         *_searched(record),
         "  held out   "
         + ", ".join(f"{name} {readable(value)}" for name, value in card.metrics.items()),
+        *_by_class(card, record),
     ]
+
+
+def _by_class(card: Card, record: TrainingRecord) -> list[str]:
+    """The rows of each class by part, and its recall; of many classes, the rarest."""
+    parts = record.class_rows
+    totals = {
+        name: sum(rows[name] for rows in parts.values()) for name in card.target.classes if parts
+    }
+    names = sorted(totals, key=lambda name: totals[name])[:MOST_CLASSES]
+    lines = []
+    for name in (each for each in totals if each in names):
+        rows = ", ".join(f"{part} {of_part[name]}" for part, of_part in parts.items())
+        recall = f"recall {card.recall[name]:.4g}" if name in card.recall else "recall not known"
+        lines.append(f"  class      {name}: {rows}; {recall}")
+    rest = len(totals) - len(names)
+    return [*lines, f"  class      and {rest} with more rows"] if rest else lines
 
 
 def _served(card: Card) -> list[str]:

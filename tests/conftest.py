@@ -15,13 +15,24 @@ TINY = TrainOptions(hidden=(16, 16), dropout=(0.2,), epochs=20, batch=32)
 @pytest.fixture(scope="session")
 def houses() -> Table:
     """Two numbers and a category; two prices, a class of two and a class of three to predict."""
-    random = np.random.default_rng(0)
+    return Table("houses.csv", house_columns(0), "0" * 64)
+
+
+@pytest.fixture(scope="session")
+def sold() -> Table:
+    """Other houses, which no model has seen."""
+    return Table("sold.csv", house_columns(1), "1" * 64)
+
+
+def house_columns(seed: int) -> dict[str, np.ndarray]:
+    """The columns of 200 random houses."""
+    random = np.random.default_rng(seed)
     area, rooms = random.normal(100, 30, 200), random.integers(1, 9, 200).astype(float)
     quarter = random.choice(np.array(["east", "north", "south"], dtype=object), 200)
     price = 3 * area + 10 * rooms + 40 * (quarter == "east") + random.normal(0, 10, 200)
     rent = 8 + area / 20 + random.normal(0, 1, 200)
     worth = np.digitize(price + random.normal(0, 30, 200), [280, 400])
-    columns = {
+    return {
         "area": area,
         "rooms": rooms,
         "quarter": quarter,
@@ -30,7 +41,6 @@ def houses() -> Table:
         "dear": np.where(price + random.normal(0, 30, 200) > 340, "yes", "no").astype(object),
         "worth": np.array(["low", "middle", "high"], dtype=object)[worth],
     }
-    return Table("houses.csv", columns, "0" * 64)
 
 
 @pytest.fixture(scope="session")

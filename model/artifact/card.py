@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from model.artifact.records import CalibrationRecord, Record, ServingRecord, TuningRecord
 from model.calibration import Calibration, Similarity, Tuning
-from model.data import CategoricalFeature, Feature, NumericFeature, Schema, Target
+from model.data import CategoricalFeature, Feature, NumericFeature, Schema, SeenRows, Target
 from model.errors import Detail, InputError
 from model.messages import shown
 from model.passes import ActivationName, MLPConfig, Norm, NormKind
@@ -119,6 +119,7 @@ class TrainingRecord(Provenance):
 
     seed: int
     settings: dict[str, bool | int | float | str]
+    class_rows: dict[str, dict[str, int]] = Field(default={})  # by part of the split and class
     split: Literal["seed", "given"] = "seed"  # who chose the parts: the seed, or the caller
     epochs: int
     best_epoch: int
@@ -143,6 +144,13 @@ class SimilarityRecord(Record):
     calibration_rows: Annotated[int, Field(ge=1)]
 
 
+class SeenRecord(Record):
+    """The numbers of rows whose hashes are in the file of the weights; see `SeenRows`."""
+
+    fitted: Annotated[int, Field(ge=0)]
+    calibrated: Annotated[int, Field(ge=0)]
+
+
 class Card(Record):
     """A model's card; `version` is a hash of all other fields, with the weights' hash."""
 
@@ -158,8 +166,10 @@ class Card(Record):
     serving: ServingRecord = ServingRecord()
     calibration: CalibrationRecord | None = None
     similarity: SimilarityRecord | None = None
+    seen: SeenRecord | None = None  # old cards have none
     training: TrainingRecord | ImportRecord
     metrics: dict[str, float]
+    recall: dict[str, float] = Field(default={})  # of each class with a test row
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -177,6 +187,10 @@ class Card(Record):
         texts = {feature.name for feature in self.features if feature.kind == "categorical"}
         if self.calibration and self.calibration.by not in {None, *texts}:
             raise ValueError("calibration.by must be a categorical feature, whose groups these are")
+        if self.calibration and self.calibration.by_class:
+            found = [set(parts) for parts in self.calibration.groups.values()]
+            if not classes or any(names != set(target.classes) for names in found):
+                raise ValueError("calibration.by_class needs a group of each class")
         for field in ("variance_factors", "noise_scales", "noise_powers", "typical_stds"):
             if len(getattr(self.tuning, field)) not in (0, len(target.names)):
                 raise ValueError(f"tuning.{field} needs one number per target")
@@ -262,6 +276,11 @@ def similarity_record(similarity: Similarity) -> SimilarityRecord:
     return SimilarityRecord(
         reference_rows=len(similarity.reference), calibration_rows=len(similarity.scores)
     )
+
+
+def seen_record(seen: SeenRows) -> SeenRecord:
+    """The card's entry of the rows that the model has learned from."""
+    return SeenRecord(fitted=len(seen.fitted), calibrated=len(seen.calibrated))
 
 
 def _norms(entries: tuple[NormRecord | None, ...]) -> tuple[Norm | None, ...]:

@@ -25,8 +25,9 @@ from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from model.artifact.card import Card, similarity_record
+from model.artifact.card import Card, seen_record, similarity_record
 from model.calibration import Similarity
+from model.data import SeenRows
 from model.errors import ArtifactError, InputError
 from model.messages import shown
 from model.passes import MLP, MLPConfig
@@ -35,17 +36,24 @@ WEIGHTS = "weights.safetensors"
 CARD = "card.json"
 SIMILARITY = "similarity."  # the prefix of the names of the tensors for distances
 PARTS = tuple(field.name for field in fields(Similarity))
+SEEN = "seen."  # the prefix of the names of the tensors of hashes
+SEEN_PARTS = tuple(field.name for field in fields(SeenRows))
 _FILES = {WEIGHTS, CARD}
 _CARD_LIMIT_BYTES = 64 << 20
 _HEADER_LIMIT_BYTES = 1 << 20
 
 
 class Artifact(NamedTuple):
-    """A model as it is saved; `similarity` has the reference rows for distances, if any."""
+    """A model as it is saved.
+
+    `similarity` has the reference rows for distances, and `seen` the hashes of the rows that the
+    model has learned from, if they are known.
+    """
 
     card: Card
     network: MLP
     similarity: Similarity | None = None
+    seen: SeenRows | None = None
 
 
 def save(folder: str | Path, artifact: Artifact) -> Card:
@@ -56,14 +64,17 @@ def save(folder: str | Path, artifact: Artifact) -> Card:
     """
     folder = Path(folder).resolve()  # follows a link instead of replacing it
     check_destination(folder)
-    card, network, similarity = artifact
-    tensors = network.state_dict() | _similarity_tensors(similarity)
+    card, network, similarity, seen = artifact
+    tensors = network.state_dict() | _similarity_tensors(similarity) | _seen_tensors(seen)
     weights = safetensors.torch.save(
         {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     )
-    entry = similarity and similarity_record(similarity)
     card = card.model_copy(
-        update={"weights_sha256": sha256(weights).hexdigest(), "similarity": entry}
+        update={
+            "weights_sha256": sha256(weights).hexdigest(),
+            "similarity": similarity and similarity_record(similarity),
+            "seen": seen and seen_record(seen),
+        }
     )
     card = card.model_copy(update={"version": card.content_hash()})
     files = {WEIGHTS: weights, CARD: card.model_dump_json(indent=1).encode() + b"\n"}
@@ -115,7 +126,8 @@ def _config(folder: Path, card: Card) -> MLPConfig:
 
 def _weights(folder: Path, card: Card, config: MLPConfig) -> bytes:
     """The file of the weights, read after all that its header says has been checked."""
-    path, expected = _inside(folder, WEIGHTS), _shapes(config) | _similarity_shapes(card)
+    path = _inside(folder, WEIGHTS)
+    expected = _shapes(config) | _similarity_shapes(card) | _seen_shapes(card)
     size, most = path.stat().st_size, 8 * sum(map(math.prod, expected.values()))
     if size > most + _HEADER_LIMIT_BYTES:
         said = f"the card's architecture has at most {most}, and a header"
@@ -146,10 +158,11 @@ def _built(card: Card, config: MLPConfig, folder: Path, weights: bytes) -> Artif
             where = f"{folder / WEIGHTS}: tensor {name!r}"
             raise ArtifactError(f"{where} holds a number that is not finite")
     similarity = _similarity(folder, tensors) if card.similarity else None
+    seen = _seen(folder, tensors) if card.seen else None
     with torch.device("meta"):
         network = MLP(config)  # no memory, no random numbers
     network.load_state_dict(tensors, assign=True)
-    return Artifact(card, network.requires_grad_(False), similarity)
+    return Artifact(card, network.requires_grad_(False), similarity, seen)
 
 
 def _similarity_tensors(similarity: Similarity | None) -> dict[str, Tensor]:
@@ -178,6 +191,26 @@ def _similarity_shapes(card: Card) -> dict[str, tuple[int, ...]]:
     }
 
 
+def _seen_tensors(seen: SeenRows | None) -> dict[str, Tensor]:
+    """The tensors of hashes, by their names in the file."""
+    return {f"{SEEN}{name}": torch.from_numpy(getattr(seen, name)) for name in SEEN_PARTS if seen}
+
+
+def _seen(folder: Path, tensors: dict[str, Tensor]) -> SeenRows:
+    """The hashes from the file's tensors, which are removed from `tensors`."""
+    seen = SeenRows(**{name: tensors.pop(f"{SEEN}{name}").numpy() for name in SEEN_PARTS})
+    for name in SEEN_PARTS:
+        hashes = getattr(seen, name)
+        if (hashes[1:] < hashes[:-1]).any():
+            raise ArtifactError(f"{folder / WEIGHTS}: tensor '{SEEN}{name}' does not ascend")
+    return seen
+
+
+def _seen_shapes(card: Card) -> dict[str, tuple[int, ...]]:
+    entry = card.seen
+    return {f"{SEEN}{name}": (getattr(entry, name),) for name in SEEN_PARTS if entry}
+
+
 def _check_header(folder: Path, path: Path, expected: dict[str, tuple[int, ...]]) -> None:
     """Raise ArtifactError if the weights' names, shapes and formats are not those of the card."""
     try:
@@ -198,8 +231,9 @@ def _check_header(folder: Path, path: Path, expected: dict[str, tuple[int, ...]]
         if shape != expected[name]:
             said = f"the card says {list(expected[name])}"
             raise ArtifactError(f"{where} has shape {list(shape)}, {said}")
-        if kind != "F32":
-            raise ArtifactError(f"{where} holds {kind} numbers, not F32")
+        number = "I64" if name.startswith(SEEN) else "F32"
+        if kind != number:
+            raise ArtifactError(f"{where} holds {kind} numbers, not {number}")
 
 
 def _shapes(config: MLPConfig) -> dict[str, tuple[int, ...]]:

@@ -81,9 +81,10 @@ class CalibrationRecord(Record):
     `masks` is `per_row` if each row was scored under its own masks; in old cards all rows shared
     theirs. `tuning_rows` counts the rows of the same data that have fitted or corrected the tuning
     instead. `groups` has the scores of each category of the feature `by`, if each is calibrated by
-    itself. `comparisons` has scores of other kinds of intervals; see `Calibration`. `allowances`
-    has allowances by estimator and quantity; see `model.calibration.error_bars`. `spreads` has the
-    spread of each row; old cards have none.
+    itself, or with `by_class` of each class. `class_rows` counts the rows of each class. `notices`
+    say what the calibration cannot promise. `comparisons` has scores of other kinds of intervals;
+    see `Calibration`. `allowances` has allowances by estimator and quantity; see
+    `model.calibration.error_bars`. `spreads` has the spread of each row; old cards have none.
     """
 
     data: str
@@ -96,20 +97,26 @@ class CalibrationRecord(Record):
     scores: dict[str, Scores]
     abstention: AbstentionRecord | None = None
     by: str | None = None
+    by_class: bool = False
     groups: dict[str, dict[str, Scores]] = Field(default={})  # by name (as scores) and group
+    class_rows: dict[str, int] = Field(default={})
+    notices: tuple[str, ...] = ()
     comparisons: dict[str, dict[str, Scores]] = Field(default={})  # by kind and target
     allowances: dict[Estimator, dict[str, tuple[Units, ...]]] = Field(default={})
     spreads: Scores = ()
 
     @model_validator(mode="after")
     def _sorted(self) -> Self:
-        if self.groups.keys() != (set() if self.by is None else self.scores.keys()):
-            raise ValueError("groups must have the same names as scores, where there is a feature")
+        if self.by_class and self.by is not None:
+            raise ValueError("groups are the categories of a feature, or classes, but not both")
+        grouped = self.by_class or self.by is not None
+        if self.groups.keys() != (self.scores.keys() if grouped else set()):
+            raise ValueError("groups must have the same names as scores, where there are any")
         for name, scores in self.scores.items():
             if len(scores) != self.rows or not _ascending(scores):
                 raise ValueError(f"scores of {name!r} must be {self.rows} ascending numbers")
             groups = self.groups.get(name, {}).values()
-            if self.by is not None and sum(map(len, groups)) != self.rows:
+            if grouped and sum(map(len, groups)) != self.rows:
                 raise ValueError(f"groups of {name!r} must have {self.rows} scores in all")
             if not all(map(_ascending, groups)):
                 raise ValueError(f"the scores of each group of {name!r} must be ascending")
@@ -133,6 +140,7 @@ class CalibrationRecord(Record):
             scores={name: np.array(scores) for name, scores in self.scores.items()},
             abstention=_abstention(self),
             by=self.by,
+            by_class=self.by_class,
             groups=_arrays(self.groups),
             comparisons=_arrays(self.comparisons),
             allowances=self.allowances,
@@ -154,6 +162,7 @@ def calibration_record(calibration: Calibration, data: Table) -> CalibrationReco
         scores=scores,
         abstention=_abstention_record(calibration.abstention),
         by=calibration.by,
+        by_class=calibration.by_class,
         groups=_tuples(calibration.groups),
         comparisons=_tuples(calibration.comparisons),
         allowances={

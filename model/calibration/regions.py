@@ -22,7 +22,8 @@ class Calibration:
     """Sorted conformal scores [n] by name: of each target, or of each kind of label set.
 
     `groups` has scores by name and group, if each group is calibrated by itself (Mondrian, Vovk et
-    al. 2005). The groups are the categories of the feature `by`. `abstention` has the bounds on the
+    al. 2005). The groups are the categories of the feature `by`, or with `by_class` the classes.
+    `abstention` has the bounds on the
     risk of accepted rows; only for one target. `comparisons` has scores by kind and target, of
     intervals to compare a regression's with: `epistemic` uses the std across the passes alone,
     `deterministic` the absolute error of the deterministic pass.
@@ -40,6 +41,7 @@ class Calibration:
     scores: Mapping[str, np.ndarray]
     abstention: Abstention | None = None
     by: str | None = None
+    by_class: bool = False
     groups: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
     comparisons: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
     allowances: Mapping[Estimator, Allowance] = field(default_factory=dict)
@@ -51,7 +53,8 @@ class Calibration:
     ) -> float | np.ndarray:
         """The largest score inside a region of this coverage; raises CalibrationError.
 
-        If groups are calibrated by themselves, it is [B], for the group of each row.
+        If the categories of a feature are calibrated by themselves, it is [B], for the group of
+        each row.
         """
         if name not in self.scores:
             raise CalibrationError(
@@ -59,13 +62,29 @@ class Calibration:
             )
         if self.by is None:
             return quantile(self.scores[name], coverage)
+        return self._of_groups(self.by, name, coverage, groups)
+
+    def class_quantiles(
+        self, name: str, coverage: float, classes: Sequence[str], groups: Sequence[str]
+    ) -> float | np.ndarray:
+        """The `quantile`; [1, K], one for each class, if the classes are calibrated by themselves.
+
+        Raises CalibrationError.
+        """
+        if not self.by_class or name not in self.scores:
+            return self.quantile(name, coverage, groups)
+        return self._of_groups("by class", name, coverage, classes)[None]
+
+    def _of_groups(self, by: str, name: str, coverage: float, groups: Sequence[str]) -> np.ndarray:
         try:
             return group_quantiles(self.groups[name], groups, coverage)
         except CalibrationError as error:
-            raise CalibrationError(f"{self.by}: {error}") from error
+            raise CalibrationError(f"{by}: {error}") from error
 
     def method(self, name: str) -> str:
-        """The name of the method, with the feature `by` if there is one."""
+        """The name of the method, and whose rows are calibrated by themselves, if any are."""
+        if self.by_class:
+            return f"{name}-by-class"
         return name if self.by is None else f"{name}:{self.by}"
 
 

@@ -79,13 +79,7 @@ def encode_table(table: Table, schema: Schema) -> np.ndarray:
     The result equals `Schema.encode` of the same rows. Raises DataError naming row, column and
     value.
     """
-    columns = [
-        _numbers(table, feature)
-        if isinstance(feature, NumericFeature)
-        else _indices(table, feature)
-        for feature in schema.features
-    ]
-    x = schema.assemble(columns)
+    x = schema.assemble(feature_columns(table, schema))
     if not np.isfinite(x).all():
         row, at = np.argwhere(~np.isfinite(x))[0]
         numeric, positions = schema.numeric()
@@ -93,6 +87,19 @@ def encode_table(table: Table, schema: Schema) -> np.ndarray:
         value = float(table.columns[feature.name][row])
         raise table.fault(row, feature.name, f"the value {feature.fault(value)}")
     return x
+
+
+def feature_columns(table: Table, schema: Schema) -> list[np.ndarray]:
+    """A column [rows] for each feature, without gaps: numbers, or indices of categories.
+
+    Raises DataError naming row, column and value.
+    """
+    return [
+        _numbers(table, feature)
+        if isinstance(feature, NumericFeature)
+        else _indices(table, feature)
+        for feature in schema.features
+    ]
 
 
 def choose_target(table: Table, names: Sequence[str], *, task: str = "auto") -> _Task:
@@ -213,12 +220,12 @@ def split_rows(
     if min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-9:
         raise DataError(f"the parts of the split must be 0 or more and add up to 1: {fractions}")
     random = np.random.default_rng(seed)
-    order = _spread(np.zeros(rows) if strata is None else strata, random)
+    order = spread(np.zeros(rows) if strata is None else strata, random)
     cuts = np.rint(np.cumsum(fractions[:3]) * rows).astype(int)
     return Split(*(np.sort(part) for part in np.split(order, cuts)))
 
 
-def _spread(strata: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def spread(strata: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """All rows in a random order in which consecutive rows have each class in its proportion.
 
     The rows of a class are shuffled and placed at equal steps from 0 to 1, after a random start.

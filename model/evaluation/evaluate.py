@@ -1,16 +1,28 @@
 """Compare the predictions for a table with its actual targets."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
 from model.artifact import Card, TrainingRecord
-from model.data import Table, Target, encode_table, encode_target, split_rows
+from model.data import (
+    NO_HASHES,
+    Repeats,
+    Table,
+    Target,
+    encode_table,
+    encode_target,
+    kept,
+    repeats,
+    row_hashes,
+    split_rows,
+)
 from model.errors import DataError, InputError
 from model.evaluation.outcomes import ClassificationOutcome, Outcome, RegressionOutcome
 from model.formulas import quantile, scores
+from model.messages import listed
 from model.options import SEED_LIMIT, PredictOptions, Resolved
 from model.predictor import Predictor
 from model.tasks import Columns, Prediction
@@ -21,7 +33,9 @@ with that seed intervals may have their coverage even if they do not have it wit
 SEEDS = 5  # the number of seeds under which coverage is measured
 OUTSIDE = "outside_training_range:"  # the prefix of such warnings
 
-Part = Literal["test", "all"]  # the test rows of the table, or all rows
+Part = Literal["test", "unseen", "all"]
+"""Of the table that trained the model, its test rows; of another, the rows that the model has not
+learned from, or all rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +47,7 @@ class Evaluation:
     data_sha256: str
     part: Part
     rows: int
+    left_out: int  # rows that the model was trained or calibrated on
     row_numbers: np.ndarray  # [rows], where each row is in the table, from 1
     options: Resolved
     seeds: tuple[int, ...]  # for the coverage; all other figures use the first
@@ -49,6 +64,7 @@ class Evaluation:
                 "sha256": self.data_sha256,
                 "part": self.part,
                 "rows": self.rows,
+                "left_out": self.left_out,
             },
             "options": {
                 "passes": options.passes,
@@ -65,6 +81,7 @@ class Evaluation:
                     "unit": outcome.unit,
                     "metrics": outcome.metrics(),
                     "deterministic": outcome.deterministic_metrics(),
+                    "classes": _by_class(outcome),
                     "curves": outcome.curves(),
                 }
                 for outcome in self.outcomes
@@ -77,14 +94,16 @@ def evaluate(
 ) -> Evaluation:
     """The predictions for a table that has the target, compared with the actual targets.
 
-    If the model was trained on the same table, only the test rows are used. The coverage of regions
-    is measured under `seeds` seeds: the errors of rows in one request are correlated, and one seed
-    does not show how much. Raises DataError naming file, row and column.
+    Rows that the model was trained or calibrated on are left out, in whatever order and file they
+    come; of the table that trained the model, the test rows are left. The coverage of regions is
+    measured under `seeds` seeds: the errors of rows in one request are correlated, and one seed
+    does not show how much. Raises DataError naming file, row and column, or if no row is left.
     """
     options = predictor.resolved(options)
     card, target = predictor.card, predictor.card.target_of_rows
     x, y = encode_table(table, card.schema_of_rows), encode_target(table, target)
-    part, index = _rows_of(card, table, y)
+    found = _seen_rows(predictor, table, y)
+    part, index = _part(card, table, found), np.flatnonzero(~found.again)
     try:
         predictions, densities = predictor.predict_with_density(x[index], y[index], options)
     except InputError as error:
@@ -110,12 +129,21 @@ def evaluate(
         data_sha256=table.sha256,
         part=part,
         rows=len(index),
+        left_out=found.count,
         row_numbers=index + 1,
         options=replace(options, seed=predictions.seed),
         seeds=asked,
         outcomes=outcomes,
-        notes=tuple(_notes(card, table, part, outcomes[0])),
+        notes=(*_row_notes(predictor, table, found, part), *_notes(card, outcomes[0])),
     )
+
+
+def _by_class(outcome: Outcome) -> dict[str, Any]:
+    """The figures of each class for JSON; empty for a regression."""
+    if not isinstance(outcome, ClassificationOutcome):
+        return {}
+    each = (asdict(figures) for figures in outcome.by_class())
+    return {figures.pop("name"): figures for figures in each}
 
 
 def _held(rows: Columns[Prediction], actual: np.ndarray, target: Target) -> list[float]:
@@ -131,15 +159,39 @@ def _held(rows: Columns[Prediction], actual: np.ndarray, target: Target) -> list
     ]
 
 
-def _rows_of(card: Card, table: Table, y: np.ndarray) -> tuple[Part, np.ndarray]:
-    """The rows to evaluate: the test rows of the table of training, or all rows of another."""
-    record, seen = card.training, table.sha256 == card.training.data_sha256
-    if seen and isinstance(record, TrainingRecord) and record.split == "seed":
+def _seen_rows(predictor: Predictor, table: Table, y: np.ndarray) -> Repeats:
+    """The rows that the model was trained or calibrated on; raises DataError if all rows are."""
+    card, seen = predictor.card, predictor.seen
+    if seen is None:
+        return _seen_by_file(card, table, y)
+    made = card.calibration
+    known = {card.training.data_sha256, made.data_sha256 if made else ""} - {""}
+    hashes = row_hashes(table, card.schema_of_rows, card.target_of_rows)
+    found = repeats(hashes, seen.all, same_table=table.sha256 in known)
+    if found.again.all():
+        raise DataError(
+            f"all {table.row_count} rows of {table.name} are rows that {card.name} was trained or "
+            "calibrated on; evaluate it on other rows"
+        )
+    return found
+
+
+def _seen_by_file(card: Card, table: Table, y: np.ndarray) -> Repeats:
+    """The same for an artifact without hashes: all but the test rows of the file of training."""
+    record, again = card.training, np.zeros(table.row_count, dtype=bool)
+    same = table.sha256 == record.data_sha256
+    if same and isinstance(record, TrainingRecord) and record.split == "seed":
         strata = y if card.target.classes else None
         test = split_rows(table.row_count, record.seed, strata=strata).test
         if len(test) == record.rows.get("test"):
-            return "test", test
-    return "all", np.arange(table.row_count)
+            again = ~np.isin(np.arange(table.row_count), test)
+    return Repeats(again)
+
+
+def _part(card: Card, table: Table, found: Repeats) -> Part:
+    if not found.count:
+        return "all"
+    return "test" if table.sha256 == card.training.data_sha256 else "unseen"
 
 
 def _placed(error: InputError, table: Table, index: np.ndarray) -> DataError:
@@ -244,15 +296,30 @@ def _compared(outcome: RegressionOutcome, card: Card, coverage: float) -> Regres
     )
 
 
-def _notes(card: Card, table: Table, part: Part, outcome: Outcome) -> Iterator[str]:
-    """Reasons why the figures may mislead."""
-    if part == "all" and table.sha256 == card.training.data_sha256:
+def _row_notes(predictor: Predictor, table: Table, found: Repeats, part: Part) -> Iterator[str]:
+    """Which rows were left out, or should have been."""
+    training, rows = predictor.card.training, table.row_count
+    if part == "unseen":
+        yield f"left out {found.count} of {rows} rows: the model was trained or calibrated on them"
+    if found.natural:
+        yield kept(found.natural, rows)
+    if part == "all" and table.sha256 == training.data_sha256:
         yield "the model was trained on these rows, so the figures are too good"
+    elif predictor.seen is None and isinstance(training, TrainingRecord):
+        yield NO_HASHES
+
+
+def _notes(card: Card, outcome: Outcome) -> Iterator[str]:
+    """Other reasons why the figures may mislead."""
     if isinstance(outcome, RegressionOutcome) and not card.tuning.noise_scales:
         yield (
             "the model does not know the noise in the target: the std is that across the passes "
             "alone, and intervals made of it hold less than they claim"
         )
+    if isinstance(outcome, ClassificationOutcome):
+        missing = [each.name for each in outcome.by_class() if not each.rows]
+        if missing:
+            yield f"no row is {listed(missing)}: the recall is not known"
     beyond = int(outcome.outside.sum())
     if beyond:
         yield f"{beyond} of {len(outcome.outside)} rows have a feature outside its training range"

@@ -111,6 +111,19 @@ class RegressionOutcome:
 
 
 @dataclass(frozen=True, slots=True)
+class ClassFigures:
+    """The rows of one class, the share of them predicted as it, and the share whose set holds it.
+
+    The shares are None without rows, and that of the sets without label sets.
+    """
+
+    name: str
+    rows: int
+    recall: float | None
+    set_coverage: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class ClassificationOutcome:
     """A classifier's predictions and the actual classes."""
 
@@ -141,6 +154,23 @@ class ClassificationOutcome:
     def loss(self) -> np.ndarray:
         """The risk of each row, [B]: 1 for a wrong class, and 0 for a right one."""
         return (~self.correct).astype(np.float64)
+
+    def by_class(self) -> tuple[ClassFigures, ...]:
+        """The figures of each class."""
+        count, rows = len(self.classes), np.arange(len(self.actual))
+        held = np.full(count, math.nan)
+        if self.label_sets is not None:
+            inside = self.label_sets[rows, self.actual]
+            held = scores.share_by_class(inside, self.actual, count)
+        columns = (
+            np.bincount(self.actual, minlength=count).tolist(),
+            scores.recall(self.probabilities, self.actual).tolist(),
+            held.tolist(),
+        )
+        return tuple(
+            ClassFigures(name, number, **_defined(recall=recall, set_coverage=share))
+            for name, number, recall, share in zip(self.classes, *columns, strict=True)
+        )
 
     def reliability(self) -> scores.Reliability:
         """The reliability curve of the probability of the most probable class."""

@@ -16,9 +16,11 @@ from model.evaluation.extremes import RowTable, extremes
 from model.evaluation.figures import Figure, figures
 from model.evaluation.formatting import number
 from model.evaluation.measures import CLAIMED, HIGH, LOW, MEASURES, TILES, Measure
-from model.evaluation.outcomes import Outcome
+from model.evaluation.outcomes import ClassFigures, ClassificationOutcome, Outcome
 from model.evaluation.verdict import verdict
 
+CLASS_TITLES = ("class", "rows", "recall", "label set coverage")
+MOST_CLASSES = 20  # in a text; the page has them all
 LONGEST = 200  # letters of a list of names; a longer list is cut
 
 
@@ -51,6 +53,7 @@ class Section:
     figures: tuple[Figure, ...]
     extremes: tuple[RowTable, ...]
     metrics: tuple[MetricRow, ...]
+    classes: tuple[tuple[str, ...], ...]  # name, rows, recall, label set coverage
 
 
 def report_text(evaluation: Evaluation) -> str:
@@ -63,6 +66,7 @@ def report_text(evaluation: Evaluation) -> str:
     for outcome in evaluation.outcomes:
         lines += ["", f"  {verdict(outcome, evaluation.options.coverage)}", ""]
         lines += (f"  {line}".rstrip() for line in _text_table(outcome))
+        lines += (f"  {line}".rstrip() for line in _class_table(outcome))
     lines += ["", *(f"  note: {note}" for note in evaluation.notes)] if evaluation.notes else []
     return "\n".join(lines)
 
@@ -72,6 +76,7 @@ def report_page(evaluation: Evaluation) -> str:
     return _template().render(
         card=evaluation.card,
         css=_file("report.css"),
+        class_titles=CLASS_TITLES,
         data_sha256=evaluation.data_sha256,
         facts=_facts(evaluation),
         notes=evaluation.notes,
@@ -105,6 +110,30 @@ def _text_table(outcome: Outcome) -> Iterator[str]:
         yield f"{title:24} {row.value:>{values}} {row.off:>{offs}}   {better}"
 
 
+def _class_table(outcome: Outcome) -> Iterator[str]:
+    """A line for each class below a line of titles; of many classes, those of least recall."""
+    if not isinstance(outcome, ClassificationOutcome):
+        return
+    found, title = outcome.by_class(), "class"
+    if len(found) > MOST_CLASSES:
+        title = f"least recall of {len(found)}"
+        found = tuple(sorted(found, key=_least_recall)[:MOST_CLASSES])
+    rows = [_class_row(each) for each in found]
+    width = max(24, *(len(name) for name, *_ in rows))
+    yield ""
+    for name, *cells in ((title, *CLASS_TITLES[1:]), *rows):
+        yield f"{name:{width}} " + " ".join(f"{cell:>18}" for cell in cells)
+
+
+def _least_recall(figures: ClassFigures) -> tuple[bool, float]:
+    return figures.recall is None, figures.recall or 0.0
+
+
+def _class_row(figures: ClassFigures) -> tuple[str, ...]:
+    shares = (number(figures.recall), number(figures.set_coverage))
+    return (figures.name, str(figures.rows), *shares)
+
+
 def _facts(evaluation: Evaluation) -> dict[str, str]:
     """What was evaluated, on what, and how."""
     card = evaluation.card
@@ -133,6 +162,9 @@ def _section(evaluation: Evaluation, outcome: Outcome, key: str) -> Section:
         figures=tuple(figures(outcome, key)),
         extremes=extremes(outcome, evaluation.row_numbers),
         metrics=tuple(_metric_rows(outcome)),
+        classes=tuple(map(_class_row, outcome.by_class()))
+        if isinstance(outcome, ClassificationOutcome)
+        else (),
     )
 
 
@@ -161,7 +193,7 @@ def _asked(evaluation: Evaluation) -> str:
 def _rows(evaluation: Evaluation) -> str:
     """The rows that were evaluated, in words."""
     kept = ", which training set apart" if evaluation.part == "test" else ""
-    which = "test rows" if evaluation.part == "test" else "rows"
+    which = {"test": "test rows", "unseen": "unseen rows", "all": "rows"}[evaluation.part]
     return f"{evaluation.rows} {which} of {evaluation.data}{kept}"
 
 

@@ -85,7 +85,7 @@ def by_group(scores: np.ndarray, groups: Sequence[str]) -> dict[str, np.ndarray]
 def group_quantiles(
     scores: Mapping[str, np.ndarray], groups: Sequence[str], coverage: float
 ) -> np.ndarray:
-    """Each row's quantile [B], from the scores of its own group.
+    """The quantile of each group named [B], from the scores of that group.
 
     Raises CalibrationError naming a group that is unknown, or has too few rows for the coverage.
     """
@@ -168,9 +168,11 @@ def label_sets(scores: np.ndarray, quantile: np.ndarray | float) -> np.ndarray:
     """Whether the score of each class is at most the quantile, [B, K] bool; no set is empty.
 
     If all scores exceed the quantile, the set has the class of the least score, the most probable
-    one. That can only raise the coverage. The quantile is one number, or one per row [B].
+    one. That can only raise the coverage. The quantile is one number, one per row [B], or one per
+    class [1, K]: then the rows of each class have the coverage (Mondrian).
     """
-    limit = np.reshape(np.asarray(quantile, dtype=np.float64), (-1, 1))
+    limit = np.asarray(quantile, dtype=np.float64)
+    limit = limit if limit.ndim == 2 else np.reshape(limit, (-1, 1))
     inside: np.ndarray = scores <= limit + TIE * np.maximum(1, np.abs(limit))
     best = np.arange(scores.shape[-1]) == np.argmin(scores, axis=-1)[:, None]
     return np.asarray(inside | best)

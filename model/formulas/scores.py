@@ -113,6 +113,20 @@ def accuracy(probabilities: np.ndarray, actual: np.ndarray) -> float:
     return float(np.mean(probabilities.argmax(axis=-1) == actual))
 
 
+def recall(probabilities: np.ndarray, actual: np.ndarray) -> np.ndarray:
+    """The share of the rows of each class whose most probable class it is, [K]."""
+    return share_by_class(
+        np.argmax(probabilities, axis=-1) == actual, actual, probabilities.shape[-1]
+    )
+
+
+def share_by_class(holds: np.ndarray, actual: np.ndarray, classes: int) -> np.ndarray:
+    """The share of the rows of each class for which `holds` [B] is true, [K]; nan without rows."""
+    rows = np.bincount(actual, minlength=classes).astype(np.float64)
+    held = np.bincount(actual, weights=holds, minlength=classes)
+    return np.asarray(np.divide(held, rows, out=np.full(classes, np.nan), where=rows > 0))
+
+
 def log_loss(probabilities: np.ndarray, actual: np.ndarray) -> float:
     """-mean log p(actual), in nats: the negative log-likelihood; lower is better."""
     likelihood = probabilities[np.arange(len(actual)), actual]

@@ -1,5 +1,6 @@
 """Classification, two classes or many: the training loss and the parts of a prediction."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -254,6 +255,14 @@ class Classification:
             "deterministic_accuracy": scores.accuracy(off, actual),
         }
 
+    def recall(
+        self, predictions: Columns[ClassificationPrediction], actual: np.ndarray
+    ) -> dict[str, float]:
+        """The recall of each class that has rows."""
+        found = scores.recall(predictions.columns["mean"], actual).tolist()
+        pairs = zip(self.target.classes, found, strict=True)
+        return {name: value for name, value in pairs if not math.isnan(value)}
+
     def _agreement(self, estimate: Estimate, passes: np.ndarray) -> dict[str, np.ndarray]:
         """The columns of the mutual information's error and the variation ratio, if known."""
         found, columns = estimate.agreement, dict[str, np.ndarray]()
@@ -279,7 +288,7 @@ class Classification:
         """The classes whose score is at most the quantile; raises CalibrationError."""
         if self.calibration is None:
             return {}
-        reach = self.calibration.quantile(method, coverage, groups)
+        reach = self.calibration.class_quantiles(method, coverage, self.target.classes, groups)
         name = self.calibration.method(method)
         inside = conformal.label_sets(self._set_scores[method](mean), reach)  # [B, K]
         order = np.argsort(-mean, axis=-1, kind="stable")

@@ -21,7 +21,8 @@ LABEL_SET_METHOD = About(
     "`lac`: the smallest sets on average. `aps`: larger sets, whose coverage differs less between "
     "easy rows and hard rows. `raps`: as `aps`, with a penalty on unlikely classes, which keeps "
     "sets small where there are many classes. `lac:FEATURE` and so on: each category of that "
-    "feature is calibrated by itself.",
+    "feature is calibrated by itself. `lac-by-class` and so on: each class is calibrated by "
+    "itself, so that the sets hold each class with that probability, however rare it is.",
     kind="text",
 )
 VARIANCE = About(

@@ -269,6 +269,14 @@ class Regression:
         }
         return Columns(RegressionPrediction, columns, self._names)
 
+    def recall(
+        self,
+        predictions: Columns[RegressionPrediction],  # noqa: ARG002
+        actual: np.ndarray,  # noqa: ARG002
+    ) -> dict[str, float]:
+        """None: a regression has no classes."""
+        return {}
+
     def metrics(
         self, predictions: Columns[RegressionPrediction], actual: np.ndarray
     ) -> dict[str, float]:

@@ -128,6 +128,10 @@ class Task(Protocol[P]):
         """Held-out metrics against the actual targets, encoded as `encode_target` does."""
         ...
 
+    def recall(self, predictions: Columns[P], actual: np.ndarray) -> dict[str, float]:
+        """The recall of each class that has rows; empty for a regression."""
+        ...
+
 
 TASKS: dict[TaskName, Callable[[Target, Tuning, Calibration | None], Task[Any]]] = {
     "regression": Regression,

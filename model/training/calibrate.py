@@ -3,7 +3,6 @@
 Shapes: B rows, D inputs, O targets.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass
@@ -23,8 +22,8 @@ from model.artifact import (
     save,
 )
 from model.calibration import MOST_INPUTS, Calibration, Similarity, novelty
-from model.data import Table, encode_table, encode_target
-from model.errors import CalibrationError, DataError
+from model.data import Table, encode_table, encode_target, spread
+from model.errors import CalibrationError
 from model.formulas import by_group, rows_needed, sorted_scores
 from model.messages import listed
 from model.options import PredictOptions
@@ -32,7 +31,9 @@ from model.passes import MLP
 from model.predictor import Predictor
 from model.tasks import TASKS
 from model.training.estimator_choice import try_estimators
+from model.training.grouping import TOGETHER, Grouping, class_rows
 from model.training.serving_passes import enough_passes
+from model.training.trained_rows import trained_rows
 
 PASSES, SEED = 100, 0  # of the passes that fit on held-out rows; every row has its own masks
 TRIAL_SEED = 2  # the first seed of the passes that measure allowances
@@ -41,38 +42,54 @@ TUNING_ROWS = 10, 2_000  # the least and the most rows that tune, between which 
 
 
 def calibrate(
-    folder: str | Path, table: Table, *, out: str | Path | None = None, by: str | None = None
+    folder: str | Path,
+    table: Table,
+    *,
+    out: str | Path | None = None,
+    by: str | None = None,
+    by_class: bool = False,
 ) -> Card:
     """The card of a model calibrated anew on the rows of a table, without training it again.
 
-    The model is saved in its folder, or in `out`. The rows must be like those to predict later, and
-    the model must not have been trained on them. If no rows have fitted the noise or the
-    temperature yet, as in an imported model, a quarter of the rows fits it and does not calibrate.
-    Training ranges that are not known become the ranges of the rows. With `by` each category of
-    that feature has its own calibration. Raises DataError, InputError for a `by` that is no
+    The model is saved in its folder, or in `out`. The rows must be like those to predict later.
+    Rows that the model was trained on are left out, and the card says how many; a table that has
+    mostly such rows is refused. If no rows have fitted the noise or the temperature yet, as in an
+    imported model, a quarter of the rows fits it and does not calibrate. Training ranges that are
+    not known become the ranges of the rows. With `by` each category of that feature has its own
+    calibration, with `by_class` each class. Raises DataError, InputError for a `by` that is no
     categorical feature, ArtifactError, and CalibrationError for too few rows.
     """
-    card, network, known = read(folder)
+    card, network, known, seen = read(folder)
     by = card.schema_of_rows.categorical(by)[0].name if by else by
-    if table.sha256 == card.training.data_sha256:
-        raise DataError(f"{card.name} was trained on {table.name}; calibrate it on other rows")
-    needed = rows_needed(PredictOptions().coverage) + (0 if card.tuning.fitted else TUNING_ROWS[0])
-    if table.row_count < needed:
-        raise CalibrationError(
-            f"{table.name} has {table.row_count} rows; at least {needed} are needed"
-        )
+    grouping = Grouping(by, by_class)
+    grouping.check(card.schema_of_rows, card.target_of_rows)
+    trained = trained_rows(card, seen, table)
+    rows = np.flatnonzero(~trained.again)
+    _check_enough(card, table, trained.again)
     x = encode_table(table, card.schema_of_rows)
     y = encode_target(table, card.target_of_rows)
-    card, first, rows = _with_ranges(card, table), np.arange(0), np.arange(table.row_count)
+    card, first = _with_ranges(card, table), rows[:0]
     if not card.tuning.fitted:
-        first, rows = split_tuning_rows(table.row_count)
+        classes = y[rows] if by_class else None
+        first, rows = (rows[part] for part in split_tuning_rows(len(rows), classes=classes))
         tuning = fit_tuning(card, network, x[first], y[first])
         card = card.model_copy(update={"tuning": tuning})
         network = with_noise_powers(network, tuning.noise_powers)
-    found = calibrated(card, network, table, x[rows], y[rows], by=by)
-    record = found.calibration.model_copy(update={"tuning_rows": len(first)})
+    found = calibrated(card, network, table, x[rows], y[rows], grouping=grouping)
+    notices = (*trained.notices, *found.calibration.notices)
+    record = found.calibration.model_copy(update={"tuning_rows": len(first), "notices": notices})
     card = card.model_copy(update={"serving": found.serving, "calibration": record})
-    return save(out or folder, Artifact(card, network, _novelty_anew(known, x)))
+    similarity = _novelty_anew(known, x[~trained.again])
+    return save(out or folder, Artifact(card, network, similarity, trained.seen(first, rows)))
+
+
+def _check_enough(card: Card, table: Table, trained: np.ndarray) -> None:
+    """Raise CalibrationError if too few rows calibrate."""
+    needed = rows_needed(PredictOptions().coverage) + (0 if card.tuning.fitted else TUNING_ROWS[0])
+    rows = int((~trained).sum())
+    if rows < needed:
+        other = " that the model was not trained on" if trained.any() else ""
+        raise CalibrationError(f"{table.name} has {rows} rows{other}; at least {needed} are needed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,16 +157,16 @@ def calibrated(
     x: np.ndarray,
     y: np.ndarray,
     *,
-    by: str | None = None,
+    grouping: Grouping = TOGETHER,
 ) -> Calibrated:
     """How to serve a model, and the scores of encoded rows x [B, D] and their targets y.
 
     Each row is scored under its own masks, as a new row under a new seed is, with the estimator and
-    the passes that the model is then served with. `enough_passes` may raise the passes. With `by`
-    there are scores of each category of that feature too. Raises CalibrationError naming a category
-    with too few rows for a region of the default coverage.
+    the passes that the model is then served with. `enough_passes` may raise the passes. There are
+    scores of each group of the `grouping` too. Raises CalibrationError naming a group with too few
+    rows for a region of the default coverage.
     """
-    groups = _groups(card, x, by) if by else []
+    groups = grouping.of_rows(card, x, y)
     task = TASKS[card.task](card.target_of_rows, *card.fitted)
     trial = try_estimators(_uncalibrated(card), network, x, seed=TRIAL_SEED)
     card = card.model_copy(update={"serving": trial.serving})
@@ -166,8 +183,9 @@ def calibrated(
         made.estimator,
         {name: sorted_scores(column) for name, column in scores.items()},
         task.abstention(rows, y),
-        by,
-        {name: by_group(column, groups) for name, column in scores.items()} if by else {},
+        grouping.feature,
+        grouping.classes,
+        {name: by_group(column, groups) for name, column in scores.items()} if grouping else {},
         {
             kind: {name: sorted_scores(column) for name, column in parts.items()}
             for kind, parts in task.comparisons(rows, y).items()
@@ -175,23 +193,12 @@ def calibrated(
         trial.allowances,
         sorted_scores(task.spreads(rows)),
     )
-    return Calibrated(serving, calibration_record(calibration, table))
+    record = calibration_record(calibration, table)
+    return Calibrated(serving, record.model_copy(update=class_rows(card, y)))
 
 
 def _uncalibrated(card: Card) -> Card:
     return card.model_copy(update={"calibration": None})
-
-
-def _groups(card: Card, x: np.ndarray, by: str) -> list[str]:
-    """The category of each row; raises CalibrationError naming one with too few rows."""
-    schema, needed = card.schema_of_rows, rows_needed(PredictOptions().coverage)
-    groups = schema.categories(by, x)
-    counts = Counter(groups)
-    for category in schema.categorical(by)[0].categories:
-        if counts[category] < needed:
-            message = f"there are {counts[category]} calibration rows; at least {needed} are needed"
-            raise CalibrationError(f"{by} {category!r}: {message}")
-    return groups
 
 
 def fit_novelty(training: np.ndarray, calibration: np.ndarray, *, seed: int) -> Similarity | None:
@@ -204,9 +211,16 @@ def fit_novelty(training: np.ndarray, calibration: np.ndarray, *, seed: int) -> 
     return novelty.fit(training, calibration, seed=seed)
 
 
-def split_tuning_rows(rows: int) -> tuple[np.ndarray, np.ndarray]:
-    """The numbers of the rows that tune, and of the other rows, which calibrate; both random."""
-    order = np.random.default_rng(SEED).permutation(rows)
+def split_tuning_rows(
+    rows: int, *, classes: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The numbers of the rows that tune, and of the other rows, which calibrate; both random.
+
+    With `classes` [rows], both have about the same share of each class, and at least one row of
+    each class calibrates.
+    """
+    random = np.random.default_rng(SEED)
+    order = random.permutation(rows) if classes is None else spread(classes, random)[::-1]
     least, most = TUNING_ROWS
     first = min(max(rows // 4, least), most)
     return np.sort(order[:first]), np.sort(order[first:])
@@ -234,13 +248,16 @@ def _range(column: np.ndarray) -> tuple[float, float] | None:
     return (float(present.min()), float(present.max())) if len(present) else None
 
 
-def held_out_metrics(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> dict[str, float]:
-    """The metrics of the model on rows x [B, D] that serve nothing else, and their targets y.
+def held_out_metrics(
+    card: Card, network: MLP, x: np.ndarray, y: np.ndarray
+) -> tuple[dict[str, float], dict[str, float]]:
+    """The metrics of the model on rows x [B, D] that serve nothing else, and the recall by class.
 
-    The model predicts as it is served, under another seed than calibration's.
+    y has their targets. The model predicts as it is served, under another seed than calibration's.
     """
     predictions = Predictor(card, network).predict_encoded(x, PredictOptions(seed=TEST_SEED)).rows
-    return TASKS[card.task](card.target_of_rows, *card.fitted).metrics(predictions, y)
+    task = TASKS[card.task](card.target_of_rows, *card.fitted)
+    return task.metrics(predictions, y), task.recall(predictions, y)
 
 
 def share_log_loss(seen: np.ndarray, actual: np.ndarray, classes: int) -> float:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from importlib.metadata import version
 
+import numpy as np
+
 from model.artifact import (
     Architecture,
     CalibrationRecord,
@@ -14,7 +16,7 @@ from model.artifact import (
     feature_records,
     target_record,
 )
-from model.data import Split
+from model.data import SeenRows, Split, row_hashes
 from model.passes import MLP
 from model.training.calibrate import with_noise_powers
 from model.training.fit import Fit
@@ -26,8 +28,9 @@ from model.training.prepared import Prepared
 class Draft:
     """What is known of the model so far; `card` is made of this alone.
 
-    `searched` and `decays` have the mean log density of validation rows under each dropout rate or
-    weight decay that was tried.
+    `correcting` has the numbers of the calibration rows that corrected the tuning. `searched` and
+    `decays` have the mean log density of validation rows under each dropout rate or weight decay
+    that was tried.
     """
 
     data: Prepared
@@ -37,7 +40,9 @@ class Draft:
     tuning: TuningRecord
     serving: ServingRecord = field(default_factory=ServingRecord)
     calibration: CalibrationRecord | None = None
+    correcting: np.ndarray = field(default_factory=lambda: np.arange(0))
     metrics: Mapping[str, float] = field(default_factory=dict)
+    recall: Mapping[str, float] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
     searched: Mapping[str, float] = field(default_factory=dict)
     decays: Mapping[str, float] = field(default_factory=dict)
@@ -72,7 +77,17 @@ class Draft:
             calibration=self.calibration,
             training=self._record(),
             metrics=dict(self.metrics),
+            recall=dict(self.recall),
         )
+
+    @property
+    def seen(self) -> SeenRows:
+        """The hashes of the rows that the model has learned from so far."""
+        data = self.data
+        hashes = row_hashes(data.table, data.schema, data.target)
+        fitted = np.concatenate([data.split.seen(refit=True), self.correcting])
+        calibrated = np.setdiff1d(data.split.calibration, self.correcting)
+        return SeenRows.of(hashes[fitted], hashes[calibrated])
 
     def _record(self) -> TrainingRecord:
         data, fitted = self.data, self.fitted
@@ -82,6 +97,7 @@ class Draft:
             seed=self.plan.seed,
             settings=self._settings(),
             rows={part.name: len(getattr(data.split, part.name)) for part in fields(Split)},
+            class_rows=data.class_rows,
             split=data.split_by,
             epochs=fitted.epochs,
             best_epoch=fitted.best_epoch,

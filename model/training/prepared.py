@@ -1,13 +1,13 @@
 """A table made ready for training."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 import numpy as np
 import torch
 
 from model.calibration import NoiseKind, Tuning
-from model.data import Schema, Split, Table, Target
+from model.data import Schema, Split, Table, Target, count_classes
 from model.tasks import TASKS, Task, TaskName
 from model.training.fit import Dataset
 
@@ -30,6 +30,16 @@ class Prepared:
     def untuned(self, noise: NoiseKind) -> Task[Any]:
         """The task before any rows have tuned or calibrated it."""
         return TASKS[self.task](self.target, Tuning(noise=noise), None)
+
+    @property
+    def class_rows(self) -> dict[str, dict[str, int]]:
+        """The number of rows by part and class; empty for a regression."""
+        if not self.target.classes:
+            return {}
+        parts = {part.name: getattr(self.split, part.name) for part in fields(Split)}
+        return {
+            name: count_classes(self.target.classes, self.y[rows]) for name, rows in parts.items()
+        }
 
     def subset(self, index: np.ndarray) -> Dataset:
         """The rows of these numbers, as tensors."""

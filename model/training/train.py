@@ -18,10 +18,12 @@ from model.data import (
     find_columns,
     fit_schema,
     fit_target,
+    share_rare_classes,
     split_rows,
 )
 from model.errors import CalibrationError, DataError
 from model.formulas import rows_needed
+from model.messages import listed
 from model.options import PredictOptions
 from model.tasks import TASKS, TaskName
 from model.training.calibrate import (
@@ -35,6 +37,7 @@ from model.training.calibrate import (
 )
 from model.training.draft import Draft
 from model.training.fit import Epoch, refit
+from model.training.grouping import Grouping
 from model.training.plan import TrainOptions
 from model.training.prepared import Prepared
 from model.training.selection import selected
@@ -55,6 +58,7 @@ def train(
     options: TrainOptions | None = None,
     split: Split | None = None,
     calibrate_by: str | None = None,
+    by_class: bool = False,
     progress: Callable[[Epoch], None] = lambda _: None,
 ) -> Card:
     """The card of a model trained on a table and saved in `folder`, with its held-out metrics.
@@ -64,8 +68,8 @@ def train(
     and fit the noise or the temperature. With `options.refit` the weights then learn from the
     validation rows too. A classifier with CORRECTING_ROWS calibration rows or more corrects its
     temperature for that with a quarter of them. The other calibration rows only calibrate, the test
-    rows only measure. With `calibrate_by` each category of that feature has its own calibration, if
-    all categories have enough rows.
+    rows only measure. With `calibrate_by` each category of that feature has its own calibration,
+    with `by_class` each class, if all of them have enough rows.
 
     A missing cell is an error, or with `missing` "impute" it becomes the median or the most
     frequent text; with "drop" its row is left out. Rows without a target are left out under both.
@@ -83,12 +87,14 @@ def train(
     plan = options.plan(data.untuned(options.noise), len(data.split.train))
     if calibrate_by is not None:
         calibrate_by = data.schema.categorical(calibrate_by)[0].name
+    grouping = Grouping(calibrate_by, by_class)
+    grouping.check(data.schema, data.target)
     draft = _refitted(selected(data, plan, name, progress), progress)
-    draft = _calibrated(draft, calibrate_by)
+    draft = _calibrated(draft, grouping)
     draft = _measured(draft)
     seen, kept = data.split.seen(refit=plan.refit), data.split.calibration
     similarity = fit_novelty(data.x[seen], data.x[kept], seed=plan.seed)
-    return save(folder, Artifact(draft.card, draft.network, similarity))
+    return save(folder, Artifact(draft.card, draft.network, similarity, draft.seen))
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +157,10 @@ def _prepare(
 
 def _random_split(table: Table, targets: Sequence[str], task: TaskName, seed: int) -> Split:
     everything = fit_target(table, targets, task, np.arange(table.row_count))
-    strata = encode_target(table, everything) if everything.classes else None
-    return split_rows(table.row_count, seed, strata=strata)
+    if not everything.classes:
+        return split_rows(table.row_count, seed)
+    strata = encode_target(table, everything)
+    return share_rare_classes(split_rows(table.row_count, seed, strata=strata), strata, seed)
 
 
 def _check_scales(table: Table, target: Target) -> None:
@@ -180,7 +188,7 @@ def _refitted(draft: Draft, progress: Callable[[Epoch], None]) -> Draft:
     return draft.noted("training again with the validation rows failed or was interrupted")
 
 
-def _calibrated(draft: Draft, by: str | None) -> Draft:
+def _calibrated(draft: Draft, grouping: Grouping) -> Draft:
     """The draft with the scores of the calibration rows; without scores if they are too few.
 
     `_corrected` may take some of the rows first. If a group has too few rows, all rows are
@@ -189,21 +197,21 @@ def _calibrated(draft: Draft, by: str | None) -> Draft:
     data, count = draft.data, len(draft.data.split.calibration)
     if count < rows_needed(PredictOptions().coverage):
         return draft.noted(f"{count} calibration rows are too few: regions promise no coverage")
-    draft, rows = _corrected(draft)
+    draft, rows = _corrected(draft, grouping)
     rest = draft.network, data.table, data.x[rows], data.y[rows]
     try:
-        found = calibrated(draft.card, *rest, by=by)
+        found = calibrated(draft.card, *rest, grouping=grouping)
     except CalibrationError as error:
-        if by is None:
+        if not grouping:
             raise
-        draft = draft.noted(f"not calibrated by {by}, but over all rows: {error}")
+        draft = draft.noted(f"not calibrated {grouping}, but over all rows: {error}")
         found = calibrated(draft.card, *rest)
     record = found.calibration.model_copy(update={"tuning_rows": count - len(rows)})
     draft = replace(draft, serving=found.serving, calibration=record)
     return draft.noted(found.serving.reason) if found.serving.reason else draft
 
 
-def _corrected(draft: Draft) -> tuple[Draft, np.ndarray]:
+def _corrected(draft: Draft, grouping: Grouping) -> tuple[Draft, np.ndarray]:
     """The draft with its tuning corrected for refitted weights, and the rows that calibrate.
 
     A regression corrects with all calibration rows, which then calibrate too. A classifier corrects
@@ -214,26 +222,31 @@ def _corrected(draft: Draft) -> tuple[Draft, np.ndarray]:
         return draft, rows
     if not data.untuned(draft.tuning.noise).retunes:
         tuning = rescaled_variances(draft.card, draft.network, data.x[rows], data.y[rows])
-        return replace(draft, tuning=tuning), rows
+        return replace(draft, tuning=tuning, correcting=rows), rows
     if len(rows) < CORRECTING_ROWS:
         return draft, rows
-    first, others = (rows[part] for part in split_tuning_rows(len(rows)))
+    classes = data.y[rows] if grouping.classes else None
+    parts = split_tuning_rows(len(rows), classes=classes)
+    first, others = (rows[part] for part in parts)
     tuning = refit_temperature(draft.card, draft.network, data.x[first], data.y[first])
-    return replace(draft, tuning=tuning), others
+    return replace(draft, tuning=tuning, correcting=first), others
 
 
 def _measured(draft: Draft) -> Draft:
     """The draft with its metrics on the test rows, if there are any.
 
-    A notice says so if the shares of the classes alone have a lower log loss than the model.
+    A notice names classes without a test row. Another says so if the shares of the classes alone
+    have a lower log loss than the model.
     """
     data, rows = draft.data, draft.data.split.test
     if not len(rows):
         return draft
-    metrics = held_out_metrics(draft.card, draft.network, data.x[rows], data.y[rows])
-    draft = replace(draft, metrics=metrics)
+    metrics, recall = held_out_metrics(draft.card, draft.network, data.x[rows], data.y[rows])
+    draft = replace(draft, metrics=metrics, recall=recall)
     if not data.target.classes:
         return draft
+    if unknown := [name for name in data.target.classes if name not in recall]:
+        draft = draft.noted(f"no test row is {listed(unknown)}: its recall is not known")
     seen = data.y[data.split.seen(refit=draft.plan.refit)]
     shares = share_log_loss(seen, data.y[rows], len(data.target.classes))
     if metrics["log_loss"] <= shares:

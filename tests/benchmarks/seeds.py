@@ -68,7 +68,7 @@ def held(predictor: Predictor, given: Table, level: float, seeds: Sequence[int])
 
 def as_before(folder: Path, given: Table) -> Predictor:
     """The model of a folder, calibrated on rows of its table that share the masks of seed 0."""
-    card, network, _ = read(folder)
+    card, network, *_ = read(folder)
     rows = split_rows(given.row_count, card.training.seed).calibration  # type: ignore[union-attr]
     x = encode_table(given, card.schema_of_rows)[rows]
     y = encode_target(given, card.target_of_rows)[rows]

@@ -44,7 +44,7 @@ def test_blocks_of_a_large_request_are_seamless(
     options = PredictOptions(passes=10, seed=8, masks=masks, estimator="plain", samples=True)
     found = predictor.predict_encoded(x, options).rows
     assert len(found) == 2500
-    _, network, _ = read(regression_artifact)
+    _, network, *_ = read(regression_artifact)
     scale, mean = predictor.card.target.scales[0], predictor.card.target.means[0]
     for row in (0, ROWS_AT_ONCE - 1, ROWS_AT_ONCE, 2 * ROWS_AT_ONCE, 2499):
         number = torch.tensor([row]) if masks == "per_row" else None
@@ -127,7 +127,7 @@ def test_predicting_neither_reads_nor_sets_the_global_random_states(artifact: Pa
 
 
 def test_predicting_changes_nothing_in_the_model(artifact: Path) -> None:
-    (card, network, _), (_, before, _) = read(artifact), read(artifact)
+    (card, network, *_), (_, before, *_) = read(artifact), read(artifact)
     predictor = Predictor(card, network)
     predictor.predict(HOUSES, PredictOptions(samples=True))
     assert all(map(torch.equal, network.parameters(), before.parameters()))

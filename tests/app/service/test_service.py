@@ -152,7 +152,7 @@ async def test_a_request_beyond_a_limit_is_refused_with_the_settings_name(
 async def test_what_a_request_leaves_out_is_the_models_own_and_the_limits_see_it(
     artifacts: dict[str, Path], tmp_path: Path
 ) -> None:
-    card, network, similarity = read(artifacts["regression"])
+    card, network, similarity, _ = read(artifacts["regression"])
     own = ServingRecord(passes=40, estimator="plain", masks="per_row")
     card = card.model_copy(update={"serving": own})
     save(tmp_path / "own", Artifact(card, network, similarity))

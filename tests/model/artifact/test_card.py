@@ -44,7 +44,7 @@ def test_the_outside_sees_all_of_a_card_but_the_calibration_scores(artifact: Pat
 
 
 def test_a_card_tells_how_rows_and_outputs_are_encoded(artifact: Path) -> None:
-    card, network, _ = read(artifact)
+    card, network, *_ = read(artifact)
     assert network.config == card.config
     assert feature_records(card.schema_of_rows) == card.features
     assert target_record(card.target_of_rows) == card.target

@@ -77,6 +77,9 @@ def test_what_is_saved_is_what_is_loaded(artifact: Path, tmp_path: Path) -> None
     again = read(tmp_path / "again")
     assert written == again.card == made.card
     assert all(map(torch.equal, made.network.parameters(), again.network.parameters()))
+    assert made.seen
+    assert again.seen
+    assert (made.seen.all == again.seen.all).all()
     for name in (CARD, WEIGHTS):
         assert (tmp_path / "again" / name).read_bytes() == (artifact / name).read_bytes()
 
@@ -231,6 +234,13 @@ def test_the_card_of_another_model_is_refused_even_if_it_is_sealed_again(
         (lambda t: t["similarity.reference"][:1].fill_(torch.nan), "not finite"),
         (lambda t: t.update({"similarity.scores": torch.zeros(3)}), "shape [3]"),
         (lambda t: t["similarity.scores"].copy_(t["similarity.scores"].flip(0)), "not ascend"),
+        (lambda t: t.pop("seen.fitted"), "'seen.fitted' is missing"),
+        (
+            lambda t: t.update({"seen.fitted": t["seen.fitted"].double()}),
+            "F64 numbers, not I64",
+        ),
+        (lambda t: t.update({"seen.fitted": t["seen.fitted"][1:]}), "the card says [170]"),
+        (lambda t: t["seen.fitted"].copy_(t["seen.fitted"].flip(0)), "not ascend"),
         (lambda t: t.clear(), "is missing"),
     ],
 )

@@ -168,14 +168,13 @@ def test_a_row_in_every_range_but_like_none_that_was_seen_is_warned_of(tmp_path:
 
 
 def test_a_model_that_is_calibrated_elsewhere_learns_there_what_rows_are_like(
-    regression_artifact: Path, houses: Table, tmp_path: Path
+    regression_artifact: Path, sold: Table, tmp_path: Path
 ) -> None:
     bare = read(regression_artifact)._replace(similarity=None)
     save(tmp_path / "bare", bare)
     (row,) = load(tmp_path / "bare").predict([[80.0, 3, "east"]]).rows
     assert row.distance is row.distance_p_value is None
-    moved = Table("elsewhere", {**houses.columns}, "9" * 64)
-    calibrate(tmp_path / "bare", moved)
+    calibrate(tmp_path / "bare", sold)
     (row,) = load(tmp_path / "bare").predict([[80.0, 3, "east"]]).rows
     assert row.distance is not None
     assert row.distance_p_value is not None

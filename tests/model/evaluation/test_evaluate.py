@@ -20,11 +20,6 @@ from model.evaluation.outcomes import ClassificationOutcome, RegressionOutcome
 OPTIONS = PredictOptions(passes=20, seed=3, coverage=0.8)
 
 
-def fresh(table: Table) -> Table:
-    """The same rows as if from another file, which training has not seen."""
-    return replace(table, name="sold.csv", sha256="1" * 64)
-
-
 def cells(table: Table, predictor: Predictor) -> list[dict[str, object]]:
     """The table's rows as a client would send them."""
     names = [feature.name for feature in predictor.card.features]
@@ -40,9 +35,9 @@ def cells(table: Table, predictor: Predictor) -> list[dict[str, object]]:
 
 
 @pytest.fixture
-def evaluation(artifact: Path, houses: Table) -> Evaluation:
+def evaluation(artifact: Path, sold: Table) -> Evaluation:
     """Of each task's model, on a table that it has not seen."""
-    return evaluate(load(artifact), fresh(houses), OPTIONS)
+    return evaluate(load(artifact), sold, OPTIONS)
 
 
 def test_the_table_of_training_is_judged_on_the_rows_of_the_cards_metrics(
@@ -81,8 +76,8 @@ def test_a_fresh_seed_is_told_and_gives_the_same_figures_again(
     assert again.document() == first.document()
 
 
-def test_another_table_is_judged_on_all_rows(evaluation: Evaluation, houses: Table) -> None:
-    assert (evaluation.part, evaluation.rows) == ("all", houses.row_count)
+def test_another_table_is_judged_on_all_rows(evaluation: Evaluation, sold: Table) -> None:
+    assert (evaluation.part, evaluation.rows) == ("all", sold.row_count)
     asked = evaluation.options
     assert (asked.passes, asked.seed, asked.coverage) == (20, 3, 0.8)
     assert evaluation.seeds == (3, 4, 5, 6, 7)
@@ -92,6 +87,7 @@ def test_a_table_of_training_whose_test_rows_are_unknown_is_said_to_look_too_goo
     regression_artifact: Path, houses: Table
 ) -> None:
     predictor = load(regression_artifact)
+    predictor.seen = None  # as of an artifact of an older release
     record = predictor.card.training.model_copy(update={"rows": {}})
     predictor.card = predictor.card.model_copy(update={"training": record})
     found = evaluate(predictor, houses, OPTIONS)
@@ -100,16 +96,16 @@ def test_a_table_of_training_whose_test_rows_are_unknown_is_said_to_look_too_goo
 
 
 def test_the_outcome_of_a_regression_is_what_predict_answers(
-    two_target_artifact: Path, houses: Table
+    two_target_artifact: Path, sold: Table
 ) -> None:
     predictor = load(two_target_artifact)
-    rows = predictor.predict(cells(houses, predictor), OPTIONS).rows
-    outcomes = evaluate(predictor, fresh(houses), OPTIONS).outcomes
+    rows = predictor.predict(cells(sold, predictor), OPTIONS).rows
+    outcomes = evaluate(predictor, sold, OPTIONS).outcomes
     assert [outcome.target for outcome in outcomes] == ["price", "rent"]
     for outcome in outcomes:
         name = outcome.target
         assert isinstance(outcome, RegressionOutcome)
-        assert outcome.actual == pytest.approx(houses.columns[name])
+        assert outcome.actual == pytest.approx(sold.columns[name])
         assert outcome.coverage == 0.8
         for found, field in (
             (outcome.mean, "mean"),
@@ -122,13 +118,13 @@ def test_the_outcome_of_a_regression_is_what_predict_answers(
 
 
 def test_the_outcome_of_a_classification_is_what_predict_answers(
-    multiclass_artifact: Path, houses: Table
+    multiclass_artifact: Path, sold: Table
 ) -> None:
     predictor = load(multiclass_artifact)
-    rows = predictor.predict(cells(houses, predictor), OPTIONS).rows
-    (outcome,) = evaluate(predictor, fresh(houses), OPTIONS).outcomes
+    rows = predictor.predict(cells(sold, predictor), OPTIONS).rows
+    (outcome,) = evaluate(predictor, sold, OPTIONS).outcomes
     assert isinstance(outcome, ClassificationOutcome)
-    assert [outcome.classes[at] for at in outcome.actual] == houses.columns["worth"].tolist()
+    assert [outcome.classes[at] for at in outcome.actual] == sold.columns["worth"].tolist()
     for at, name in enumerate(outcome.classes):
         assert outcome.probabilities[:, at] == pytest.approx([row.mean[name] for row in rows])
         off = [row.deterministic[name] for row in rows]
@@ -153,22 +149,25 @@ def test_the_document_is_json_with_the_same_keys_for_every_target(evaluation: Ev
         "coverage": 0.8,
         "largest_error": None,
     }
-    assert document["data"] == {"name": "sold.csv", "sha256": "1" * 64, "part": "all", "rows": 200}
+    assert document["data"] == {
+        "name": "sold.csv",
+        "sha256": "1" * 64,
+        "part": "all",
+        "rows": 200,
+        "left_out": 0,
+    }
     assert list(document["targets"]) == [outcome.target for outcome in evaluation.outcomes]
     for found in document["targets"].values():
-        assert list(found) == ["unit", "metrics", "deterministic", "curves"]
+        assert list(found) == ["unit", "metrics", "deterministic", "classes", "curves"]
         assert set(found["deterministic"]) < set(found["metrics"]) <= set(MEASURES)
         *_, last = found["curves"]["risk_coverage"]
         assert last["coverage"] == 1
 
 
-def test_regions_are_judged_under_every_seed(artifact: Path, houses: Table) -> None:
+def test_regions_are_judged_under_every_seed(artifact: Path, sold: Table) -> None:
     predictor = load(artifact)
-    found = evaluate(predictor, fresh(houses), OPTIONS, seeds=3)
-    apart = [
-        evaluate(predictor, fresh(houses), replace(OPTIONS, seed=seed), seeds=1)
-        for seed in (3, 4, 5)
-    ]
+    found = evaluate(predictor, sold, OPTIONS, seeds=3)
+    apart = [evaluate(predictor, sold, replace(OPTIONS, seed=seed), seeds=1) for seed in (3, 4, 5)]
     for at, outcome in enumerate(found.outcomes):
         metrics = outcome.metrics()
         name = "interval_coverage" if "rmse" in metrics else "set_coverage"
@@ -183,10 +182,10 @@ def test_regions_are_judged_under_every_seed(artifact: Path, houses: Table) -> N
 
 
 def test_the_whole_tables_risk_is_the_mean_error(
-    regression_artifact: Path, binary_artifact: Path, houses: Table
+    regression_artifact: Path, binary_artifact: Path, sold: Table
 ) -> None:
-    (numbers,) = evaluate(load(regression_artifact), fresh(houses), OPTIONS).outcomes
-    (classes,) = evaluate(load(binary_artifact), fresh(houses), OPTIONS).outcomes
+    (numbers,) = evaluate(load(regression_artifact), sold, OPTIONS).outcomes
+    (classes,) = evaluate(load(binary_artifact), sold, OPTIONS).outcomes
     accuracy = classes.metrics()["accuracy"]
     assert accuracy is not None
     assert numbers.curves()["risk_coverage"][-1]["risk"] == pytest.approx(numbers.metrics()["mae"])
@@ -194,10 +193,10 @@ def test_the_whole_tables_risk_is_the_mean_error(
 
 
 def test_intervals_of_the_asked_coverage_lie_on_the_coverage_curve(
-    regression_artifact: Path, houses: Table
+    regression_artifact: Path, sold: Table
 ) -> None:
     """As long as the intervals are those of a Gaussian of the same std."""
-    (outcome,) = evaluate(load(regression_artifact), fresh(houses), OPTIONS).outcomes
+    (outcome,) = evaluate(load(regression_artifact), sold, OPTIONS).outcomes
     assert isinstance(outcome, RegressionOutcome)
     reach = NormalDist().inv_cdf(0.9) * outcome.std
     outcome = replace(outcome, lower=outcome.mean - reach, upper=outcome.mean + reach)
@@ -207,22 +206,22 @@ def test_intervals_of_the_asked_coverage_lie_on_the_coverage_curve(
 
 
 def test_a_std_without_noise_is_said_to_be_too_small(
-    regression_artifact: Path, houses: Table
+    regression_artifact: Path, sold: Table
 ) -> None:
-    found = evaluate(load(regression_artifact), fresh(houses), OPTIONS)
+    found = evaluate(load(regression_artifact), sold, OPTIONS)
     (outcome,) = found.outcomes
     assert isinstance(outcome, RegressionOutcome)
     assert not any("noise" in note for note in found.notes)
     predictor = load(regression_artifact)
     untuned = predictor.card.model_copy(update={"tuning": TuningRecord(noise="heteroscedastic")})
-    found = evaluate(Predictor(untuned, read(regression_artifact)[1]), fresh(houses), OPTIONS)
+    found = evaluate(Predictor(untuned, read(regression_artifact)[1]), sold, OPTIONS)
     assert any("noise" in note for note in found.notes)
 
 
 def test_label_sets_are_judged_by_how_often_they_hold_the_class_and_by_their_size(
-    multiclass_artifact: Path, houses: Table
+    multiclass_artifact: Path, sold: Table
 ) -> None:
-    (outcome,) = evaluate(load(multiclass_artifact), fresh(houses), OPTIONS).outcomes
+    (outcome,) = evaluate(load(multiclass_artifact), sold, OPTIONS).outcomes
     assert isinstance(outcome, ClassificationOutcome)
     sets = np.zeros((200, 3), dtype=bool)
     sets[np.arange(50), outcome.actual[:50]] = True  # right and alone
@@ -233,12 +232,10 @@ def test_label_sets_are_judged_by_how_often_they_hold_the_class_and_by_their_siz
     assert (without["set_coverage"], without["set_size"]) == (None, None)
 
 
-def test_rows_beyond_the_training_range_are_counted(
-    regression_artifact: Path, houses: Table
-) -> None:
-    area = houses.columns["area"].copy()
+def test_rows_beyond_the_training_range_are_counted(regression_artifact: Path, sold: Table) -> None:
+    area = sold.columns["area"].copy()
     area[:7] = 1e4
-    table = replace(fresh(houses), columns=houses.columns | {"area": area})
+    table = replace(sold, columns=sold.columns | {"area": area})
     found = evaluate(load(regression_artifact), table, OPTIONS)
     assert found.outcomes[0].outside[:7].all()
     count = int(found.outcomes[0].outside.sum())
@@ -246,9 +243,9 @@ def test_rows_beyond_the_training_range_are_counted(
 
 
 def test_the_log_likelihood_is_of_the_passes_around_their_mean_in_the_targets_unit(
-    regression_artifact: Path, houses: Table
+    regression_artifact: Path, sold: Table
 ) -> None:
-    predictor, table = load(regression_artifact), fresh(houses)
+    predictor, table = load(regression_artifact), sold
     (outcome,) = evaluate(predictor, table, OPTIONS).outcomes
     assert isinstance(outcome, RegressionOutcome)
     x, target = predictor.encode(cells(table, predictor)), predictor.card.target
@@ -266,9 +263,9 @@ def test_the_log_likelihood_is_of_the_passes_around_their_mean_in_the_targets_un
     assert outcome.metrics()["log_likelihood"] == pytest.approx(np.mean(expected), rel=1e-4)
 
 
-def test_what_is_not_defined_is_null_not_nan(regression_artifact: Path, houses: Table) -> None:
-    one = {name: column[:1] for name, column in houses.columns.items()}
-    found = evaluate(load(regression_artifact), replace(fresh(houses), columns=one), OPTIONS)
+def test_what_is_not_defined_is_null_not_nan(regression_artifact: Path, sold: Table) -> None:
+    one = {name: column[:1] for name, column in sold.columns.items()}
+    found = evaluate(load(regression_artifact), replace(sold, columns=one), OPTIONS)
     metrics = found.outcomes[0].metrics()
     assert metrics["std_error_correlation"] is None
     assert "rank correlation" in report_text(found)
@@ -280,17 +277,17 @@ def test_what_is_not_defined_is_null_not_nan(regression_artifact: Path, houses: 
 
 
 def test_a_classifier_that_never_errs_has_no_auroc_of_errors(
-    binary_artifact: Path, houses: Table
+    binary_artifact: Path, sold: Table
 ) -> None:
-    (outcome,) = evaluate(load(binary_artifact), fresh(houses), OPTIONS).outcomes
+    (outcome,) = evaluate(load(binary_artifact), sold, OPTIONS).outcomes
     assert isinstance(outcome, ClassificationOutcome)
     perfect = replace(outcome, actual=outcome.probabilities.argmax(axis=-1))
     assert perfect.metrics()["error_auroc"] is None
     assert perfect.metrics()["accuracy"] == 1
 
 
-def test_the_auroc_of_two_classes_is_that_of_either(binary_artifact: Path, houses: Table) -> None:
-    (outcome,) = evaluate(load(binary_artifact), fresh(houses), OPTIONS).outcomes
+def test_the_auroc_of_two_classes_is_that_of_either(binary_artifact: Path, sold: Table) -> None:
+    (outcome,) = evaluate(load(binary_artifact), sold, OPTIONS).outcomes
     assert isinstance(outcome, ClassificationOutcome)
     yes = outcome.probabilities[outcome.actual == 1, 1]
     no = outcome.probabilities[outcome.actual == 0, 1]

@@ -14,13 +14,13 @@ from model.evaluation.measures import MEASURES
 
 
 @pytest.fixture
-def flats(houses: Table, tmp_path: Path) -> Path:
-    """The houses as a CSV file."""
+def flats(sold: Table, tmp_path: Path) -> Path:
+    """Houses that no model has seen, as a CSV file."""
     path = tmp_path / "flats.csv"
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(houses.columns)
-        writer.writerows(zip(*houses.columns.values(), strict=True))
+        writer.writerow(sold.columns)
+        writer.writerows(zip(*sold.columns.values(), strict=True))
     return path
 
 
@@ -82,7 +82,7 @@ def test_classes_and_categories_that_look_like_numbers_are_read_as_at_training(
     training = ["--epochs", "2", "--hidden", "4", "--categorical", "floor"]
     folder = str(tmp_path / "out")
     assert main(["train", str(seen), "--target", "new", "--out", folder, *training]) == 0
-    assert "201 rows of unseen.csv" in run(capsys, folder, str(unseen))
+    assert "31 unseen rows of unseen.csv" in run(capsys, folder, str(unseen))
     assert "30 test rows of seen.csv" in run(capsys, folder, str(seen))
 
 

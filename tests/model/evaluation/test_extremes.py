@@ -14,9 +14,9 @@ OPTIONS = PredictOptions(passes=20, seed=0)
 
 
 def test_a_regression_lists_the_rows_of_the_largest_std_and_of_the_largest_error(
-    regression_artifact: Path, houses: Table
+    regression_artifact: Path, sold: Table
 ) -> None:
-    (outcome,) = evaluate(load(regression_artifact), other(houses), OPTIONS).outcomes
+    (outcome,) = evaluate(load(regression_artifact), sold, OPTIONS).outcomes
     assert isinstance(outcome, RegressionOutcome)
     uncertain, wrong = extremes(outcome, np.arange(1, len(outcome.actual) + 1))
     assert uncertain.header == wrong.header
@@ -37,9 +37,9 @@ def test_a_regression_lists_the_rows_of_the_largest_std_and_of_the_largest_error
 
 
 def test_a_classifier_lists_the_rows_of_the_largest_entropy_and_of_the_least_likely_class(
-    multiclass_artifact: Path, houses: Table
+    multiclass_artifact: Path, sold: Table
 ) -> None:
-    (outcome,) = evaluate(load(multiclass_artifact), other(houses), OPTIONS).outcomes
+    (outcome,) = evaluate(load(multiclass_artifact), sold, OPTIONS).outcomes
     assert isinstance(outcome, ClassificationOutcome)
     uncertain, wrong = extremes(outcome, np.arange(1, len(outcome.actual) + 1))
     assert uncertain.header == ("row", "prediction", "actual", "error", "entropy", "out of range")
@@ -61,18 +61,13 @@ def test_a_classifier_lists_the_rows_of_the_largest_entropy_and_of_the_least_lik
 
 
 def test_rows_out_of_range_are_marked_and_few_rows_are_all_listed(
-    regression_artifact: Path, houses: Table
+    regression_artifact: Path, sold: Table
 ) -> None:
-    columns = {name: column[:4].copy() for name, column in houses.columns.items()}
+    columns = {name: column[:4].copy() for name, column in sold.columns.items()}
     columns["area"][2] = 1000.0
     (outcome,) = evaluate(
-        load(regression_artifact), replace(other(houses), columns=columns), OPTIONS
+        load(regression_artifact), replace(sold, columns=columns), OPTIONS
     ).outcomes
     for table in extremes(outcome, np.arange(1, len(outcome.actual) + 1)):
         assert {row[0]: row[-1] for row in table.rows}["3"] == "yes"
         assert sorted(row[0] for row in table.rows) == ["1", "2", "3", "4"]
-
-
-def other(houses: Table) -> Table:
-    """The houses as a table that training has not seen: all its rows are judged."""
-    return replace(houses, sha256="1" * 64)

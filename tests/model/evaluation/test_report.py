@@ -174,10 +174,10 @@ def test_the_same_evaluation_is_the_same_page(regression_artifact: Path, houses:
     assert first == second
 
 
-def test_a_page_of_many_rows_stays_small(regression_artifact: Path, houses: Table) -> None:
-    at = np.arange(20_000) % houses.row_count
-    columns = {name: column[at] for name, column in houses.columns.items()}
-    table = replace(houses, columns=columns, sha256="1" * 64)
+def test_a_page_of_many_rows_stays_small(regression_artifact: Path, sold: Table) -> None:
+    at = np.arange(20_000) % sold.row_count
+    columns = {name: column[at] for name, column in sold.columns.items()}
+    table = replace(sold, columns=columns)
     evaluation = evaluate(load(regression_artifact), table, OPTIONS)
     html = report_page(evaluation)
     assert len(html) < 400_000
@@ -185,15 +185,15 @@ def test_a_page_of_many_rows_stays_small(regression_artifact: Path, houses: Tabl
 
 
 def test_degenerate_outcomes_are_drawn_too(
-    regression_artifact: Path, binary_artifact: Path, houses: Table
+    regression_artifact: Path, binary_artifact: Path, sold: Table
 ) -> None:
     """One row; no spread; no error; no class ever wrong."""
-    one = {name: column[:1] for name, column in houses.columns.items()}
-    table = replace(houses, columns=one, sha256="1" * 64)
+    one = {name: column[:1] for name, column in sold.columns.items()}
+    table = replace(sold, columns=one)
     for folder in (regression_artifact, binary_artifact):
         evaluation = evaluate(load(folder), table, OPTIONS)
         assert Page(report_page(evaluation)).count("svg") == 4
-    whole = evaluate(load(regression_artifact), replace(houses, sha256="1" * 64), OPTIONS)
+    whole = evaluate(load(regression_artifact), sold, OPTIONS)
     (outcome,) = whole.outcomes
     assert isinstance(outcome, RegressionOutcome)
     still = replace(outcome, std=np.zeros(200), mean=outcome.actual, epistemic_std=np.zeros(200))
@@ -228,10 +228,9 @@ def test_the_risk_picture_tells_the_risk_of_the_least_uncertain_rows_beside_the_
 
 
 def test_a_group_of_few_rows_is_drawn_as_a_dot_for_each_not_as_bars_of_half_of_them(
-    regression_artifact: Path, houses: Table
+    regression_artifact: Path, sold: Table
 ) -> None:
-    whole = replace(houses, sha256="1" * 64)
-    (outcome,) = evaluate(load(regression_artifact), whole, OPTIONS).outcomes
+    (outcome,) = evaluate(load(regression_artifact), sold, OPTIONS).outcomes
     assert isinstance(outcome, RegressionOutcome)
     for few, dots in ((2, 2), (29, 29), (30, 0)):
         picture = figures(replace(outcome, outside=np.arange(200) < few), "key")[3]
@@ -299,11 +298,11 @@ def test_calibrated_intervals_are_marked_on_the_coverage_picture(
 
 
 def test_the_command_writes_the_page(
-    binary_artifact: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], houses: Table
+    binary_artifact: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], sold: Table
 ) -> None:
     data = tmp_path / "flats.csv"
     names = ["area", "rooms", "quarter", "dear"]
-    lines = zip(*(houses.columns[name].tolist() for name in names), strict=True)
+    lines = zip(*(sold.columns[name].tolist() for name in names), strict=True)
     data.write_text("\n".join(",".join(map(str, line)) for line in [names, *lines]))
     path = tmp_path / "report.html"
     assert main(["evaluate", str(binary_artifact), str(data), "--report", str(path)]) == 0

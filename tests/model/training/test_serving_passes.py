@@ -39,7 +39,7 @@ def noiseless(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def with_serving(folder: Path, serving: ServingRecord) -> Predictor:
-    card, network, similarity = read(folder)
+    card, network, similarity, _ = read(folder)
     return Predictor(card.model_copy(update={"serving": serving}), network, similarity)
 
 
@@ -164,7 +164,7 @@ def test_intervals_hold_under_every_seed_what_they_claim_where_the_passes_domina
     """
     for name in ("PAYS", "NO_WORSE"):  # the plain one needs more passes
         monkeypatch.setattr(f"model.training.estimator_choice.{name}", 1e9)
-    card, network, _ = read(noiseless)
+    card, network, *_ = read(noiseless)
     x = load(noiseless).encode(inputs(wave(ROWS + 1_000, 3, noise=0.0)))
     many = PredictOptions(passes=4_000, seed=9, estimator="reduced")
     columns = load(noiseless).predict_encoded(x, many).rows.columns
@@ -202,7 +202,7 @@ def standardised(card: Card, columns: dict[str, np.ndarray]) -> np.ndarray:
 def test_a_factor_from_the_calibration_rows_moves_no_interval_and_no_row_of_the_order(
     noiseless: Path,
 ) -> None:
-    card, network, _ = read(noiseless)
+    card, network, *_ = read(noiseless)
     columns = wave(ROWS, 3, noise=0.3)
     x, y = load(noiseless).encode(inputs(columns)), standardised(card, columns)
     tuning = rescaled_variances(card, network, x, y)
