@@ -60,9 +60,7 @@ def calibrate(
     categorical feature, ArtifactError, and CalibrationError for too few rows.
     """
     card, network, known, seen = read(folder)
-    by = card.schema_of_rows.categorical(by)[0].name if by else by
-    grouping = Grouping(by, by_class)
-    grouping.check(card.schema_of_rows, card.target_of_rows)
+    grouping = Grouping(by, by_class).checked(card.schema_of_rows, card.target_of_rows)
     trained = trained_rows(card, seen, table)
     rows = np.flatnonzero(~trained.again)
     _check_enough(card, table, trained.again)

@@ -29,8 +29,11 @@ class Grouping:
         """The groups in words."""
         return "by class" if self.classes else f"by {self.feature}"
 
-    def check(self, schema: Schema, target: Target) -> None:
-        """Raise InputError if the model has no such feature, or no classes."""
+    def checked(self, schema: Schema, target: Target) -> "Grouping":
+        """The same with the feature's name as the model has it.
+
+        Raises InputError if the model has no such feature, or no classes.
+        """
         message = None
         if self.classes and self.feature is not None:
             message = f"choose one of them: by class, or by {self.feature}"
@@ -38,8 +41,9 @@ class Grouping:
             message = "a regression has no classes"
         if message:
             raise InputError(f"by_class: {message}", [Detail("by_class", message)])
-        if self.feature is not None:
-            schema.categorical(self.feature)  # raises for what is no such feature
+        if self.feature is None:
+            return self
+        return Grouping(schema.categorical(self.feature)[0].name)
 
     def of_rows(self, card: Card, x: np.ndarray, y: np.ndarray) -> list[str]:
         """The group of each row; raises CalibrationError naming one with too few rows."""

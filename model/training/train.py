@@ -85,10 +85,7 @@ def train(
     columns = _Columns(targets, tuple(drop), tuple(keep))
     data = _prepare(table, columns, task=task, missing=missing, options=options, split=split)
     plan = options.plan(data.untuned(options.noise), len(data.split.train))
-    if calibrate_by is not None:
-        calibrate_by = data.schema.categorical(calibrate_by)[0].name
-    grouping = Grouping(calibrate_by, by_class)
-    grouping.check(data.schema, data.target)
+    grouping = Grouping(calibrate_by, by_class).checked(data.schema, data.target)
     draft = _refitted(selected(data, plan, name, progress), progress)
     draft = _calibrated(draft, grouping)
     draft = _measured(draft)

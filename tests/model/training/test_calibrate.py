@@ -143,7 +143,7 @@ def test_groups_are_those_of_a_categorical_feature(
     (tmp_path / "rows.csv").write_text(f"x,place,y\n{lines}\n")
     paths = [str(folders["y"]), str(tmp_path / "rows.csv"), "--out", str(tmp_path / "out")]
     assert main(["calibrate", *paths, "--by", name]) == 2
-    assert capsys.readouterr().err == f"error: {said}\n"
+    assert capsys.readouterr().err == f"error: --{said}\n"
     assert main(["calibrate", *paths, "--by", "place"]) == 0
     assert "each place by itself" in capsys.readouterr().out
 

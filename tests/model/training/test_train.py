@@ -75,7 +75,7 @@ def test_a_name_that_does_not_fit_into_a_url_is_refused_before_training(
     epochs: list[Epoch] = []
     with pytest.raises(InputError, match=r"^name: ") as caught:
         trained(houses, tmp_path / "a", name=name, progress=epochs.append)
-    assert repr(name) in str(caught.value)
+    assert repr(name)[:60] in str(caught.value)
     assert not epochs
 
 
@@ -281,7 +281,10 @@ def test_dropped_columns_and_targets_are_no_features(houses: Table, tmp_path: Pa
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"drop": ["romos"]}, "no column 'romos'; its columns are area, rooms, quarter"),
+        (
+            {"drop": ["romos"]},
+            "no column 'romos' (did you mean 'rooms'?); its columns are area, rooms, quarter",
+        ),
         ({"targets": "prise"}, "no column 'prise'"),
         ({"targets": []}, "one or more different columns"),
         ({"targets": ["price", "price"]}, "one or more different columns"),
