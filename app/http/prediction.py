@@ -6,9 +6,8 @@ need no dependencies, and read their few parameters themselves.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
@@ -24,8 +23,7 @@ from model import Predictor
 _TELEMETRY = "fastapi.telemetry"  # in the scope of a request that is traced or measured
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """A request for predictions: the model that answers it, and the memory that it holds."""
 
     scope: Scope

@@ -8,10 +8,10 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from operator import truediv
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -51,12 +51,11 @@ class Answer:
     predictions: Predictions
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Prepared:
+class Prepared(NamedTuple):
     """A checked request: encoded rows x [B, D], and the options with the model's own values."""
 
     predictor: Predictor
-    x: np.ndarray = field(repr=False)
+    x: np.ndarray
     options: Resolved
 
     @property

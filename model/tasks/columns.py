@@ -35,6 +35,7 @@ region   Columns of another dataclass
 samples  B arrays [P, V] float64: a row of values for each pass
 """
 
+MOST_NUMBERS = 32  # of a row for each target or class, without samples
 RECORDS_TOGETHER = 4096  # values: slices of more rows make their records by themselves
 
 Column = Any  # an array, Columns, or a sequence, as FieldKind says
@@ -133,6 +134,11 @@ class Columns(Sequence[R]):
 
     def blocks(self, numbers: int) -> "Iterator[Columns[R]]":
         """The rows in consecutive blocks of about so many numbers, and of one row at least."""
+        if len(self) * max(1, len(self.names)) <= numbers // MOST_NUMBERS and (
+            "samples" not in self.columns
+        ):
+            yield self  # counting the numbers would take longer than writing a row
+            return
         size = max(1, numbers * len(self) // max(1, self._count))
         if size >= len(self):
             yield self
