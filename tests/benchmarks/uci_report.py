@@ -43,8 +43,8 @@ def markdown(lines: Sequence[Figures]) -> str:
     for title, table in _tables(lines):
         head, *rows = (f"| {' | '.join(cells)} |" for cells in table)
         rule = "|" + " --- |" * len(table[0])
-        parts.append("\n".join([f"\n## {title}\n", head, rule, *rows]))
-    return "\n".join(parts) + "\n"
+        parts.append("\n".join([f"## {title}\n", head, rule, *rows, ""]))
+    return "\n".join(parts)
 
 
 def document(lines: Sequence[Figures]) -> str:
