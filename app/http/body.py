@@ -19,6 +19,7 @@ from app.service import Holding
 from model import Detail
 
 LEVELS = 4  # of an Open Inference request: the request, its inputs, a tensor, its parameters
+USUAL_RATIO, USUAL_BYTES = 16, 4096  # of content to its compressed form: JSON has 2 to 10
 _USUAL = "application/json"
 _JSON = re.compile(r"application/(json|[\w.+-]+\+json)\s*(;|$)", re.IGNORECASE)
 _NOT_FINITE = re.compile(r"[+-]?(nan|inf)", re.IGNORECASE)
@@ -42,8 +43,7 @@ async def read_bytes(
     body = await _received(headers, receive, limit_bytes, held)
     if encoding == "identity":
         return body
-    held.take(limit_bytes)  # before it is known how many there are
-    content = await decompressed(body, encoding, limit_bytes)
+    content = await _decompressed(body, encoding, limit_bytes, held)
     if len(content) > limit_bytes:
         raise _too_large(limit_bytes)
     held.take(len(content))
@@ -93,6 +93,17 @@ async def _received(
         held.take(size)
         more = message.get("more_body", False)
     return b"".join(chunks)
+
+
+async def _decompressed(body: bytes, encoding: str, limit_bytes: int, held: Holding) -> bytes:
+    """The content, cut one byte after the limit. How long it is shows only when it is there: so
+    hold the bytes of the usual ratio first, and those of the limit if they are not enough."""
+    for most in (min(USUAL_RATIO * len(body) + USUAL_BYTES, limit_bytes), limit_bytes):
+        held.take(most)
+        content = await decompressed(body, encoding, most)
+        if len(content) <= most:
+            break
+    return content
 
 
 def _too_large(limit_bytes: int) -> BodyTooLarge:
