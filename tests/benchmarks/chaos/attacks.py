@@ -1,4 +1,4 @@
-"""The attacks by name. Each is a generator of findings: a figure that was seen, and its limit."""
+"""Attacks over a connection, by name. Each is a generator of findings."""
 
 import gzip
 import json
@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -28,28 +27,10 @@ from tests.benchmarks.chaos.client import (
     post,
     probing,
 )
+from tests.benchmarks.chaos.finding import Finding
 from tests.journeys.serving import Served, served
 
 GZIP = "Content-Encoding: gzip"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A figure, and the most that it may be."""
-
-    attack: str
-    figure: str
-    seen: float
-    limit: float
-
-    @property
-    def met(self) -> bool:
-        return self.seen <= self.limit
-
-    def row(self) -> str:
-        verdict = "met" if self.met else "MISSED"
-        cells = (self.attack, self.figure, f"{self.seen:,.4g}", f"{self.limit:,.4g}", verdict)
-        return f"| {' | '.join(cells)} |"
 
 
 Attack = Callable[[Path, list[Path], Namespace], Iterator[Finding]]

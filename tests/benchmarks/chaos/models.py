@@ -1,19 +1,26 @@
 """The models that are attacked: the shipped ones, and a classifier of a hundred classes."""
 
+import json
 from pathlib import Path
 
-import numpy as np
+import safetensors.torch
+import torch
 
 import model
-from model import Table, TrainOptions
 
 
 def make_models(place: Path) -> list[Path]:
     """The folders of the models; the first is the default model."""
-    folder = place / "hundred"
-    rng = np.random.default_rng(0)
-    columns = {name: rng.normal(size=2000) for name in "abcd"}
-    label = np.array([f"class {row % 100}" for row in range(2000)], dtype=object)
-    table = Table("hundred", {**columns, "class": label}, "0" * 64)
-    model.train(table, "class", folder, options=TrainOptions(epochs=1, hidden=(16,)))
+    generator = torch.Generator().manual_seed(0)
+    shapes = {"0.weight": (16, 4), "0.bias": (16,), "3.weight": (100, 16), "3.bias": (100,)}
+    weights = {name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}
+    safetensors.torch.save_file(weights, place / "hundred.safetensors")
+    description = {
+        "features": list("abcd"),
+        "target": {"name": "class", "classes": [f"class {number}" for number in range(100)]},
+        "layers": [{"linear": "0"}, {"activation": "relu"}, {"dropout": 0.1}, {"linear": "3"}],
+    }
+    (place / "hundred.json").write_text(json.dumps(description))
+    weights_file, folder = place / "hundred.safetensors", place / "hundred"
+    model.import_model(place / "hundred.json", weights_file, folder)
     return [*model.shipped(), folder]
