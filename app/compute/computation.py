@@ -202,6 +202,10 @@ def _predict(
             row_ids=_row_ids(slices) if key.options.masks == "per_row" else None,
             before_chunk=before_chunk,
         )
+    except RuntimeError as error:
+        if "allocate memory" in str(error):  # torch has no class for this error
+            raise MemoryError from error
+        raise
     except InputError as error:
         # With several slices, the batcher searches for the one that fails, and so calls this again.
         raise (_shifted(error, slices[0].start) if len(slices) == 1 else error) from None

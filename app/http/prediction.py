@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.errors import ServiceError, status_of
+from app.errors import Overloaded, ServiceError, status_of
 from app.http.query import refuse_query
 from app.http.reply import Reply
 from app.service import Holding, Service
@@ -85,7 +85,7 @@ def predicting(service: Service, answer: Answer) -> ASGIApp:
                 predictor = service.admit(asked.get("name"), asked.get("version"))
                 label = predictor.card.name
                 refuse_query(scope)
-                reply = await answer(Asked(scope, receive, predictor, held))
+                reply = await _answered(answer, Asked(scope, receive, predictor, held))
                 outcome = "ok"
             except ClientDisconnect:
                 raise
@@ -97,6 +97,14 @@ def predicting(service: Service, answer: Answer) -> ASGIApp:
             await reply.send(scope, send)
 
     return application
+
+
+async def _answered(answer: Answer, asked: Asked) -> Reply:
+    try:
+        return await answer(asked)
+    except MemoryError as error:
+        message = "no memory is left for this request; try again, or send fewer rows at once"
+        raise Overloaded(message, retry_after_seconds=1) from error
 
 
 def _label(service: Service, name: str | None) -> str:

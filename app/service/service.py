@@ -167,6 +167,7 @@ class Service:
         """Start the threads and let every model predict once; then the service is ready."""
         # With one thread, one large body at a time is in memory as Python objects.
         self._reading = self._reading or ThreadPoolExecutor(1, "mcd-reading")
+        self._reading.submit(int)  # starts the thread now, while there is memory for it
         self._computation.start()
         if not self._library.models:
             # A process that replaces another must start, even if one folder of many is broken.

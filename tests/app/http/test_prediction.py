@@ -5,9 +5,13 @@ from pathlib import Path
 import httpx
 import pytest
 from fastapi import FastAPI
+from starlette.types import Message, Scope
 
-from app.http import PredictionRoute
+from app.errors import Overloaded
+from app.http import Asked, PredictionRoute, Reply, predicting
 from app.main import create_app
+from app.metrics import Metrics
+from app.service import Service
 from app.settings import Settings
 from tests.app.inference import house_request
 
@@ -65,3 +69,23 @@ def test_every_route_of_a_prediction_is_documented(app: FastAPI) -> None:
         assert operation["operationId"] == route.name
         assert operation["description"]
         assert {"200", "400", "429", "503", "504"} <= set(operation["responses"])
+
+
+async def test_where_no_memory_is_left_a_request_is_refused_and_holds_nothing(
+    artifacts: dict[str, Path],
+) -> None:
+    service = Service(Settings(models=(artifacts["regression"],)), Metrics())
+    await service.start()
+
+    async def answer(asked: Asked) -> Reply:
+        asked.held.take(100)
+        raise MemoryError
+
+    async def never(*_: object) -> Message:
+        raise AssertionError
+
+    scope: Scope = {"type": "http", "path_params": {}, "query_string": b""}
+    with pytest.raises(Overloaded, match="no memory is left"):
+        await predicting(service, answer)(scope, never, never)
+    assert service.in_flight.total == 0
+    await service.stop()

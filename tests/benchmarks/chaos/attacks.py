@@ -100,7 +100,7 @@ def address_space(place: Path, models: list[Path], _: Namespace) -> Iterator[Fin
     with served(place, *options(models)) as server:
         before = warmed(server)
         size = int(Path(f"/proc/{server.process.pid}/statm").read_text().split()[0]) * 4096
-        bound = size + (64 << 20)
+        bound = size + (4 << 20)
         resource.prlimit(server.process.pid, resource.RLIMIT_AS, (bound, bound))
         body = b'{"rows":[' + many(b"[1,2,3]", 10_000) + b"]}"
         digits = json.dumps({"rows": [[0] * 61] * 20, "passes": 100, "samples": True}).encode()
