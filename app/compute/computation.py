@@ -5,6 +5,7 @@ positions of the rows in their own request determine the masks.
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -78,13 +79,13 @@ class Computation:
             partial(self._compute, here=True),
             waiting,
             size=_rows,
-            largest=lambda key: self._largest_batch(key, LOOP_SECONDS),
+            largest=self._largest_on_loop,
         )
         self._long = MicroBatcher[Slice, Predictions](
             partial(self._compute, here=False),
             waiting,
             size=_rows,
-            largest=lambda key: self._largest_batch(key, LONG_SECONDS),
+            largest=self._largest_in_thread,
         )
 
     @property
@@ -133,7 +134,7 @@ class Computation:
         key = Key(predictor, options, None if options.tolerance is None else object())
         size, batcher = len(x), self._short
         if not self._is_short(key, size):
-            size, batcher = self._largest_batch(key, LONG_SECONDS), self._long
+            size, batcher = self._largest_in_thread(key), self._long
         if len(x) > size and options.seed is None:  # one seed for all slices
             key = replace(key, options=replace(options, seed=model.fresh_seed()))
         parts = await batcher.submit(
@@ -153,12 +154,23 @@ class Computation:
         expected = self._durations.expected_seconds(key.kind, rows, key.options.passes)
         return key.alone is None and expected < SHORT_SECONDS and rows <= self._settings.batch_rows
 
-    def _largest_batch(self, key: Hashable, seconds: float) -> int:
-        """The most rows of a batch that takes so long; some rows, even if they take longer."""
+    def _largest_on_loop(self, key: Hashable) -> int:
+        return self._largest(cast(Key, key), LOOP_SECONDS)
+
+    def _largest_in_thread(self, key: Hashable) -> int:
+        """Cut only what is known to take long: requests that are never cut repeat bit by bit."""
         key = cast(Key, key)
-        rows = self._durations.rows_within(key.kind, key.options.passes, seconds)
-        if rows is None:
-            rows = FIRST_ROW_PASSES // key.options.passes
+        if self._durations.exceeded(key.kind, key.options.passes, LONG_SECONDS):
+            return self._largest(key, LONG_SECONDS)
+        return self._largest(key, math.inf)
+
+    def _largest(self, key: Key, seconds: float) -> int:
+        """The most rows of a batch that takes so long; some rows, even if they take longer."""
+        passes = key.options.passes
+        known = None
+        if seconds < math.inf:
+            known = self._durations.rows_within(key.kind, passes, seconds)
+        rows = FIRST_ROW_PASSES // passes if known is None else known
         least = LEAST_ROWS if key.options.masks == "shared" else 1
         return min(self._settings.batch_rows, max(least, rows))
 

@@ -34,6 +34,11 @@ class Durations:
         most = max(found, default=None)
         return None if most is None else int(most)
 
+    def exceeded(self, kind: Hashable, passes: int, seconds: float) -> bool:
+        """Whether a batch of that kind with so many passes, or fewer, has taken longer."""
+        known, size = self._seconds.get(kind, {}), passes.bit_length()
+        return any(took > seconds for (_, of), took in known.items() if of <= size)
+
     def took(self, kind: Hashable, rows: int, passes: int, seconds: float) -> None:
         """Record the duration of a batch of that kind."""
         known, size = self._seconds.pop(kind, {}), (rows.bit_length(), passes.bit_length())

@@ -37,9 +37,9 @@ def test_what_is_promised_is_kept_by_the_figures() -> None:
     assert "| 0 | now | 0.9 |" in text(json.loads((IMAGES / "coverage.json").read_text()))
 
 
-def test_a_share_is_that_of_the_evaluation(regression_artifact: Path, houses: Table) -> None:
+def test_a_share_is_that_of_the_evaluation(regression_artifact: Path, sold: Table) -> None:
     predictor = load(regression_artifact)
-    table = Table("others", {**houses.columns, "y": houses.columns["price"]}, "1" * 64)
+    table = Table("others", {**sold.columns, "y": sold.columns["price"]}, "1" * 64)
     (share,) = held(predictor, table, 0.8, [5])
     options = PredictOptions(seed=5, coverage=0.8)
     (outcome,) = evaluate(predictor, table, options, seeds=1).outcomes

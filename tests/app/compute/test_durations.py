@@ -53,7 +53,12 @@ def test_the_rows_within_a_time_are_those_of_the_largest_batch_that_tells() -> N
     assert durations.rows_within("a", 200, 0.1) == 25
     durations.took("a", 64, 100, 0.008)
     assert durations.rows_within("a", 100, 0.1) == 800
+    assert not durations.exceeded("b", 100, 0.5)
     durations.took("b", 64, 100, 1.0)
+    assert durations.exceeded("b", 100, 0.5)
+    assert not durations.exceeded("b", 100, 1.5)
+    assert durations.exceeded("b", 1000, 0.5)
+    assert not durations.exceeded("b", 10, 0.5)  # fewer passes may take less
     assert durations.rows_within("b", 100, 0.1) == 6
 
 
