@@ -268,7 +268,7 @@ def stops(place: Path, models: list[Path], asked: Namespace) -> Iterator[Finding
                             lost[type(error).__name__] += 1
                             return
                         lost["no answer"] += status == 0
-                        lost["status"] += status not in (200, 503)
+                        lost["status"] += status not in (0, 200, 503)
 
             with ThreadPoolExecutor(8) as pool:
                 for _ in range(8):
