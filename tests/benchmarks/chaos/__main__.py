@@ -13,11 +13,11 @@ import json
 import tempfile
 from pathlib import Path
 
-from tests.benchmarks.chaos import attacks, surroundings
+from tests.benchmarks.chaos import bodies, load, surroundings
 from tests.benchmarks.chaos.finding import Finding
 from tests.benchmarks.chaos.models import make_models
 
-ATTACKS = {**attacks.ATTACKS, **surroundings.ATTACKS}
+ATTACKS = {**bodies.ATTACKS, **load.ATTACKS, **surroundings.ATTACKS}
 
 
 def main() -> int:

@@ -9,12 +9,13 @@ import sys
 import time
 import zipfile
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 
 from tests.benchmarks.chaos.finding import Finding
+from tests.benchmarks.chaos.messages import Attack
 from tests.journeys.serving import served, until
 
 
@@ -109,7 +110,7 @@ def files(place: Path, models: list[Path], _: Namespace) -> Iterator[Finding]:
     del models
 
 
-ATTACKS: dict[str, Callable[[Path, list[Path], Namespace], Iterator[Finding]]] = {
+ATTACKS: dict[str, Attack] = {
     "metrics": metrics,
     "models_folder": models_folder,
     "proxies": proxies,
