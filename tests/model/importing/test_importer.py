@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,85 +12,27 @@ from torch import nn
 
 from model import (
     ArtifactError,
-    CalibrationError,
-    Card,
     DataError,
     InputError,
     PredictOptions,
     calibrate,
-    evaluate,
     import_model,
     load,
     read_table,
 )
 from model.__main__ import main
 from model.data.table import Table
-
-ROWS = 600
-LAYERS = [{"linear": "0"}, {"activation": "relu"}, {"dropout": 0.2}, {"linear": "3"}]
-QUARTERS = ["north", "east"]
-
-
-def network(outputs: int, inputs: int = 4) -> nn.Sequential:
-    """A network in evaluation mode whose weights are drawn at random."""
-    net = nn.Sequential(nn.Linear(inputs, 16), nn.ReLU(), nn.Dropout(0.2), nn.Linear(16, outputs))
-    generator = torch.Generator().manual_seed(outputs)
-    for parameter in net.parameters():
-        nn.init.uniform_(parameter, -0.7, 0.7, generator=generator)
-    return net.eval().requires_grad_(False)
-
-
-def brought(folder: Path, net: nn.Module, target: Any, **others: Any) -> Card:
-    """Imported into folder / "net": area and rooms standardised, quarter one-hot."""
-    spec = {
-        "features": [
-            {"name": "area", "mean": 100.0, "scale": 30.0, "range": [10, 200]},
-            {"name": "rooms", "mean": 4.5, "scale": 2.3},
-            {"name": "quarter", "categories": QUARTERS},
-        ],
-        "target": target,
-        "layers": LAYERS,
-    }
-    (folder / "net.json").write_text(json.dumps(spec | others))
-    torch.save(net.state_dict(), folder / "net.pt")
-    return import_model(folder / "net.json", folder / "net.pt", folder / "net")
-
-
-def rows(count: int, seed: int) -> tuple[list[list[Any]], torch.Tensor]:
-    """Rows, and what the network takes of them, [B, 4]."""
-    random = np.random.default_rng(seed)
-    area, room = random.normal(100, 30, count), random.integers(1, 9, count).astype(float)
-    quarter = random.integers(0, 2, count)
-    encoded = [(area - 100) / 30, (room - 4.5) / 2.3, quarter == 0, quarter == 1]
-    named = [QUARTERS[at] for at in quarter]
-    x = torch.from_numpy(np.stack(encoded, axis=1)).float()
-    return [list(row) for row in zip(area.tolist(), room.tolist(), named, strict=True)], x
-
-
-def table(seed: int, y: Callable[[torch.Tensor, np.random.Generator], dict[str, Any]]) -> Table:
-    """Fresh rows with the targets that `y` makes of the encoded ones."""
-    cells, x = rows(ROWS, seed)
-    area, room, quarter = zip(*cells, strict=True)
-    columns = {
-        "area": np.array(area),
-        "rooms": np.array(room),
-        "quarter": np.array(quarter, object),
-    }
-    return Table("fresh.csv", columns | y(x, np.random.default_rng(seed + 11)), f"{seed:064}")
-
-
-def noisy(std: float) -> Callable[[torch.Tensor, np.random.Generator], dict[str, Any]]:
-    """The deterministic network's price with noise."""
-
-    def price(x: torch.Tensor, random: np.random.Generator) -> dict[str, Any]:
-        values = network(1)(x)[:, 0].double().numpy() * 80 + 300
-        return {"price": values + std * random.normal(size=ROWS)}
-
-    return price
-
-
-PRICE = {"name": "price", "mean": 300.0, "scale": 80.0, "unit": "kEUR"}
-DEAR = {"name": "dear", "classes": ["no", "yes"]}
+from tests.model.importing.networks import (
+    DEAR,
+    LAYERS,
+    PRICE,
+    QUARTERS,
+    brought,
+    network,
+    noisy,
+    rows,
+    table,
+)
 
 
 def test_rows_are_encoded_and_outputs_scaled_as_the_specification_says(tmp_path: Path) -> None:
@@ -167,68 +108,6 @@ def test_what_is_not_known_is_said_and_nothing_is_warned_of_without_knowing(
     assert row.noise_variance == 0
     (row,) = load(tmp_path / "net").predict([[201.0, 4.0, "east"]]).rows
     assert "outside_training_range:area" in row.warnings
-
-
-def test_calibrating_fits_the_noise_on_rows_of_its_own_and_learns_the_ranges(
-    tmp_path: Path,
-) -> None:
-    brought(tmp_path, network(1), PRICE)
-    card = calibrate(tmp_path / "net", table(1, noisy(200.0)))
-    assert card.tuning.fitted
-    assert card.calibration is not None
-    assert (card.calibration.rows, card.calibration.tuning_rows) == (ROWS * 3 // 4, ROWS // 4)
-    assert any("rooms are those of fresh.csv" in notice for notice in card.training.notices)
-    area, rooms, _ = card.features
-    assert area.kind == rooms.kind == "numeric"
-    assert area.range == (10, 200)
-    assert rooms.range == (1, 8)
-    predictor = load(tmp_path / "net")
-    (row,) = predictor.predict([[100.0, 1e4, "east"]]).rows
-    assert row.warnings == ("outside_training_range:rooms", "unusual_spread")
-    assert math.sqrt(row.noise_variance) == pytest.approx(200, rel=0.15)
-
-
-@pytest.mark.parametrize("noise_std", [None, 25.0])
-def test_intervals_of_an_imported_network_hold_fresh_targets(
-    noise_std: float | None, tmp_path: Path
-) -> None:
-    target = PRICE if noise_std is None else PRICE | {"noise_std": noise_std}
-    card = brought(tmp_path, network(1), target)
-    assert card.tuning.fitted is (noise_std is not None)
-    card = calibrate(tmp_path / "net", table(1, noisy(25.0)))
-    assert card.calibration is not None
-    n = card.calibration.rows
-    assert n == (ROWS if noise_std else ROWS * 3 // 4)  # nothing left to tune: all calibrate
-    found = evaluate(load(tmp_path / "net"), table(2, noisy(25.0))).outcomes[0].metrics()
-    std = math.sqrt(0.09 * (1 / (n + 2) + 1 / ROWS))
-    assert found["interval_coverage"] == pytest.approx(0.9, abs=3.5 * std)
-
-
-def test_calibrating_a_classifier_fits_its_temperature_once(tmp_path: Path) -> None:
-    """Labels drawn at half the network's logits: a temperature of 2."""
-
-    def labels(x: torch.Tensor, random: np.random.Generator) -> dict[str, Any]:
-        p = (network(1)(x)[:, 0] * 5 / 2).sigmoid().numpy()
-        return {"dear": np.where(random.random(ROWS) < p, "yes", "no").astype(object)}
-
-    net = network(1)
-    net[3].weight *= 5
-    net[3].bias *= 5
-    brought(tmp_path, net, DEAR)
-    first = calibrate(tmp_path / "net", table(1, labels))
-    assert 1.2 < first.tuning.temperature < 4
-    again = calibrate(tmp_path / "net", table(2, labels))
-    assert again.tuning == first.tuning
-    assert again.calibration is not None
-    assert (again.calibration.rows, again.calibration.tuning_rows) == (ROWS, 0)
-
-
-def test_too_few_rows_to_tune_and_calibrate_are_refused_with_the_number(tmp_path: Path) -> None:
-    brought(tmp_path, network(1), PRICE)
-    few = table(1, noisy(25.0))
-    few = Table("few.csv", {name: column[:18] for name, column in few.columns.items()}, "1" * 64)
-    with pytest.raises(CalibrationError, match=r"few\.csv has 18 rows; at least 19 are needed"):
-        calibrate(tmp_path / "net", few)
 
 
 @pytest.mark.parametrize(
