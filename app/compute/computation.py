@@ -5,7 +5,6 @@ positions of the rows in their own request determine the masks.
 """
 
 import asyncio
-import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -155,24 +154,23 @@ class Computation:
         return key.alone is None and expected < SHORT_SECONDS and rows <= self._settings.batch_rows
 
     def _largest_on_loop(self, key: Hashable) -> int:
-        return self._largest(cast(Key, key), LOOP_SECONDS)
+        key = cast(Key, key)
+        return self._largest(key, self._rows_within(key, LOOP_SECONDS))
 
     def _largest_in_thread(self, key: Hashable) -> int:
         """Cut only what is known to take long: requests that are never cut repeat bit by bit."""
         key = cast(Key, key)
-        if self._durations.exceeded(key.kind, key.options.passes, LONG_SECONDS):
-            return self._largest(key, LONG_SECONDS)
-        return self._largest(key, math.inf)
+        exceeded = self._durations.exceeded(key.kind, key.options.passes, LONG_SECONDS)
+        return self._largest(key, self._rows_within(key, LONG_SECONDS) if exceeded else None)
 
-    def _largest(self, key: Key, seconds: float) -> int:
-        """The most rows of a batch that takes so long; some rows, even if they take longer."""
-        passes = key.options.passes
-        known = None
-        if seconds < math.inf:
-            known = self._durations.rows_within(key.kind, passes, seconds)
-        rows = FIRST_ROW_PASSES // passes if known is None else known
+    def _rows_within(self, key: Key, seconds: float) -> int | None:
+        return self._durations.rows_within(key.kind, key.options.passes, seconds)
+
+    def _largest(self, key: Key, rows: int | None) -> int:
+        """The most rows of a batch: so many, as far as masks and settings allow that."""
         least = LEAST_ROWS if key.options.masks == "shared" else 1
-        return min(self._settings.batch_rows, max(least, rows))
+        most = FIRST_ROW_PASSES // key.options.passes if rows is None else rows
+        return min(self._settings.batch_rows, max(least, most))
 
     async def _compute(
         self, key: Hashable, slices: Sequence[Slice], wanted: Wanted, *, here: bool
