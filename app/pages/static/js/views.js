@@ -1,5 +1,6 @@
 /** The views of the playground, in the order of the page. Each branch adds a line. */
 
 import * as ask from "./views/ask.js";
+import * as convergence from "./views/convergence.js";
 
-export const views = [ask];
+export const views = [ask, convergence];
