@@ -54,6 +54,10 @@ class PredictRequest(OptionFields):
     )
 
 
+USAGE: dict[type[BaseModel], str] = {PredictRequest: '{"rows": [...]}'}
+"""The least that a request of each kind has."""
+
+
 class ModelName(_Schema):
     """Which model answered."""
 
