@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from itertools import islice
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Annotated, Any, NamedTuple, Protocol, TypeVar
 
+from fastapi import Path
 from pydantic import BaseModel, ValidationError
 
 from app.errors import MAX_DETAILS, InvalidRequest, NotJson
@@ -22,6 +23,7 @@ from app.service import Service
 from app.settings import Settings
 from model import Detail
 
+ModelPath = Annotated[str, Path(description="A name from `GET /models`.", examples=["diabetes"])]
 Request = TypeVar("Request", bound=BaseModel)
 
 

@@ -6,22 +6,21 @@ for both than most predictions take, answer a NaN with status 500, and send a Na
 
 import copy
 from enum import Enum
-from typing import Annotated, Any
+from typing import Any
 
 import orjson
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Response
+from pydantic import BaseModel
 
 from app.errors import NotReady, declared
 from app.http import JSON, Asked, PredictionRoute, QuerylessRoute, Reply, predicting
 from app.json import to_json
 from app.native.answers import encode
-from app.native.requests import Server, checked, received
-from app.native.schemas import ModelList, PredictRequest, PredictResponse
+from app.native.requests import ModelPath, Server, checked, received
+from app.native.schemas import ModelList, PredictRequest, PredictResponse, SweepRequest
 from app.service import WARM_UP, Answer, Prepared, Service
 from app.settings import Settings
 from model import Card
-
-ModelPath = Annotated[str, Path(description="A name from `GET /models`.", examples=["diabetes"])]
 
 TAGS: list[str | Enum] = ["predictions"]
 
@@ -49,16 +48,10 @@ def describe(document: dict[str, Any], service: Service, settings: Settings) -> 
     """
     if not service.ready:
         raise NotReady("the server is starting or stopping; try again")
-    schema = PredictRequest.model_json_schema()
-    schema["properties"] = {
-        "rows": schema["properties"].pop("rows"),
-        **schema["properties"],
-    }  # required properties come first
-    schema["properties"]["rows"]["maxItems"] = settings.max_rows
-    schema["properties"]["passes"]["maximum"] = settings.max_passes
     document = copy.deepcopy(document)
     schemas = document["components"]["schemas"]
-    schemas["PredictRequest"] = schema
+    for kind in (PredictRequest, SweepRequest):
+        schemas[kind.__name__] = _request_schema(kind, settings)
     _leave_out(
         schemas["CalibrationRecord"], "scores", "groups", "comparisons"
     )  # as `Card.public` does
@@ -73,6 +66,19 @@ def describe(document: dict[str, Any], service: Service, settings: Settings) -> 
         answer = operation["responses"]["200"]["content"]["application/json"]
         answer["examples"] = {name: answers[name] for name in names}
     return document
+
+
+def _request_schema(kind: type[BaseModel], settings: Settings) -> dict[str, Any]:
+    """The schema of a request, required properties first, with the limits of the settings."""
+    schema = kind.model_json_schema()
+    properties, required = schema["properties"], schema["required"]
+    schema["properties"] = {name: properties[name] for name in required} | properties
+    limits = {"maxItems": {"rows"}, "maximum": {"points"}}
+    for limit, names in limits.items():
+        for name in names & properties.keys():
+            properties[name][limit] = settings.max_rows
+    properties["passes"]["maximum"] = settings.max_passes
+    return schema
 
 
 def _leave_out(schema: dict[str, Any], *names: str) -> None:
