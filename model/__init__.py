@@ -25,7 +25,8 @@ from model.exploration import (
 from model.importing import import_model
 from model.options import Estimator, LabelSetMethod, MaskScope, PredictOptions, Resolved
 from model.passes import COVARIANCE_CLASSES, return_freed_memory
-from model.predictor import Predictions, Predictor, fresh_seed, load, use_threads
+from model.predictions import Predictions
+from model.predictor import Predictor, fresh_seed, load, use_threads
 from model.tasks import (
     ClassificationPrediction,
     Columns,

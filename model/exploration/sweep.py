@@ -14,7 +14,8 @@ from model.data import CategoricalFeature, Feature, NumericFeature, Row, Schema,
 from model.errors import Detail, InputError
 from model.messages import listed, nearest, shown
 from model.options import PredictOptions, Resolved
-from model.predictor import Predictions, Predictor, fresh_seed
+from model.predictions import Predictions
+from model.predictor import Predictor, fresh_seed
 
 POINTS, MARGIN, LINES = 61, 0.5, 20
 MOST_MARGIN = 100.0  # widths of the training range
