@@ -1,5 +1,20 @@
 """Show what a prediction depends on: one feature across its range, each layer, each feature."""
 
+from model.exploration.attribution import (
+    EXPLAIN_PASSES,
+    ExplainRounds,
+    ExplainStep,
+    ExplanationPlan,
+    explain,
+    plan_explanation,
+)
+from model.exploration.explanation import (
+    BackgroundStd,
+    Estimated,
+    Explanation,
+    FeatureShare,
+    LayerShare,
+)
 from model.exploration.sweep import (
     LINES,
     MARGIN,
@@ -15,14 +30,25 @@ from model.exploration.sweep import (
 )
 
 __all__ = [
+    "EXPLAIN_PASSES",
     "LINES",
     "MARGIN",
     "MOST_MARGIN",
     "POINTS",
     "Axis",
+    "BackgroundStd",
+    "Estimated",
+    "ExplainRounds",
+    "ExplainStep",
+    "Explanation",
+    "ExplanationPlan",
+    "FeatureShare",
+    "LayerShare",
     "Sweep",
+    "explain",
     "line_options",
     "lines_of",
+    "plan_explanation",
     "sweep",
     "sweep_axis",
     "sweep_options",
