@@ -18,7 +18,7 @@ from model.exploration.explanation import (
     LayerShare,
 )
 from model.exploration.features import MOST_EXACT, Background, run_features, sets, spread
-from model.exploration.layers import Layers, likeliest, mixtures, run_layers
+from model.exploration.layers import Layers, likeliest, mixtures, random_orders, run_layers
 from model.exploration.rows import cells, encoded_row, fault
 from model.exploration.value import Value, value_names
 from model.messages import not_one_of, shown
@@ -193,6 +193,7 @@ class ExplanationPlan:
             value,
             self.sources,
             pairs=block,
+            orders=self._orders,
             passes=self.passes,
             seed=self.seed,
             before_chunk=check,
@@ -245,6 +246,10 @@ class ExplanationPlan:
             background=BackgroundStd(self._compared, parts[-1]) if parts else None,
             note=None if parts else NO_ROWS,
         )
+
+    @cached_property
+    def _orders(self) -> np.ndarray | None:
+        return random_orders(len(self.sources), self.passes, self.seed)
 
     @cached_property
     def _background(self) -> Background:
