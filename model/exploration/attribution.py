@@ -175,7 +175,8 @@ class ExplanationPlan:
         shares = np.concatenate((yield [*self._feature_steps(value, influence)]))
         if not np.isfinite(shares).all():
             raise fault("row", OVERFLOW)
-        return self._explanation(value, layers, _of_std(layers, shares, influence))
+        parts = _of_std(layers, shares, influence, left=self._left)
+        return self._explanation(value, layers, parts)
 
     def _likeliest(self, check: Check) -> int:
         return likeliest(
@@ -264,6 +265,17 @@ class ExplanationPlan:
         return min(self.background_rows, similarity.reference_rows) if similarity else 0
 
     @property
+    def _left(self) -> float:
+        """The share of the kept rows about which the background rows say nothing.
+
+        Unless all sets of features are computed, a row says something new with every order.
+        """
+        similarity = self.predictor.card.similarity
+        if similarity is None or len(self.cells) > MOST_EXACT:
+            return 1.0
+        return 1 - self._compared / similarity.reference_rows
+
+    @property
     def _sets(self) -> int:
         return sets(len(self.predictor.card.features))
 
@@ -288,19 +300,22 @@ class ExplanationPlan:
         return max(1, min(most, self._step_passes) // mixtures(len(self.sources)))
 
 
-def _of_std(layers: Layers, shares: np.ndarray, influence: np.ndarray) -> list[Estimated]:
+def _of_std(
+    layers: Layers, shares: np.ndarray, influence: np.ndarray, *, left: float
+) -> list[Estimated]:
     """The shares of the features and the std of the background, scaled to the std of the layers.
 
     The std of the layers comes from more passes than that of the features. Both have their first
     passes in common, so the ratio of two stds is known better than each of them. `shares` are
-    [M, J + 1], and `influence` [P, J + 1] is that of each pass on their sums.
+    [M, J + 1], and `influence` [P, J + 1] is that of each pass on their sums. `left` is the share
+    of the kept rows about which the background rows say nothing.
     """
     (std, by_pair), (own, by_own) = layers.std, spread(layers.outputs[:, None])
     ratio = std / own[0] if own[0] else 1.0
     values = shares.mean(0)  # [J + 1]
     of_ratio = (by_pair - ratio * by_own[:, 0]) / (own[0] or 1)  # [P]
     by_pass = ratio * influence / len(shares) + of_ratio[:, None] * values
-    errors = np.hypot(ratio * _error(shares), _error(by_pass))
+    errors = np.hypot(ratio * math.sqrt(left) * _error(shares), _error(by_pass))
     pairs = zip((ratio * values).tolist(), errors.tolist(), strict=True)
     return [Estimated(*pair) for pair in pairs]
 

@@ -25,7 +25,7 @@ from model.formulas import exact_shares, sampled_shares
 from model.predictor import Predictor
 
 MOST_EXACT = 4  # features: with up to 16 sets, all of them are computed
-LARGEST_CHUNK = 128  # rows; more of them gain no time
+LARGEST_CHUNK = 256  # rows; more of them gain no time
 MOST_VALUES = 3_000_000  # of the passes over the rows of a chunk
 
 
@@ -55,6 +55,7 @@ def sets(count: int) -> int:
     return 1 << count if count <= MOST_EXACT else 2 * count
 
 
+@np.errstate(all="ignore")  # the caller finds numbers that are not finite
 def run_features(
     predictor: Predictor,
     x: np.ndarray,
@@ -82,8 +83,8 @@ def run_features(
         y = predictor.values(rows[chunk], passes=passes, seed=seed)[..., value.at]  # [P, b]
         stds[chunk], influences = spread(value.in_units(y))
         influence += influences @ weights[chunk]
-    stds = stds.reshape(chosen.shape[:2])
-    return np.asarray(np.einsum("mg,mgj->mj", stds, coefficients))
+    worths = stds.reshape(chosen.shape[:2])
+    return np.asarray(np.einsum("mg,mgj->mj", worths, coefficients))
 
 
 def chunk_rows(predictor: Predictor, passes: int) -> int:

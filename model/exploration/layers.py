@@ -90,6 +90,7 @@ def likeliest(
     return int(total.argmax())
 
 
+@np.errstate(all="ignore")  # the caller finds numbers that are not finite
 def run_layers(
     predictor: Predictor,
     x: np.ndarray,
