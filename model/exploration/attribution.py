@@ -5,7 +5,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import pairwise
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -34,6 +34,16 @@ CHUNK_BYTES = 64 << 20  # of the passes that a step computes at once
 STEP_MACS = 1_000_000_000  # multiplications of a step: some 50 ms
 MACS_OF_MASKS = 50  # drawing a unit's mask takes as long as so many multiplications
 OVERFLOW = "the model's output is not finite: a value lies too far from the training data"
+
+
+class ExplainLimits(NamedTuple):
+    """The most passes, and rows x passes, of an explanation that names no numbers."""
+
+    passes: float
+    row_passes: float
+
+
+NO_LIMIT = ExplainLimits(math.inf, math.inf)
 Check = Callable[[], None]  # is called every few milliseconds; it may raise to end the work
 NO_ROWS = "the model keeps no training rows to compare with, so the features have no shares"
 
@@ -85,9 +95,9 @@ def plan_explanation(
     passes: int | None = None,
     seed: int | None = None,
     background_rows: int | None = None,
-    most_row_passes: int | None = None,
+    most: ExplainLimits = NO_LIMIT,
 ) -> "ExplanationPlan":
-    """The request to `explain`, checked; the default numbers keep within `most_row_passes`."""
+    """The request to `explain`, checked; the default numbers keep within what is the most."""
     PredictOptions(passes=passes, seed=seed)  # raises InputError
     if background_rows is not None and not (
         isinstance(background_rows, int) and background_rows >= LEAST_GIVEN
@@ -103,11 +113,13 @@ def plan_explanation(
         encoded_row(schema, row),
         cells(schema, row),
         of=default if of is None else names.index(of),
-        passes=passes or EXPLAIN_PASSES,
+        passes=passes or 1,
         seed=fresh_seed() if seed is None else seed,
         background_rows=0,
     )
-    return replace(asked, background_rows=asked.affordable(background_rows, most_row_passes))
+    if passes is None:
+        asked = replace(asked, passes=asked.affordable_passes(background_rows, most))
+    return replace(asked, background_rows=asked.affordable_rows(background_rows, most))
 
 
 @dataclass(frozen=True)
@@ -133,7 +145,13 @@ class ExplanationPlan:
         count = mixtures(len(self.sources)) + self.background_rows * self._sets
         return count * self.passes
 
-    def affordable(self, asked: int | None, most_row_passes: int | None) -> int:
+    def affordable_passes(self, rows: int | None, most: ExplainLimits) -> int:
+        """The number of passes, if the request names none, with so many background rows."""
+        kept = self.predictor.card.similarity is not None
+        each = mixtures(len(self.sources)) + kept * (rows or LEAST_BACKGROUND) * self._sets
+        return max(2, int(min(EXPLAIN_PASSES, most.passes, most.row_passes // each)))
+
+    def affordable_rows(self, asked: int | None, most: ExplainLimits) -> int:
         """The number of background rows: those asked for, or by default what the limits allow."""
         similarity = self.predictor.card.similarity
         if similarity is None:
@@ -144,9 +162,8 @@ class ExplanationPlan:
             return max(LEAST_GIVEN, min(asked, kept))
         each = self._sets * self.passes
         wanted = min(max(ROW_PASSES // each, LEAST_BACKGROUND), MOST_BACKGROUND, kept)
-        if most_row_passes is not None:
-            wanted = min(wanted, (most_row_passes - self.row_passes) // each)
-        return max(LEAST_GIVEN, wanted)
+        left = most.row_passes - self.row_passes
+        return max(LEAST_GIVEN, int(min(wanted, left // each)))
 
     @property
     def memory_bytes(self) -> int:
@@ -310,10 +327,11 @@ def _of_std(
     [M, J + 1], and `influence` [P, J + 1] is that of each pass on their sums. `left` is the share
     of the kept rows about which the background rows say nothing.
     """
-    (std, by_pair), (own, by_own) = layers.std, spread(layers.outputs[:, None])
-    ratio = std / own[0] if own[0] else 1.0
+    (std, by_pair), (_, by_own) = layers.std, spread(layers.outputs[:, None])
     values = shares.mean(0)  # [J + 1]
-    of_ratio = (by_pair - ratio * by_own[:, 0]) / (own[0] or 1)  # [P]
+    own = values.sum()  # the std of the row over the passes of the features
+    ratio = std / own if own else 1.0
+    of_ratio = (by_pair - ratio * by_own[:, 0]) / (own or 1)  # [P]
     by_pass = ratio * influence / len(shares) + of_ratio[:, None] * values
     errors = np.hypot(ratio * math.sqrt(left) * _error(shares), _error(by_pass))
     pairs = zip((ratio * values).tolist(), errors.tolist(), strict=True)
