@@ -1,5 +1,8 @@
 /** The views of the playground, in the order of the page. Each branch adds a line. */
 
 import * as ask from "./views/ask.js";
+import * as explain from "./views/explain.js";
+import * as landscape from "./views/landscape.js";
+import * as sweep from "./views/sweep.js";
 
-export const views = [ask];
+export const views = [ask, sweep, explain, landscape];

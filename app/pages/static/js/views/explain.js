@@ -1,0 +1,61 @@
+/** Where the doubt comes from: the variance by dropout layer, the std by feature. */
+
+import { drawn } from "../canvas.js";
+import { h } from "../dom.js";
+import { features, layers } from "../shares.js";
+import { number, withError } from "../words.js";
+
+export const id = "explain";
+export const title = "Where does the doubt come from";
+export const idea = "The passes disagree about this row. Which layer's masks make them, and which of its values?";
+
+export function mount(element, context) {
+  const { card, state, model } = context;
+  const regression = model.task === "regression";
+  const names = regression ? card.target.names : card.target.classes;
+  const control = h("div", { class: "controls" });
+  const body = h("div", { class: "body" });
+  element.append(control, body);
+
+  /** Choose a target or a class; the most likely class stands for none chosen. */
+  function choose(of) {
+    if (names.length < 2) return;
+    const select = h("select", { id: "explain-of", change: () => {
+      state.set({ "explain.of": select.value });
+      load();
+    } }, names.map((name) => h("option", { value: name, selected: name === of }, name)));
+    control.replaceChildren(h("label", { class: "control" },
+      regression ? "Target " : "Probability of ", select));
+  }
+
+  function load() {
+    context.run(async (signal) => {
+      const { row, options: { seed } } = context;
+      const passes = state.number("passes"); // unless chosen, as many as the explanation takes itself
+      const of = names.includes(state.get("explain.of")) ? state.get("explain.of") : null;
+      const answer = await context.ask("explain", { row, of, seed, ...(passes ? { passes } : {}) }, signal);
+      choose(answer.of);
+      show(answer);
+    });
+  }
+
+  function show(answer) {
+    const open = [...body.querySelectorAll("details")].map((each) => each.open);
+    const name = regression ? answer.of : `the probability of ${answer.of}`;
+    body.replaceChildren(
+      h("dl", { class: "card tiles" },
+        tile("Mean", number(answer.mean), name),
+        tile("Std over the passes", number(answer.std), `${answer.passes} passes`),
+        tile("Variance", withError(answer.variance, answer.variance_error), "what is divided by layer")),
+      layers(answer), features(answer));
+    body.querySelectorAll("details").forEach((each, at) => { each.open = open[at] ?? false; });
+    drawn();
+    context.say(body.querySelector(".conclusion").textContent);
+  }
+
+  context.onChange(load);
+  load();
+}
+
+const tile = (name, value, note) =>
+  h("div", {}, h("dt", {}, name), h("dd", {}, value, h("small", {}, note)));
