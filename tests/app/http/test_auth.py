@@ -148,8 +148,10 @@ async def test_every_route_but_the_probes_and_the_playground_is_closed_to_strang
     assert len(contexts) > 10
     opened = set()
     for context in contexts:
-        path = (context.path or "").replace(":path}", "}").format(
-            name="regression", version="1", asset="swagger-ui.css", path="js/app.js"
+        path = (
+            (context.path or "")
+            .replace(":path}", "}")
+            .format(name="regression", version="1", asset="swagger-ui.css", path="js/app.js")
         )
         for method in ("GET", "POST", "HEAD", "OPTIONS", "DELETE"):
             response = await stranger.request(method, path)
