@@ -26,6 +26,7 @@
  *                        an error at the field that it names, a wait, a server that is gone
  *   ask(verb, body, signal)  the answer of `POST models/{name}/{verb}`; the copy buttons take this
  *                            request, unless `verb` begins with "+", for one of many
+ *   read(verb, signal)       the same for `GET models/{name}/{verb}`
  *   api       `api.get(path, signal)`, `api.post(path, body, signal)`: paths are relative, "models"
  *   say(sentence)        tells screen readers the result
  *
@@ -104,7 +105,7 @@ function show(name) {
 /** Mount the view of the URL, or the first one. */
 function mount() {
   page.leave?.();
-  page.listeners = [];
+  Object.assign(page, { listeners: [], request: null });
   const context = contextOf(page);
   const offered = views.filter((view) => view.offers?.(context) ?? true);
   const view = offered.find(({ id }) => id === state.view) ?? offered[0];
@@ -129,6 +130,7 @@ function links(offered) {
 
 /** What a view gets; see the head of this module. */
 function contextOf(shown) {
+  const path = (verb) => `models/${encodeURIComponent(shown.name)}/${verb}`;
   return {
     model: shown.model, card: shown.card, state, api, setRow, run: work, say,
     setOption: (name, value) => setOption(name, value, null),
@@ -140,9 +142,12 @@ function contextOf(shown) {
     onChange: (listener) => shown.listeners.push(listener),
     ask: (verb, body, signal) => {
       const [, quiet, name] = /^(\+?)(.*)$/.exec(verb);
-      const path = `models/${encodeURIComponent(shown.name)}/${name}`;
-      if (!quiet) shown.request = { url: api.url(path), body };
-      return api.post(path, body, signal);
+      if (!quiet) shown.request = { url: api.url(path(name)), body };
+      return api.post(path(name), body, signal);
+    },
+    read: (verb, signal) => {
+      shown.request = { url: api.url(path(verb)) };
+      return api.get(path(verb), signal);
     },
   };
 }

@@ -35,11 +35,12 @@ export function curvesOf(answer, of) {
   };
 }
 
-/** The index of the point that is nearest to a value; 0 where the value is no point of the sweep. */
+/** The index of the point that is nearest to a value; the middle one where the value is no number. */
 export function nearest(answer, value) {
-  if (answer.kind === "categorical") {
-    return Math.max(answer.values.map(String).indexOf(String(value)), 0);
-  }
-  const gaps = answer.values.map((point) => Math.abs(point - Number(value)));
-  return Math.max(gaps.indexOf(Math.min(...gaps)), 0);
+  const at = answer.values.indexOf(value);
+  if (at >= 0) return at;
+  if (answer.kind === "categorical") return 0;
+  if (typeof value !== "number") return Math.floor(answer.values.length / 2);
+  const gaps = answer.values.map((point) => Math.abs(point - value));
+  return gaps.indexOf(Math.min(...gaps));
 }

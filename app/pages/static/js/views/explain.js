@@ -17,15 +17,16 @@ export function mount(element, context) {
   const body = h("div", { class: "body" });
   element.append(control, body);
 
-  /** Choose a target or a class; the most likely class stands for none chosen. */
+  const select = h("select", { id: "explain-of", change: () => {
+    state.set({ "explain.of": select.value });
+    load();
+  } }, names.map((name) => h("option", { value: name }, name)));
+
+  /** Let the reader choose a target or a class, if there are several; the answer says which it is. */
   function choose(of) {
-    if (names.length < 2) return;
-    const select = h("select", { id: "explain-of", change: () => {
-      state.set({ "explain.of": select.value });
-      load();
-    } }, names.map((name) => h("option", { value: name, selected: name === of }, name)));
-    control.replaceChildren(h("label", { class: "control" },
-      regression ? "Target " : "Probability of ", select));
+    select.value = of;
+    if (names.length < 2 || control.firstChild) return;
+    control.append(h("label", { class: "control" }, regression ? "Target " : "Probability of ", select));
   }
 
   function load() {

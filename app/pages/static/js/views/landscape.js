@@ -20,10 +20,10 @@ export function mount(element, context) {
 }
 
 /** The landscape that is stored beside the model; null where there is none. */
-async function stored({ api, model }, signal) {
+async function stored({ read, model }, signal) {
   if (model.landscape === false) return null;
   try {
-    return await api.get(`models/${encodeURIComponent(model.name)}/landscape`, signal);
+    return await read("landscape", signal);
   } catch (error) {
     if (error instanceof ApiError && error.code === "no_landscape") return null;
     throw error;

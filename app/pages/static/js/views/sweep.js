@@ -18,7 +18,7 @@ const POINTS = 61;
 const MARGIN = 0.5; // widths of the training range on either side
 const LINES = 20;
 const PARTS = [
-  ["mean", "mean", "mean"], ["passes", `${LINES} passes`, "epistemic"],
+  ["mean", "mean", "mean"], ["passes", "passes", "epistemic"],
   ["std", "mean ± std", "band epistemic-soft"], ["interval", "interval", "band interval-soft"],
   ["deterministic", "dropout off", "dashed deterministic"],
 ];
@@ -79,7 +79,7 @@ class Sweep {
 
   load() {
     return this.context.run(async (signal) => {
-      const { row, options: { label_set: _, ...options } } = this.context;
+      const { row, options } = this.context;
       const [key, value] = [this.key(), this.value];
       const body = {
         row, feature: this.feature.name, values: points(this.feature, value), lines: LINES, ...options,
@@ -97,9 +97,7 @@ class Sweep {
     const names = choices(answer);
     const likely = answer.predictions[index].label ?? names[0];
     const of = names.includes(state.get("sweep.of")) ? state.get("sweep.of") : likely;
-    this.of.replaceChildren(...(names.length > 1 ? [h("label", {},
-      answer.task === "regression" ? "Target " : "Probability of ",
-      select("sweep-of", names, of, (name) => { state.set({ "sweep.of": name }); this.draw(); }))] : []));
+    this.chooseOf(names, of);
     this.chosen = of;
     this.curves = curvesOf(answer, of);
     this.target = answer.task === "regression" ? of ?? card.target.names[0] : `probability of ${of}`;
@@ -107,6 +105,18 @@ class Sweep {
     this.switchesFor(this.curves);
     this.chart.move(index);
     this.list();
+  }
+
+  /** Let the reader choose a target or a class, if there are several. */
+  chooseOf(names, of) {
+    if (names.length < 2) return;
+    this.ofs ??= select("sweep-of", names, of, (name) => {
+      this.context.state.set({ "sweep.of": name });
+      this.draw();
+    });
+    this.ofs.value = of;
+    if (this.of.firstChild) return; // made anew, it would lose the focus
+    this.of.append(h("label", {}, this.answer.task === "regression" ? "Target " : "Probability of ", this.ofs));
   }
 
   plot() {
@@ -121,15 +131,17 @@ class Sweep {
   }
 
   switchesFor(curves) {
+    const { interval } = this.answer.predictions[0];
+    const more = { passes: `${curves.lines.length} `, interval: interval && `${percent(interval.coverage)} ` };
     const there = PARTS.filter(([name]) => (name === "passes" ? curves.lines : curves[name])?.length);
     this.switches.replaceChildren(h("legend", { class: "unseen" }, "Show"),
       ...there.map(([name, text, look]) => h("label", {},
         h("input", { type: "checkbox", name, checked: !this.hidden.has(name), change: (event) => {
           this.hidden[event.target.checked ? "delete" : "add"](name);
-          this.context.state.set({ "sweep.hide": [...this.hidden] });
+          this.context.state.set({ "sweep.hide": this.hidden.size ? [...this.hidden] : null });
           this.chart.show(name, event.target.checked);
         } }), h("span", { class: `swatch ${look}`, "aria-hidden": "true" }),
-        name === "interval" ? `${percent(this.answer.predictions[0].interval.coverage)} interval` : text)));
+        more[name] ?? "", text)));
   }
 
   /** Show what is known at a point; returns it as one sentence, for screen readers. */
