@@ -4,11 +4,12 @@ Shape glossary, used in every module: P passes, B rows, D inputs (encoded featur
 O network outputs, K classes, V values of one pass. The pass axis comes first.
 """
 
-from model.artifact import Card, shipped
+from model.artifact import Card, LandscapeRecord, read_landscape, save_landscape, shipped
 from model.calibration import Acceptance, NoiseKind
 from model.data import ReadOptions, Split, Table, read_table
 from model.errors import ArtifactError, CalibrationError, DataError, Detail, InputError, ModelError
 from model.evaluation import Evaluation, evaluate, report_page, report_text
+from model.exploration import Landscape, LandscapeOptions, landscape
 from model.importing import import_model
 from model.options import Estimator, LabelSetMethod, MaskScope, PredictOptions, Resolved
 from model.passes import COVARIANCE_CLASSES, return_freed_memory
@@ -45,6 +46,9 @@ __all__ = [
     "Interval",
     "LabelSet",
     "LabelSetMethod",
+    "Landscape",
+    "LandscapeOptions",
+    "LandscapeRecord",
     "MaskScope",
     "ModelError",
     "NoiseKind",
@@ -63,11 +67,14 @@ __all__ = [
     "field_infos",
     "fresh_seed",
     "import_model",
+    "landscape",
     "load",
+    "read_landscape",
     "read_table",
     "report_page",
     "report_text",
     "return_freed_memory",
+    "save_landscape",
     "shipped",
     "train",
     "use_threads",

@@ -30,6 +30,7 @@ OPTIONAL = {  # packages of the extra `train`, and who may import them: inside a
 AT_THE_EDGES = {  # modules of `model` that take pydantic
     "model.artifact.card",
     "model.artifact.folder",
+    "model.artifact.landscape",
     "model.artifact.records",
     "model.importing.importer",
     "model.importing.specification",

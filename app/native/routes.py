@@ -8,10 +8,10 @@ import copy
 from collections.abc import Iterator
 from enum import Enum
 from itertools import islice
-from typing import Annotated, Any
+from typing import Any
 
 import orjson
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Response
 from pydantic import ValidationError
 
 from app.errors import MAX_DETAILS, InvalidRequest, NotJson, NotReady, declared
@@ -32,12 +32,11 @@ from app.http import (
 )
 from app.json import to_json
 from app.messages import cut, expected, nearest, shown
-from app.native.schemas import ModelList, PredictRequest, PredictResponse
+from app.native.landscape import add_landscape
+from app.native.schemas import ModelList, ModelPath, PredictRequest, PredictResponse
 from app.service import WARM_UP, Answer, OptionFields, Prepared, Service
 from app.settings import Settings
 from model import Card, Detail
-
-ModelPath = Annotated[str, Path(description="A name from `GET /models`.", examples=["diabetes"])]
 
 _KNOWN = ", ".join(["rows", *OptionFields.model_fields])
 TAGS: list[str | Enum] = ["predictions"]
@@ -56,6 +55,7 @@ def router(service: Service) -> APIRouter:
     """The routes that list and describe the models."""
     routes = APIRouter(tags=TAGS, route_class=QuerylessRoute)
     _add_models(routes, service)
+    add_landscape(routes, service)
     return routes
 
 
@@ -241,6 +241,7 @@ def _model_list(service: Service) -> dict[str, Any]:
                 "version": card.version,
                 "task": card.task,
                 "default": name == default,
+                "landscape": service.landscape(name).document is not None,
             }
             for name, card in service.cards.items()
         ],

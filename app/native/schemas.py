@@ -6,6 +6,7 @@ fields of a prediction, and their schema is made from these definitions.
 
 from typing import Annotated, Any, Literal
 
+from fastapi import Path
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from app.service import OptionFields
@@ -23,6 +24,9 @@ TaskName = Annotated[
     Literal["regression", "binary", "multiclass"],
     Field(description="What is predicted: numbers, one of two classes, or one of many."),
 ]
+
+
+ModelPath = Annotated[str, Path(description="A name from `GET /models`.", examples=["diabetes"])]
 
 
 class _Schema(BaseModel):
@@ -131,6 +135,7 @@ class ModelEntry(ModelName):
 
     task: TaskName
     default: bool = Field(description="Whether `POST /predict` uses this model.")
+    landscape: bool = Field(description="Whether `GET /models/{name}/landscape` has one.")
 
 
 class ModelList(_Schema):

@@ -20,7 +20,7 @@ from app.errors import LimitExceeded, NotReady, UnknownModel
 from app.messages import listed, nearest, quoted
 from app.metrics import Metrics
 from app.service.in_flight import InFlight
-from app.service.library import Library, read_library
+from app.service.library import Landscape, Library, read_library
 from app.settings import Settings
 from model import (
     Card,
@@ -140,6 +140,10 @@ class Service:
         No name means the default model; no version means the newest.
         """
         return self._find(name, version).card
+
+    def landscape(self, name: str) -> Landscape:
+        """The stored landscape of the named model; raises NotReady, UnknownModel."""
+        return self._library.landscape(self._find(name, None))
 
     def versions(self, name: str | None) -> tuple[str, ...]:
         """The versions of the named model, the newest first; raises NotReady, UnknownModel."""
