@@ -4,7 +4,7 @@ Shape glossary, used in every module: P passes, B rows, D inputs (encoded featur
 O network outputs, K classes, V values of one pass. The pass axis comes first.
 """
 
-from model.artifact import Card, shipped
+from model.artifact import Card, LandscapeRecord, read_landscape, save_landscape, shipped
 from model.calibration import Acceptance, NoiseKind
 from model.data import ReadOptions, Split, Table, read_table
 from model.errors import ArtifactError, CalibrationError, DataError, Detail, InputError, ModelError
@@ -15,7 +15,10 @@ from model.exploration import (
     MOST_MARGIN,
     POINTS,
     Axis,
+    Landscape,
+    LandscapeOptions,
     Sweep,
+    landscape,
     line_options,
     lines_of,
     sweep,
@@ -64,6 +67,9 @@ __all__ = [
     "Interval",
     "LabelSet",
     "LabelSetMethod",
+    "Landscape",
+    "LandscapeOptions",
+    "LandscapeRecord",
     "MaskScope",
     "ModelError",
     "NoiseKind",
@@ -83,13 +89,16 @@ __all__ = [
     "field_infos",
     "fresh_seed",
     "import_model",
+    "landscape",
     "line_options",
     "lines_of",
     "load",
+    "read_landscape",
     "read_table",
     "report_page",
     "report_text",
     "return_freed_memory",
+    "save_landscape",
     "shipped",
     "sweep",
     "sweep_axis",

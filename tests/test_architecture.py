@@ -25,11 +25,12 @@ FORMULAS = {"numpy", "model.formulas", "model.errors"}  # all that formulas may 
 OPTIONAL = {  # packages of the extra `train`, and who may import them: inside a function
     "pyarrow": {"model.data.csv_file", "model.data.reading"},
     "sklearn": {"model.data.examples"},
-    "tqdm": {"model.terminal"},
+    "tqdm": {"model.commands.progress"},
 }
 AT_THE_EDGES = {  # modules of `model` that take pydantic
     "model.artifact.card",
     "model.artifact.folder",
+    "model.artifact.landscape",
     "model.artifact.records",
     "model.importing.importer",
     "model.importing.specification",
@@ -141,7 +142,12 @@ def test_formulas_know_numpy_and_errors_only() -> None:
 
 
 def test_the_commands_go_through_the_door_of_model() -> None:
-    assert modules_of_model("model.__main__") <= {"model.table_options", "model.terminal"}
+    """A user of the package can do what the commands do: only cards and messages are extra."""
+    assert modules_of_model("model.__main__") == {"model.commands"}
+    own = {name for name in inside("model") if room(name) == "commands"}
+    extra = {"model.artifact", "model.data", "model.messages"}
+    for module in own:
+        assert modules_of_model(module) <= own | extra, module
 
 
 def test_model_knows_neither_the_service_nor_its_frameworks() -> None:

@@ -24,7 +24,7 @@ from app.__main__ import main as serve
 from app.native.schemas import PredictRequest, PredictResponse
 from app.settings import Settings
 from docs import pictures, tables
-from model.__main__ import main
+from model.commands import main
 from model.tasks.task import TASKS
 from tests.server import serving
 

@@ -16,6 +16,7 @@ from app.errors import NotReady, declared
 from app.http import JSON, Asked, PredictionRoute, QuerylessRoute, Reply, predicting
 from app.json import to_json
 from app.native.answers import encode
+from app.native.landscape import add_landscape
 from app.native.requests import ModelPath, Server, checked, received
 from app.native.schemas import ModelList, PredictRequest, PredictResponse, SweepRequest
 from app.service import WARM_UP, Answer, Prepared, Service
@@ -38,6 +39,7 @@ def router(service: Service) -> APIRouter:
     """The routes that list and describe the models."""
     routes = APIRouter(tags=TAGS, route_class=QuerylessRoute)
     _add_models(routes, service)
+    add_landscape(routes, service)
     return routes
 
 
@@ -163,6 +165,7 @@ def _model_list(service: Service) -> dict[str, Any]:
                 "version": card.version,
                 "task": card.task,
                 "default": name == default,
+                "landscape": service.landscape(name).document is not None,
             }
             for name, card in service.cards.items()
         ],

@@ -16,6 +16,7 @@ from app.compute import Computation
 from app.errors import LimitExceeded, NotReady
 from app.metrics import Metrics
 from app.service.in_flight import InFlight
+from app.service.library import Landscape
 from app.service.models import Answer, Example, Models, example_row
 from app.settings import Settings
 from model import (
@@ -114,6 +115,10 @@ class Service:
         No name means the default model; no version means the newest.
         """
         return self._models.find(name, version).card
+
+    def landscape(self, name: str) -> Landscape:
+        """The stored landscape of the named model; raises NotReady, UnknownModel."""
+        return self._models.landscape(name)
 
     def versions(self, name: str | None) -> tuple[str, ...]:
         """The versions of the named model, the newest first; raises NotReady, UnknownModel."""

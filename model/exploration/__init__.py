@@ -1,5 +1,7 @@
-"""Show what a prediction depends on: one feature across its range, each layer, each feature."""
+"""Pictures that explain: a feature across its range, shares of the doubt, the loss over weights."""
 
+from model.exploration.landscape import Landscape, landscape
+from model.exploration.landscape_options import LandscapeOptions
 from model.exploration.sweep import (
     LINES,
     MARGIN,
@@ -20,7 +22,10 @@ __all__ = [
     "MOST_MARGIN",
     "POINTS",
     "Axis",
+    "Landscape",
+    "LandscapeOptions",
     "Sweep",
+    "landscape",
     "line_options",
     "lines_of",
     "sweep",

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import model.data
-from model.__main__ import main
+from model.commands import main
 from model.data.options import ReadOptions
 from model.data.reading import read_table
 from model.data.table import Table

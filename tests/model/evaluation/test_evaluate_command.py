@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from model import PredictOptions, Table, evaluate, load, read_table
-from model.__main__ import main
+from model.commands import main
 from model.evaluation.formatting import number
 from model.evaluation.measures import MEASURES
 

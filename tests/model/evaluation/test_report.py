@@ -20,7 +20,7 @@ from model import (
     report_text,
     train,
 )
-from model.__main__ import main
+from model.commands import main
 from model.evaluation.charts import HEIGHT, WIDTH, Area, Axis, Bars, Dots, Line, chart
 from model.evaluation.evaluate import Evaluation
 from model.evaluation.extremes import extremes

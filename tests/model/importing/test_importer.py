@@ -20,7 +20,7 @@ from model import (
     load,
     read_table,
 )
-from model.__main__ import main
+from model.commands import main
 from model.data.table import Table
 from tests.model.importing.networks import (
     DEAR,

@@ -20,9 +20,9 @@ from model import (
     report_text,
     train,
 )
-from model.__main__ import main
 from model.artifact.card import Card
-from model.terminal import describe
+from model.commands import main
+from model.commands.describe import describe
 
 FAST = TrainOptions(hidden=(16,), epochs=10, weight_decay=0.3)
 METHODS = ("lac", "aps", "raps")

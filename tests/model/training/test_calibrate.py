@@ -18,9 +18,9 @@ from model import (
     load,
     train,
 )
-from model.__main__ import main
 from model.artifact.card import Card
 from model.artifact.folder import CARD, read
+from model.commands import main
 from model.data.table import Table
 from model.training.calibrate import with_noise_powers
 

@@ -11,10 +11,10 @@ import pytest
 from model import Card, PredictOptions, Predictor, Resolved, TrainOptions, load, train
 from model.artifact.folder import read
 from model.artifact.records import ServingRecord
+from model.commands.describe import describe
 from model.data.table import Table
 from model.passes.network import MLP
 from model.tasks.task import TASKS
-from model.terminal import describe
 from model.training.calibrate import calibrated, rescaled_variances
 from model.training.serving_passes import LARGEST_SHARE, enough_passes
 from tests.model.answers import HOUSE

@@ -8,8 +8,8 @@ import pytest
 
 import model
 from model import CalibrationError, DataError, Table, TrainOptions, calibrate, evaluate, load, train
-from model.__main__ import main
 from model.artifact.folder import read, save
+from model.commands import main
 
 FAST = TrainOptions(hidden=(8,), epochs=3)
 ROWS = 300

@@ -8,7 +8,7 @@ import pytest
 
 from model import Card, DataError, Epoch, Table, TrainOptions, read_table, train
 from model.artifact.card import TrainingRecord
-from model.terminal import describe
+from model.commands.describe import describe
 
 SMALL = TrainOptions(hidden=(16,), dropout=(0.1,), epochs=4)
 NOTHING = "worse than no model: the log loss of the test rows is "

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from model import load
-from model.__main__ import main
+from model.commands import main
+from model.commands.describe import describe
+from model.commands.progress import ProgressBar
 from model.messages import readable
-from model.terminal import ProgressBar, describe
 
 TRAINING = ["--epochs", "2", "--hidden", "4"]
 

@@ -4,8 +4,9 @@ import argparse
 from dataclasses import replace
 from itertools import chain
 
-from model.artifact import Card
-from model.data import ReadOptions, Table, read_table, split_list
+from model import Card, ReadOptions, Table, read_table
+from model.commands.terminal import complain
+from model.data import split_list
 
 
 def add_names(parser: argparse.ArgumentParser, flag: str, said: str) -> None:
@@ -49,7 +50,10 @@ def add_table_of_model(parser: argparse.ArgumentParser) -> None:
 
 
 def table_of_model(card: Card, arguments: argparse.Namespace) -> Table:
-    """The columns of the table that the model needs, read as those of its training were."""
+    """The columns of the table that the model needs, read as those of its training were.
+
+    Standard error has the table's notices.
+    """
     settings = getattr(card.training, "settings", {})
     texts = [entry.name for entry in card.features if entry.kind == "categorical"]
     table = read_table(
@@ -65,6 +69,8 @@ def table_of_model(card: Card, arguments: argparse.Namespace) -> Table:
         if len(kept) < table.row_count:
             notice = f"left out {table.row_count - len(kept)} rows, which have a missing value"
             table = replace(table.rows(kept), notices=(*table.notices, notice))
+    for notice in table.notices:
+        complain(f"note: {notice}")
     return table
 
 

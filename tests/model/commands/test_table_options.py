@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from model import Split, Table, TrainOptions, load, train
-from model.__main__ import main
+from model.commands import main
 
 FAST = ["--epochs", "1", "--hidden", "4"]
 

@@ -1,0 +1,53 @@
+"""Run the command that the arguments name."""
+
+import argparse
+import signal
+from collections.abc import Callable, Sequence
+
+from model import ModelError
+from model.commands.calibrate import add_calibrate
+from model.commands.evaluate import add_evaluate
+from model.commands.import_ import add_import
+from model.commands.landscape import add_landscape
+from model.commands.parsing import CommandParser, in_flags, refuse_unknown
+from model.commands.show import add_show
+from model.commands.terminal import complain, write
+from model.commands.train import add_train
+
+COMMANDS = (  # in the order of --help
+    add_train,
+    add_import,
+    add_evaluate,
+    add_calibrate,
+    add_landscape,
+    add_show,
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code: 0 when done, 1 if the output cannot be written, 2 for a mistake of the user.
+
+    A command returns its output. It has saved its files by then, whatever happens to the output.
+    """
+    options, unknown = _parser().parse_known_args(arguments)
+    if unknown:
+        refuse_unknown(options.parser, unknown)
+    try:
+        command: Callable[[argparse.Namespace], str] = options.command
+        output = command(options)
+    except ModelError as error:
+        complain(f"error: {in_flags(error, vars(options))}")
+        return 2
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    return write(output)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = CommandParser(
+        prog="python -m model", description="Train, import, calibrate, evaluate and draw models."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for add in COMMANDS:
+        add(commands)
+    return parser
