@@ -1,13 +1,12 @@
 /**
  * The shell of the playground: it chooses the model, the row and the options, and mounts a view.
  *
- * A view is an ES module in `views/`, listed in `views.js`, which exports
+ * `views.js` lists the views: {id, title, load, offers}. `id` is the view's name in the URL
+ * ("#sweep?model=..."), `title` its name on the page; `load` imports its module; `offers({model, card})`
+ * is optional, and false hides the view for this model. The module, in `views/`, exports
  *
- *   id      its name in the URL: "#sweep?model=..."
- *   title   its name on the page
- *   idea    one sentence: what the reader sees here
- *   offers(context)          optional: false hides the view for this model (`context.model` and
- *                            `context.card` are set)
+ *   id, title                as in the list
+ *   idea                     one sentence: what the reader sees here
  *   mount(element, context)  draws into the empty element; may return a function that the shell
  *                            calls before it removes the element
  *
@@ -35,7 +34,7 @@
  * strings with `style` or `on...` are refused by the page's content policy.
  */
 
-import { Api } from "./api.js";
+import { Api, ServerGone } from "./api.js";
 import { h } from "./dom.js";
 import { Notices } from "./notices.js";
 import { readOptions } from "./options.js";
@@ -67,14 +66,38 @@ function frame() {
   return parts;
 }
 
-/** Show what the URL says: load the models and the card where they are not known yet. */
+/** Show what the URL says: load the models, the card and the view where they are not known yet. */
 function open() {
   work(async (signal) => {
+    if (broken) {
+      await api.get("models", signal); // the server is back
+      return location.reload();
+    }
     if (!models.length) await loadModels(signal);
     const name = state.get("model") ?? models.find((model) => model.default)?.name;
     if (!cards.has(name)) cards.set(name, await api.get(`models/${encodeURIComponent(name)}`, signal));
-    show(name);
+    const [model, card] = [models.find((entry) => entry.name === name) ?? { name }, cards.get(name)];
+    const offered = views.filter((view) => view.offers?.({ model, card }) ?? true);
+    const view = await loaded(offered.find(({ id }) => id === state.view) ?? offered[0], signal);
+    leave();
+    if (page?.model !== model) show(model, card);
+    else again();
+    mount(view, offered);
   });
+}
+
+let broken = false; // whether a module could not be loaded: a browser may not try that again
+
+async function loaded(view, signal) {
+  try {
+    const module = await view.load();
+    signal.throwIfAborted();
+    return module;
+  } catch (error) {
+    signal.throwIfAborted();
+    broken = true;
+    throw new ServerGone("The server does not answer.", { cause: error });
+  }
 }
 
 async function loadModels(signal) {
@@ -84,42 +107,39 @@ async function loadModels(signal) {
   find("model").disabled = false;
 }
 
-/** Show a model whose card is known, with the row, the options and the view of the URL. */
-function show(name) {
-  const card = cards.get(name);
-  find("model").value = name;
-  leave();
-  const model = models.find((entry) => entry.name === name) ?? { name, task: card.task };
-  page = { name, model, card, listeners: [] };
-  page.row = readRow(card, state.list("row")) ?? exampleRow(card);
-  page.options = readOptions(card, state);
+/** Show another model, with the row and the options of the URL. */
+function show(model, card) {
+  page = { model, card, listeners: [] };
+  find("model").value = model.name;
   page.side = new Side(card, {
     row: (values) => setRow(values), option: setOption, link: () => location.href,
     request: () => page.request, withKey: () => api.hasKey,
   });
   find("side").replaceChildren(page.side.element);
-  page.side.show(page.row, page.options);
-  state.set({ model: name, row: written(card, page.row) });
-  mount();
+  again();
 }
 
-/** Mount the view of the URL, or the first one. */
-function mount() {
-  leave();
+/** Read the row and the options from the URL. */
+function again() {
+  page.row = readRow(page.card, state.list("row")) ?? exampleRow(page.card);
+  page.options = readOptions(page.card, state);
+  page.side.show(page.row, page.options);
+  state.set({ model: page.model.name, row: written(page.card, page.row) });
+}
+
+/** Mount a view. */
+function mount(view, offered) {
   Object.assign(page, { listeners: [], request: null });
-  const context = contextOf(page);
-  const offered = views.filter((view) => view.offers?.(context) ?? true);
-  const view = offered.find(({ id }) => id === state.view) ?? offered[0];
   state.view = view.id;
   state.write();
   panel.title.textContent = view.title;
   panel.idea.textContent = view.idea;
-  document.title = `${view.title} – ${page.name} – MC dropout`;
+  document.title = `${view.title} – ${page.model.name} – MC dropout`;
   links(offered);
   const body = h("div", { class: `body ${view.id}` });
   panel.body.replaceWith(body);
   panel.body = body;
-  page.leave = view.mount(body, context);
+  page.leave = view.mount(body, contextOf(page));
 }
 
 /** The links to the views, with the present state. */
@@ -131,7 +151,7 @@ function links(offered) {
 
 /** What a view gets; see the head of this module. */
 function contextOf(shown) {
-  const path = (verb) => `models/${encodeURIComponent(shown.name)}/${verb}`;
+  const path = (verb) => `models/${encodeURIComponent(shown.model.name)}/${verb}`;
   return {
     model: shown.model, card: shown.card, state, api, setRow, run: work, say,
     setOption: (name, value) => setOption(name, value, null),
@@ -204,6 +224,7 @@ function leave() {
   for (const each of running.values()) each.abort();
   running.clear();
   page?.leave?.();
+  if (page) page.leave = null;
 }
 
 let talk = null;
@@ -214,9 +235,7 @@ function say(sentence) {
 }
 
 find("model").addEventListener("change", (event) => {
-  for (const name of ["row", "passes", "estimator", "label_set", "largest_error"]) {
-    state.set({ [name]: null });
-  }
+  state.keep("seed", "coverage"); // the rest is of the other model
   state.set({ model: event.target.value });
   state.write({ step: true });
   open();

@@ -28,7 +28,7 @@ function drawn({ value, error, kind, inner = 0 }, place) {
   const line = (kind, from, to, y1, y2) =>
     svg("line", { class: kind, x1: `${place(from)}%`, x2: `${place(to)}%`, y1, y2 });
   const [low, high] = [value - error, value + error];
-  return svg("svg", { class: "track", height: HEIGHT },
+  return svg("svg", { class: "length-track", height: HEIGHT },
     rectangle(kind, place(0), place(value)),
     rectangle("length-inner", place(0), place(inner)),
     line("length-zero", 0, 0, 0, HEIGHT),

@@ -7,9 +7,12 @@ import { svg } from "./svg.js";
 import { colour } from "./scale.js";
 import { number } from "./words.js";
 
-const FINE = 6; // pixels of the picture per grid step; the browser smooths what is between
+const FINE = 6; // points that are computed per grid step
+const SIDE = 720; // pixels of the picture
 const LEVELS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
-const LIGHT = 0.9;
+const LIGHT = 0.9; // of the slope, on the colour
+const STEEP = 5;
+const MOST_LIGHT = 0.35;
 
 /**
  * A heat map over a plane `{x, y, x_label, y_label}` with a scale that its surfaces share.
@@ -79,45 +82,60 @@ function marks(values, name) {
 /** Paint the surface; row 0 of `z` is the lowest y, at the bottom. */
 function paint(canvas, z, scale) {
   const shares = z.map((row) => Float64Array.from(row, scale.share));
-  const [columns, rows] = [(z[0].length - 1) * FINE + 1, (z.length - 1) * FINE + 1];
-  canvas.width = columns;
-  canvas.height = rows;
+  canvas.width = canvas.height = SIDE;
+  const context = canvas.getContext("2d");
+  context.drawImage(relief(shares), 0, 0, SIDE, SIDE);
+  lines(context, shares);
+}
+
+/** The colours, with light from the upper left, on a canvas of their own. */
+function relief(shares) {
+  const slopes = slopesOf(shares);
+  const [columns, rows] = [(shares[0].length - 1) * FINE + 1, (shares.length - 1) * FINE + 1];
+  const canvas = h("canvas", { width: columns, height: rows });
   const context = canvas.getContext("2d");
   const picture = context.createImageData(columns, rows);
   for (let j = 0; j < rows; j += 1) {
     for (let i = 0; i < columns; i += 1) {
-      const [value, slope] = between(shares, i / FINE, j / FINE);
-      const light = 1 + LIGHT * Math.max(Math.min(slope * 5, 0.35), -0.35);
+      const slope = between(slopes, i / FINE, j / FINE);
+      const light = 1 + LIGHT * Math.max(Math.min(slope * STEEP, MOST_LIGHT), -MOST_LIGHT);
+      const [red, green, blue] = colour(between(shares, i / FINE, j / FINE));
       const at = 4 * ((rows - 1 - j) * columns + i);
-      const [red, green, blue] = colour(value);
       picture.data.set([red * light, green * light, blue * light, 255], at);
     }
   }
   context.putImageData(picture, 0, 0);
-  lines(context, shares, rows);
+  return canvas;
 }
 
-/** The value between four grid points, and how steeply it falls towards the upper left, the light. */
-function between(shares, x, y) {
-  const column = Math.min(Math.floor(x), shares[0].length - 2);
-  const row = Math.min(Math.floor(y), shares.length - 2);
+/** How steeply the surface falls towards the upper left at each grid point, per grid step. */
+function slopesOf(z) {
+  const rise = (row, i) => {
+    const [from, to] = [Math.max(i - 1, 0), Math.min(i + 1, row.length - 1)];
+    return (row[to] - row[from]) / (to - from);
+  };
+  return z.map((row, j) => row.map((_, i) => rise(row, i) - rise(z.map((each) => each[i]), j)));
+}
+
+/** The value between four grid points. */
+function between(grid, x, y) {
+  const column = Math.min(Math.floor(x), grid[0].length - 2);
+  const row = Math.min(Math.floor(y), grid.length - 2);
   const [u, v] = [x - column, y - row];
-  const [low, high] = [shares[row], shares[row + 1]];
-  const [a, b, c, d] = [low[column], low[column + 1], high[column], high[column + 1]];
-  const value = (1 - v) * ((1 - u) * a + u * b) + v * ((1 - u) * c + u * d);
-  const alongX = (1 - v) * (b - a) + v * (d - c);
-  const alongY = (1 - u) * (c - a) + u * (d - b);
-  return [value, alongX - alongY];
+  const [low, high] = [grid[row], grid[row + 1]];
+  return (1 - v) * ((1 - u) * low[column] + u * low[column + 1]) +
+    v * ((1 - u) * high[column] + u * high[column + 1]);
 }
 
-function lines(context, shares, rows) {
-  context.strokeStyle = "rgb(255 255 255 / 45%)";
-  context.lineWidth = 1;
+function lines(context, shares) {
+  const [right, up] = [SIDE / (shares[0].length - 1), SIDE / (shares.length - 1)];
+  context.strokeStyle = "rgb(255 255 255 / 50%)";
+  context.lineWidth = 1.5;
   context.beginPath();
   for (const level of LEVELS) {
     for (const [x0, y0, x1, y1] of contour(shares, level)) {
-      context.moveTo(x0 * FINE + 0.5, rows - 0.5 - y0 * FINE);
-      context.lineTo(x1 * FINE + 0.5, rows - 0.5 - y1 * FINE);
+      context.moveTo(x0 * right, SIDE - y0 * up);
+      context.lineTo(x1 * right, SIDE - y1 * up);
     }
   }
   context.stroke();

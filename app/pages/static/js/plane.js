@@ -6,7 +6,11 @@ import { colourBar, heatMap } from "./heat_map.js";
 import { scaleOf } from "./scale.js";
 import { number, percent } from "./words.js";
 
-const HINT = "Point at the picture to read the loss; the arrow keys go from dot to dot.";
+const HINT = {
+  place: "Point at a picture to read the loss.",
+  dots: "Point at the picture to read the loss. Focus it, and the arrow keys go from dot to dot.",
+};
+const ALIKE = 0.1; // surfaces whose roughness differs by less are about as rough
 const COARSE = 7; // rows and columns of the table of a surface
 
 const SURFACES = {
@@ -20,7 +24,7 @@ const SURFACES = {
   },
   masks: {
     title: "One mask at a time",
-    text: "Each mask has a surface of its own. Their average grows calmer with every mask.",
+    text: "Each mask has a surface of its own. Beside it, the average of the masks so far.",
   },
 };
 
@@ -32,10 +36,10 @@ export function planeOf(answer, plane, chosen, changed) {
   const masks = plane.surfaces.filter(({ name }) => name.startsWith("mask "));
   const known = ["deterministic", "average", ...(masks.length ? ["masks"] : [])]
     .filter((name) => name === "masks" || plane.surfaces.some((each) => each.name === name));
-  const scale = scaleOf(plane.surfaces.flatMap(({ z }) => z.flat()));
-  const readout = h("p", { class: "readout", "aria-live": "polite" }, HINT);
-  const beside = h("div", { class: "beside" },
-    colourBar(scale, (value) => number(value, 3), answer.loss), readout, smoothness(plane));
+  const scales = {
+    still: scaleOf(plane.surfaces.filter((each) => !masks.includes(each)).flatMap(({ z }) => z.flat())),
+    film: scaleOf(masks.flatMap(({ z }) => z.flat())),
+  };
   const stage = h("div", { class: "stage" });
   const about = h("p", { class: "conclusion" });
   let playing = { stop() {} };
@@ -43,10 +47,13 @@ export function planeOf(answer, plane, chosen, changed) {
   function show(surface) {
     playing.stop();
     about.textContent = SURFACES[surface].text;
+    const scale = surface === "masks" ? scales.film : scales.still;
+    const readout = h("p", { class: "readout", "aria-live": "polite" }, plane.dots.length && surface !== "masks" ? HINT.dots : HINT.place);
     playing = surface === "masks"
       ? frames(stage, plane, masks, scale, readout, chosen.frame, changed)
       : still(stage, plane, surface, scale, readout);
-    stage.append(beside);
+    stage.append(h("div", { class: "beside" },
+      colourBar(scale, (value) => number(value, 3), answer.loss), readout, smoothness(plane)));
   }
 
   const first = known.includes(chosen.surface) ? chosen.surface : "average";
@@ -66,13 +73,16 @@ function choice(names, first, chosen) {
         change: () => chosen(name) }), ` ${SURFACES[name].title}`)));
 }
 
-function aboutPlane({ name, explained }) {
+function aboutPlane({ name, explained, explained_new: others, dots }) {
   if (name !== "masks") {
-    return "Two random directions, scaled to the weights of each unit: how the loss changes around the trained weights.";
+    return "Two random directions, scaled to the weights of each unit: how the loss changes around the " +
+      "trained weights, which are in the middle.";
   }
-  const share = explained === null ? "" : ` This plane has ${percent(explained)} of the variance of the masked weights.`;
-  return "A pass is a place in weight space: the weights times its mask. The plane has the two " +
-    `directions in which the passes differ most.${share} Dots are the thinned networks of single passes.`;
+  const more = typeof others === "number" ? `, and ${percent(others)} of the variance of other passes` : "";
+  const share = typeof explained === "number"
+    ? ` The plane has ${percent(explained)} of the variance of these ${dots.length}${more}.` : "";
+  return "A pass is a place in weight space: the weights times its mask. The plane has the two directions " +
+    `in which passes differ most. Each dot is the thinned network of a pass, in the colour of its own loss.${share}`;
 }
 
 function still(stage, plane, surface, scale, readout) {
@@ -128,22 +138,29 @@ function spoken(title, plane, z) {
     `${number(plane.x[column], 2)}, ${number(plane.y[row], 2)}`;
 }
 
-const aboutDot = ({ loss, distance }, at) =>
-  `Thinned network ${at + 1}: loss ${number(loss, 3)}, at a distance of ${number(distance, 3)} from the plane.`;
+function aboutDot({ loss, distance, on_plane: below }, at) {
+  const under = typeof below === "number" ? `, and ${number(below, 3)} where the dot is on the plane` : "";
+  return `Thinned network ${at + 1}: loss ${number(loss, 3)}${under}. Its distance from the plane is ${number(distance, 3)}.`;
+}
 
+/** How rough the surfaces are, and which is smoother. */
 function smoothness({ roughness }) {
-  if (!roughness) return null;
-  const names = { deterministic: "dropout off", average: "average over masks", masks: "single masks" };
-  const parts = Object.entries(roughness)
-    .filter(([, value]) => typeof value === "number")
-    .map(([name, value]) => `${names[name] ?? name} ${number(value, 3)}`);
-  return parts.length ? h("p", { class: "note" }, `Roughness: ${parts.join(", ")}.`) : null;
+  const names = { deterministic: "dropout off", average: "average over masks", single: "single masks" };
+  const parts = Object.entries(names).filter(([name]) => typeof roughness?.[name] === "number");
+  if (!parts.length) return null;
+  const { average, single } = roughness;
+  const ratio = average / single;
+  const verdict = !(ratio > 0) ? "" : ratio < 1 - ALIKE ? " The average over masks is smoother than single masks."
+    : ratio > 1 + ALIKE ? " The average over masks is rougher than single masks."
+      : " The average over masks is about as rough as single masks.";
+  return h("p", { class: "note" }, "Roughness, how much a surface bends from point to point beside its range: " +
+    `${parts.map(([name, text]) => `${text} ${number(roughness[name], 3)}`).join(", ")}.${verdict}`);
 }
 
 function dotTable(dots) {
   if (!dots.length) return null;
-  return table("thinned networks", ["network", "x", "y", "loss", "distance from the plane"],
-    dots.map((dot, at) => [at + 1, ...[dot.x, dot.y, dot.loss, dot.distance].map((value) => number(value, 3))]));
+  return table("thinned networks", ["network", "x", "y", "loss", "loss on the plane", "distance from the plane"],
+    dots.map((dot, at) => [at + 1, ...[dot.x, dot.y, dot.loss, dot.on_plane, dot.distance].map((value) => number(value, 3))]));
 }
 
 /** Every surface at a few places, for those who do not see the picture. */

@@ -3,6 +3,7 @@
 import { drawn } from "./canvas.js";
 import { h, table } from "./dom.js";
 import { color, onTheme } from "./theme.js";
+import "./uplot.js";
 import { number } from "./words.js";
 
 const HEIGHT = 300;

@@ -3,6 +3,7 @@
 import { drawn } from "./canvas.js";
 import { h } from "./dom.js";
 import { color } from "./theme.js";
+import "./uplot.js";
 import { number } from "./words.js";
 
 const HEIGHT = 380;
@@ -20,7 +21,7 @@ const LEAP = 10; // points per press of PageUp or PageDown
 export function sweepChart(holder, curves, told, chosen) {
   const parts = seriesOf(curves);
   const shown = new Set(parts.map((part) => part.part));
-  const plot = new window.uPlot(
+  const plot = new uPlot(
     options(holder, curves, parts, shown),
     [curves.x, ...parts.map((part) => part.values)],
     holder,
@@ -137,7 +138,7 @@ function shade(plot, range) {
 /** For categories, which no curve joins: the std as a box, the interval as whiskers, passes as dots. */
 function whiskers(plot, curves, shown) {
   const { ctx } = plot;
-  const unit = window.devicePixelRatio || 1;
+  const unit = devicePixelRatio;
   const at = (value) => plot.valToPos(value, "y", true);
   const marks = {
     std: (x, index) => box(ctx, x, curves.std.map((edge) => at(edge[index])), unit),

@@ -70,7 +70,7 @@ function show(element, answer, { state, say }) {
     tabs[next].focus();
   }
 
-  const first = names.includes(state.get("landscape.plane")) ? state.get("landscape.plane") : names[0];
+  const first = names.includes(state.get("landscape.plane")) ? state.get("landscape.plane") : names.at(-1);
   element.replaceChildren(
     h("p", { class: "note" }, `Loss: ${answer.loss}, over ${answer.rows} rows.`),
     h("div", { role: "tablist", class: "tabs", "aria-label": "Planes" }, tabs), panel);
