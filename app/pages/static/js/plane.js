@@ -56,7 +56,8 @@ export function planeOf(answer, plane, chosen, changed) {
       colourBar(scale, (value) => number(value, 3), answer.loss), readout, smoothness(plane)));
   }
 
-  const first = known.includes(chosen.surface) ? chosen.surface : "average";
+  const usual = known.includes("average") ? "average" : known[0];
+  const first = known.includes(chosen.surface) ? chosen.surface : usual;
   const node = h("div", { class: "plane" },
     h("p", { class: "note" }, aboutPlane(plane)),
     choice(known, first, (surface) => { changed({ surface, frame: null }); show(surface); }),
