@@ -100,6 +100,20 @@ def test_switches_hide_parts_and_the_link_keeps_them(page: Page) -> None:
     assert page.find(".choice input[name=mean]").is_selected()
 
 
+def test_the_choices_of_a_view_are_there_again_after_another_view(page: Page) -> None:
+    page.view(AREA)
+    page.script(
+        "arguments[0].value = 'rooms'; arguments[0].dispatchEvent(new Event('change'))",
+        page.find("#sweep-feature"),
+    )
+    page.wait(lambda: page.text(".tiles dt") == "rooms")
+    for view, title in (("ask", "Ask"), ("sweep", "Sweep")):
+        page.find(f"#views a[data-view={view}]").click()
+        page.wait(lambda title=title: page.text("h1") == title)
+        page.settle()
+    assert page.text(".tiles dt") == "rooms"
+
+
 def test_a_category_has_a_point_with_error_bars_and_the_query_chooses_one(page: Page) -> None:
     page.view("sweep?model=regression&sweep.feature=quarter&row=100,4,east")
     assert lines_in_table(page) == ["east", "north", "south"]

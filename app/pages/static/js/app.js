@@ -191,7 +191,6 @@ function changed(values) {
   performance.mark("mcd-changed"); // the benchmark measures from here to the first plot
   state.set(values);
   page.side.show(page.row, page.options);
-  for (const link of find("views").children) link.setAttribute("href", state.hash(link.dataset.view));
   clearTimeout(timer);
   timer = setTimeout(() => page.listeners.forEach((listener) => listener()), DEBOUNCE_MS);
 }
@@ -234,6 +233,11 @@ function say(sentence) {
   talk = setTimeout(() => { find("said").textContent = sentence; }, SAID_MS);
 }
 
+for (const kind of ["pointerover", "focusin", "click"]) { // before a link is followed: the present state
+  find("views").addEventListener(kind, ({ target }) => {
+    if (target.dataset.view) target.setAttribute("href", state.hash(target.dataset.view));
+  });
+}
 find("model").addEventListener("change", (event) => {
   state.keep("seed", "coverage"); // the rest is of the other model
   state.set({ model: event.target.value });

@@ -6,26 +6,33 @@ const FRAME_MS = 350;
 const CALM_FRAME_MS = 1200; // for readers who ask for little motion, and press Play nevertheless
 
 /**
- * Controls for `count` frames. `show(index)` draws one; `name(index)` says which it is.
+ * Controls for `count` frames. `show(index)` draws one; `name(index)` says which it is; `rests(index)`
+ * hears where the film stands still.
  *
  * It answers `{node, go(index), play(), stop()}`.
  */
-export function film(count, show, name) {
+export function film(count, { show, name, rests }) {
   let index = 0;
   let timer = null;
   const slider = h("input", {
     type: "range", min: 0, max: count - 1, value: 0, "aria-label": "Frame",
-    input: () => { stop(); go(Number(slider.value)); },
+    input: () => rest(Number(slider.value)),
   });
-  const button = h("button", { type: "button", class: "film-play", click: () => (timer ? stop() : play()) });
+  const button = h("button", { type: "button", class: "film-play", click: () => (timer ? rest(index) : play()) });
   const step = (by, label, text) =>
-    h("button", { type: "button", "aria-label": label, click: () => { stop(); go(index + by); } }, text);
+    h("button", { type: "button", "aria-label": label, click: () => rest(index + by) }, text);
 
   function go(target) {
     index = (target + count) % count;
     slider.value = index;
     slider.setAttribute("aria-valuetext", name(index));
     show(index);
+  }
+
+  function rest(target) {
+    stop();
+    go(target);
+    rests(index);
   }
 
   function play() {

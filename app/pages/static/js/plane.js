@@ -44,13 +44,13 @@ export function planeOf(answer, plane, chosen, changed) {
   const about = h("p", { class: "conclusion" });
   let playing = { stop() {} };
 
-  function show(surface) {
+  function show(surface, frame) {
     playing.stop();
     about.textContent = SURFACES[surface].text;
     const scale = surface === "masks" ? scales.film : scales.still;
     const readout = h("p", { class: "readout", "aria-live": "polite" }, plane.dots.length && surface !== "masks" ? HINT.dots : HINT.place);
     playing = surface === "masks"
-      ? frames(stage, plane, masks, scale, readout, chosen.frame, changed)
+      ? frames(stage, plane, masks, scale, readout, frame, changed)
       : still(stage, plane, surface, scale, readout);
     stage.append(h("div", { class: "beside" },
       colourBar(scale, (value) => number(value, 3), answer.loss), readout, smoothness(plane)));
@@ -60,10 +60,10 @@ export function planeOf(answer, plane, chosen, changed) {
   const first = known.includes(chosen.surface) ? chosen.surface : usual;
   const node = h("div", { class: "plane" },
     h("p", { class: "note" }, aboutPlane(plane)),
-    choice(known, first, (surface) => { changed({ surface, frame: null }); show(surface); }),
+    choice(known, first, (surface) => { changed({ surface, frame: null }); show(surface, null); }),
     about, stage,
     dotTable(plane.dots), surfaceTable(plane));
-  show(first);
+  show(first, chosen.frame);
   return { node, stop: () => playing.stop() };
 }
 
@@ -111,9 +111,12 @@ function frames(stage, plane, masks, scale, readout, frame, changed) {
     [ownTitle.textContent, meanTitle.textContent] = titles;
     own.draw(masks[index].z, spoken(titles[0], plane, masks[index].z));
     mean.draw(averages[index], spoken(titles[1], plane, averages[index]));
-    changed({ frame: index });
   };
-  const reel = film(masks.length, show, (index) => `mask ${index + 1} of ${masks.length}`);
+  const reel = film(masks.length, {
+    show,
+    name: (index) => `mask ${index + 1} of ${masks.length}`,
+    rests: (index) => changed({ frame: index }),
+  });
   stage.replaceChildren(
     h("figure", {}, ownTitle, own.node), h("figure", {}, meanTitle, mean.node), reel.node);
   reel.go(Math.min(frame ?? 0, masks.length - 1));
