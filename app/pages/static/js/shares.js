@@ -4,6 +4,7 @@ import { bars } from "./bars.js";
 import { h, table } from "./dom.js";
 import { number, percent, withError } from "./words.js";
 
+const MOST = 12; // features with a bar of their own
 const SURE = 2; // standard errors from zero, at least, to call a contribution one
 
 /** The variance by dropout layer. */
@@ -12,7 +13,7 @@ export function layers(answer) {
   const share = (value) => (variance > 0 ? value / variance : 0);
   const items = list.map((layer) => ({
     name: layer.layer,
-    detail: `dropout rate ${number(layer.rate)}`,
+    detail: layer.rate === null ? "Gaussian noise" : `dropout rate ${number(layer.rate)}`,
     value: layer.variance,
     error: layer.error,
     kind: "length-more",
@@ -27,7 +28,7 @@ export function layers(answer) {
     key(["length-inner", "the layer's masks alone"], ["length-more", "its part of what layers do together"]),
     table("variance by dropout layer",
       ["layer", "rate", "share of the variance", "variance", "alone", "with all it takes part in"],
-      [...list.map((layer) => [layer.layer, number(layer.rate), percent(share(layer.variance)),
+      [...list.map((layer) => [layer.layer, layer.rate === null ? "noise" : number(layer.rate), percent(share(layer.variance)),
         withError(layer.variance, layer.error), withError(layer.alone, layer.alone_error),
         withError(layer.total, layer.total_error)]),
       ["all layers", "", percent(1), withError(variance, error), "", ""],
@@ -56,19 +57,12 @@ export function features(answer) {
   const heading = h("h2", {}, "By feature");
   if (!answer.features?.length || !answer.background) {
     return h("section", { class: "card" }, heading,
-      h("p", { class: "notice" }, "This model keeps no training rows to compare the row with, so " +
-        "the contributions of the features are not known. A model that is trained here keeps some."));
+      h("p", {}, "This model keeps no training rows to compare the row with, so nothing is known of the " +
+        "features' contributions. A model that `python -m model train` makes keeps some."));
   }
   const list = [...answer.features].sort((a, b) => Math.abs(b.std) - Math.abs(a.std));
-  const { background, std } = answer;
-  const items = list.map((item) => ({
-    name: item.feature,
-    detail: cell(item.value),
-    value: item.std,
-    error: item.error,
-    kind: item.std < 0 ? "length-less" : "length-plus",
-    text: signed(item.std, item.error),
-  }));
+  const { background, std, std_error: error } = answer;
+  const items = [...list.slice(0, MOST).map(contribution), ...others(list.slice(MOST))];
   const spoken = items.map((item) => `${item.name} ${item.text}`).join(", ");
   return h("section", { class: "card" },
     heading,
@@ -77,18 +71,35 @@ export function features(answer) {
     key(["length-plus", "raises the std"], ["length-less", "lowers it"]),
     h("p", { class: "note" }, `From the std of ${background.rows} training rows, ` +
       `${withError(background.std, background.error)} on average, the contributions lead to the ` +
-      `row's own, ${number(std)}.`),
+      `row's own, ${withError(std, error)}.`),
     table("contributions to the std by feature", ["feature", "value", "contribution to the std"],
       [["training rows, on average", "", withError(background.std, background.error)],
         ...list.map((item) => [item.feature, cell(item.value), signed(item.std, item.error)]),
-        ["this row", "", number(std)]]));
+        ["this row", "", withError(std, error)]]));
 }
 
-function aboutFeatures({ std, background }, list) {
+const contribution = (item) => ({
+  name: item.feature,
+  detail: cell(item.value),
+  value: item.std,
+  error: item.error,
+  kind: item.std < 0 ? "length-less" : "length-plus",
+  text: signed(item.std, item.error),
+});
+
+/** The features that have no bar of their own, as one bar; the error of their sum is not known. */
+function others(list) {
+  if (!list.length) return [];
+  const sum = list.reduce((total, item) => total + item.std, 0);
+  const name = list.length === 1 ? "one other feature" : `${list.length} other features`;
+  return [contribution({ feature: name, value: "together", std: sum, error: 0 })];
+}
+
+function aboutFeatures({ std, std_error: error, background }, list) {
   const gap = std - background.std;
   const sure = list.filter((item) => Math.abs(item.std) >= SURE * item.error);
   const more = percent(Math.abs(gap) / background.std);
-  const place = Math.abs(gap) < SURE * background.error
+  const place = Math.abs(gap) < SURE * Math.hypot(background.error, error)
     ? "The passes disagree about this row as much as about a training row"
     : `The passes disagree ${gap > 0 ? "more" : "less"} about this row than about a training row, by ${more}`;
   const raising = sure.filter((item) => item.std > 0).slice(0, 2).map(named);

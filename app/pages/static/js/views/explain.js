@@ -14,7 +14,9 @@ export function mount(element, context) {
   const regression = model.task === "regression";
   const names = regression ? card.target.names : card.target.classes;
   const control = h("div", { class: "controls" });
-  const body = h("div", { class: "body" });
+  const body = h("div", { class: "body" }, h("p", { class: "note" },
+    "A thousand passes with masks swapped layer by layer, and with values swapped for those of training " +
+    "rows: this takes a second or more."));
   element.append(control, body);
 
   const select = h("select", { id: "explain-of", change: () => {
@@ -45,8 +47,8 @@ export function mount(element, context) {
     const name = regression ? answer.of : `the probability of ${answer.of}`;
     body.replaceChildren(
       h("dl", { class: "card tiles" },
-        tile("Mean", number(answer.mean), name),
-        tile("Std over the passes", number(answer.std), `${answer.passes} passes`),
+        tile("Mean", withError(answer.mean, answer.mean_error), name),
+        tile("Std over the passes", withError(answer.std, answer.std_error), `${answer.passes} passes`),
         tile("Variance", withError(answer.variance, answer.variance_error), "what is divided by layer")),
       layers(answer), features(answer));
     body.querySelectorAll("details").forEach((each, at) => { each.open = open[at] ?? false; });
