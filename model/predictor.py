@@ -20,12 +20,14 @@ from model.passes import (
     MLP,
     Batch,
     Estimate,
+    Noise,
     Passes,
     PlainSampler,
     Recorder,
     ReducedSampler,
     Reduction,
     Sampler,
+    draw_noise,
     keep_freed_memory,
     run,
     sample,
@@ -297,6 +299,25 @@ class Predictor:
             )
             values = torch.cat([self._task.values(outputs) for outputs in chunks])  # [P, B, V]
             return np.asarray(values.double().cpu().numpy())
+
+    def noise(self, seed: int, passes: range) -> Noise:
+        """The noise of those passes, as `values` draws it for shared masks."""
+        return draw_noise(self._network.config, seed, passes, device=self._device)
+
+    def values_under(self, x: np.ndarray, noise: Noise) -> np.ndarray:
+        """The values [P, B, V] of `encode`'s x [B, D] in the passes of that noise, as `values`."""
+        with torch.inference_mode():
+            outputs = self._network(torch.from_numpy(x).to(self._device), noise)
+            return np.asarray(self._task.values(outputs).double().cpu().numpy())
+
+    @property
+    def columns(self) -> tuple[int, ...]:
+        """The number of encoded columns of each feature."""
+        return tuple(feature.width for feature in self._schema.features)
+
+    def kept_rows(self) -> np.ndarray | None:
+        """The training rows that the model keeps for distances, encoded, [R, D]; None without."""
+        return None if self._similarity is None else self._schema.nearest(self._similarity.rows)
 
     def _record(self, batch: Batch, passes: int) -> None:
         """Run passes over the batch for its recorder only, if it has one."""

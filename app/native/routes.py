@@ -18,7 +18,13 @@ from app.json import to_json
 from app.native.answers import encode
 from app.native.landscape import add_landscape
 from app.native.requests import ModelPath, Server, checked, received
-from app.native.schemas import ModelList, PredictRequest, PredictResponse, SweepRequest
+from app.native.schemas import (
+    ExplainRequest,
+    ModelList,
+    PredictRequest,
+    PredictResponse,
+    SweepRequest,
+)
 from app.service import WARM_UP, Answer, Prepared, Service
 from app.settings import Settings
 from model import Card
@@ -52,7 +58,7 @@ def describe(document: dict[str, Any], service: Service, settings: Settings) -> 
         raise NotReady("the server is starting or stopping; try again")
     document = copy.deepcopy(document)
     schemas = document["components"]["schemas"]
-    for kind in (PredictRequest, SweepRequest):
+    for kind in (PredictRequest, SweepRequest, ExplainRequest):
         schemas[kind.__name__] = _request_schema(kind, settings)
     _leave_out(
         schemas["CalibrationRecord"], "scores", "groups", "comparisons"

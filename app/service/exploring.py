@@ -1,18 +1,24 @@
-"""The use case that predicts one row along one feature."""
+"""The use cases that show what a prediction depends on: sweeps and explanations."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
+from app.service.limits import Demand, values_of
 from app.service.models import Answer
 from app.service.service import Prepared, Service
 from model import (
+    EXPLAIN_PASSES,
     Axis,
+    Card,
+    Explanation,
+    ExplanationPlan,
     PredictOptions,
     Predictor,
     line_options,
     lines_of,
+    plan_explanation,
     sweep_axis,
     sweep_options,
 )
@@ -31,9 +37,11 @@ class Points:
     lines: int
 
     @property
-    def counted(self) -> tuple[str, int]:
-        """The field that says how many points there are, and their number."""
-        return ("points", self.points) if self.values is None else ("values", len(self.values))
+    def counted(self) -> Demand:
+        """The number of points, and the field that chooses it."""
+        if self.values is None:
+            return Demand("rows", "points", self.points, "points")
+        return Demand("rows", "values", len(self.values), "values")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +76,7 @@ def prepare_sweep(
     options: PredictOptions,
 ) -> PreparedSweep:
     """A sweep, checked; raises NotReady, LimitExceeded and model.InputError."""
-    service.check_rows(*asked.counted)
+    service.check(asked.counted)
     axis = sweep_axis(
         predictor.card,
         row,
@@ -81,6 +89,8 @@ def prepare_sweep(
     points = service.prepare(predictor, axis.rows, chosen)
     single = None
     if asked.lines:
+        samples = len(axis.rows) * min(asked.lines, chosen.passes) * values_of(predictor.card)
+        service.check(Demand("samples", "samples (points x lines)", samples, "lines"))
         single = service.prepare(predictor, axis.rows, line_options(chosen, asked.lines))
     return PreparedSweep(axis, points, single, asked.lines)
 
@@ -98,3 +108,54 @@ async def run_sweep(
     )
     single = await service.predict(prepared.single, timeout_seconds=left)
     return SweepAnswer(prepared.axis, answer, lines_of(single.predictions, prepared.lines))
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What to explain, and how precisely; None takes the default."""
+
+    of: str | None
+    passes: int | None
+    seed: int | None
+    background_rows: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExplanationAnswer:
+    """The explanation of a row, and the card of the model."""
+
+    card: Card
+    explanation: Explanation
+
+
+def prepare_explanation(
+    service: Service, predictor: Predictor, row: Any, asked: Question
+) -> ExplanationPlan:
+    """An explanation, checked; raises NotReady, LimitExceeded and model.InputError.
+
+    The default numbers of passes and background rows keep within the limits.
+    """
+    limits = service.settings
+    most = min(EXPLAIN_PASSES, limits.max_passes)
+    plan = plan_explanation(
+        predictor,
+        row,
+        of=asked.of,
+        passes=most if asked.passes is None else asked.passes,
+        seed=asked.seed,
+        background_rows=asked.background_rows,
+        most_row_passes=limits.max_row_passes,
+    )
+    service.check(
+        Demand("passes", "passes", plan.passes, "passes"),
+        Demand("row_passes", "rows x passes", plan.row_passes, "passes"),
+    )
+    return plan
+
+
+async def run_explanation(
+    service: Service, plan: ExplanationPlan, *, timeout_seconds: float | None = None
+) -> ExplanationAnswer:
+    """The explanation that is planned; raises as `Service.predict`."""
+    found = await service.explain(plan, timeout_seconds=timeout_seconds)
+    return ExplanationAnswer(plan.predictor.card, found)

@@ -1,5 +1,20 @@
 """Pictures that explain: a feature across its range, shares of the doubt, the loss over weights."""
 
+from model.exploration.attribution import (
+    EXPLAIN_PASSES,
+    ExplainRounds,
+    ExplainStep,
+    ExplanationPlan,
+    explain,
+    plan_explanation,
+)
+from model.exploration.explanation import (
+    BackgroundStd,
+    Estimated,
+    Explanation,
+    FeatureShare,
+    LayerShare,
+)
 from model.exploration.landscape import Landscape, landscape
 from model.exploration.landscape_options import LandscapeOptions
 from model.exploration.sweep import (
@@ -17,17 +32,28 @@ from model.exploration.sweep import (
 )
 
 __all__ = [
+    "EXPLAIN_PASSES",
     "LINES",
     "MARGIN",
     "MOST_MARGIN",
     "POINTS",
     "Axis",
+    "BackgroundStd",
+    "Estimated",
+    "ExplainRounds",
+    "ExplainStep",
+    "Explanation",
+    "ExplanationPlan",
+    "FeatureShare",
     "Landscape",
     "LandscapeOptions",
+    "LayerShare",
     "Sweep",
+    "explain",
     "landscape",
     "line_options",
     "lines_of",
+    "plan_explanation",
     "sweep",
     "sweep_axis",
     "sweep_options",

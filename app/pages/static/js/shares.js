@@ -44,12 +44,12 @@ function aboutLayers({ layers: list, variance, interactions }, share) {
   const [first, second] = [...list].sort((a, b) => b.variance - a.variance);
   const close = first.variance - second.variance < SURE * Math.hypot(first.error, second.error);
   const most = close
-    ? `${first.layer} and ${second.layer} add about as much to the variance`
+    ? `The parts of ${first.layer} and ${second.layer} differ by no more than their errors`
     : `Most of the variance, ${percent(share(first.variance))}, is from the masks of ${first.layer}`;
   const mixed = interactions.variance < SURE * interactions.error
     ? "Each layer acts by itself: no interaction can be told from zero."
     : `${percent(share(interactions.variance))} arises only where masks of several layers meet.`;
-  return `${most}${close ? ", more than can be told apart" : ""}. ${mixed}`;
+  return `${most}. ${mixed}`;
 }
 
 /** What the features add to the std, beside the std of the background rows. */
@@ -107,10 +107,10 @@ function aboutFeatures({ std, std_error: error, background }, list) {
   const parts = [`${place}.`];
   if (raising.length) {
     parts.push(`${raising.join(" and ")} ${raising.length > 1 ? "raise" : "raises"} the std most: ` +
-      `training rows like this one there would reduce it most.`);
+      "more training rows with such values are likely to reduce it.");
   }
   if (lowering.length) parts.push(`${lowering[0]} lowers it most.`);
-  if (!sure.length) parts.push("No feature's contribution can be told from zero: ask for more passes.");
+  if (!sure.length) parts.push("No feature's contribution can be told from zero: its error is as large.");
   return parts.join(" ");
 }
 
