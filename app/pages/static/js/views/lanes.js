@@ -1,6 +1,6 @@
 /** The passes of a classifier: a lane for each class, a dot for each pass. */
 
-import { surface } from "../canvas.js";
+import { drawn, surface } from "../canvas.js";
 import { h } from "../dom.js";
 import { color } from "../theme.js";
 import { probability } from "../words.js";
@@ -43,6 +43,7 @@ export class Lanes {
       if (part < 1) this.#frame = requestAnimationFrame(step);
     };
     this.#until(film ? 1 : all);
+    drawn();
     if (film) this.#frame = requestAnimationFrame(step);
   }
 
@@ -53,6 +54,7 @@ export class Lanes {
 
   #until(count) {
     this.#count = count;
+    this.element.dataset.passes = count;
     this.surface.draw();
   }
 
