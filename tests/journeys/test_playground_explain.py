@@ -1,33 +1,14 @@
 """The playground's view of where the doubt comes from, in a real browser."""
 
-import json
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
-
 import httpx
 import pytest
 from selenium.webdriver import Chrome
 
 from tests.journeys.playground import Page
-from tests.journeys.serving import PATIENCE_SECONDS, ROW, Served, served
+from tests.journeys.serving import PATIENCE_SECONDS, ROW, Served
 
 LAYERS, FEATURES = ".explain .card:nth-of-type(1)", ".explain .card:nth-of-type(2)"
 SEED = 5
-
-
-@pytest.fixture(scope="module")
-def forgetful(
-    artifacts: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Served]:
-    """A server with a model of two targets that keeps no training rows."""
-    folder = tmp_path_factory.mktemp("forgetful") / "two"
-    shutil.copytree(artifacts["two_targets"], folder)
-    card = json.loads((folder / "card.json").read_text())
-    card["similarity"] = None
-    (folder / "card.json").write_text(json.dumps(card))
-    with served(tmp_path_factory.mktemp("forgetful-log"), "--model", folder) as server:
-        yield server
 
 
 def explanation(page: Page) -> dict[str, float]:
@@ -51,6 +32,7 @@ def test_bars_show_the_parts_of_layers_and_features_the_largest_first(page: Page
     first = page.text(f"{FEATURES} .length-value")
     assert first.startswith("+") == (max(expected.values(), key=abs) > 0)
     assert len(page.all(f"{LAYERS} line.length-error")) == 6
+    assert "1000 passes" in page.text(".tiles")
     shares = [each.text.removesuffix("%").strip() for each in page.all(f"{LAYERS} .length-value")]
     assert sum(map(float, shares)) == pytest.approx(100, abs=1)
     assert "disagree" in page.text(f"{FEATURES} .conclusion")
@@ -84,12 +66,12 @@ def test_the_class_is_the_likeliest_unless_another_is_chosen(page: Page) -> None
 
 
 def test_a_model_without_kept_rows_says_so_and_has_the_layers_nevertheless(
-    forgetful: Served, chrome: Chrome
+    foreign: Served, chrome: Chrome
 ) -> None:
-    page = Page(chrome, forgetful.url)
-    page.view("explain?explain.of=rent")
-    assert "rent" in page.text(".tiles")
-    assert len(names(page, LAYERS)) == 2
+    page = Page(chrome, foreign.url)
+    page.view("explain")
+    assert "price" in page.text(".tiles")
+    assert names(page, LAYERS) == ["hidden 1"]
     assert not names(page, FEATURES)
     assert "keeps no training rows" in page.text(FEATURES)
     assert page.grave() == []

@@ -144,6 +144,16 @@ def test_one_of_several_targets_is_chosen(two_targets: Served, chrome: Chrome) -
     assert not page.complaints()
 
 
+def test_a_feature_without_a_training_range_is_swept_around_its_mean(
+    foreign: Served, chrome: Chrome
+) -> None:
+    page = Page(chrome, foreign.url)
+    page.view("sweep?sweep.feature=rooms&row=100,4,east")
+    assert float(lines_in_table(page)[0]) < 4.5 - 3 * 2.3
+    assert page.colours(PLOT) > 20
+    assert not page.complaints()
+
+
 def test_the_fault_of_a_row_stands_at_its_field(page: Page) -> None:
     page.view(AREA)
     page.type(".field:nth-child(2) input[type=text]", "many")

@@ -45,7 +45,7 @@ function aboutLayers({ layers: list, variance, interactions }, share) {
   const close = first.variance - second.variance < SURE * Math.hypot(first.error, second.error);
   const most = close
     ? `The parts of ${first.layer} and ${second.layer} differ by no more than their errors`
-    : `Most of the variance, ${percent(share(first.variance))}, is from the masks of ${first.layer}`;
+    : `Most of the variance, ${percent(share(first.variance))}, is from the masks of ${first.layer}: its rate decides most about the variance`;
   const mixed = interactions.variance < SURE * interactions.error
     ? "Each layer acts by itself: no interaction can be told from zero."
     : `${percent(share(interactions.variance))} arises only where masks of several layers meet.`;
