@@ -56,14 +56,16 @@ function numeric(feature, changed) {
   });
   const around = h("p", { id: `${id}-note`, class: "note" });
   const range = known ? `${number(low)} to ${number(high)}` : "no training range";
-  const missing = mayMiss(feature, (gone) => changed(gone ? null : cell(text.value, feature)));
+  let last = rounded(feature.mean, feature); // what comes back when a value is missing no more
+  const missing = mayMiss(feature, (gone) => changed(gone ? null : last));
 
   function settle(value, { own = false } = {}) {
     const outside = known && typeof value === "number" && (value < low || value > high);
     element.classList.toggle("outside", outside);
     around.textContent = outside ? `outside the training range, ${range}` : range;
     if (typeof value === "number" && !own) slider.value = value;
-    if (missing) missing.show(value === null);
+    last = value ?? last;
+    missing?.show(value === null);
   }
 
   const element = h("div", { class: "field" },

@@ -61,7 +61,7 @@ export class Lanes {
   #draw(ctx, width) {
     const widest = Math.max(...this.names.map((name) => ctx.measureText(name).width));
     const left = Math.min(0.34 * width, widest) + 12;
-    const right = width - 58;
+    const right = width - 66;
     const x = (share) => left + share * (right - left);
     this.#axis(ctx, x);
     this.names.forEach((name, at) => this.#lane(ctx, x, name, LANE * at + LANE / 2, left));
