@@ -9,7 +9,15 @@ from model.calibration import Acceptance, NoiseKind
 from model.data import ReadOptions, Split, Table, read_table
 from model.errors import ArtifactError, CalibrationError, DataError, Detail, InputError, ModelError
 from model.evaluation import Evaluation, evaluate, report_page, report_text
-from model.exploration import Landscape, LandscapeOptions, landscape
+from model.exploration import (
+    Landscape,
+    LandscapeOptions,
+    check_png,
+    landscape,
+    landscape_page,
+    landscape_png,
+    landscape_svg,
+)
 from model.importing import import_model
 from model.options import Estimator, LabelSetMethod, MaskScope, PredictOptions, Resolved
 from model.passes import COVARIANCE_CLASSES, return_freed_memory
@@ -63,11 +71,15 @@ __all__ = [
     "TaskName",
     "TrainOptions",
     "calibrate",
+    "check_png",
     "evaluate",
     "field_infos",
     "fresh_seed",
     "import_model",
     "landscape",
+    "landscape_page",
+    "landscape_png",
+    "landscape_svg",
     "load",
     "read_landscape",
     "read_table",

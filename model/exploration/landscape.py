@@ -37,6 +37,7 @@ from model.errors import InputError
 from model.exploration.landscape_options import LandscapeOptions
 from model.exploration.landscape_planes import MaskSpace, mask_space, random_directions
 from model.exploration.landscape_weights import Directions, Weights, chunks, losses
+from model.messages import readable
 from model.passes import MLP, Noise, draw_noise
 from model.predictor import Predictor
 from model.tasks import TASKS
@@ -92,6 +93,19 @@ class Landscape:
     options: LandscapeOptions
     planes: tuple[Plane, ...]
 
+    @property
+    def summary(self) -> str:
+        """The loss at the trained weights, with dropout off and with dropout on, in a sentence."""
+        surfaces, masks = self.planes[0].surfaces, self.options.masks
+        off = readable(at_centre(surfaces["deterministic"]))
+        if "average" not in surfaces:
+            return f"At the trained weights the loss is {off}; the network has no dropout."
+        on = readable(at_centre(surfaces["average"]))
+        return (
+            f"At the trained weights the loss is {off} with dropout off, and {on} on average over "
+            f"{masks} thinned networks."
+        )
+
     def record(self) -> LandscapeRecord:
         """What is stored beside the model and answered by the service; losses have four digits."""
         return LandscapeRecord(
@@ -136,14 +150,18 @@ def landscape(
     return Landscape(card, task.loss_in_words, table.name, table.sha256, len(rows), options, planes)
 
 
-def roughness(z: np.ndarray) -> float:
-    """The root mean square of the second differences along both axes, relative to the range of z.
+def at_centre(z: np.ndarray) -> float:
+    """The loss of the trained weights on a surface [y, x]."""
+    return float(z[len(z) // 2, len(z) // 2])
 
-    It does not depend on the unit or the height of z. The second difference z(i+1) - 2 z(i) +
-    z(i-1) of a smooth surface falls with the square of the distance between points, and that of a
-    kink only with the distance.
+
+def roughness(z: np.ndarray) -> float:
+    """The root mean square of the fourth differences along both axes, relative to the range of z.
+
+    It depends neither on the unit nor on the height of z. The fourth difference of a cubic is 0, so
+    a wide valley does not count; a kink does, in proportion to its bend.
     """
-    squares = np.concatenate([np.diff(z, 2, axis=axis).ravel() ** 2 for axis in (0, 1)])
+    squares = np.concatenate([np.diff(z, 4, axis=axis).ravel() ** 2 for axis in (0, 1)])
     return float(np.sqrt(squares.mean()) / max(np.ptp(z), np.finfo(z.dtype).tiny))
 
 
