@@ -12,6 +12,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, StrictUndefined, Template
 
 from model.exploration.landscape import Landscape, Plane, at_centre, roughness
@@ -83,6 +84,7 @@ def _facts(landscape: Landscape) -> dict[str, str]:
 def _figure(plane: Plane, masks: int) -> dict[str, Any]:
     """A plane as the template shows it."""
     scale = scale_of(plane.surfaces.values())
+    whole = np.ptp(plane.surfaces.get("average", plane.surfaces["deterministic"])) or 1.0
     return {
         "name": plane.name,
         "title": plane.title,
@@ -96,7 +98,7 @@ def _figure(plane: Plane, masks: int) -> dict[str, Any]:
             (
                 "dropout off" if name == "deterministic" else name,
                 *(readable(value) for value in (at_centre(z), z.min(), z.max())),
-                readable(roughness(z), 3),
+                readable(roughness(z) / whole, 3),
             )
             for name, z in plane.surfaces.items()
         ],

@@ -18,10 +18,9 @@ def in_words(plane: Plane, masks: int) -> Iterator[str]:
             f"passes: on average a thinned network is {away:.2g} typical displacements away from "
             "it. So a dot's own loss differs from that of the surface below it."
         )
-    rough = plane.roughness()
-    if {"average", "single"} <= rough.keys():
-        ratio = rough["single"] / rough["average"] if rough["average"] else 1.0
+    if masks > 1 and plane.roughness.get("average"):
+        ratio = plane.roughness["single"] / plane.roughness["average"]
         yield (
             f"The average over {masks} masks is {readable(ratio, 2)} times as smooth as the "
-            "surface under one mask (fourth differences, relative to the range)."
+            "surface under one mask (root mean square of fourth differences)."
         )
