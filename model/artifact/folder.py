@@ -279,8 +279,11 @@ def _bytes(folder: Path, name: str, limit: int) -> bytes:
     return path.read_bytes()
 
 
-def inside(folder: Path, name: str) -> Path:
-    """The real path of a readable file of the folder; raises ArtifactError if it is elsewhere."""
+def inside(folder: Path, name: str, lack: str = "is no model") -> Path:
+    """The real path of a readable file of the folder; raises ArtifactError if it is elsewhere.
+
+    `lack` says what a folder without the file is.
+    """
     path = folder / name
     try:
         real = path.resolve(strict=True)
@@ -291,9 +294,7 @@ def inside(folder: Path, name: str) -> Path:
         with real.open("rb"):
             return real
     except OSError as error:
-        raise ArtifactError(
-            f"{folder} is no model: {name} cannot be read ({error.strerror})"
-        ) from error
+        raise ArtifactError(f"{folder} {lack}: {name} cannot be read ({error.strerror})") from error
     except RuntimeError as error:  # pathlib of Python 3.11 and 3.12 raises it for such a link
         raise ArtifactError(f"{path} is a link that leads to itself") from error
 

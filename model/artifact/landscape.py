@@ -60,8 +60,9 @@ class PlaneRecord(Record):
     `random`: two random directions, 1 = as long as the network's own filters. `masks`: the first
     two principal directions of what masks do to the weights, 1 = the typical displacement of a
     pass. `explained` is the share of the variance of the dots' displacements in this plane, and
-    `explained_new` that of other passes. `roughness` has a number for the deterministic surface,
-    the average, and the mean of the single masks.
+    `explained_new` that of other passes. `roughness` has the root mean square of fourth
+    differences, relative to the range of the average: of the deterministic surface, of the average,
+    and of a single mask, the mean over all masks.
     """
 
     name: Literal["random", "masks"]
@@ -144,7 +145,7 @@ def read_landscape(folder: str | Path, card: Card) -> LandscapeRecord | None:
 
 def _content(folder: Path) -> bytes:
     try:
-        path = inside(folder, LANDSCAPE)
+        path = inside(folder, LANDSCAPE, "has no landscape")
         size = path.stat().st_size
         if size > LIMIT_BYTES:
             said = f"a landscape has at most {LIMIT_BYTES}"

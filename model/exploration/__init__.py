@@ -16,7 +16,10 @@ from model.exploration.explanation import (
     LayerShare,
 )
 from model.exploration.landscape import Landscape, landscape
+from model.exploration.landscape_drawing import check_png
 from model.exploration.landscape_options import LandscapeOptions
+from model.exploration.landscape_page import landscape_page
+from model.exploration.landscape_picture import landscape_png, landscape_svg
 from model.exploration.sweep import (
     LINES,
     MARGIN,
@@ -49,8 +52,12 @@ __all__ = [
     "LandscapeOptions",
     "LayerShare",
     "Sweep",
+    "check_png",
     "explain",
     "landscape",
+    "landscape_page",
+    "landscape_png",
+    "landscape_svg",
     "line_options",
     "lines_of",
     "plan_explanation",

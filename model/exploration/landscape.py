@@ -37,6 +37,7 @@ from model.errors import InputError
 from model.exploration.landscape_options import LandscapeOptions
 from model.exploration.landscape_planes import MaskSpace, mask_space, random_directions
 from model.exploration.landscape_weights import Directions, Weights, chunks, losses
+from model.messages import readable
 from model.passes import MLP, Noise, draw_noise
 from model.predictor import Predictor
 from model.tasks import TASKS
@@ -68,16 +69,10 @@ class Plane:
     axis: np.ndarray  # of x and of y
     labels: tuple[str, str]
     surfaces: dict[str, np.ndarray]
+    roughness: dict[str, float]
     explained: float | None = None
     explained_new: float | None = None
     dots: tuple[Dot, ...] = ()
-
-    def roughness(self) -> dict[str, float]:
-        """The roughness of the deterministic surface, the average, and a single mask on average."""
-        found = {name: roughness(z) for name, z in self.surfaces.items()}
-        single = [value for name, value in found.items() if name.startswith("mask ")]
-        means = {"single": sum(single) / len(single)} if single else {}
-        return {name: found[name] for name in ("deterministic", "average") if name in found} | means
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +86,19 @@ class Landscape:
     rows: int
     options: LandscapeOptions
     planes: tuple[Plane, ...]
+
+    @property
+    def summary(self) -> str:
+        """The loss at the trained weights, with dropout off and with dropout on, in a sentence."""
+        surfaces, masks = self.planes[0].surfaces, self.options.masks
+        off = readable(at_centre(surfaces["deterministic"]))
+        if "average" not in surfaces:
+            return f"At the trained weights the loss is {off}; the network has no dropout."
+        on = readable(at_centre(surfaces["average"]))
+        return (
+            f"At the trained weights the loss is {off} with dropout off, and {on} on average over "
+            f"{masks} thinned networks."
+        )
 
     def record(self) -> LandscapeRecord:
         """What is stored beside the model and answered by the service; losses have four digits."""
@@ -136,15 +144,19 @@ def landscape(
     return Landscape(card, task.loss_in_words, table.name, table.sha256, len(rows), options, planes)
 
 
-def roughness(z: np.ndarray) -> float:
-    """The root mean square of the second differences along both axes, relative to the range of z.
+def at_centre(z: np.ndarray) -> float:
+    """The loss of the trained weights on a surface [y, x]."""
+    return float(z[len(z) // 2, len(z) // 2])
 
-    It does not depend on the unit or the height of z. The second difference z(i+1) - 2 z(i) +
-    z(i-1) of a smooth surface falls with the square of the distance between points, and that of a
-    kink only with the distance.
+
+def roughness(z: np.ndarray) -> float:
+    """The root mean square of the fourth differences of a surface along both axes.
+
+    The fourth difference of a cubic is 0, so a wide valley does not count; a kink does, in
+    proportion to its bend. It is a norm: that of a mean is at most the mean of the norms.
     """
-    squares = np.concatenate([np.diff(z, 2, axis=axis).ravel() ** 2 for axis in (0, 1)])
-    return float(np.sqrt(squares.mean()) / max(np.ptp(z), np.finfo(z.dtype).tiny))
+    squares = np.concatenate([np.diff(z, 4, axis=axis).ravel() ** 2 for axis in (0, 1)])
+    return float(np.sqrt(squares.mean()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +179,8 @@ class _Drawing:
         directions = random_directions(network, options.seed)
         axis = np.linspace(-options.extent, options.extent, options.points)
         labels = ("first random direction (1 = the norm of each filter)", "second random direction")
-        surfaces = self._surfaces(directions, axis, tick)
-        yield Plane("random", "Random directions", axis, labels, surfaces)
+        found = self._surfaces(directions, axis, tick)
+        yield Plane("random", "Random directions", axis, labels, _named(found), _rough(found))
         if space is not None:
             yield self._plane_of_masks(space, tick)
 
@@ -182,12 +194,14 @@ class _Drawing:
             "first principal direction of the masks (1 = typical displacement of a pass)",
             "second principal direction",
         )
+        found = self._surfaces(space.directions, axis, tick)
         return Plane(
             "masks",
             "Principal directions of the masks",
             axis,
             labels,
-            self._surfaces(space.directions, axis, tick),
+            _named(found),
+            _rough(found),
             explained=min(1.0, space.share()),
             explained_new=inside / (inside + float(beyond.square().sum())),
             dots=tuple(self._dots(space, places, distances)),
@@ -202,10 +216,8 @@ class _Drawing:
             for x, y, away, loss, near in zip(*columns[0], columns[1], whole, flat, strict=True):
                 yield Dot(x, y, loss, away, near)
 
-    def _surfaces(
-        self, directions: Directions, axis: np.ndarray, tick: "_Ticks"
-    ) -> dict[str, np.ndarray]:
-        """The surfaces [y, x] by name."""
+    def _surfaces(self, directions: Directions, axis: np.ndarray, tick: "_Ticks") -> np.ndarray:
+        """The surfaces [1 + masks, y, x]: dropout off, then under each mask."""
         side, own = len(axis), Weights.of(self.network)
         down, across = np.meshgrid(axis, axis, indexing="ij")
         at = torch.from_numpy(np.stack([across.ravel(), down.ravel()], 1)).to(self.x)  # [G, 2]
@@ -220,12 +232,7 @@ class _Drawing:
             tick(some.stop - some.start)
         if not np.isfinite(found).all():
             raise InputError("extent: the loss is not finite somewhere; use a smaller one")
-        surfaces = found.reshape(-1, side, side)
-        named = {"deterministic": surfaces[0]}
-        if noises:
-            named["average"] = surfaces[1:].mean(0)
-            named |= {f"mask {t}": surfaces[t] for t in range(1, min(FRAMES, len(noises)) + 1)}
-        return named
+        return found.reshape(-1, side, side)
 
     def _losses(self, weights: Weights) -> list[float]:
         found: list[float] = losses(self.network, weights, self.x, self.loss).tolist()
@@ -252,6 +259,32 @@ def _chosen(count: int, options: LandscapeOptions) -> np.ndarray:
         return np.arange(count)
     random = np.random.default_rng(options.seed)
     return np.sort(random.choice(count, options.rows, replace=False))
+
+
+def _named(found: np.ndarray) -> dict[str, np.ndarray]:
+    """The surfaces that are kept, by name, of those with dropout off and under each mask."""
+    off, masks = found[0], found[1:]
+    if not len(masks):
+        return {"deterministic": off}
+    frames = {f"mask {number}": z for number, z in enumerate(masks[:FRAMES], 1)}
+    return {"deterministic": off, "average": masks.mean(0), **frames}
+
+
+def _rough(found: np.ndarray) -> dict[str, float]:
+    """The roughness with dropout off, of the average, and under a single mask on average.
+
+    All are relative to the range of one surface, the average, so that they compare.
+    """
+    off, masks = found[0], found[1:]
+    if not len(masks):
+        return {"deterministic": roughness(off) / (np.ptp(off) or 1.0)}
+    average = masks.mean(0)
+    rough = {
+        "deterministic": roughness(off),
+        "average": roughness(average),
+        "single": sum(map(roughness, masks)) / len(masks),
+    }
+    return {name: value / (np.ptp(average) or 1.0) for name, value in rough.items()}
 
 
 def _record(plane: Plane) -> PlaneRecord:
@@ -281,7 +314,7 @@ def _record(plane: Plane) -> PlaneRecord:
             )
             for dot in plane.dots
         ),
-        roughness={name: _rounded(value, 4) for name, value in plane.roughness().items()},
+        roughness={name: _rounded(value, 4) for name, value in plane.roughness.items()},
     )
 
 

@@ -10,7 +10,6 @@ const HINT = {
   place: "Point at a picture to read the loss.",
   dots: "Point at the picture to read the loss. Focus it, and the arrow keys go from dot to dot.",
 };
-const ALIKE = 0.1; // surfaces whose roughness differs by less are about as rough
 const COARSE = 7; // rows and columns of the table of a surface
 
 const SURFACES = {
@@ -147,18 +146,16 @@ function aboutDot({ loss, distance, on_plane: below }, at) {
   return `Thinned network ${at + 1}: loss ${number(loss, 3)}${under}. Its distance from the plane is ${number(distance, 3)}.`;
 }
 
-/** How rough the surfaces are, and which is smoother. */
+/** How rough the surfaces are, and how much smoother the average is. */
 function smoothness({ roughness }) {
-  const names = { deterministic: "dropout off", average: "average over masks", single: "single masks" };
+  const names = { deterministic: "dropout off", average: "average over masks", single: "one mask" };
   const parts = Object.entries(names).filter(([name]) => typeof roughness?.[name] === "number");
   if (!parts.length) return null;
-  const { average, single } = roughness;
-  const ratio = average / single;
-  const verdict = !(ratio > 0) ? "" : ratio < 1 - ALIKE ? " The average over masks is smoother than single masks."
-    : ratio > 1 + ALIKE ? " The average over masks is rougher than single masks."
-      : " The average over masks is about as rough as single masks.";
-  return h("p", { class: "note" }, "Roughness, how much a surface bends from point to point beside its range: " +
-    `${parts.map(([name, text]) => `${text} ${number(roughness[name], 3)}`).join(", ")}.${verdict}`);
+  const ratio = roughness.single / roughness.average;
+  const verdict = ratio > 0
+    ? `The average over masks is ${number(ratio, 2)} times as smooth as the surface under one mask. ` : "";
+  return h("p", { class: "note" }, `${verdict}Roughness (root mean square of fourth differences): ` +
+    `${parts.map(([name, text]) => `${text} ${number(roughness[name], 3)}`).join(", ")}.`);
 }
 
 function dotTable(dots) {
