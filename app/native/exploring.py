@@ -1,11 +1,13 @@
 """The routes that show what a prediction depends on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import orjson
 from pydantic import BaseModel
 from starlette.types import ASGIApp
 
+import model
 from app.errors import declared
 from app.http import Asked, PredictionRoute, Reply, predicting
 from app.json import to_json
@@ -13,6 +15,7 @@ from app.native.answers import encode
 from app.native.requests import ModelPath, Server, checked, received
 from app.native.schemas import ExplainRequest, ExplainResponse, SweepRequest, SweepResponse
 from app.service import (
+    Answer,
     ExplanationAnswer,
     Points,
     PreparedSweep,
@@ -25,7 +28,7 @@ from app.service import (
     run_sweep,
 )
 from app.settings import Settings
-from model import Estimated, ExplanationPlan
+from model import Estimated, ExplanationPlan, PredictOptions, Predictor
 
 TAGS: Any = ["exploration"]
 STATUSES = (400, 401, 413, 415, 422, 429, 503, 504)
@@ -110,6 +113,21 @@ def _routes(
     ]
 
 
+def examples(predictor: Predictor, row: dict[str, Any], seed: int) -> dict[str, tuple[Any, Any]]:
+    """A request that the model answers, and its answer, for `sweep` and `explain`."""
+    feature = predictor.card.features[0].name
+    few = {"row": row, "feature": feature, "points": 3, "lines": 2, "passes": 20, "seed": seed}
+    options = PredictOptions(passes=20, seed=seed)
+    swept = model.sweep(predictor, row, feature, points=3, lines=2, options=options)
+    answer = SweepAnswer(swept.axis, Answer(predictor.card, swept.predictions), swept.lines)
+    found = model.explain(predictor, row, passes=20, seed=seed, background_rows=2)
+    least = {"row": row, "passes": 20, "seed": seed, "background_rows": 2}
+    return {
+        "sweep": (few, orjson.loads(b"".join(_sweep(answer)))),
+        "explain": (least, _explanation(ExplanationAnswer(predictor.card, found))),
+    }
+
+
 async def _swept(asked: Asked, server: Server) -> SweepAnswer:
     def prepare(document: Any) -> PreparedSweep:
         sent = checked(document, SweepRequest)
@@ -120,7 +138,7 @@ async def _swept(asked: Asked, server: Server) -> SweepAnswer:
     return await run_sweep(server.service, prepared, timeout_seconds=seconds)
 
 
-def _sweep(swept: SweepAnswer) -> Any:
+def _sweep(swept: SweepAnswer) -> Iterator[bytes]:
     axis = swept.axis
     extra = {
         "feature": axis.feature,

@@ -5,15 +5,19 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
+from app.errors import DeadlineExceeded
 from app.service.limits import Demand, values_of
 from app.service.models import Answer
 from app.service.service import Prepared, Service
 from model import (
-    EXPLAIN_PASSES,
     Axis,
     Card,
+    Detail,
+    ExplainLimits,
     Explanation,
     ExplanationPlan,
+    InputError,
+    Lines,
     PredictOptions,
     Predictor,
     line_options,
@@ -65,7 +69,7 @@ class SweepAnswer:
 
     axis: Axis
     answer: Answer
-    lines: Any
+    lines: Lines
 
 
 def prepare_sweep(
@@ -99,15 +103,38 @@ async def run_sweep(
     service: Service, prepared: PreparedSweep, *, timeout_seconds: float | None = None
 ) -> SweepAnswer:
     """The answer to a sweep that `prepare_sweep` has returned; raises as `Service.predict`."""
+    try:
+        answer, lines = await _predicted(service, prepared, timeout_seconds)
+    except InputError as error:  # only the model knows that its output overflows
+        raise _of_points(error) from None
+    return SweepAnswer(prepared.axis, answer, lines)
+
+
+async def _predicted(
+    service: Service, prepared: PreparedSweep, timeout_seconds: float | None
+) -> tuple[Answer, Lines]:
+    """The predictions of the points, and the lines; both within the time."""
     started = perf_counter()
-    answer = await service.predict(prepared.points, timeout_seconds=timeout_seconds)
+    answer = await service.predict(prepared.points, timeout_seconds=timeout_seconds, observed=False)
     if prepared.single is None:
-        return SweepAnswer(prepared.axis, answer, [])
-    left = (
-        None if timeout_seconds is None else max(1e-3, timeout_seconds - (perf_counter() - started))
-    )
-    single = await service.predict(prepared.single, timeout_seconds=left)
-    return SweepAnswer(prepared.axis, answer, lines_of(single.predictions, prepared.lines))
+        return answer, []
+    limit = service.settings.request_timeout_seconds
+    limit = min(limit, timeout_seconds or limit)
+    left = max(LEAST_SECONDS, limit - (perf_counter() - started))
+    try:
+        single = await service.predict(prepared.single, timeout_seconds=left, observed=False)
+    except DeadlineExceeded:
+        message = f"no answer within {limit:g} seconds; ask for fewer points, passes or lines"
+        raise DeadlineExceeded(message) from None
+    return answer, lines_of(single.predictions, prepared.lines)
+
+
+def _of_points(error: InputError) -> InputError:
+    """The error with the place of a point instead of that of a row."""
+    details = [
+        Detail(each.field.replace("rows.", "values.", 1), each.message) for each in error.details
+    ]
+    return InputError(str(error).replace("rows.", "values.", 1), details)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,19 +163,19 @@ def prepare_explanation(
     The default numbers of passes and background rows keep within the limits.
     """
     limits = service.settings
-    most = min(EXPLAIN_PASSES, limits.max_passes)
     plan = plan_explanation(
         predictor,
         row,
         of=asked.of,
-        passes=most if asked.passes is None else asked.passes,
+        passes=asked.passes,
         seed=asked.seed,
         background_rows=asked.background_rows,
-        most_row_passes=limits.max_row_passes,
+        most=ExplainLimits(limits.max_passes, limits.max_row_passes),
     )
+    choice = "passes" if asked.background_rows is None else "background_rows"
     service.check(
         Demand("passes", "passes", plan.passes, "passes"),
-        Demand("row_passes", "rows x passes", plan.row_passes, "passes"),
+        Demand("row_passes", "rows x passes", plan.row_passes, choice),
     )
     return plan
 

@@ -122,6 +122,10 @@ class Service:
         """The stored landscape of the named model; raises NotReady, UnknownModel."""
         return self._models.landscape(name)
 
+    def predictor(self, name: str) -> Predictor:
+        """The newest version of the named model; raises NotReady, UnknownModel."""
+        return self._models.find(name, None)
+
     def versions(self, name: str | None) -> tuple[str, ...]:
         """The versions of the named model, the newest first; raises NotReady, UnknownModel."""
         return tuple(each.card.version for each in self._models.versions(name))
@@ -204,17 +208,21 @@ class Service:
         check_limits(self.settings, of_prediction(len(rows), predictor.card, asked))
         return Prepared(predictor, predictor.encode(rows), asked)
 
-    async def predict(self, prepared: Prepared, *, timeout_seconds: float | None = None) -> Answer:
+    async def predict(
+        self, prepared: Prepared, *, timeout_seconds: float | None = None, observed: bool = True
+    ) -> Answer:
         """Predictions for a request that `prepare` has returned.
 
-        `timeout_seconds` may shorten the time that the settings allow. Raises NotReady, Overloaded,
-        DeadlineExceeded and model.InputError.
+        `observed`: whether the metrics show how uncertain the rows are. `timeout_seconds` may
+        shorten the time that the settings allow. Raises NotReady, Overloaded, DeadlineExceeded and
+        model.InputError.
         """
         predictor = prepared.predictor
         predictions = await self._computation.predict(
             predictor, prepared.x, prepared.options, timeout_seconds=timeout_seconds
         )
-        self._observe(predictor.card, predictions)
+        if observed:
+            self._observe(predictor.card, predictions)
         return Answer(predictor.card, predictions)
 
     async def explain(

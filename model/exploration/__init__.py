@@ -2,6 +2,7 @@
 
 from model.exploration.attribution import (
     EXPLAIN_PASSES,
+    ExplainLimits,
     ExplainRounds,
     ExplainStep,
     ExplanationPlan,
@@ -26,6 +27,7 @@ from model.exploration.sweep import (
     MOST_MARGIN,
     POINTS,
     Axis,
+    Lines,
     Sweep,
     line_options,
     lines_of,
@@ -43,6 +45,7 @@ __all__ = [
     "Axis",
     "BackgroundStd",
     "Estimated",
+    "ExplainLimits",
     "ExplainRounds",
     "ExplainStep",
     "Explanation",
@@ -51,6 +54,7 @@ __all__ = [
     "Landscape",
     "LandscapeOptions",
     "LayerShare",
+    "Lines",
     "Sweep",
     "check_png",
     "explain",

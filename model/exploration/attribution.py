@@ -5,7 +5,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import pairwise
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from model.exploration.explanation import (
     LayerShare,
 )
 from model.exploration.features import MOST_EXACT, Background, run_features, sets, spread
-from model.exploration.layers import Layers, likeliest, mixtures, run_layers
+from model.exploration.layers import Layers, likeliest, mixtures, random_orders, run_layers
 from model.exploration.rows import cells, encoded_row, fault
 from model.exploration.value import Value, value_names
 from model.messages import not_one_of, shown
@@ -34,6 +34,16 @@ CHUNK_BYTES = 64 << 20  # of the passes that a step computes at once
 STEP_MACS = 1_000_000_000  # multiplications of a step: some 50 ms
 MACS_OF_MASKS = 50  # drawing a unit's mask takes as long as so many multiplications
 OVERFLOW = "the model's output is not finite: a value lies too far from the training data"
+
+
+class ExplainLimits(NamedTuple):
+    """The most passes, and rows x passes, of an explanation that names no numbers."""
+
+    passes: float
+    row_passes: float
+
+
+NO_LIMIT = ExplainLimits(math.inf, math.inf)
 Check = Callable[[], None]  # is called every few milliseconds; it may raise to end the work
 NO_ROWS = "the model keeps no training rows to compare with, so the features have no shares"
 
@@ -85,9 +95,9 @@ def plan_explanation(
     passes: int | None = None,
     seed: int | None = None,
     background_rows: int | None = None,
-    most_row_passes: int | None = None,
+    most: ExplainLimits = NO_LIMIT,
 ) -> "ExplanationPlan":
-    """The request to `explain`, checked; the default numbers keep within `most_row_passes`."""
+    """The request to `explain`, checked; the default numbers keep within what is the most."""
     PredictOptions(passes=passes, seed=seed)  # raises InputError
     if background_rows is not None and not (
         isinstance(background_rows, int) and background_rows >= LEAST_GIVEN
@@ -103,11 +113,13 @@ def plan_explanation(
         encoded_row(schema, row),
         cells(schema, row),
         of=default if of is None else names.index(of),
-        passes=passes or EXPLAIN_PASSES,
+        passes=passes or 1,
         seed=fresh_seed() if seed is None else seed,
         background_rows=0,
     )
-    return replace(asked, background_rows=asked.affordable(background_rows, most_row_passes))
+    if passes is None:
+        asked = replace(asked, passes=asked.affordable_passes(background_rows, most))
+    return replace(asked, background_rows=asked.affordable_rows(background_rows, most))
 
 
 @dataclass(frozen=True)
@@ -133,7 +145,13 @@ class ExplanationPlan:
         count = mixtures(len(self.sources)) + self.background_rows * self._sets
         return count * self.passes
 
-    def affordable(self, asked: int | None, most_row_passes: int | None) -> int:
+    def affordable_passes(self, rows: int | None, most: ExplainLimits) -> int:
+        """The number of passes, if the request names none, with so many background rows."""
+        kept = self.predictor.card.similarity is not None
+        each = mixtures(len(self.sources)) + kept * (rows or LEAST_BACKGROUND) * self._sets
+        return max(2, int(min(EXPLAIN_PASSES, most.passes, most.row_passes // each)))
+
+    def affordable_rows(self, asked: int | None, most: ExplainLimits) -> int:
         """The number of background rows: those asked for, or by default what the limits allow."""
         similarity = self.predictor.card.similarity
         if similarity is None:
@@ -144,9 +162,8 @@ class ExplanationPlan:
             return max(LEAST_GIVEN, min(asked, kept))
         each = self._sets * self.passes
         wanted = min(max(ROW_PASSES // each, LEAST_BACKGROUND), MOST_BACKGROUND, kept)
-        if most_row_passes is not None:
-            wanted = min(wanted, (most_row_passes - self.row_passes) // each)
-        return max(LEAST_GIVEN, wanted)
+        left = most.row_passes - self.row_passes
+        return max(LEAST_GIVEN, int(min(wanted, left // each)))
 
     @property
     def memory_bytes(self) -> int:
@@ -175,7 +192,8 @@ class ExplanationPlan:
         shares = np.concatenate((yield [*self._feature_steps(value, influence)]))
         if not np.isfinite(shares).all():
             raise fault("row", OVERFLOW)
-        return self._explanation(value, layers, _of_std(layers, shares, influence))
+        parts = _of_std(layers, shares, influence, left=self._left)
+        return self._explanation(value, layers, parts)
 
     def _likeliest(self, check: Check) -> int:
         return likeliest(
@@ -193,6 +211,7 @@ class ExplanationPlan:
             value,
             self.sources,
             pairs=block,
+            orders=self._orders,
             passes=self.passes,
             seed=self.seed,
             before_chunk=check,
@@ -247,6 +266,10 @@ class ExplanationPlan:
         )
 
     @cached_property
+    def _orders(self) -> np.ndarray | None:
+        return random_orders(len(self.sources), self.passes, self.seed)
+
+    @cached_property
     def _background(self) -> Background:
         kept = self.predictor.kept_rows()
         assert kept is not None
@@ -257,6 +280,17 @@ class ExplanationPlan:
         """The number of different background rows."""
         similarity = self.predictor.card.similarity
         return min(self.background_rows, similarity.reference_rows) if similarity else 0
+
+    @property
+    def _left(self) -> float:
+        """The share of the kept rows about which the background rows say nothing.
+
+        Unless all sets of features are computed, a row says something new with every order.
+        """
+        similarity = self.predictor.card.similarity
+        if similarity is None or len(self.cells) > MOST_EXACT:
+            return 1.0
+        return 1 - self._compared / similarity.reference_rows
 
     @property
     def _sets(self) -> int:
@@ -283,19 +317,23 @@ class ExplanationPlan:
         return max(1, min(most, self._step_passes) // mixtures(len(self.sources)))
 
 
-def _of_std(layers: Layers, shares: np.ndarray, influence: np.ndarray) -> list[Estimated]:
+def _of_std(
+    layers: Layers, shares: np.ndarray, influence: np.ndarray, *, left: float
+) -> list[Estimated]:
     """The shares of the features and the std of the background, scaled to the std of the layers.
 
     The std of the layers comes from more passes than that of the features. Both have their first
     passes in common, so the ratio of two stds is known better than each of them. `shares` are
-    [M, J + 1], and `influence` [P, J + 1] is that of each pass on their sums.
+    [M, J + 1], and `influence` [P, J + 1] is that of each pass on their sums. `left` is the share
+    of the kept rows about which the background rows say nothing.
     """
-    (std, by_pair), (own, by_own) = layers.std, spread(layers.outputs[:, None])
-    ratio = std / own[0] if own[0] else 1.0
+    (std, by_pair), (_, by_own) = layers.std, spread(layers.outputs[:, None])
     values = shares.mean(0)  # [J + 1]
-    of_ratio = (by_pair - ratio * by_own[:, 0]) / (own[0] or 1)  # [P]
+    own = values.sum()  # the std of the row over the passes of the features
+    ratio = std / own if own else 1.0
+    of_ratio = (by_pair - ratio * by_own[:, 0]) / (own or 1)  # [P]
     by_pass = ratio * influence / len(shares) + of_ratio[:, None] * values
-    errors = np.hypot(ratio * _error(shares), _error(by_pass))
+    errors = np.hypot(ratio * math.sqrt(left) * _error(shares), _error(by_pass))
     pairs = zip((ratio * values).tolist(), errors.tolist(), strict=True)
     return [Estimated(*pair) for pair in pairs]
 

@@ -25,7 +25,7 @@ from model.formulas import exact_shares, sampled_shares
 from model.predictor import Predictor
 
 MOST_EXACT = 4  # features: with up to 16 sets, all of them are computed
-LARGEST_CHUNK = 128  # rows; more of them gain no time
+LARGEST_CHUNK = 256  # rows; more of them gain no time
 MOST_VALUES = 3_000_000  # of the passes over the rows of a chunk
 
 
@@ -55,6 +55,7 @@ def sets(count: int) -> int:
     return 1 << count if count <= MOST_EXACT else 2 * count
 
 
+@np.errstate(all="ignore")  # the caller finds numbers that are not finite
 def run_features(
     predictor: Predictor,
     x: np.ndarray,
@@ -70,12 +71,10 @@ def run_features(
     They are those of the features, then the std of the background row. The influence of the passes
     on the sum over the rows is added to `influence` [P, J + 1].
     """
-    games = [_game(order) for order in background.orders]
+    chosen, coefficients = _games(background.orders)  # [M, G, J], [M, G, J + 1]
     widths = np.repeat(np.arange(len(predictor.columns)), predictor.columns)
-    inside = np.concatenate([sets for sets, _ in games])[:, widths]  # [M G, D]
-    others = np.repeat(background.rows, len(inside) // len(games), axis=0)
-    rows = np.where(inside, x, others)
-    weights = np.concatenate([_with_none(weights) for _, weights in games])  # [M G, J + 1]
+    rows = np.where(chosen[..., widths], x, background.rows[:, None]).reshape(-1, x.shape[1])
+    weights = coefficients.reshape(-1, coefficients.shape[2])  # [M G, J + 1]
     stds, passes = np.empty(len(rows)), len(influence)
     size = chunk_rows(predictor, passes)
     for start in range(0, len(rows), size):
@@ -84,8 +83,8 @@ def run_features(
         y = predictor.values(rows[chunk], passes=passes, seed=seed)[..., value.at]  # [P, b]
         stds[chunk], influences = spread(value.in_units(y))
         influence += influences @ weights[chunk]
-    shares = stds[:, None] * weights
-    return np.asarray(shares.reshape(len(games), -1, weights.shape[1]).sum(1))
+    worths = stds.reshape(chosen.shape[:2])
+    return np.asarray(np.einsum("mg,mgj->mj", worths, coefficients))
 
 
 def chunk_rows(predictor: Predictor, passes: int) -> int:
@@ -104,13 +103,17 @@ def spread(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return std, influence
 
 
-def _game(order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The sets of features to predict, [G, J], and the coefficients of their shares."""
-    return exact_shares(len(order)) if len(order) <= MOST_EXACT else sampled_shares(order)
+def _games(orders: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The sets of features to predict [M, G, J], and the coefficients of the shares [M, G, J + 1].
 
-
-def _with_none(weights: np.ndarray) -> np.ndarray:
-    """Coefficients [G, J + 1] with those of the set without any feature, the background row."""
-    none = np.zeros((len(weights), 1))
-    none[0] = 1
-    return np.concatenate([weights, none], axis=1)
+    The last share is the worth of the set without any feature, which is the first.
+    """
+    count, features = orders.shape
+    if features <= MOST_EXACT:
+        found = (np.broadcast_to(part, (count, *part.shape)) for part in exact_shares(features))
+        chosen, weights = found
+    else:
+        chosen, weights = sampled_shares(orders)
+    none = np.zeros((*weights.shape[:2], 1))
+    none[:, 0] = 1
+    return chosen, np.concatenate([weights, none], axis=2)

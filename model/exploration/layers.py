@@ -60,34 +60,17 @@ class Layers:
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
-@dataclass(frozen=True, slots=True)
-class Design:
-    """Which mixtures to compute for n pairs of noise, and how to weigh what they say.
-
-    `chosen` [G, n, S]: the sources that a mixture takes from the first draw.
-    """
-
-    chosen: np.ndarray
-    orders: np.ndarray | None  # [n, S] of the sources; None if all sets are computed
-
-    @classmethod
-    def of(cls, sources: int, pairs: range, seed: int) -> Self:
-        """The design of some of the pairs; it does not depend on the others."""
-        if sources <= MOST_EXACT:
-            return cls(np.repeat(coalitions(sources)[:, None], len(pairs), axis=1), None)
-        orders = np.stack([_order(sources, pair, seed) for pair in pairs])
-        one = np.eye(sources, dtype=bool)
-        found = [np.concatenate([sampled_shares(order)[0], one, ~one]) for order in orders]
-        return cls(np.stack(found, axis=1), orders)
-
-    def layers(self, y: np.ndarray) -> Layers:
-        """The numbers of each pair from the outputs [n, G] of its mixtures."""
-        return _all_sets(y) if self.orders is None else _along_orders(y, self.orders)
-
-
 def mixtures(sources: int) -> int:
     """The number G of passes for each pair of noise, with so many sources."""
     return 1 << sources if sources <= MOST_EXACT else 4 * sources
+
+
+def random_orders(sources: int, pairs: int, seed: int) -> np.ndarray | None:
+    """An order of the sources for each pair of noise, [N, S]; None if all sets are computed."""
+    if sources <= MOST_EXACT:
+        return None
+    everything = np.tile(np.arange(sources), (pairs, 1))
+    return np.random.default_rng([seed, 0]).permuted(everything, axis=1)
 
 
 def likeliest(
@@ -107,6 +90,7 @@ def likeliest(
     return int(total.argmax())
 
 
+@np.errstate(all="ignore")  # the caller finds numbers that are not finite
 def run_layers(
     predictor: Predictor,
     x: np.ndarray,
@@ -114,6 +98,7 @@ def run_layers(
     sources: Sequence[Source],
     *,
     pairs: range,
+    orders: np.ndarray | None,
     passes: int,
     seed: int,
     before_chunk: Callable[[], None],
@@ -121,23 +106,30 @@ def run_layers(
     """The numbers of some of the N = `passes` pairs of noise, for one row x [1, D].
 
     The first draw of the pairs is the noise of passes 0 .. N - 1 of that seed, the second that of
-    passes N .. 2 N - 1.
+    passes N .. 2 N - 1. `orders` are those of `random_orders`.
     """
     size = max(1, chunk_passes(predictor.card.config, 1) // mixtures(len(sources)))
     found = []
     for chunk in pieces(pairs, size):
         before_chunk()
-        design = Design.of(len(sources), chunk, seed)
+        along = None if orders is None else orders[chunk.start : chunk.stop]
+        chosen = _chosen(len(sources), len(chunk), along)
         first = predictor.noise(seed, chunk)
         second = predictor.noise(seed, range(chunk.start + passes, chunk.stop + passes))
-        noise = mixed(first, second, torch.from_numpy(design.chosen), sources)
+        noise = mixed(first, second, torch.from_numpy(chosen), sources)
         y = predictor.values_under(x, noise)[:, 0, value.at]  # [G n]
-        found.append(design.layers(value.in_units(y).reshape(-1, len(chunk)).T))
+        y = value.in_units(y).reshape(-1, len(chunk)).T  # [n, G]
+        found.append(_all_sets(y) if along is None else _along_orders(y, along))
     return Layers.joined(found)
 
 
-def _order(sources: int, pair: int, seed: int) -> np.ndarray:
-    return np.random.default_rng([seed, pair]).permutation(sources)
+def _chosen(sources: int, pairs: int, orders: np.ndarray | None) -> np.ndarray:
+    """The sources that each mixture takes from the first draw, [G, n, S]."""
+    if orders is None:
+        return np.repeat(coalitions(sources)[:, None], pairs, axis=1)
+    one = np.broadcast_to(np.eye(sources, dtype=bool), (pairs, sources, sources))
+    found = np.concatenate([sampled_shares(orders)[0], one, ~one], axis=1)  # [n, G, S]
+    return np.ascontiguousarray(found.swapaxes(0, 1))
 
 
 def _all_sets(y: np.ndarray) -> Layers:
@@ -165,7 +157,7 @@ def _along_orders(y: np.ndarray, orders: np.ndarray) -> Layers:
     opposite = np.concatenate([[1, 0], np.roll(between, sources - 1), singles + sources, singles])
     none, whole = (y - y[:, :1]) ** 2, (y[:, opposite] - y[:, 1:2]) ** 2
     worth = (none + whole) / 4  # [n, G]
-    weights = np.stack([sampled_shares(order)[1] for order in orders])  # [n, 2 S, S]
+    weights = sampled_shares(orders)[1]  # [n, 2 S, S]
     return Layers(
         outputs=y[:, 1],
         mean=y[:, :2].mean(1),

@@ -29,25 +29,25 @@ def exact_shares(players: int) -> tuple[np.ndarray, np.ndarray]:
     return inside, np.where(inside, weights, -weights)
 
 
-def sampled_shares(order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The coalitions along an order of the players and along its reverse, and the coefficients.
+def sampled_shares(orders: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The coalitions along orders [..., n] of the players and along their reverses, [..., 2 n, n].
 
-    The average over random orders is the Shapley value (Castro, Gomez and Tejada 2009). An order
-    and its reverse together have less variance than two orders (Mitchell et al. 2022). The first
-    coalition has no player, the second has all.
+    And the coefficients, of the same shape. The average over random orders is the Shapley value
+    (Castro, Gomez and Tejada 2009). An order and its reverse together have less variance than two
+    orders (Mitchell et al. 2022). The first coalition has no player, the second has all; then come
+    the first 1 .. n - 1 players of the order, and then the complements of these.
     """
-    players = len(order)
-    rank = np.argsort(order)  # of each player
-    before = rank[None, :] < np.arange(1, players)[:, None]  # [n - 1, n]: the first k players
-    inside = np.concatenate([np.zeros((1, players), bool), np.ones((1, players), bool)])
-    coefficients = np.zeros((2 * players, players))
-    steps = np.concatenate([[0], np.arange(2, players + 1), [1]])  # the coalitions on the way
-    for path, along in ((steps, order), (_reverse(steps, players), order[::-1])):
-        coefficients[path[1:], along] += 0.5
-        coefficients[path[:-1], along] -= 0.5
-    return np.concatenate([inside, before, ~before]), coefficients
+    players = orders.shape[-1]
+    rank = np.argsort(orders, axis=-1)[..., None, :]
+    before = rank < np.arange(1, players)[:, None]
+    ends = np.broadcast_to(np.array([[False], [True]]), (*orders.shape[:-1], 2, players))
+    there, back = _along(rank), _along(players - 1 - rank)  # [..., n + 1, n]
+    both = there + back
+    parts = (both[..., :1, :], both[..., -1:, :], there[..., 1:-1, :], back[..., -2:0:-1, :])
+    return np.concatenate([ends, before, ~before], axis=-2), np.concatenate(parts, axis=-2)
 
 
-def _reverse(steps: np.ndarray, players: int) -> np.ndarray:
-    """The coalitions on the way of the reverse order: complements, the last one first."""
-    return np.concatenate([[0], steps[1:-1][::-1] + players - 1, [1]])
+def _along(rank: np.ndarray) -> np.ndarray:
+    """Half the change of each player's share by the worth of the first 0 .. n players."""
+    count = np.arange(rank.shape[-1] + 1)[:, None]
+    return np.asarray(((rank == count - 1) * 0.5) - ((rank == count) * 0.5))

@@ -5,6 +5,7 @@ sources are independent, so a pass that takes some of them from one draw and the
 another draw is a pass like any other.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -45,7 +46,7 @@ def mixed(first: Noise, second: Noise, chosen: Tensor, of: Sequence[Source]) -> 
             inputs = _either(take, first.inputs, second.inputs)
         else:
             masks[source.site] = _either(take, first.masks[source.site], second.masks[source.site])
-    return replace(first, masks=tuple(masks), inputs=inputs, passes=chosen[..., 0].numel())
+    return replace(first, masks=tuple(masks), inputs=inputs, passes=math.prod(chosen.shape[:2]))
 
 
 def _either(take: Tensor, first: Tensor | None, second: Tensor | None) -> Tensor | None:
