@@ -4,7 +4,7 @@ Shape glossary, used in every module: P passes, B rows, D inputs (encoded featur
 O network outputs, K classes, V values of one pass. The pass axis comes first.
 """
 
-from model.artifact import Card, shipped
+from model.artifact import Card, LandscapeRecord, read_landscape, save_landscape, shipped
 from model.calibration import Acceptance, NoiseKind
 from model.data import ReadOptions, Split, Table, read_table
 from model.errors import ArtifactError, CalibrationError, DataError, Detail, InputError, ModelError
@@ -24,10 +24,17 @@ from model.exploration import (
     Explanation,
     ExplanationPlan,
     FeatureShare,
+    Landscape,
+    LandscapeOptions,
     LayerShare,
     Lines,
     Sweep,
+    check_png,
     explain,
+    landscape,
+    landscape_page,
+    landscape_png,
+    landscape_svg,
     line_options,
     lines_of,
     plan_explanation,
@@ -86,6 +93,9 @@ __all__ = [
     "Interval",
     "LabelSet",
     "LabelSetMethod",
+    "Landscape",
+    "LandscapeOptions",
+    "LandscapeRecord",
     "LayerShare",
     "Lines",
     "MaskScope",
@@ -103,19 +113,26 @@ __all__ = [
     "TaskName",
     "TrainOptions",
     "calibrate",
+    "check_png",
     "evaluate",
     "explain",
     "field_infos",
     "fresh_seed",
     "import_model",
+    "landscape",
+    "landscape_page",
+    "landscape_png",
+    "landscape_svg",
     "line_options",
     "lines_of",
     "load",
     "plan_explanation",
+    "read_landscape",
     "read_table",
     "report_page",
     "report_text",
     "return_freed_memory",
+    "save_landscape",
     "shipped",
     "sweep",
     "sweep_axis",

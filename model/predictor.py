@@ -153,6 +153,11 @@ class Predictor:
             masks=own.masks,
         )
 
+    @property
+    def network(self) -> MLP:
+        """The network itself, which all threads share: do not change it."""
+        return self._network
+
     def module(self) -> nn.Sequential:
         """A copy of the network as plain torch layers, in evaluation mode.
 

@@ -18,6 +18,7 @@ from app.http import JSON, Asked, PredictionRoute, QuerylessRoute, Reply, predic
 from app.json import to_json
 from app.native.answers import encode
 from app.native.exploring import examples
+from app.native.landscape import add_landscape
 from app.native.requests import ModelPath, Server, checked, received
 from app.native.schemas import (
     ExplainRequest,
@@ -46,6 +47,7 @@ def router(service: Service) -> APIRouter:
     """The routes that list and describe the models."""
     routes = APIRouter(tags=TAGS, route_class=QuerylessRoute)
     _add_models(routes, service)
+    add_landscape(routes, service)
     return routes
 
 
@@ -179,6 +181,7 @@ def _model_list(service: Service) -> dict[str, Any]:
                 "version": card.version,
                 "task": card.task,
                 "default": name == default,
+                "landscape": service.landscape(name).document is not None,
             }
             for name, card in service.cards.items()
         ],

@@ -316,6 +316,7 @@ class ModelEntry(ModelName):
 
     task: TaskName
     default: bool = Field(description="Whether `POST /predict` uses this model.")
+    landscape: bool = Field(description="Whether `GET /models/{name}/landscape` has one.")
 
 
 class ModelList(_Schema):

@@ -16,6 +16,7 @@ from app.compute import Computation
 from app.errors import NotReady
 from app.metrics import Metrics
 from app.service.in_flight import InFlight
+from app.service.library import Landscape
 from app.service.limits import Demand, check_limits, of_prediction, values_of
 from app.service.models import Answer, Example, Models, example_row
 from app.settings import Settings
@@ -116,6 +117,10 @@ class Service:
         No name means the default model; no version means the newest.
         """
         return self._models.find(name, version).card
+
+    def landscape(self, name: str) -> Landscape:
+        """The stored landscape of the named model; raises NotReady, UnknownModel."""
+        return self._models.landscape(name)
 
     def predictor(self, name: str) -> Predictor:
         """The newest version of the named model; raises NotReady, UnknownModel."""

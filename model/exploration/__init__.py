@@ -1,4 +1,4 @@
-"""Show what a prediction depends on: one feature across its range, each layer, each feature."""
+"""Pictures that explain: a feature across its range, shares of the doubt, the loss over weights."""
 
 from model.exploration.attribution import (
     EXPLAIN_PASSES,
@@ -16,6 +16,11 @@ from model.exploration.explanation import (
     FeatureShare,
     LayerShare,
 )
+from model.exploration.landscape import Landscape, landscape
+from model.exploration.landscape_drawing import check_png
+from model.exploration.landscape_options import LandscapeOptions
+from model.exploration.landscape_page import landscape_page
+from model.exploration.landscape_picture import landscape_png, landscape_svg
 from model.exploration.sweep import (
     LINES,
     MARGIN,
@@ -46,10 +51,17 @@ __all__ = [
     "Explanation",
     "ExplanationPlan",
     "FeatureShare",
+    "Landscape",
+    "LandscapeOptions",
     "LayerShare",
     "Lines",
     "Sweep",
+    "check_png",
     "explain",
+    "landscape",
+    "landscape_page",
+    "landscape_png",
+    "landscape_svg",
     "line_options",
     "lines_of",
     "plan_explanation",

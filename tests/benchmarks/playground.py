@@ -15,7 +15,7 @@ from tests.server import serving
 
 CLICKS = 20
 PASSES = 1000
-VIEWS = ("ask", "convergence")
+VIEWS = ("ask", "sweep", "convergence", "explain")
 _FIRST_PLOT = """
 const done = arguments[0];
 document.getElementById("random").click();

@@ -10,6 +10,7 @@ from model import Table, TrainOptions, train
 from tests.browser import browser
 from tests.journeys.playground import Page
 from tests.journeys.serving import Served, served
+from tests.model.importing.networks import brought, network
 
 
 @pytest.fixture(scope="session")
@@ -31,6 +32,15 @@ def plain(artifacts: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) 
     models = ("--model", artifacts["regression"], "--model", artifacts["multiclass"])
     settings = {"MCD_MAX_ROW_PASSES": "100000000"}
     with served(tmp_path_factory.mktemp("plain"), *models, **settings) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def foreign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server with an imported network: it keeps no training rows, and knows few ranges."""
+    folder = tmp_path_factory.mktemp("foreign")
+    brought(folder, network(1), {"name": "price"})
+    with served(tmp_path_factory.mktemp("foreign-log"), "--model", folder / "net") as server:
         yield server
 
 

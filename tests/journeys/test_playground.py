@@ -5,7 +5,7 @@ from selenium.webdriver.common.keys import Keys
 
 from tests.journeys.playground import Page
 
-VIEWS = ("ask", "convergence")
+VIEWS = ("ask", "sweep", "convergence")
 MODELS = ("regression", "multiclass")
 PICTURE = "#view .body canvas"
 

@@ -26,6 +26,7 @@
  *                        names, a wait, a server that is gone
  *   ask(verb, body, signal)  the answer of `POST models/{name}/{verb}`; the copy buttons take this
  *                            request, unless `verb` begins with "+", for one of many
+ *   read(verb, signal)       the same for `GET models/{name}/{verb}`
  *   api       `api.get(path, signal)`, `api.post(path, body, signal)`: paths are relative, "models"
  *   say(sentence)        tells screen readers the result
  *
@@ -130,7 +131,7 @@ function again() {
 
 /** Mount a view. */
 function mount(view, offered) {
-  page.listeners = [];
+  Object.assign(page, { listeners: [], request: null });
   state.view = view.id;
   state.write();
   panel.title.textContent = view.title;
@@ -152,6 +153,7 @@ function links(offered) {
 
 /** What a view gets; see the head of this module. */
 function contextOf(shown) {
+  const path = (verb) => `models/${encodeURIComponent(shown.model.name)}/${verb}`;
   return {
     model: shown.model, card: shown.card, state, api, setRow, run: work, say,
     setOption: (name, value) => setOption(name, value, null),
@@ -163,9 +165,12 @@ function contextOf(shown) {
     onChange: (listener) => shown.listeners.push(listener),
     ask: (verb, body, signal) => {
       const [, quiet, name] = /^(\+?)(.*)$/.exec(verb);
-      const path = `models/${encodeURIComponent(shown.model.name)}/${name}`;
-      if (!quiet) shown.request = { url: api.url(path), body };
-      return api.post(path, body, signal);
+      if (!quiet) shown.request = { url: api.url(path(name)), body };
+      return api.post(path(name), body, signal);
+    },
+    read: (verb, signal) => {
+      shown.request = { url: api.url(path(verb)) };
+      return api.get(path(verb), signal);
     },
   };
 }
@@ -187,7 +192,6 @@ function changed(values) {
   noteChange();
   state.set(values);
   page.side.show(page.row, page.options);
-  for (const link of find("views").children) link.setAttribute("href", state.hash(link.dataset.view));
   clearTimeout(timer);
   timer = setTimeout(() => page.listeners.forEach((listener) => listener()), DEBOUNCE_MS);
 }
@@ -230,6 +234,11 @@ function say(sentence) {
   talk = setTimeout(() => { find("said").textContent = sentence; }, SAID_MS);
 }
 
+for (const kind of ["pointerover", "focusin", "click"]) { // before a link is followed: the present state
+  find("views").addEventListener(kind, ({ target }) => {
+    if (target.dataset.view) target.setAttribute("href", state.hash(target.dataset.view));
+  });
+}
 find("model").addEventListener("change", (event) => {
   state.keep("seed", "coverage"); // the rest is of the other model
   state.set({ model: event.target.value });

@@ -2,21 +2,22 @@
 
 const KEY = "$MCD_API_KEY";
 
-/** The command for a shell. */
+/** The command for a shell; without a body, it is a GET. */
 export function curl(url, body, withKey) {
-  const data = JSON.stringify(body).replaceAll("'", "'\\''");
+  const data = body && JSON.stringify(body).replaceAll("'", "'\\''");
   const key = withKey ? ` -H "authorization: Bearer ${KEY}"` : "";
-  return `curl -s '${url}' -H 'content-type: application/json'${key} -d '${data}'`;
+  return `curl -s '${url}'${key}${body ? ` -H 'content-type: application/json' -d '${data}'` : ""}`;
 }
 
 /** The lines of Python, with the package httpx. */
 export function python(url, body, withKey) {
   const lines = ["import httpx", ""];
   if (withKey) lines.unshift("import os");
+  const json = body ? [`    json=${literal(body)},`] : [];
   const key = withKey
-    ? '\n    headers={"authorization": "Bearer " + os.environ["MCD_API_KEY"]},' : "";
+    ? ['    headers={"authorization": "Bearer " + os.environ["MCD_API_KEY"]},'] : [];
   return [...lines,
-    "response = httpx.post(", `    ${JSON.stringify(url)},`, `    json=${literal(body)},${key}`,
+    `response = httpx.${body ? "post" : "get"}(`, `    ${JSON.stringify(url)},`, ...json, ...key,
     "    timeout=60,", ")", "response.raise_for_status()", "print(response.json())", ""].join("\n");
 }
 

@@ -3,12 +3,8 @@
 import { drawn } from "./canvas.js";
 import { h, table } from "./dom.js";
 import { color, onTheme } from "./theme.js";
+import "./uplot.js";
 import { number } from "./words.js";
-
-if (!globalThis.uPlot) { // the library is no module, and only some views need it
-  const src = new URL("../vendor/uPlot.iife.min.js", import.meta.url).href;
-  await new Promise((load, error) => { document.head.append(h("script", { src, load, error })); });
-}
 
 const HEIGHT = 300;
 const FONT = getComputedStyle(document.body).fontFamily;

@@ -9,6 +9,7 @@ const WAIT_MS = 200; // browsers refuse many changes of the URL a second
 export class State {
   #timer = null;
   #values = new Map();
+  #hash = ""; // what the URL had when it was last read or written
 
   constructor() {
     this.view = "";
@@ -18,6 +19,7 @@ export class State {
   /** Read the URL again. */
   read() {
     clearTimeout(this.#timer);
+    this.#hash = location.hash;
     const [view, query = ""] = location.hash.slice(1).split("?");
     this.view = view;
     this.#values = new Map(query.split("&").filter(Boolean).map((part) => {
@@ -50,7 +52,10 @@ export class State {
       else this.#values.set(name, [value].flat().map((each) => encoded(each ?? "")).join(","));
     }
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => history.replaceState(null, "", this.hash()), WAIT_MS);
+    this.#timer = setTimeout(() => {
+      // The reader may have followed a link, of which the page is not told yet: the link counts.
+      if (location.hash === this.#hash) this.write();
+    }, WAIT_MS);
   }
 
   /** Take all values away but these. */
@@ -63,6 +68,7 @@ export class State {
     clearTimeout(this.#timer);
     if (this.hash() === location.hash) return;
     history[step ? "pushState" : "replaceState"](null, "", this.hash());
+    this.#hash = location.hash;
   }
 
   /** What stands behind the page's address, for this view or another one. */
