@@ -173,9 +173,7 @@ def test_a_network_without_dropout_has_a_page_too(
     assert faults(chrome) == []
 
 
-def test_names_and_texts_of_the_user_are_escaped(
-    regression_artifact: Path, sold: Table
-) -> None:
+def test_names_and_texts_of_the_user_are_escaped(regression_artifact: Path, sold: Table) -> None:
     found = landscape(load(regression_artifact), sold, LandscapeOptions(points=5, masks=1))
     text = landscape_page(replace(found, data="</script><b>x", loss="<i>loss"))
     assert "</script><b>" not in text
