@@ -156,8 +156,8 @@ class Service:
         return predictor
 
     def example_row(self, name: str) -> dict[str, Any]:
-        """A row that the named model accepts: each feature's mean, or its first category."""
-        return _example_row(self.card(name))
+        """A row that the named model accepts, like its training rows."""
+        return self._find(name, None).example()
 
     def load(self) -> None:
         """Read all models; raises model.ArtifactError, or SettingsError if two have one name."""
@@ -314,7 +314,7 @@ class Service:
         known = self._examples.get(predictor.card.name)
         if known and known.answer.card is predictor.card:
             return known
-        row = _example_row(predictor.card)
+        row = await asyncio.to_thread(predictor.example)  # a second, with 2,000 features
         x = predictor.encode([row])
         predictions = await self._computation.predict(predictor, x, WARM_UP)
         return Example(row, Answer(predictor.card, predictions))
@@ -375,15 +375,6 @@ class Service:
 def _values(card: Card) -> int:
     """The values of a prediction: one for each target, or one for each class."""
     return len(card.target.classes or card.target.names)
-
-
-def _example_row(card: Card) -> dict[str, Any]:
-    return {
-        feature.name: feature.categories[0]
-        if feature.kind == "categorical"
-        else float(f"{feature.mean:.4g}")
-        for feature in card.features
-    }
 
 
 def _relative_std(card: Card, columns: Mapping[str, Any], at: int) -> float:
