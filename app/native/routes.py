@@ -183,7 +183,10 @@ def encode(answer: Answer) -> Iterator[bytes]:
 
 def _add_models(routes: APIRouter, service: Service) -> None:
     @routes.get(
-        "/models", summary="List the models", response_model=ModelList, responses=declared(422, 503)
+        "/models",
+        summary="List the models",
+        response_model=ModelList,
+        responses=declared(422, 503, reads_body=False),
     )
     async def list_models() -> Response:
         """The models that are served, the default model first."""
@@ -193,7 +196,7 @@ def _add_models(routes: APIRouter, service: Service) -> None:
         "/models/{name}",
         summary="Describe a model",
         response_model=Card,
-        responses=declared(404, 422, 503),
+        responses=declared(404, 422, 503, reads_body=False),
     )
     async def describe_model(name: ModelPath) -> Response:
         """The model's card: features, target, architecture, training record, held-out metrics."""

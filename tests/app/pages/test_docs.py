@@ -18,6 +18,7 @@ from app.settings import Settings
 pytestmark = pytest.mark.anyio
 
 PAGES = {"/docs", "/docs/{asset}", "/openapi.json"}
+TWINS = {"/v2/"}  # of a path that the document has
 
 
 @pytest.fixture
@@ -80,7 +81,14 @@ async def test_every_route_is_documented_but_the_pages(
     app: FastAPI, document: dict[str, Any]
 ) -> None:
     paths = {context.path for context in iter_route_contexts(app.routes)}
-    assert set(document["paths"]) == paths - PAGES
+    assert set(document["paths"]) == paths - PAGES - TWINS
+
+
+async def test_the_tags_are_in_the_order_of_a_new_users_need(document: dict[str, Any]) -> None:
+    tags = [tag["name"] for tag in document["tags"]]
+    assert (tags[0], tags[-1]) == ("predictions", "open inference protocol")
+    assert all(tag["description"] for tag in document["tags"])
+    assert set(tags) == {tag for _, operation in operations(document) for tag in operation["tags"]}
 
 
 async def test_every_operation_declares_its_errors_in_the_one_shape(
