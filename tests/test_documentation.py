@@ -280,7 +280,7 @@ def test_every_route_is_in_the_table(url: str) -> None:
     paths = httpx.get(f"{url}/openapi.json", timeout=60).json()["paths"]
     described = {f"{method.upper()} {path}" for path in paths for method in paths[path]}
     listed = {row[0].strip("`") for row in table(page("http"), "route")}
-    assert listed == described | {"GET /docs", "GET /openapi.json"}
+    assert listed == described | {"GET /", "GET /docs", "GET /openapi.json"}
 
 
 def test_every_field_of_a_request_is_in_the_table_with_its_default() -> None:

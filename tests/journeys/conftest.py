@@ -4,8 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from selenium.webdriver import Chrome
 
 from model import Table, TrainOptions, train
+from tests.browser import browser
+from tests.journeys.playground import Page
 from tests.journeys.serving import Served, served
 
 
@@ -29,3 +32,18 @@ def plain(artifacts: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) 
     settings = {"MCD_MAX_ROW_PASSES": "100000000"}
     with served(tmp_path_factory.mktemp("plain"), *models, **settings) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+    """A browser for the tests of a module."""
+    with browser(tmp_path_factory.mktemp("profile")) as chrome:
+        yield chrome
+
+
+@pytest.fixture
+def page(plain: Served, chrome: Chrome) -> Iterator[Page]:
+    """The browser, which looks at the server `plain`; each test leaves it as it was."""
+    page = Page(chrome, plain.url)
+    yield page
+    page.reset()

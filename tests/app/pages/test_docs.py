@@ -17,7 +17,7 @@ from app.settings import Settings
 
 pytestmark = pytest.mark.anyio
 
-PAGES = {"/docs", "/docs/{asset}", "/openapi.json"}
+PAGES = {"/", "/static/{path:path}", "/docs", "/docs/{asset}", "/openapi.json"}
 TWINS = {"/v2/"}  # of a path that the document has
 
 

@@ -1,0 +1,212 @@
+/**
+ * The shell of the playground: it chooses the model, the row and the options, and mounts a view.
+ *
+ * A view is an ES module in `views/`, listed in `views.js`, which exports
+ *
+ *   id      its name in the URL: "#sweep?model=..."
+ *   title   its name on the page
+ *   idea    one sentence: what the reader sees here
+ *   offers(context)          optional: false hides the view for this model (`context.model` and
+ *                            `context.card` are set)
+ *   mount(element, context)  draws into the empty element; may return a function that the shell
+ *                            calls before it removes the element
+ *
+ * `context` has
+ *
+ *   model     the entry of `GET /models`: {name, version, task, default, ...}
+ *   card      the answer of `GET /models/{name}`
+ *   row       the row now: {age: 59, ...}; a getter, as is
+ *   options   the options now: {seed, passes, coverage, largest_error, ...} without those left empty
+ *   onChange(listener)   calls `listener` after each change of the row or the options (debounced)
+ *   setRow({bmi: 30})    changes values of the row, in the form and in the URL too
+ *   setOption("largest_error", 80)   the same for an option
+ *   state     the values in the URL: `state.get(name)`, `state.number(name)`, `state.set({name: value})`;
+ *             a view's own names begin with its id and a dot, such as "sweep.feature"
+ *   run(work)            runs `await work(signal)`, ends the run before it, and shows what goes wrong:
+ *                        an error at the field that it names, a wait, a server that is gone
+ *   ask(verb, body, signal)  the answer of `POST models/{name}/{verb}`; the copy buttons take this
+ *                            request, unless `verb` begins with "+", for one of many
+ *   api       `api.get(path, signal)`, `api.post(path, body, signal)`: paths are relative, "models"
+ *   say(sentence)        tells screen readers the result
+ *
+ * A view draws with `h` and `table` of dom.js, `plot` of plots.js and `color` of theme.js. HTML
+ * strings with `style` or `on...` are refused by the page's content policy.
+ */
+
+import { Api } from "./api.js";
+import { h } from "./dom.js";
+import { Notices } from "./notices.js";
+import { readOptions } from "./options.js";
+import { exampleRow, readRow, written } from "./rows.js";
+import { Side } from "./side.js";
+import { State } from "./state.js";
+import { views } from "./views.js";
+
+const DEBOUNCE_MS = 60;
+const SAID_MS = 700; // a slider that moves should not talk all the time
+
+const state = new State();
+const find = (id) => document.getElementById(id);
+const api = new Api(new URL(".", document.baseURI), (seconds, error) => notices.wait(seconds, error));
+const panel = frame();
+const notices = new Notices(panel.notices, (key) => { api.key = key; open(); });
+const cards = new Map();
+
+let models = [];
+let page = null; // the model that is shown, with its row, options and view
+
+/** The parts of the answer's section that all views share. */
+function frame() {
+  const parts = {
+    title: h("h1", {}), idea: h("p", { class: "idea" }),
+    notices: h("div", { class: "notices" }), body: h("div", { class: "body" }),
+  };
+  find("view").append(h("div", { class: "head" }, parts.title, parts.idea), parts.notices, parts.body);
+  return parts;
+}
+
+/** Show what the URL says: load the models and the card where they are not known yet. */
+function open() {
+  work(async (signal) => {
+    if (!models.length) await loadModels(signal);
+    const name = state.get("model") ?? models.find((model) => model.default)?.name;
+    if (!cards.has(name)) cards.set(name, await api.get(`models/${encodeURIComponent(name)}`, signal));
+    show(name);
+  });
+}
+
+async function loadModels(signal) {
+  ({ models } = await api.get("models", signal));
+  find("model").replaceChildren(...models.map(({ name, task }) =>
+    h("option", { value: name }, `${name} (${task})`)));
+  find("model").disabled = false;
+}
+
+/** Show a model whose card is known, with the row, the options and the view of the URL. */
+function show(name) {
+  const card = cards.get(name);
+  find("model").value = name;
+  page?.leave?.();
+  const model = models.find((entry) => entry.name === name) ?? { name, task: card.task };
+  page = { name, model, card, listeners: [] };
+  page.row = readRow(card, state.list("row")) ?? exampleRow(card);
+  page.options = readOptions(card, state);
+  page.side = new Side(card, {
+    row: (values) => setRow(values), option: setOption, link: () => location.href,
+    request: () => page.request, withKey: () => api.hasKey,
+  });
+  find("side").replaceChildren(page.side.element);
+  page.side.show(page.row, page.options);
+  state.set({ model: name, row: written(card, page.row) });
+  mount();
+}
+
+/** Mount the view of the URL, or the first one. */
+function mount() {
+  page.leave?.();
+  page.listeners = [];
+  const context = contextOf(page);
+  const offered = views.filter((view) => view.offers?.(context) ?? true);
+  const view = offered.find(({ id }) => id === state.view) ?? offered[0];
+  state.view = view.id;
+  state.write();
+  panel.title.textContent = view.title;
+  panel.idea.textContent = view.idea;
+  document.title = `${view.title} – ${page.name} – MC dropout`;
+  links(offered);
+  const body = h("div", { class: `body ${view.id}` });
+  panel.body.replaceWith(body);
+  panel.body = body;
+  page.leave = view.mount(body, context);
+}
+
+/** The links to the views, with the present state. */
+function links(offered) {
+  const now = (id) => (id === state.view ? "page" : null);
+  find("views").replaceChildren(...offered.map(({ id, title }) =>
+    h("a", { href: state.hash(id), "aria-current": now(id), "data-view": id }, title)));
+}
+
+/** What a view gets; see the head of this module. */
+function contextOf(shown) {
+  return {
+    model: shown.model, card: shown.card, state, api, setRow, run: work, say,
+    setOption: (name, value) => setOption(name, value, null),
+    get row() { return { ...shown.row }; },
+    get options() {
+      const chosen = Object.entries(shown.options);
+      return Object.fromEntries(chosen.filter(([, value]) => value !== null && value !== ""));
+    },
+    onChange: (listener) => shown.listeners.push(listener),
+    ask: (verb, body, signal) => {
+      const [, quiet, name] = /^(\+?)(.*)$/.exec(verb);
+      const path = `models/${encodeURIComponent(shown.name)}/${name}`;
+      if (!quiet) shown.request = { url: api.url(path), body };
+      return api.post(path, body, signal);
+    },
+  };
+}
+
+function setRow(values) {
+  Object.assign(page.row, values);
+  changed({ row: written(page.card, page.row) });
+}
+
+function setOption(name, value, fallback) {
+  page.options[name] = value;
+  changed({ [name]: value === fallback ? null : value });
+}
+
+let timer = null;
+
+/** Write a change into the URL, and tell the view a moment later. */
+function changed(values) {
+  state.set(values);
+  page.side.show(page.row, page.options);
+  for (const link of find("views").children) link.setAttribute("href", state.hash(link.dataset.view));
+  clearTimeout(timer);
+  timer = setTimeout(() => page.listeners.forEach((listener) => listener()), DEBOUNCE_MS);
+}
+
+let running = null;
+
+/** Do a piece of work; the next one ends it. Errors stand above the answer and at their fields. */
+async function work(task) {
+  running?.abort();
+  const own = new AbortController();
+  running = own;
+  find("view").setAttribute("aria-busy", "true");
+  try {
+    await task(own.signal);
+    if (running !== own) return;
+    notices.clear();
+    page?.side.complain([]);
+  } catch (error) {
+    if (own.signal.aborted || running !== own) return;
+    const left = page?.side.complain(error.details ?? []) ?? error.details;
+    notices.error(error, left, () => work(task));
+  } finally {
+    if (running === own) find("view").removeAttribute("aria-busy");
+  }
+}
+
+let talk = null;
+
+function say(sentence) {
+  clearTimeout(talk);
+  talk = setTimeout(() => { find("said").textContent = sentence; }, SAID_MS);
+}
+
+find("model").addEventListener("change", (event) => {
+  for (const name of ["row", "passes", "estimator", "label_set", "largest_error"]) {
+    state.set({ [name]: null });
+  }
+  state.set({ model: event.target.value });
+  state.write({ step: true });
+  open();
+});
+addEventListener("hashchange", () => { // a link, the history, or another URL
+  state.read();
+  open();
+});
+open();
