@@ -88,7 +88,7 @@ def create_app(settings: Settings | None = None, service: Service | None = None)
         return native.describe(app.openapi(), service, settings)
 
     # The document is made once, and again after the models have changed.
-    app.include_router(pages.router(TITLE, lambda: document(service.generation)))
+    app.include_router(pages.router(lambda: document(service.generation)))
     return app
 
 
