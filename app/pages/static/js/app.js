@@ -1,13 +1,12 @@
 /**
  * The shell of the playground: it chooses the model, the row and the options, and mounts a view.
  *
- * A view is an ES module in `views/`, listed in `views.js`, which exports
+ * `views.js` lists the views: {id, title, load, offers}. `id` is the view's name in the URL
+ * ("#sweep?model=..."), `title` its name on the page; `load` imports its module; `offers({model, card})`
+ * is optional, and false hides the view for this model. The module, in `views/`, exports
  *
- *   id      its name in the URL: "#sweep?model=..."
- *   title   its name on the page
- *   idea    one sentence: what the reader sees here
- *   offers(context)          optional: false hides the view for this model (`context.model` and
- *                            `context.card` are set)
+ *   id, title                as in the list
+ *   idea                     one sentence: what the reader sees here
  *   mount(element, context)  draws into the empty element; may return a function that the shell
  *                            calls before it removes the element
  *
@@ -22,8 +21,9 @@
  *   setOption("largest_error", 80)   the same for an option
  *   state     the values in the URL: `state.get(name)`, `state.number(name)`, `state.set({name: value})`;
  *             a view's own names begin with its id and a dot, such as "sweep.feature"
- *   run(work)            runs `await work(signal)`, ends the run before it, and shows what goes wrong:
- *                        an error at the field that it names, a wait, a server that is gone
+ *   run(work, channel)   runs `await work(signal)`, ends the run before it (of the same channel, if
+ *                        there is one), and shows what goes wrong: an error at the field that it
+ *                        names, a wait, a server that is gone
  *   ask(verb, body, signal)  the answer of `POST models/{name}/{verb}`; the copy buttons take this
  *                            request, unless `verb` begins with "+", for one of many
  *   api       `api.get(path, signal)`, `api.post(path, body, signal)`: paths are relative, "models"
@@ -33,7 +33,7 @@
  * strings with `style` or `on...` are refused by the page's content policy.
  */
 
-import { Api } from "./api.js";
+import { Api, ServerGone } from "./api.js";
 import { h } from "./dom.js";
 import { Notices } from "./notices.js";
 import { readOptions } from "./options.js";
@@ -65,14 +65,38 @@ function frame() {
   return parts;
 }
 
-/** Show what the URL says: load the models and the card where they are not known yet. */
+/** Show what the URL says: load the models, the card and the view where they are not known yet. */
 function open() {
   work(async (signal) => {
+    if (broken) {
+      await api.get("models", signal); // the server is back
+      return location.reload();
+    }
     if (!models.length) await loadModels(signal);
     const name = state.get("model") ?? models.find((model) => model.default)?.name;
     if (!cards.has(name)) cards.set(name, await api.get(`models/${encodeURIComponent(name)}`, signal));
-    show(name);
+    const [model, card] = [models.find((entry) => entry.name === name) ?? { name }, cards.get(name)];
+    const offered = views.filter((view) => view.offers?.({ model, card }) ?? true);
+    const view = await loaded(offered.find(({ id }) => id === state.view) ?? offered[0], signal);
+    leave();
+    if (page?.model !== model) show(model, card);
+    else again();
+    mount(view, offered);
   });
+}
+
+let broken = false; // whether a module could not be loaded: a browser may not try that again
+
+async function loaded(view, signal) {
+  try {
+    const module = await view.load();
+    signal.throwIfAborted();
+    return module;
+  } catch (error) {
+    signal.throwIfAborted();
+    broken = true;
+    throw new ServerGone("The server does not answer.", { cause: error });
+  }
 }
 
 async function loadModels(signal) {
@@ -82,42 +106,39 @@ async function loadModels(signal) {
   find("model").disabled = false;
 }
 
-/** Show a model whose card is known, with the row, the options and the view of the URL. */
-function show(name) {
-  const card = cards.get(name);
-  find("model").value = name;
-  page?.leave?.();
-  const model = models.find((entry) => entry.name === name) ?? { name, task: card.task };
-  page = { name, model, card, listeners: [] };
-  page.row = readRow(card, state.list("row")) ?? exampleRow(card);
-  page.options = readOptions(card, state);
+/** Show another model, with the row and the options of the URL. */
+function show(model, card) {
+  page = { model, card, listeners: [] };
+  find("model").value = model.name;
   page.side = new Side(card, {
     row: (values) => setRow(values), option: setOption, link: () => location.href,
     request: () => page.request, withKey: () => api.hasKey,
   });
   find("side").replaceChildren(page.side.element);
-  page.side.show(page.row, page.options);
-  state.set({ model: name, row: written(card, page.row) });
-  mount();
+  again();
 }
 
-/** Mount the view of the URL, or the first one. */
-function mount() {
-  page.leave?.();
+/** Read the row and the options from the URL. */
+function again() {
+  page.row = readRow(page.card, state.list("row")) ?? exampleRow(page.card);
+  page.options = readOptions(page.card, state);
+  page.side.show(page.row, page.options);
+  state.set({ model: page.model.name, row: written(page.card, page.row) });
+}
+
+/** Mount a view. */
+function mount(view, offered) {
   page.listeners = [];
-  const context = contextOf(page);
-  const offered = views.filter((view) => view.offers?.(context) ?? true);
-  const view = offered.find(({ id }) => id === state.view) ?? offered[0];
   state.view = view.id;
   state.write();
   panel.title.textContent = view.title;
   panel.idea.textContent = view.idea;
-  document.title = `${view.title} – ${page.name} – MC dropout`;
+  document.title = `${view.title} – ${page.model.name} – MC dropout`;
   links(offered);
   const body = h("div", { class: `body ${view.id}` });
   panel.body.replaceWith(body);
   panel.body = body;
-  page.leave = view.mount(body, context);
+  page.leave = view.mount(body, contextOf(page));
 }
 
 /** The links to the views, with the present state. */
@@ -140,7 +161,7 @@ function contextOf(shown) {
     onChange: (listener) => shown.listeners.push(listener),
     ask: (verb, body, signal) => {
       const [, quiet, name] = /^(\+?)(.*)$/.exec(verb);
-      const path = `models/${encodeURIComponent(shown.name)}/${name}`;
+      const path = `models/${encodeURIComponent(shown.model.name)}/${name}`;
       if (!quiet) shown.request = { url: api.url(path), body };
       return api.post(path, body, signal);
     },
@@ -161,6 +182,8 @@ let timer = null;
 
 /** Write a change into the URL, and tell the view a moment later. */
 function changed(values) {
+  performance.clearMarks("mcd-changed");
+  performance.mark("mcd-changed"); // the benchmark measures from here to the first plot
   state.set(values);
   page.side.show(page.row, page.options);
   for (const link of find("views").children) link.setAttribute("href", state.hash(link.dataset.view));
@@ -168,26 +191,35 @@ function changed(values) {
   timer = setTimeout(() => page.listeners.forEach((listener) => listener()), DEBOUNCE_MS);
 }
 
-let running = null;
+const running = new Map(); // by channel
 
-/** Do a piece of work; the next one ends it. Errors stand above the answer and at their fields. */
-async function work(task) {
-  running?.abort();
+/** Do a piece of work; the next one of its channel ends it. Errors stand above and at their fields. */
+async function work(task, channel = "view") {
+  running.get(channel)?.abort();
   const own = new AbortController();
-  running = own;
+  running.set(channel, own);
   find("view").setAttribute("aria-busy", "true");
   try {
     await task(own.signal);
-    if (running !== own) return;
-    notices.clear();
-    page?.side.complain([]);
+    if (running.get(channel) !== own) return;
+    if (notices.clear(channel)) page?.side.complain([]);
   } catch (error) {
-    if (own.signal.aborted || running !== own) return;
+    if (own.signal.aborted || running.get(channel) !== own) return;
     const left = page?.side.complain(error.details ?? []) ?? error.details;
-    notices.error(error, left, () => work(task));
+    notices.error(error, left, () => work(task, channel), channel);
   } finally {
-    if (running === own) find("view").removeAttribute("aria-busy");
+    if (running.get(channel) === own) running.delete(channel);
+    if (!running.size) find("view").removeAttribute("aria-busy");
   }
+}
+
+/** End all work of a view that goes. */
+function leave() {
+  notices.clear();
+  for (const each of running.values()) each.abort();
+  running.clear();
+  page?.leave?.();
+  if (page) page.leave = null;
 }
 
 let talk = null;
@@ -198,9 +230,7 @@ function say(sentence) {
 }
 
 find("model").addEventListener("change", (event) => {
-  for (const name of ["row", "passes", "estimator", "label_set", "largest_error"]) {
-    state.set({ [name]: null });
-  }
+  state.keep("seed", "coverage"); // the rest is of the other model
   state.set({ model: event.target.value });
   state.write({ step: true });
   open();

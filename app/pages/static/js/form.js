@@ -1,7 +1,7 @@
 /** The form of a row, made from the model's card. */
 
 import { h } from "./dom.js";
-import { cell, decimals, ends } from "./rows.js";
+import { cell, decimals, ends, rounded } from "./rows.js";
 import { number } from "./words.js";
 
 /** Controls for every feature; `changed(name, value)` hears of each change by the reader. */
@@ -39,24 +39,30 @@ function numeric(feature, changed) {
   const id = `feature-${(count += 1)}`;
   const [low, high] = ends(feature);
   const known = feature.range !== null;
+  const step = 10 ** -decimals(feature);
   const text = h("input", {
     id, type: "text", inputmode: "decimal", autocomplete: "off", "aria-describedby": `${id}-note`,
     input: () => { settle(cell(text.value, feature)); changed(cell(text.value, feature)); },
   });
   const slider = h("input", {
-    type: "range", min: low, max: high, step: 10 ** -decimals(feature),
+    type: "range", step, min: step * Math.floor(low / step), max: step * Math.ceil(high / step),
     "aria-label": `${feature.name}, slider over the ${known ? "training range" : "usual values"}`,
-    input: () => { text.value = slider.value; settle(Number(slider.value)); changed(Number(slider.value)); },
+    input: () => {
+      const value = rounded(Number(slider.value), feature);
+      text.value = value;
+      settle(value, { own: true });
+      changed(value);
+    },
   });
   const around = h("p", { id: `${id}-note`, class: "note" });
   const range = known ? `${number(low)} to ${number(high)}` : "no training range";
   const missing = mayMiss(feature, (gone) => changed(gone ? null : cell(text.value, feature)));
 
-  function settle(value) {
+  function settle(value, { own = false } = {}) {
     const outside = known && typeof value === "number" && (value < low || value > high);
     element.classList.toggle("outside", outside);
     around.textContent = outside ? `outside the training range, ${range}` : range;
-    if (typeof value === "number") slider.value = value;
+    if (typeof value === "number" && !own) slider.value = value;
     if (missing) missing.show(value === null);
   }
 

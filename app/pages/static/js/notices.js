@@ -9,21 +9,26 @@ const AGAIN_SECONDS = 3;
 export class Notices {
   #element;
   #timer = null;
+  #channel = null; // of the work that the notice is about
 
   constructor(element, keyed) {
     this.#element = element;
     this.keyed = keyed;
   }
 
-  /** Take all notices away. */
-  clear() {
+  /** Take the notice away, unless it is about the work of another channel; whether that was done. */
+  clear(channel = this.#channel) {
+    if (this.#channel !== null && channel !== this.#channel) return false;
     clearTimeout(this.#timer);
+    this.#channel = null;
     this.#element.replaceChildren();
+    return true;
   }
 
   /** Show an error; `details` are those that no field shows; `again` does the work once more. */
-  error(error, details, again) {
+  error(error, details, again, channel) {
     this.clear();
+    this.#channel = channel;
     if (error instanceof ServerGone) return this.#gone(error, again);
     if (!(error instanceof ApiError)) return this.#show("bad", "The page has failed", error.message);
     if (error.status === 401) return this.#key(error);

@@ -1,19 +1,27 @@
 /** Plots by uPlot that follow the page's theme and width, each with a table under it. */
 
+import { drawn } from "./canvas.js";
 import { h, table } from "./dom.js";
 import { color, onTheme } from "./theme.js";
 import { number } from "./words.js";
 
+if (!globalThis.uPlot) { // the library is no module, and only some views need it
+  const src = new URL("../vendor/uPlot.iife.min.js", import.meta.url).href;
+  await new Promise((load, error) => { document.head.append(h("script", { src, load, error })); });
+}
+
 const HEIGHT = 300;
+const FONT = getComputedStyle(document.body).fontFamily;
 
 /**
  * Draw lines over x; returns {element, update(columns, rows), end()}.
  *
  * `plan` has
  *   title    the name for screen readers and of the table
- *   x, y     {label, log}
- *   series   [{label, color, width, dash, points, bars}]: `color` is a name of the style sheet;
- *            `bars` is the number of the column with the half length of error bars
+ *   x, y     {label, log, range, values}: as uPlot's scales and axes have them; `log` is true or not
+ *   series   [{label, color, width, dash, points, bars, shift}]: `color` is a name of the style
+ *            sheet; `points: "only"` draws no line; `bars` is the number of the column with the half
+ *            length of error bars, and `shift` moves them and their dots by so many pixels
  *   bands    [{of: [upper, lower], color}]: the area between two series (1 is the first)
  *   draw     optional: draw(u) draws more on the canvas, after the lines
  *   hooks, cursor, scales    optional: uPlot's own
@@ -28,14 +36,14 @@ export function plot(plan, columns, rows) {
   let u = null;
 
   const width = () => Math.max(220, Math.floor(place.clientWidth));
-  const drawn = (data) => data.slice(0, plan.series.length + 1);
+  const lines = (data) => data.slice(0, plan.series.length + 1);
   const build = () => {
     u?.destroy();
-    u = new uPlot(options(plan, () => shown, width()), drawn(shown), place);
+    u = new uPlot(options(plan, () => shown, width()), lines(shown), place);
   };
-  const tell = (lines) => {
+  const tell = (numbers) => {
     const open = under.querySelector("details")?.open;
-    const made = table(plan.title, plan.head, lines);
+    const made = table(plan.title, plan.head, numbers);
     made.open = open ?? false;
     under.replaceChildren(made);
   };
@@ -49,10 +57,10 @@ export function plot(plan, columns, rows) {
   return {
     element,
     get uplot() { return u; },
-    update(next, lines) {
+    update(next, numbers) {
       shown = next;
-      u?.setData(drawn(next));
-      tell(lines);
+      u?.setData(lines(next));
+      tell(numbers);
     },
     end() {
       watch.disconnect();
@@ -64,7 +72,8 @@ export function plot(plan, columns, rows) {
 
 function options(plan, data, width) {
   const axis = (part) => ({
-    label: part.label, stroke: color("soft"), labelSize: 22, size: part.size,
+    label: part.label, stroke: color("soft"), labelSize: 22, ...(part.size && { size: part.size }),
+    labelFont: `13px ${FONT}`, font: `12px ${FONT}`,
     grid: { stroke: color("line"), width: 1 }, ticks: { stroke: color("line"), width: 1 },
     values: part.values ?? ((_, ticks) => ticks.map((tick) => (tick === null ? "" : number(tick)))),
   });
@@ -72,7 +81,8 @@ function options(plan, data, width) {
     width, height: plan.height ?? HEIGHT, legend: { show: false }, hooks: hooks(plan, data),
     cursor: plan.cursor ?? { points: { size: 6 }, drag: { x: false, y: false } },
     scales: plan.scales ?? {
-      x: { time: false, distr: plan.x.log ? 3 : 1 }, y: { distr: plan.y.log ? 3 : 1 },
+      x: { time: false, distr: plan.x.log ? 3 : 1, range: plan.x.range },
+      y: { distr: plan.y.log ? 3 : 1, range: plan.y.range },
     },
     axes: [axis(plan.x), axis({ size: 60, ...plan.y })],
     series: [{ label: plan.x.label }, ...plan.series.map(line)],
@@ -82,16 +92,16 @@ function options(plan, data, width) {
 
 const line = (one) => ({
   label: one.label, stroke: color(one.color), width: one.width ?? 2, dash: one.dash,
-  points: { show: Boolean(one.points), size: 6, fill: color(one.color) },
+  points: { show: Boolean(one.points) && !one.bars, size: 6, fill: color(one.color) },
   paths: one.points === "only" ? () => null : undefined, spanGaps: one.gaps ?? true,
 });
 
 function hooks(plan, data) {
-  const draw = [(u) => bars(u, plan, data()), ...(plan.draw ? [plan.draw] : [])];
+  const draw = [(u) => bars(u, plan, data()), ...(plan.draw ? [plan.draw] : []), drawn];
   return { ...plan.hooks, draw: [...(plan.hooks?.draw ?? []), ...draw] };
 }
 
-/** Error bars: from y - half to y + half. */
+/** Dots with error bars, from y - half to y + half. */
 function bars(u, plan, data) {
   const { ctx } = u;
   plan.series.forEach((one, at) => {
@@ -100,17 +110,20 @@ function bars(u, plan, data) {
     ctx.beginPath();
     ctx.rect(u.bbox.left, u.bbox.top, u.bbox.width, u.bbox.height);
     ctx.clip();
-    ctx.strokeStyle = color(one.color);
-    ctx.lineWidth = 1.5 * devicePixelRatio;
-    ctx.beginPath();
+    ctx.strokeStyle = ctx.fillStyle = color(one.color);
+    ctx.lineWidth = 2 * devicePixelRatio;
     data[0].forEach((x, row) => {
       const [y, half] = [data[at + 1][row], data[one.bars][row]];
-      if (y === null || y === undefined || !(half > 0)) return;
-      const left = u.valToPos(x, "x", true);
-      ctx.moveTo(left, u.valToPos(y - half, "y", true));
-      ctx.lineTo(left, u.valToPos(y + half, "y", true));
+      if (y === null || y === undefined) return;
+      const left = u.valToPos(x, "x", true) + (one.shift ?? 0) * devicePixelRatio;
+      ctx.beginPath();
+      ctx.moveTo(left, u.valToPos(y - (half ?? 0), "y", true));
+      ctx.lineTo(left, u.valToPos(y + (half ?? 0), "y", true));
+      ctx.stroke();
+      ctx.beginPath();
+      ctx.arc(left, u.valToPos(y, "y", true), 3.5 * devicePixelRatio, 0, 7);
+      ctx.fill();
     });
-    ctx.stroke();
     ctx.restore();
   });
 }
@@ -124,6 +137,6 @@ function legend(plan) {
 
 /** A piece of the line as a small picture; its colour is a class of the style sheet. */
 function swatch(one) {
-  return h("span", { class: `swatch ${one.color}${one.band ? " band" : ""}${one.dash ? " dashed" : ""}`,
+  return h("span", { class: `swatch ${one.color}${one.band ? " band" : ""}${one.dash ? " dashed" : ""}${one.points ? " dot" : ""}`,
     "aria-hidden": "true" });
 }

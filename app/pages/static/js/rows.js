@@ -2,16 +2,23 @@
 
 import { examples } from "./examples.js";
 
-/** The digits behind the decimal point that the training range has: 0 for whole numbers. */
+const STEPS = 500; // of a slider: more of them tire those who press arrow keys
+
+/** The digits behind the decimal point that values get: as in the training range, or fewer. */
 export function decimals(feature) {
-  const digits = (number) => (String(number).split("e")[0].split(".")[1] ?? "").length;
-  return feature.range
-    ? Math.min(6, Math.max(...feature.range.map(digits)))
-    : Math.max(0, Math.min(6, 2 - Math.floor(Math.log10(feature.scale))));
+  const [low, high] = ends(feature);
+  const enough = Math.max(0, Math.min(9, -Math.floor(Math.log10((high - low || 1) / (0.4 * STEPS)))));
+  if (!feature.range) return enough;
+  const digits = (number) => (String(number).split(/e/)[0].split(".")[1] ?? "").length;
+  const exact = Math.max(...feature.range.map(digits));
+  return (high - low) * 10 ** exact <= STEPS ? exact : Math.min(exact, enough);
 }
 
-/** A number as precise as the training range is. */
-export const rounded = (number, feature) => Number(number.toFixed(decimals(feature)));
+/** A number with as many digits, within the ends. */
+export function rounded(number, feature) {
+  const [low, high] = ends(feature);
+  return Math.min(high, Math.max(low, Number(number.toFixed(decimals(feature)))));
+}
 
 /** The slider's ends: the training range, or three scales around the mean where it is unknown. */
 export const ends = (feature) =>
@@ -34,8 +41,7 @@ function randomCell(feature) {
     return feature.categories[Math.floor(Math.random() * feature.categories.length)];
   }
   const normal = Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random());
-  const [low, high] = ends(feature);
-  return rounded(Math.min(high, Math.max(low, feature.mean + feature.scale * normal)), feature);
+  return rounded(feature.mean + feature.scale * normal, feature);
 }
 
 /** The row's cells as texts for the URL; a missing one is empty. */

@@ -53,6 +53,11 @@ export class State {
     this.#timer = setTimeout(() => history.replaceState(null, "", this.hash()), WAIT_MS);
   }
 
+  /** Take all values away but these. */
+  keep(...names) {
+    for (const name of [...this.#values.keys()]) if (!names.includes(name)) this.#values.delete(name);
+  }
+
   /** Write the present state into the URL at once; `step` makes it a step of the history. */
   write({ step = false } = {}) {
     clearTimeout(this.#timer);

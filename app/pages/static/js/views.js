@@ -1,5 +1,9 @@
-/** The views of the playground, in the order of the page. Each branch adds a line. */
+/**
+ * The views of the playground, in the order of the page; each branch adds a line. A view is loaded
+ * when it is shown first, which keeps the page light.
+ */
 
-import * as ask from "./views/ask.js";
-
-export const views = [ask];
+export const views = [
+  { id: "ask", title: "Ask", load: () => import("./views/ask.js") },
+  { id: "convergence", title: "Convergence", load: () => import("./views/convergence.js") },
+];

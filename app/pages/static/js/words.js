@@ -12,13 +12,17 @@ export function number(value, digits = 4) {
 
 /** A share as a percentage. */
 export const percent = (share) =>
-  share > 0 && share < 0.001 ? "under 0.1 %" : `${number(100 * share, share < 0.1 ? 2 : 3)} %`;
+  share > 0 && share < 0.001 ? "under 0.1\u00a0%" : `${number(100 * share, share < 0.1 ? 2 : 3)}\u00a0%`;
+
+/** A probability, short. */
+export const probability = (share) =>
+  share > 0 && share < 0.001 ? "< 0.001" : share < 1 && share > 0.999 ? "> 0.999" : share.toFixed(3);
 
 /** A value with its standard error, the value rounded to what the error leaves of it. */
 export function withError(value, error) {
   if (!(error > 0)) return number(value);
   const places = Math.max(0, Math.min(8, 1 - Math.floor(Math.log10(error))));
-  return `${value.toFixed(places)} ± ${error.toFixed(places)}`;
+  return `${value.toFixed(places)} ±\u00a0${error.toFixed(places)}`;
 }
 
 const WARNINGS = {

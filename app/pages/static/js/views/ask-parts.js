@@ -88,8 +88,12 @@ export function verdict(context, unit) {
     words.replaceChildren(h("strong", {}, said), `. At a largest ${name} of ` +
       `${number(promised.largest_error)}, ${percent(promised.accepted)} of the held-out rows are ` +
       `accepted, and with ${percent(promised.confidence)} confidence their ${name} is at most ` +
-      `${number(promised.bound)}.`);
+      `${number(promised.bound)}.`, strange(answer.predictions[0])
+        ? " That is said of rows like the held-out rows, and this row has a warning." : "");
     return `${said}. `;
   }
   return { element, show };
 }
+
+/** Whether a warning is about the row, and not about the model or the options. */
+const strange = ({ warnings }) => warnings.some((code) => /^(outside|unseen|unusual)_/.test(code));

@@ -3,7 +3,7 @@
 import { surface } from "../canvas.js";
 import { h } from "../dom.js";
 import { color } from "../theme.js";
-import { number } from "../words.js";
+import { probability } from "../words.js";
 
 const FILM_MS = 1100;
 const [LANE, FOOT, MOST] = [30, 26, 10]; // pixels of a lane and of the axis; lanes that are drawn
@@ -59,7 +59,7 @@ export class Lanes {
   #draw(ctx, width) {
     const widest = Math.max(...this.names.map((name) => ctx.measureText(name).width));
     const left = Math.min(0.34 * width, widest) + 12;
-    const right = width - 52;
+    const right = width - 58;
     const x = (share) => left + share * (right - left);
     this.#axis(ctx, x);
     this.names.forEach((name, at) => this.#lane(ctx, x, name, LANE * at + LANE / 2, left));
@@ -86,7 +86,7 @@ export class Lanes {
     ctx.textAlign = "right";
     ctx.fillText(name, left - 10, y + 4, left - 14);
     ctx.textAlign = "left";
-    ctx.fillText(number(mean[name], 2), x(1) + 10, y + 4);
+    ctx.fillText(probability(mean[name]), x(1) + 8, y + 4);
     ctx.fillStyle = color("epistemic-soft");
     ctx.fillRect(x(0), y - 9, x(mean[name]) - x(0), 18);
     ctx.fillStyle = color("epistemic");
