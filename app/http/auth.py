@@ -12,7 +12,7 @@ from app.errors import RateLimited, Unauthorized
 from app.settings import Settings, SettingsError
 
 HEALTH_PATHS = ("/v2/health/live", "/v2/health/ready")
-PUBLIC_PATHS = (*HEALTH_PATHS, "/", "/docs")  # pages ask with the key that is typed in
+PUBLIC_PATHS = (*HEALTH_PATHS, "/", "/docs", "/learn")  # pages ask with the key that is typed in
 PUBLIC_FOLDERS = ("/docs/", "/static/")
 LEAST_KEY_LENGTH = 16
 HOW = "send the header 'Authorization: Bearer KEY' or 'X-API-Key: KEY'"
