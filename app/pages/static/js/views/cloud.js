@@ -52,6 +52,7 @@ export class Cloud {
 
   #until(count) {
     this.#count = count;
+    this.element.dataset.passes = count;
     this.surface.draw();
   }
 

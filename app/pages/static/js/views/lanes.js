@@ -53,6 +53,7 @@ export class Lanes {
 
   #until(count) {
     this.#count = count;
+    this.element.dataset.passes = count;
     this.surface.draw();
   }
 
