@@ -1,13 +1,13 @@
 """The page /learn in a real browser: six pictures, from stored figures or from this server."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.keys import Keys
 
 from tests.journeys.playground import Page
+from tests.journeys.proxy import stripping
 from tests.journeys.serving import Served, served
 
 LESSONS = ("expectation", "noise", "gradient", "passes", "agreement", "layer")
@@ -88,12 +88,22 @@ def test_what_the_server_computes_is_what_is_stored(shipped: Served, chrome: Chr
         assert page.text(f"#{name} .said") == stored[name]
 
 
-def test_below_a_prefix_the_page_finds_its_files_and_the_service(
-    regression_artifact: Path, chrome: Chrome, tmp_path: Path
+@pytest.mark.parametrize("path", ["/learn", "/docs"])
+def test_below_a_prefix_that_a_proxy_strips_the_page_finds_its_files_and_the_service(
+    plain: Served, chrome: Chrome, path: str
 ) -> None:
-    with served(tmp_path, "--model", regression_artifact, MCD_ROOT_PATH="/mcd") as server:
-        page = Page(chrome, server.url)
-        page.open(path="/mcd/learn")
-        drawn(page)
-        page.wait(lambda: "does not serve" in page.text("#passes .foot"))
+    with stripping("/a/b", plain.url) as url:
+        page = Page(chrome, url)
+        page.open(path=path)
+        if path == "/learn":
+            drawn(page)
+            page.wait(lambda: "does not serve" in page.text("#passes .foot"))
+        else:
+            page.find("#operations-predictions-list_models .opblock-summary-control").click()
+            page.find(".try-out__btn").click()
+            page.find(".execute").click()
+            assert page.text(".live-responses-table .response .response-col_status").startswith(
+                "200"
+            )
+        assert all(each.startswith(url) or each.startswith("data:") for each in page.requested())
         assert not page.complaints()
