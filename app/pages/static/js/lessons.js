@@ -12,6 +12,7 @@ const spread = (values) => {
   const mean = values.reduce((sum, each) => sum + each, 0) / values.length;
   return Math.sqrt(values.reduce((sum, each) => sum + (each - mean) ** 2, 0) / (values.length - 1));
 };
+const end = (lines) => spread(lines.map((line) => line.at(-1)));
 const at = (lines, column) => lines.map((line) => line[column]);
 
 /** The figures of one plot, which cannot be computed anew. */
@@ -26,6 +27,7 @@ const expectation = {
   draw: ({ activation, masks, scaled, unscaled }) => still(plot({
     title: "Mean of a hidden unit over masks", height: HEIGHT,
     x: { label: "masks", log: true }, y: { label: "mean of the unit" },
+    scales: { x: { time: false, distr: 3, range: [1, masks.at(-1)] } },
     series: [
       { label: "h / (1 - p) where kept", color: "epistemic" },
       { label: "h where kept", color: "aleatoric" },
@@ -56,8 +58,8 @@ const noise = {
   id: "noise",
   title: "Noise on the input is the older way",
   sentence: ({ std, s, dropout, gaussian, feature }) =>
-    `Bishop adds Gaussian noise N(0, s²) to the input, which moves the row (s = ${number(s, 2)} of a feature's std gives the spread of dropout here, ${number(std, 3)}); ` +
-    `dropout changes the network, and beyond the training rows its passes part: at the largest ${feature} they spread by ${number(spread(at(dropout, dropout[0].length - 1)), 2)}, those with noise on the input by ${number(spread(at(gaussian, gaussian[0].length - 1)), 2)}.`,
+    `Bishop's way adds Gaussian noise N(0, s²) to the input and so moves the row; dropout changes the network, and beyond the training rows the networks part: ` +
+    `noise that spreads as dropout does at one row (std ${number(std, 3)}, s = ${number(s, 2)}) spreads by ${number(end(gaussian), 2)} at the largest ${feature}, dropout by ${number(end(dropout), 2)}.`,
   draw: (figure) => {
     const apart = (lines) => lines.map((line) => line.map((value, column) => value - figure.off[column]));
     const [dropout, gaussian] = [apart(figure.dropout), apart(figure.gaussian)];
