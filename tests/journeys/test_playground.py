@@ -31,6 +31,19 @@ def test_a_view_asks_nobody_but_its_server_and_leaves_the_console_empty(
     assert not page.complaints()
 
 
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_view_weighs_less_than_150_kilobytes_before_it_is_compressed(
+    page: Page, view: str
+) -> None:
+    page.view(f"{view}?model=regression")
+    script = """return ["navigation", "resource"]
+        .flatMap((kind) => performance.getEntriesByType(kind))
+        .map(({name, decodedBodySize}) => [name, decodedBodySize])"""
+    sizes = {name: size for name, size in page.script(script) if "/models" not in name}
+    assert len(sizes) > 10
+    assert sum(sizes.values()) < 150_000, sizes
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("view", VIEWS)

@@ -109,6 +109,7 @@ async function loadModels(signal) {
 
 /** Show another model, with the row and the options of the URL. */
 function show(model, card) {
+  page?.side.end();
   page = { model, card, listeners: [] };
   find("model").value = model.name;
   page.side = new Side(card, {

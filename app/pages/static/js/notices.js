@@ -74,5 +74,8 @@ export class Notices {
 const title = (error) =>
   error.status === 404 ? "Not here" : error.status < 500 ? "The service refuses this" : "The service failed";
 
-/** The API's own sentence, with a capital letter and a full stop. */
-const sentence = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1)}`.replace(/([^.!?])$/, "$1.");
+/** The API's own sentence, with a capital letter and a full stop; there is one row only. */
+function sentence(text) {
+  const said = text.replace(/^rows?(\.0)?: /, "");
+  return `${said.charAt(0).toUpperCase()}${said.slice(1)}`.replace(/([^.!?])$/, "$1.");
+}

@@ -33,13 +33,18 @@ export function plot(plan, columns, rows) {
   const under = h("div", {});
   const element = h("div", { class: "figure" }, place, legend(plan), under);
   let shown = columns;
+  let fresh = true; // until it is drawn
   let u = null;
 
   const width = () => Math.max(220, Math.floor(place.clientWidth));
   const lines = (data) => data.slice(0, plan.series.length + 1);
+  const noted = () => {
+    if (fresh) drawn();
+    fresh = false;
+  };
   const build = () => {
     u?.destroy();
-    u = new uPlot(options(plan, () => shown, width()), lines(shown), place);
+    u = new uPlot(options(plan, () => shown, width(), noted), lines(shown), place);
   };
   const tell = (numbers) => {
     const open = under.querySelector("details")?.open;
@@ -58,7 +63,7 @@ export function plot(plan, columns, rows) {
     element,
     get uplot() { return u; },
     update(next, numbers) {
-      shown = next;
+      [shown, fresh] = [next, true];
       u?.setData(lines(next));
       tell(numbers);
     },
@@ -70,7 +75,7 @@ export function plot(plan, columns, rows) {
   };
 }
 
-function options(plan, data, width) {
+function options(plan, data, width, noted) {
   const axis = (part) => ({
     label: part.label, stroke: color("soft"), labelSize: 22, ...(part.size && { size: part.size }),
     labelFont: `13px ${FONT}`, font: `12px ${FONT}`,
@@ -78,7 +83,7 @@ function options(plan, data, width) {
     values: part.values ?? ((_, ticks) => ticks.map((tick) => (tick === null ? "" : number(tick)))),
   });
   return {
-    width, height: plan.height ?? HEIGHT, legend: { show: false }, hooks: hooks(plan, data),
+    width, height: plan.height ?? HEIGHT, legend: { show: false }, hooks: hooks(plan, data, noted),
     cursor: plan.cursor ?? { points: { size: 6 }, drag: { x: false, y: false } },
     scales: plan.scales ?? {
       x: { time: false, distr: plan.x.log ? 3 : 1, range: plan.x.range },
@@ -96,8 +101,8 @@ const line = (one) => ({
   paths: one.points === "only" ? () => null : undefined, spanGaps: one.gaps ?? true,
 });
 
-function hooks(plan, data) {
-  const draw = [(u) => bars(u, plan, data()), ...(plan.draw ? [plan.draw] : []), drawn];
+function hooks(plan, data, noted) {
+  const draw = [(u) => bars(u, plan, data()), ...(plan.draw ? [plan.draw] : []), noted];
   return { ...plan.hooks, draw: [...(plan.hooks?.draw ?? []), ...draw] };
 }
 

@@ -4,15 +4,17 @@ import { curl, python } from "./copy.js";
 import { h } from "./dom.js";
 import { RowForm } from "./form.js";
 import { choices, OptionForm } from "./options.js";
+import { picture } from "./pixels.js";
 import { exampleRow, randomRow } from "./rows.js";
 
-const WIDE = matchMedia("(min-width: 60rem)");
+const WIDE = matchMedia("(min-width: 54rem)");
 
 /** The side for a card. `on` has what it needs of the shell. */
 export class Side {
   constructor(card, on) {
     let example = 0;
     const fallbacks = new Map(choices(card).map(({ name, fallback }) => [name, fallback]));
+    this.picture = picture(card, on.row);
     this.row = new RowForm(card, (name, value) => on.row({ [name]: value }));
     this.options = new OptionForm(card, (name, value) => on.option(name, value, fallbacks.get(name)));
     const button = (id, text, click) => h("button", { id, type: "button", click }, text);
@@ -26,7 +28,8 @@ export class Side {
       h("details", { class: "card", open: WIDE.matches }, h("summary", {}, h("h2", {}, "The row")),
         h("div", { class: "buttons" },
           button("example", "Example", () => on.row(exampleRow(card, (example += 1)))),
-          button("random", "Random", () => on.row(randomRow(card)))), this.row.element),
+          button("random", "Random", () => on.row(randomRow(card)))),
+        this.picture?.element, this.row.element),
       h("details", { class: "card", open: WIDE.matches }, h("summary", {}, h("h2", {}, "Options")),
         this.options.element),
       h("section", { class: "card copy" }, h("h2", {}, "Take it with you"),
@@ -38,6 +41,7 @@ export class Side {
   /** Show the row and the options. */
   show(row, options) {
     this.row.show(row);
+    this.picture?.show(row);
     this.options.show(options);
   }
 
@@ -48,6 +52,11 @@ export class Side {
       fault.closest("details").open = true;
     }
     return others;
+  }
+
+  /** End what outlives the element. */
+  end() {
+    this.picture?.end();
   }
 
   async #copy(what, text) {

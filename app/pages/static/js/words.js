@@ -25,6 +25,9 @@ export function withError(value, error) {
   return `${value.toFixed(places)} ±\u00a0${error.toFixed(places)}`;
 }
 
+/** The Monte-Carlo error of a std, upward, from that of its square. */
+export const stdError = (std, varianceError) => Math.sqrt(std * std + varianceError) - std;
+
 const WARNINGS = {
   outside_training_range: (feature) =>
     `${feature} is outside the range of the training rows: the model extrapolates.`,

@@ -13,11 +13,11 @@ export function classification(element, context) {
   const lanes = new Lanes(`Probability of each class of ${target}, pass by pass`);
   const headline = h("p", { class: "headline" });
   const [numbers, shares, about] = [h("div", {}), h("div", {}), h("div", { class: "about" })];
-  element.append(
-    h("section", { class: "card" }, headline, lanes.element, numbers), shares,
-    h("div", { class: "two" }, about, decided.element));
+  const all = [h("section", { class: "card" }, headline, lanes.element, numbers), shares,
+    h("div", { class: "two" }, about, decided.element)];
 
   function show(answer, film) {
+    if (!element.childElementCount) element.append(...all);
     const found = answer.predictions[0];
     const { label } = found;
     headline.replaceChildren(h("span", { class: "name" }, `${target} `), h("strong", {}, label),

@@ -1,7 +1,7 @@
 /** Ask a regression: the cloud of the passes on the target's axis, and the variance's two parts. */
 
 import { h, table } from "../dom.js";
-import { number, percent, withError } from "../words.js";
+import { number, percent, stdError, withError } from "../words.js";
 import { Cloud } from "./cloud.js";
 import { likeness, parts, verdict } from "./ask-parts.js";
 
@@ -11,9 +11,10 @@ export function regression(element, context) {
   const decided = verdict(context, names.length === 1 ? units[0] : null);
   const targets = names.map((name, at) => new Target(context, name, units[at]));
   const about = h("div", { class: "about" });
-  element.append(...targets.map((target) => target.element), h("div", { class: "two" }, about, decided.element));
+  const all = [...targets.map((target) => target.element), h("div", { class: "two" }, about, decided.element)];
   return {
     show(answer, film) {
+      if (!element.childElementCount) element.append(...all);
       const prediction = answer.predictions[0];
       const one = names.length === 1;
       const said = targets.map((target) =>
@@ -59,11 +60,10 @@ class Target {
       h("span", { class: "aside" }, ` ± ${number(found.mean_error, 2)} Monte-Carlo error`));
     this.cloud.show(found, film);
     this.shares.replaceChildren(variances(found));
-    const std_error = found.std > 0 ? found.variance_error / (2 * found.std) : 0;
     const open = this.numbers.querySelector("details")?.open ?? false;
     this.numbers.replaceChildren(table(`numbers of ${this.name}`, ["", "value", "Monte-Carlo error"], [
       ["mean", number(found.mean, 6), number(found.mean_error, 2)],
-      ["std of the passes", number(found.std, 6), number(std_error, 2)],
+      ["std of the passes", number(found.std, 6), number(stdError(found.std, found.variance_error), 2)],
       ["deterministic (dropout off)", number(found.deterministic, 6), ""],
       ["std of the noise", number(Math.sqrt(found.noise_variance), 6), ""],
       ["total std", number(Math.sqrt(found.total_variance), 6), ""],

@@ -1,6 +1,6 @@
 /** The passes of a regression on the target's axis: one at a time, then all as a histogram. */
 
-import { surface, ticks } from "../canvas.js";
+import { drawn, surface, ticks } from "../canvas.js";
 import { h } from "../dom.js";
 import { color } from "../theme.js";
 import { number } from "../words.js";
@@ -31,7 +31,9 @@ export class Cloud {
     this.#found = found;
     this.#bins = null;
     const all = found.samples.length;
-    if (!film) return this.#until(all);
+    this.#until(film ? 1 : all);
+    drawn();
+    if (!film) return;
     let start = null;
     const step = (now) => {
       start ??= now;
@@ -39,7 +41,6 @@ export class Cloud {
       this.#until(Math.max(1, Math.round(all ** part))); // 1, 2, 3, ... and then faster and faster
       if (part < 1) this.#frame = requestAnimationFrame(step);
     };
-    this.#until(1);
     this.#frame = requestAnimationFrame(step);
   }
 

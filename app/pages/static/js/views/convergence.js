@@ -2,7 +2,7 @@
 
 import { h } from "../dom.js";
 import { plot } from "../plots.js";
-import { number, withError } from "../words.js";
+import { number, stdError, withError } from "../words.js";
 import { Cost } from "./convergence-cost.js";
 
 export const id = "convergence";
@@ -22,7 +22,8 @@ export function mount(element, context) {
   const estimators = card.target.classes.length || card.serving.plain_because
     ? ["plain"] : ["plain", "reduced"];
   const said = h("p", { class: "found" });
-  const charts = { mean: new Chart("mean", estimators), std: new Chart("std", estimators) };
+  const ends = { mean: card.target.classes.length ? [0, 1] : [-Infinity, Infinity], std: [0, Infinity] };
+  const charts = ["mean", "std"].map((quantity) => new Chart(quantity, ends[quantity], estimators));
   const cost = new Cost(context, estimators, () => chosen(MOSTS.map(String), "most", "1000"));
 
   const chosen = (names, key, fallback) => {
@@ -39,7 +40,8 @@ export function mount(element, context) {
   };
   const picks = h("div", { class: "picks" });
   const show = (of) => {
-    if (picks.childElementCount) return;
+    if (element.childElementCount) return;
+    element.append(...all);
     if (parts.length > 1) picks.append(pick("of", "Of", parts, of));
     picks.append(pick("most", "Passes up to", MOSTS.map(String), "1000"));
   };
@@ -56,7 +58,7 @@ export function mount(element, context) {
       show(of);
       const found = new Found(prediction.samples.map((sample) => (of === null ? sample : sample[of])));
       found.add("plain", most, prediction, of);
-      const drawn = () => Object.values(charts).forEach((chart) => chart.show(found, of ?? parts[0]));
+      const drawn = () => charts.forEach((chart) => chart.show(found, of ?? parts[0]));
       drawn();
       for (const passes of STEPS.filter((step) => step <= most)) {
         for (const estimator of estimators) {
@@ -72,11 +74,10 @@ export function mount(element, context) {
     cost.draw();
   };
 
-  element.append(h("section", { class: "card" }, picks, said,
-    Object.values(charts).map((chart) => chart.element)), cost.element);
+  const all = [h("section", { class: "card" }, picks, said, charts.map((chart) => chart.element)), cost.element];
   context.onChange(draw);
   draw();
-  return () => Object.values(charts).forEach((chart) => chart.end());
+  return () => charts.forEach((chart) => chart.end());
 }
 
 /** What is known so far: the running values pass by pass, and the API's answers with their errors. */
@@ -91,7 +92,7 @@ class Found {
     const std = get("std");
     this.answers[estimator].set(passes, {
       mean: get("mean"), mean_error: get("mean_error"), std,
-      std_error: std > 0 ? get("variance_error") / (2 * std) : 0,
+      std_error: stdError(std, get("variance_error")),
     });
   }
 
@@ -129,8 +130,9 @@ function running(samples) {
 
 /** One quantity against passes: the line of plain, and dots with error bars. */
 class Chart {
-  constructor(quantity, estimators) {
+  constructor(quantity, ends, estimators) {
     this.quantity = quantity;
+    this.ends = ends;
     this.estimators = estimators;
     this.element = h("div", { class: "chart" });
     this.plot = null;
@@ -177,7 +179,7 @@ class Chart {
     }
     const [low, high] = [Math.min(...seen), Math.max(...seen)];
     const margin = 0.05 * (high - low) || Math.abs(high) || 1;
-    return [low - margin, high + margin];
+    return [Math.max(this.ends[0], low - margin), Math.min(this.ends[1], high + margin)];
   }
 
   #rows({ answers }) {

@@ -1,6 +1,6 @@
 /** The passes of a classifier: a lane for each class, a dot for each pass. */
 
-import { surface } from "../canvas.js";
+import { drawn, surface } from "../canvas.js";
 import { h } from "../dom.js";
 import { color } from "../theme.js";
 import { probability } from "../words.js";
@@ -43,6 +43,7 @@ export class Lanes {
       if (part < 1) this.#frame = requestAnimationFrame(step);
     };
     this.#until(film ? 1 : all);
+    drawn();
     if (film) this.#frame = requestAnimationFrame(step);
   }
 
@@ -60,7 +61,7 @@ export class Lanes {
   #draw(ctx, width) {
     const widest = Math.max(...this.names.map((name) => ctx.measureText(name).width));
     const left = Math.min(0.34 * width, widest) + 12;
-    const right = width - 58;
+    const right = width - 66;
     const x = (share) => left + share * (right - left);
     this.#axis(ctx, x);
     this.names.forEach((name, at) => this.#lane(ctx, x, name, LANE * at + LANE / 2, left));
