@@ -32,10 +32,10 @@ from app.http import (
 )
 from app.json import to_json
 from app.messages import cut, expected, nearest, shown
-from app.native.schemas import ModelList, PredictRequest, PredictResponse
+from app.native.schemas import ModelCard, ModelList, PredictRequest, PredictResponse
 from app.service import WARM_UP, Answer, OptionFields, Prepared, Service
 from app.settings import Settings
-from model import Card, Detail
+from model import Detail
 
 ModelPath = Annotated[str, Path(description="A name from `GET /models`.", examples=["diabetes"])]
 
@@ -195,12 +195,13 @@ def _add_models(routes: APIRouter, service: Service) -> None:
     @routes.get(
         "/models/{name}",
         summary="Describe a model",
-        response_model=Card,
+        response_model=ModelCard,
         responses=declared(404, 422, 503, reads_body=False),
     )
     async def describe_model(name: ModelPath) -> Response:
         """The model's card: features, target, architecture, training record, held-out metrics."""
-        return Response(to_json(service.card(name).public()), media_type=JSON)
+        document = {**service.card(name).public(), "example": service.example_row(name)}
+        return Response(to_json(document), media_type=JSON)
 
 
 def _checked(document: Any) -> PredictRequest:

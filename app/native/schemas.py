@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from app.service import OptionFields
 from model import (
+    Card,
     ClassificationPrediction,
     Estimator,
     Interval,
@@ -124,6 +125,14 @@ PredictResponse = create_model(
     __doc__=_Response.__doc__,
     predictions=(_PREDICTIONS, Field(description="One per row, in their order.")),
 )
+
+
+class ModelCard(Card):
+    """A model's card, and an example of a row."""
+
+    example: dict[str, float | str] = Field(
+        description="A row like the training rows: the middle of some that are near each other."
+    )
 
 
 class ModelEntry(ModelName):
