@@ -15,6 +15,7 @@ from model import (
     MARGIN,
     MOST_MARGIN,
     POINTS,
+    Card,
     ClassificationPrediction,
     Estimator,
     Interval,
@@ -308,6 +309,14 @@ class ExplainResponse(_Schema):
     )
     note: str | None = Field(
         default=None, description="Why `features` is null; only there if it is."
+    )
+
+
+class ModelCard(Card):
+    """A model's card, and an example of a row."""
+
+    example: dict[str, float | str] = Field(
+        description="A row like the training rows: the middle of some that are near each other."
     )
 
 
