@@ -74,7 +74,7 @@ def _facts(landscape: Landscape) -> dict[str, str]:
     rates = ", ".join(f"{rate:g}" for rate in shape.dropout)
     return {
         "loss": f"{landscape.loss}; without the weight decay",
-        "measured on": f"{landscape.rows} rows of {landscape.data}",
+        "rows": f"{landscape.rows} rows of {landscape.data}",
         "network": f"{'-'.join(map(str, shape.hidden))} {shape.activation}, dropout {rates}",
         "planes": f"{options.points} x {options.points} points, seed {options.seed}",
         "version": landscape.card.version,
