@@ -44,6 +44,9 @@ ERROR_EXAMPLES = {
         "breast-cancer, digits"
     ),
     "not_found": ErrorExample("there is no path '/predictions'; /docs lists those there are"),
+    "no_landscape": ErrorExample(
+        "diabetes has no landscape stored beside it; python -m model landscape DIR DATA draws one"
+    ),
     "method_not_allowed": ErrorExample(
         "'/predict' does not take PUT; the header Allow lists what it takes"
     ),
@@ -87,6 +90,26 @@ OF_READS: dict[str, ErrorExample] = {  # of routes that take no body
         "rows",
         "is no query parameter: this path takes none",
     ),
+}
+OF_ONE_ROW: dict[str, ErrorExample] = {  # of routes that take one row
+    "not_finite": _at("row.2", "'NaN' at character 16 is not a finite number"),
+    "duplicate_key": ErrorExample(
+        "the key 'row' appears twice in one object", "row", "appears twice in one object"
+    ),
+    "invalid_input": ErrorExample(
+        "row: feature 'bmi' is 'high', which is not a number",
+        "row.bmi",
+        "feature 'bmi' is 'high', which is not a number",
+    ),
+}
+OF_EXPLORATIONS: dict[str, dict[str, ErrorExample]] = {
+    "sweep": {},
+    "explain": {
+        "deadline_exceeded": ErrorExample(
+            "no answer within 0.05 seconds; ask for fewer passes or background rows, or allow more "
+            "time"
+        )
+    },
 }
 OF_VERSIONS: dict[str, ErrorExample] = {  # of routes that name a version of a model
     "unknown_model": ErrorExample(

@@ -163,6 +163,7 @@ UNEXPECTED = (500, "internal_error")
 _BEFORE_ROUTES = ("not_http", "cross_origin", "not_found", "method_not_allowed", "request_timeout")
 _OF_ANY_ROUTE = (*_BEFORE_ROUTES, "unauthorized", "rate_limited", "overloaded")
 _WITHOUT_BODY = ("unauthorized", "unknown_model", "invalid_request", "rate_limited", "not_ready")
+_OF_ONE_ROUTE = ("no_landscape",)
 OF_THE_SERVER = (401, 413, 429, 503, 504)  # these protect the server; metrics count them
 
 
@@ -235,14 +236,19 @@ def declared(
     """The OpenAPI `responses` of a route that fails in these ways, with an example of each error.
 
     `reads_body`: whether the route has a request body. `of_422`: the status that the route answers
-    instead of 422. `examples`, by code: where the route words an error in its own way.
+    instead of 422. `examples`, by code: where the route words an error in its own way, or has an
+    error that no other route has.
     """
     words = {**ERROR_EXAMPLES, **({} if reads_body else OF_READS), **examples}
     answers: dict[int | str, dict[str, Any]] = {}
     found = [
         row
         for row in error_rows()
-        if row.code not in _BEFORE_ROUTES and (reads_body or row.code in _WITHOUT_BODY)
+        if row.code in examples
+        or (
+            row.code not in (*_BEFORE_ROUTES, *_OF_ONE_ROUTE)
+            and (reads_body or row.code in _WITHOUT_BODY)
+        )
     ]
     for status in statuses:
         rows = [row for row in found if _status(row, of_422) == status]

@@ -34,6 +34,11 @@ Monte-Carlo error of both. Every error, on every route, has the same body."""
 
 TAGS = [  # in the order of a new user's need
     {"name": "predictions", "description": "Ask a model, and look at what is served."},
+    {
+        "name": "exploration",
+        "description": "One row looked at more closely: along one feature, and where the variance "
+        "comes from.",
+    },
     {"name": "operations", "description": "Watch the server: health and metrics."},
     {
         "name": "open inference protocol",

@@ -1,6 +1,7 @@
 """Every example of an error in the document is an answer of the service, word for word."""
 
 import json
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from app.error_examples import ERROR_EXAMPLES
 from app.errors import error_rows
 from app.main import create_app
 from app.settings import Settings
+from model import shipped
 
 pytestmark = pytest.mark.anyio
 
@@ -55,6 +57,28 @@ TENSORS = {
     "not_calibrated": tensors(coverage=0.9999),
     "deadline_exceeded": tensors(data=ROW * 1000, shape=(1000, 10), passes=10_000),
 }
+
+
+def one_row(row: Any = ROW, **options: Any) -> str:
+    return json.dumps({"row": row, "feature": "age", **options})
+
+
+SWEEP = {
+    **NATIVE,
+    "not_json": '{"row": [123',
+    "not_finite": '{"row": [59, 2, NaN]}',
+    "duplicate_key": '{"row": [], "row": []}',
+    "invalid_request": one_row(passes="many"),
+    "limit_exceeded": one_row(passes=1_000_000),
+    "invalid_input": one_row([59, 2, "high", *ROW[3:]]),
+    "not_calibrated": one_row(coverage=0.9999),
+    "deadline_exceeded": one_row(points=1000, passes=10_000),
+}
+EXPLAIN = {
+    code: body.replace('"feature": "age", ', "").replace(', "feature": "age"', "")
+    for code, body in SWEEP.items()
+    if code not in ("not_calibrated", "deadline_exceeded")
+} | {"deadline_exceeded": json.dumps({"row": ROW, "passes": 10_000, "background_rows": 20})}
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +132,8 @@ async def test_every_status_of_every_operation_has_its_own_examples(
         ("/predict", "/predict", NATIVE),
         ("/models/{name}/predict", "/models/diabetes/predict", NATIVE),
         ("/v2/models/{name}/infer", INFER, TENSORS),
+        ("/sweep", "/sweep", SWEEP),
+        ("/models/{name}/explain", "/models/diabetes/explain", EXPLAIN),
     ],
 )
 async def test_the_examples_of_predictions_are_what_the_service_answers(
@@ -157,7 +183,29 @@ async def test_the_other_examples_are_what_the_service_answers(
             assert found == shown["get", "/metrics", code]
 
 
+async def test_a_landscape_that_is_missing_is_said_as_shown(
+    client: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    document = (await client.get("/openapi.json")).json()
+    path = "/models/{name}/landscape"
+    shown = {code: body for _, code, body in examples(document, "get", path)}
+    folder = tmp_path / "diabetes"
+    shutil.copytree(shipped()[0], folder, ignore=lambda *_: ["landscape.json"])
+    app = create_app(Settings(models=(folder,)))
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://test") as other,
+    ):
+        found = await other.get("/models/diabetes/landscape")
+    assert (found.status_code, found.json()) == (404, shown["no_landscape"])
+    for other_path, methods in document["paths"].items():
+        for method in methods:
+            codes = {code for _, code, _ in examples(document, method, other_path)}
+            assert ("no_landscape" in codes) is (other_path == path)
+
+
 async def test_every_error_is_provoked_here_or_elsewhere() -> None:
     here = {*NATIVE, "unknown_model", "not_found", "method_not_allowed"}
-    here |= {"unauthorized", "rate_limited", "not_ready"}
+    here |= {"unauthorized", "rate_limited", "not_ready", "no_landscape"}
     assert here | ELSEWHERE == {row.code for row in error_rows()}
