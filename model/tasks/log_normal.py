@@ -7,14 +7,21 @@ mean and its variance are
     m_k = exp(mu + sigma f_k + sigma^2 s_k^2 / 2)
     w_k = (exp(sigma^2 s_k^2) - 1) m_k^2
 
+*Where.* The card's target names them (`Target.logs`). They are no task of their own: clients see a
+regression, one of several targets may be such, and only the values of a pass, the ends of an
+interval and the density differ.
+
 *Moments.* m_k and w_k are values of a pass, as the probabilities of a classifier are. So `mean` and
 `variance` are the mean and the variance of m_k over the passes, with the errors of the `plain`
 estimator and with allowances learned for them, and `noise_variance` is the mean of w_k. By the law
 of total variance, `variance` + `noise_variance` is the variance of the mixture of the passes'
-log-normals. `deterministic` is m of the pass with dropout off. No value is linear in the masks, so
-the `reduced` estimator does not apply: the mean of exp over the masks does not follow from the
-first two moments, and a control variate whose mean is known only if pre-activations were Gaussian
-would bias it.
+log-normals. `deterministic` is m of the pass with dropout off.
+
+*The `reduced` estimator* does not apply. It integrates out the last site, whose effect on a linear
+output is known by its first two moments; those of exp need all of them, and heteroscedastic noise
+is the exponential of an exponential. Moments of the Gaussian propagation would be biased. The
+controls l and q have mean 0 for any output, so they could serve m_k too; then the variance that the
+last site adds must come from the passes. That is not built: such models use `plain`.
 
 *Size of the errors.* The factor a, the scale b and the power are fitted to the errors of z, whose
 law is near the normal one; squared errors of y would be those of the few largest rows. They carry

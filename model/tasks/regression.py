@@ -61,7 +61,7 @@ class Regression:
     @property
     def plain_because(self) -> str | None:
         """The exponential, if a target is learned by its logarithm."""
-        why = "the reduced estimator needs a linear output; it has no exact mean of an exponential"
+        why = "the reduced estimator needs a linear output, not the exponential of a logarithm"
         return why if self.target.logs else None
 
     @property
