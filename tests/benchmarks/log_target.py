@@ -7,7 +7,7 @@ docs/houses.csv and of `diabetes`, from scikit-learn, are random: a tenth of the
 `model.train` makes two models for each split, from the same parts of the other rows and with all
 other options at their defaults. The test rows measure both, over five seeds; they choose nothing.
 OUT gets a line for each model; a run that is begun again goes on after them. At the end the table
-of docs/training.md is printed.
+of docs/defaults.md is printed.
 """
 
 import argparse
@@ -23,6 +23,7 @@ import numpy as np
 from model import PredictOptions, Predictor, load, read_table, train, use_threads
 from model.data.preparation import encode_table, encode_target
 from model.formulas.scores import interval_score
+from model.messages import readable
 from tests.benchmarks.uci import Published, cut
 
 FILES = {"houses": "docs/houses.csv", "diabetes": "example:diabetes"}
@@ -84,11 +85,13 @@ def table(lines: Sequence[Figures]) -> str:
     rows = [HEADER]
     for name, log in product(dict.fromkeys(line["set"] for line in lines), (False, True)):
         of = [line for line in lines if (line["set"], line["log"]) == (name, log)]
-        mean = {key: np.mean([line[key] for line in of]) for key in of[0] if key not in TEXTS}
+        mean = {
+            key: float(np.mean([line[key] for line in of])) for key in of[0] if key not in TEXTS
+        }
         rows.append(
             f"| {name} | {'`--log-target`' if log else ''} | {mean['below']:.0%} | "
-            f"{mean['held']:.1%} | {mean['width']:.3g} | {mean['score']:.3g} | "
-            f"{mean['log_likelihood']:.2f} | {mean['rmse']:.3g} | {mean['z'] ** 0.5:.2f} |"
+            f"{mean['held']:.1%} | {readable(mean['width'], 3)} | {readable(mean['score'], 3)} | "
+            f"{mean['log_likelihood']:.2f} | {readable(mean['rmse'], 3)} | {mean['z'] ** 0.5:.2f} |"
         )
     return "\n".join(rows)
 
