@@ -166,7 +166,8 @@ class Predictor:
     def module(self) -> nn.Sequential:
         """A copy of the network as plain torch layers, in evaluation mode.
 
-        Inputs are those of `encode`; outputs are standardised targets or logits. After `.train()`
+        Inputs are those of `encode`; outputs are logits, or targets standardised by the means and
+        scales on the card, after the logarithm for those in `card.target.logs`. After `.train()`
         torch draws the masks. Gaussian input noise is left out.
         """
         return deepcopy(self._network.module()).eval()
@@ -290,7 +291,7 @@ class Predictor:
         """The values of each pass over `encode`'s x [B, D], [P, B, V] float64.
 
         They are standardised targets and, with heteroscedastic noise, the logarithms of their noise
-        variances; or a classifier's probabilities and their entropy.
+        variances (see `Regression.values`); or a classifier's probabilities and their entropy.
         """
         with torch.inference_mode():
             row_ids = torch.arange(len(x), device=self._device) if masks == "per_row" else None

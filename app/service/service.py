@@ -266,4 +266,4 @@ def _relative_std(card: Card, columns: Mapping[str, Any], at: int) -> float:
     std = columns["std"][at].tolist()  # of V values
     if "label" in columns:
         return float(std[columns["label"][at]])
-    return float(max(map(truediv, std, card.target.scales)))
+    return float(max(map(truediv, std, card.target.stds)))

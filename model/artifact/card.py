@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from functools import cached_property
 from math import inf
 from typing import Annotated, Any, Literal, Self
 
@@ -21,6 +22,7 @@ Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Width = Annotated[int, Field(ge=1, le=1 << 20)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
 TargetScale = Annotated[float, Field(ge=1e-100, le=1e100)]  # so that a float holds its square
+LARGEST_LOG = 230.0  # the same limit for the logarithm of a geometric mean
 
 
 class NumericRecord(Record):
@@ -64,22 +66,46 @@ FeatureRecord = Annotated[NumericRecord | CategoricalRecord, Field(discriminator
 
 
 class TargetRecord(Record):
-    """The target: one or more numbers with their standardisation, or one of several classes."""
+    """The target: one or more numbers with their standardisation, or one of several classes.
+
+    The targets named in `logs` are learned by their logarithms, whose means and scales these are.
+    """
 
     names: Annotated[tuple[str, ...], Field(min_length=1)]
     classes: tuple[str, ...] = ()
     means: tuple[float, ...] = ()
     scales: tuple[TargetScale, ...] = ()
     units: tuple[str | None, ...] = ()
+    logs: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        for field, values in (("names", self.names), ("classes", self.classes)):
+        for field, values in (
+            ("names", self.names),
+            ("classes", self.classes),
+            ("logs", self.logs),
+        ):
             if len(set(values)) < len(values):
                 raise ValueError(f"two of the {field} are the same")
         if self.units and len(self.units) != len(self.names):
             raise ValueError("units need one entry per target")
+        if not set(self.logs) <= set(self.names):
+            raise ValueError("logs must be names of targets")
+        means = zip(self.names, self.means, strict=False)
+        if any(abs(mean) > LARGEST_LOG for name, mean in means if name in self.logs):
+            raise ValueError(f"the mean of a logarithm must be within {LARGEST_LOG:g} of 0")
         return self
+
+    @cached_property
+    def stds(self) -> tuple[float, ...]:
+        """The std of each target of a regression in its own unit; see `Target.stds`."""
+        return tuple(self.of_rows.stds.tolist())
+
+    @property
+    def of_rows(self) -> Target:
+        """The target that encodes rows, with names, scales and units."""
+        units = self.units or (None,) * len(self.names)
+        return Target(self.names, self.classes, self.means, self.scales, units, self.logs)
 
 
 class NormRecord(Record):
@@ -179,6 +205,8 @@ class Card(Record):
         if len(self.architecture.dropout) != len(self.architecture.hidden) + 1:
             raise ValueError("architecture.dropout needs one rate per hidden layer and one before")
         target, classes = self.target, len(self.target.classes)
+        if target.logs and self.task != "regression":
+            raise ValueError("a classifier learns no logarithm")
         if self.task == "regression":
             if classes or not len(target.names) == len(target.means) == len(target.scales):
                 raise ValueError("a regression has a mean and a scale per target, and no classes")
@@ -204,8 +232,7 @@ class Card(Record):
     @property
     def target_of_rows(self) -> Target:
         """The target, with names, scales and units."""
-        units = self.target.units or (None,) * len(self.target.names)
-        return Target(**{**self.target.model_dump(), "units": units})
+        return self.target.of_rows
 
     @property
     def fitted(self) -> tuple[Tuning, Calibration | None]:
@@ -268,6 +295,7 @@ def target_record(target: Target) -> TargetRecord:
         means=target.means,
         scales=target.scales,
         units=target.units,
+        logs=target.logs,
     )
 
 

@@ -18,6 +18,7 @@ def describe(card: Card) -> str:
         f"{', '.join(f'{rate:g}' for rate in shape.dropout)} (input first)"
         + (f", input noise {shape.input_noise:g}" if shape.input_noise else "")
         + (", norms before or after the activations" if shape.before or shape.after else ""),
+        *([f"  logarithms of {', '.join(card.target.logs)}"] if card.target.logs else []),
         *_origin(card),
         *_total_variance(card),
         *_served(card),
@@ -88,7 +89,9 @@ def _total_variance(card: Card) -> list[str]:
     factors = tuning.variance_factors or (1.0,) * len(names)
     each = [
         (f"{name}: " if len(names) > 1 else "")
-        + f"{readable(factor, 3)} x variance + {readable(scale, 3)} x {noise}"
+        + f"{readable(factor, 3)} x variance + "
+        + ("the variance of log-normal noise, " if name in card.target.logs else "")
+        + f"{readable(scale, 3)} x {noise}"
         for name, factor, scale in zip(names, factors, tuning.noise_scales, strict=True)
     ]
     return [f"  total      {'; '.join(each)}"]

@@ -15,6 +15,7 @@ _EXAMPLES = """examples:
   python -m model train example:diabetes --target progression --out diabetes
   python -m model train houses.csv --target price --out houses --hidden 64,64 --dropout 0.05
   python -m model train houses.csv --target price --out houses --dropout learn
+  python -m model train houses.csv --target price --out houses --log-target
   python -m model train wells.parquet --target yield,purity --out wells --missing impute
   python -m model train churn.csv --target churned --task binary --drop customer_id --out churn
 """
@@ -36,6 +37,15 @@ def add_train(commands: Any) -> None:
         default="auto",
         choices=("auto", "regression", "classification", "binary", "multiclass"),
         help="default: the target column decides",
+    )
+    add(
+        "--log-target",
+        nargs="?",
+        const=True,
+        action="append",
+        metavar="COL",
+        help="learn the logarithms of all targets, or of these: a,b; for targets above 0, such as"
+        " prices (no interval begins below 0)",
     )
     add_names(parser, "--drop", "columns to leave out: a,b")
     add_names(parser, "--keep", "columns to learn from though they number the rows: a,b")
@@ -110,6 +120,12 @@ def _add_fitting(parser: argparse.ArgumentParser, defaults: TrainOptions) -> Non
     )
 
 
+def _log_target(given: list[str | bool] | None) -> bool | list[str]:
+    """All targets if the option has no name, and otherwise the names."""
+    names = [name for name in given or [] if isinstance(name, str)]
+    return names if names else bool(given)
+
+
 def _train(arguments: argparse.Namespace) -> str:
     options = TrainOptions(
         hidden=arguments.hidden,
@@ -143,6 +159,7 @@ def _train(arguments: argparse.Namespace) -> str:
             task=arguments.task,
             missing=arguments.missing,
             keep=[*arguments.keep, *arguments.categorical],
+            log_target=_log_target(arguments.log_target),
             options=options,
             calibrate_by=arguments.calibrate_by,
             by_class=arguments.by_class,

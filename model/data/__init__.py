@@ -2,7 +2,7 @@
 
 from model.data.choice import choose_features
 from model.data.feature import CategoricalFeature, Feature, NumericFeature
-from model.data.names import clean, find_columns, split_list
+from model.data.names import clean, find_columns, option, split_list
 from model.data.options import ReadOptions
 from model.data.preparation import (
     Split,
@@ -43,6 +43,7 @@ __all__ = [
     "fit_schema",
     "fit_target",
     "kept",
+    "option",
     "read_table",
     "repeats",
     "row_hashes",

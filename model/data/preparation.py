@@ -102,20 +102,25 @@ def feature_columns(table: Table, schema: Schema) -> list[np.ndarray]:
     ]
 
 
-def choose_target(table: Table, names: Sequence[str], *, task: str = "auto") -> _Task:
+def choose_target(
+    table: Table, names: Sequence[str], *, task: str = "auto", logs: Sequence[str] = ()
+) -> _Task:
     """The task for the target columns: `task`, if the columns allow it.
 
     With "auto", a target of texts is a classification. So are whole numbers with two distinct
     values, or with at most 20 that are at most 5 % of the rows. Everything else is a regression,
-    and so are several targets.
+    and so are several targets, and `logs`, the targets that are learned by their logarithms.
     """
     if task not in TASK_CHOICES:
         raise DataError(f"task: {not_one_of(task, TASK_CHOICES)}")
+    if logs and task not in ("auto", "regression"):
+        raise DataError(f"a logarithm is learned by --task regression, not {task}: {listed(logs)}")
     if not names or len(set(names)) < len(names):
         raise DataError(f"the targets must be one or more different columns, not {listed(names)}")
     columns = [_whole_column(table, name) for name in names]
     if task == "auto":
-        task = "classification" if len(names) == 1 and _is_class(columns[0]) else "regression"
+        one = len(names) == 1 and not logs
+        task = "classification" if one and _is_class(columns[0]) else "regression"
     if task == "regression":
         return "regression"
     if len(names) > 1:
@@ -126,18 +131,21 @@ def choose_target(table: Table, names: Sequence[str], *, task: str = "auto") -> 
     return "multiclass" if classes > 2 or task == "multiclass" else "binary"
 
 
-def fit_target(table: Table, names: Sequence[str], task: str, rows: np.ndarray) -> Target:
+def fit_target(
+    table: Table, names: Sequence[str], task: str, rows: np.ndarray, *, logs: Sequence[str] = ()
+) -> Target:
     """The target with means and scales of the given rows, or with the classes of all rows.
 
-    Raises DataError for a constant target, or a target that does not suit the task.
+    The means and scales of the targets in `logs` are those of their logarithms. Raises DataError
+    for a constant target, or a target that does not suit the task.
     """
     if task == "regression":
-        fits = [_standard(table, name, _target_numbers(table, name)[rows]) for name in names]
+        fits = [_standard(table, name, _linear(table, name, logs)[rows]) for name in names]
         for name, fit in zip(names, fits, strict=True):
             if fit is None:
                 raise DataError(f"{table.name}, column {name!r}: the target is constant")
         means, scales = zip(*(fit for fit in fits if fit is not None), strict=True)
-        return Target(tuple(names), (), means, scales, (None,) * len(names))
+        return Target(tuple(names), (), means, scales, (None,) * len(names), tuple(logs))
     (name,) = names
     column = _whole_column(table, name)
     values = sorted(set(column.tolist()))
@@ -152,10 +160,11 @@ def fit_target(table: Table, names: Sequence[str], task: str, rows: np.ndarray) 
 def encode_target(table: Table, target: Target) -> np.ndarray:
     """Standardised values, float64 [rows, T], or class indices, int64 [rows].
 
-    Raises DataError naming a row whose target is missing, or whose class is unknown.
+    Raises DataError naming a row whose target is missing, whose class is unknown, or whose target
+    has no logarithm.
     """
     if not target.classes:
-        y = np.stack([_target_numbers(table, name) for name in target.names], axis=1)
+        y = np.stack([_linear(table, name, target.logs) for name in target.names], axis=1)
         return np.asarray((y - np.array(target.means)) / np.array(target.scales))
     (name,) = target.names
     column = _whole_column(table, name)
@@ -324,6 +333,18 @@ def _target_numbers(table: Table, name: str) -> np.ndarray:
     if column.dtype == object:
         raise table.fault(0, name, f"the target {shown(column[0])} is not a number")
     return column
+
+
+def _linear(table: Table, name: str, logs: Sequence[str]) -> np.ndarray:
+    """The numbers of a target column, or their logarithms if it is one of `logs`."""
+    column = _target_numbers(table, name)
+    if name not in logs:
+        return column
+    low = np.flatnonzero(column <= 0)
+    if len(low):
+        said = f"the target {shown(column[low[0]])} is not above 0, and has no logarithm to learn"
+        raise table.fault(low[0], name, said)
+    return np.asarray(np.log(column))
 
 
 def _is_class(column: np.ndarray) -> bool:

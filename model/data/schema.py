@@ -19,6 +19,7 @@ from model.errors import Detail, InputError
 from model.messages import listed, nearest, shown
 
 MAX_DETAILS = 20
+LEAST_LOG = -700.0  # of a decoded target: exp of less is not a normal float64
 RANGE_SLACK = 1e-6  # in scales: rounding to float32 must not put a training row outside the range
 
 Row = Mapping[str, object] | Sequence[object]
@@ -28,7 +29,8 @@ Row = Mapping[str, object] | Sequence[object]
 class Target:
     """The target. A regression has a mean, a scale and a unit for each name, and no classes.
 
-    A classification has one name and its classes, and neither means nor scales.
+    A classification has one name and its classes, and neither means nor scales. The targets named
+    in `logs` are learned by their logarithms: their means and scales are those of the logarithms.
     """
 
     names: tuple[str, ...]
@@ -36,6 +38,35 @@ class Target:
     means: tuple[float, ...]
     scales: tuple[float, ...]
     units: tuple[str | None, ...]
+    logs: tuple[str, ...] = ()
+
+    @property
+    def by_log(self) -> np.ndarray:
+        """Whether each target of a regression is learned by its logarithm, bool [T]."""
+        return np.array([name in self.logs for name in self.names], dtype=bool)
+
+    @property
+    def stds(self) -> np.ndarray:
+        """The std [T] of each target in its own unit.
+
+        Of a target that is learned by its logarithm it is the geometric mean times the std of the
+        logarithm: the std to first order.
+        """
+        middle = np.exp(np.where(self.by_log, self.means, 0.0))
+        return np.asarray(middle * np.array(self.scales))
+
+    def standardised(self, values: np.ndarray) -> np.ndarray:
+        """Numbers [..., T] in the targets' own units as the network has them."""
+        linear = np.where(self.by_log, np.log(np.where(self.by_log, values, 1.0)), values)
+        return np.asarray((linear - np.array(self.means)) / np.array(self.scales))
+
+    def decoded(self, standardised: np.ndarray) -> np.ndarray:
+        """The inverse of `standardised`; never 0 where the logarithm is learned."""
+        values = standardised * np.array(self.scales) + np.array(self.means)
+        if not self.logs:
+            return np.asarray(values)
+        positive = np.exp(np.where(self.by_log, np.maximum(values, LEAST_LOG), 0.0))
+        return np.where(self.by_log, positive, values)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

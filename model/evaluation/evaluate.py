@@ -151,7 +151,7 @@ def _held(rows: Columns[Prediction], actual: np.ndarray, target: Target) -> list
     if target.classes:
         sets = _label_sets(rows)
         return [] if sets is None else [scores.set_coverage(sets, actual)]
-    truth, region = actual * target.scales + np.array(target.means), rows.columns["interval"]
+    truth, region = target.decoded(actual), rows.columns["interval"]
     lower, upper = (region.columns[end] for end in ("lower", "upper"))  # [B, T]
     return [
         scores.interval_coverage(lower[:, at], upper[:, at], truth[:, at])
@@ -208,7 +208,7 @@ def _outcomes(
     """One outcome per target, from the predictions and the encoded actual targets."""
     if target.classes:
         return (_classification(rows, actual, target),)
-    truth = actual * target.scales + np.array(target.means)
+    truth = target.decoded(actual)
     return tuple(
         _regression(rows, truth[:, at], target, at, float(densities[:, at].mean()))
         for at in range(len(target.names))
@@ -275,6 +275,7 @@ def _regression(
         deterministic=columns["deterministic"][:, at],
         outside=_outside(rows),
         accept=columns.get("accept"),
+        by_log=target.names[at] in target.logs,
     )
 
 
@@ -283,7 +284,7 @@ def _compared(outcome: RegressionOutcome, card: Card, coverage: float) -> Regres
     _, calibration = card.fitted
     if calibration is None:
         return outcome
-    scale = card.target.scales[card.target.names.index(outcome.target)]
+    std = float(card.target_of_rows.stds[card.target.names.index(outcome.target)])
     reaches = {
         kind: quantile(parts[outcome.target], coverage)
         for kind, parts in calibration.comparisons.items()
@@ -292,7 +293,7 @@ def _compared(outcome: RegressionOutcome, card: Card, coverage: float) -> Regres
     return replace(
         outcome,
         epistemic_reach=reaches.get("epistemic"),
-        deterministic_reach=None if off is None else off * scale,
+        deterministic_reach=None if off is None else off * std,
     )
 
 

@@ -52,14 +52,15 @@ def figures(outcome: Outcome, key: str) -> list[Figure]:
 
 def _coverage(outcome: RegressionOutcome, key: str) -> Figure:
     rows = len(outcome.actual)
-    shares = scores.coverage_by_level(outcome.mean, outcome.std, outcome.actual, COVERAGES).tolist()
+    shares = outcome.coverages()
     points = list(zip(COVERAGES, shares, strict=True))
     grid = np.linspace(0, 1, 41)
     reach = BAND * np.sqrt(grid * (1 - grid) / rows)
     lower, upper = np.clip(grid - reach, 0, 1), np.clip(grid + reach, 0, 1)
     title = "Do intervals hold what they claim?"
+    law = "of a log-normal law with that mean and std" if outcome.by_log else "mean ± z std"
     reading = (
-        "Each point is one width of the intervals mean ± z std. On the dashed line, they hold as "
+        f"Each point is one width of the intervals {law}. On the dashed line, they hold as "
         "many targets as they claim. Below the line they are too narrow, above it too wide. "
         f"In 95 % of all cases, chance alone moves {rows} rows no farther than the shaded band."
     )

@@ -28,7 +28,8 @@ MEASURES = {
     "crps": Measure(
         "CRPS",
         LOW,
-        "Error of the predicted distribution, a Gaussian with mean and std, in the target's unit. "
+        "Error of the predicted distribution, in the target's unit: a Gaussian with mean and std, "
+        "or a log-normal law where the logarithm was learned. "
         "With a std of 0 it is the MAE.",
     ),
     "interval_coverage": Measure(

@@ -38,6 +38,7 @@ class RegressionOutcome:
     held: tuple[float, ...] = ()  # the share of intervals that hold the target, by seed
     epistemic_reach: float | None = None  # q of the intervals mean +- q x epistemic_std
     deterministic_reach: float | None = None  # q of the intervals deterministic +- q
+    by_log: bool = False  # whether the logarithm was learned; then the predicted law is log-normal
 
     @property
     def uncertainty(self) -> np.ndarray:
@@ -54,12 +55,13 @@ class RegressionOutcome:
         """The metrics of the mean over the passes."""
         mean, std, actual = self.mean, self.std, self.actual
         by_passes = _around(mean, self.epistemic_reach, self.epistemic_std)
+        crps = scores.log_normal_crps if self.by_log else scores.gaussian_crps
         return (
             _defined(
                 rmse=scores.rmse(mean, actual),
                 mae=scores.mae(mean, actual),
                 log_likelihood=self.log_likelihood,
-                crps=scores.gaussian_crps(mean, std, actual),
+                crps=crps(mean, std, actual),
             )
             | self._intervals("interval", (self.lower, self.upper))
             | _over_seeds("interval_coverage", self.held, self.coverage)
@@ -100,14 +102,30 @@ class RegressionOutcome:
         )
 
     def curves(self) -> dict[str, Curve]:
-        """The coverage of Gaussian intervals by level, and the risk by share of accepted rows."""
-        actual = scores.coverage_by_level(self.mean, self.std, self.actual, COVERAGES).tolist()
-        width = 2 * float(np.mean(self.std))
+        """The coverage of the predicted law's intervals, and the risk by share of accepted rows."""
         coverage = [
-            {"nominal": level, "actual": share, "width": width * scores.normal_reach(level)}
-            for level, share in zip(COVERAGES, actual, strict=True)
+            {"nominal": level, "actual": share, "width": self._width(level)}
+            for level, share in zip(COVERAGES, self.coverages(), strict=True)
         ]
         return {"coverage": coverage, "risk_coverage": risk_curve(self.uncertainty, self.loss)}
+
+    def coverages(self) -> list[float]:
+        """The share of targets inside the predicted law's central intervals, for each COVERAGES."""
+        actual = np.log(self.actual) if self.by_log else self.actual
+        shares = scores.coverage_by_level(*self._normal, actual, COVERAGES)
+        return [float(share) for share in shares]
+
+    @property
+    def _normal(self) -> tuple[np.ndarray, np.ndarray]:
+        """The mean and the std [B] of the normal law of the target, or of its logarithm."""
+        return scores.log_normal(self.mean, self.std) if self.by_log else (self.mean, self.std)
+
+    def _width(self, level: float) -> float:
+        """The mean width of the predicted law's central intervals."""
+        (middle, std), z = self._normal, scores.normal_reach(level)
+        if not self.by_log:
+            return 2 * float(np.mean(std)) * z
+        return float(np.mean(np.exp(middle + z * std) - np.exp(middle - z * std)))
 
 
 @dataclass(frozen=True, slots=True)

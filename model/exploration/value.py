@@ -10,7 +10,7 @@ from model.artifact import Card
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """The number of a value among those of a pass, and its unit: a target's scale and mean."""
+    """The number of a value among those of a pass, and its unit: a target's std and mean."""
 
     at: int
     name: str
@@ -20,12 +20,14 @@ class Value:
     @classmethod
     def of(cls, card: Card, at: int) -> Self:
         """The value of that number among the card's targets or classes."""
-        target = card.target
-        scale, shift = (target.scales[at], target.means[at]) if target.scales else (1.0, 0.0)
-        return cls(at, value_names(card)[at], scale, shift)
+        target, name = card.target_of_rows, value_names(card)[at]
+        if target.classes:
+            return cls(at, name, 1.0, 0.0)
+        shift = 0.0 if target.by_log[at] else target.means[at]
+        return cls(at, name, float(target.stds[at]), shift)
 
     def in_units(self, values: np.ndarray) -> np.ndarray:
-        """Standardised values in the unit of the target; probabilities as they are."""
+        """Values of passes in the unit of the target; probabilities as they are."""
         return values * self.scale + self.shift
 
 

@@ -53,10 +53,29 @@ def gaussian_crps(mean: np.ndarray, std: np.ndarray, actual: np.ndarray) -> floa
     """
     error = np.abs(actual - mean)
     z = np.divide(error, std, out=np.zeros_like(error), where=std > 0)
-    inside = np.array([math.erf(value) for value in (z / math.sqrt(2)).tolist()])  # 2 Phi(z) - 1
     density = np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
-    crps = std * (z * inside + 2 * density - 1 / math.sqrt(math.pi))
+    crps = std * (z * (2 * _phi(z) - 1) + 2 * density - 1 / math.sqrt(math.pi))
     return float(np.mean(np.where(std > 0, crps, error)))
+
+
+def log_normal(mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and std of the logarithm, for the log-normal law of this mean, above 0, and this std."""
+    square = np.log1p((std / mean) ** 2)
+    return np.asarray(np.log(mean) - square / 2), np.asarray(np.sqrt(square))
+
+
+def log_normal_crps(mean: np.ndarray, std: np.ndarray, actual: np.ndarray) -> float:
+    """The CRPS of the log-normal law of this mean and std, in the target's unit; lower is better.
+
+    y (2 Phi(w) - 1) - 2 mean (Phi(w - s) + Phi(s / sqrt(2)) - 1), with m and s the mean and the std
+    of the logarithm, and w = (log y - m) / s (Baran & Lerch 2015). The absolute error where std is
+    0.
+    """
+    middle, spread = log_normal(mean, std)
+    w = np.divide(np.log(actual) - middle, spread, out=np.zeros_like(mean), where=spread > 0)
+    inside = _phi(w - spread) + _phi(spread / math.sqrt(2)) - 1
+    crps = actual * (2 * _phi(w) - 1) - 2 * mean * inside
+    return float(np.mean(np.where(spread > 0, crps, np.abs(actual - mean))))
 
 
 def sample_crps(samples: np.ndarray, actual: np.ndarray) -> float:
@@ -232,6 +251,11 @@ def aurc(uncertainty: np.ndarray, loss: np.ndarray) -> float:
     """
     _, risk = risk_coverage(uncertainty, loss)
     return float(np.mean(risk))
+
+
+def _phi(z: np.ndarray) -> np.ndarray:
+    """The distribution function of the normal law."""
+    return np.array([(1 + math.erf(value)) / 2 for value in (z / math.sqrt(2)).tolist()])
 
 
 def _log_density(mean: np.ndarray, std: np.ndarray, actual: np.ndarray) -> np.ndarray:

@@ -162,6 +162,7 @@ def _target(spec: Spec) -> TargetRecord:
         means=tuple(target.mean for target in spec.target),
         scales=tuple(target.scale for target in spec.target),
         units=tuple(target.unit for target in spec.target),
+        logs=tuple(target.name for target in spec.target if target.log),
     )
 
 
@@ -222,7 +223,7 @@ def _check_examples(spec: Spec, card: Card, network: MLP) -> None:
     """Raise InputError for the first example whose output the network does not reproduce."""
     untuned = card.model_copy(update={"tuning": TuningRecord(noise=spec.noise)})
     predictor = Predictor(untuned, network)
-    scales = {target.name: target.scale for target in spec.target}
+    scales = dict(zip(card.target.names, card.target.stds, strict=False))
     for number, example in enumerate(spec.examples):
         where = f"examples.{number}"
         try:

@@ -53,19 +53,21 @@ class LayerSpec(_Part):
 class TargetSpec(_Part):
     """A target: a number with output = (value - mean) / scale, or one of several classes.
 
-    `noise_std` is the standard deviation of the noise in the target, in its unit, if it is known.
+    With `log` the output is (log(value) - mean) / scale. `noise_std` is the standard deviation of
+    the noise in the target, in its unit, or of the noise in its logarithm, if it is known.
     """
 
     name: str
     unit: str | None = None
     mean: float = 0.0
     scale: TargetScale = 1.0
+    log: bool = False
     noise_std: Positive | None = None
     classes: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        numbers = self.model_fields_set & {"unit", "mean", "scale", "noise_std"}
+        numbers = self.model_fields_set & {"unit", "mean", "scale", "log", "noise_std"}
         if self.classes and numbers:
             raise ValueError(f"a target with classes has no {min(numbers)}")
         if len(self.classes) == 1:

@@ -14,7 +14,9 @@ INTERVAL_METHOD = About(
     "seeds, for any network and any data, as long as fresh rows are exchangeable with the "
     "calibration rows. Rows of one request under shared masks err together. `conformal:FEATURE`: q "
     "comes from the calibration rows of the same category. `normal`: the model has no calibration "
-    "rows; mean +- z x total std, which promises nothing.",
+    "rows; mean +- z x total std, which promises nothing. Where the logarithm of the target is "
+    "learned (`--log-target`), mean and total std are those of the logarithm, and exp maps the "
+    "ends: no interval begins below 0.",
     kind="text",
 )
 LABEL_SET_METHOD = About(
@@ -64,8 +66,8 @@ DISTANCE_P_VALUE = About(
     "number",
 )
 SPREAD_P_VALUE = About(
-    "Share of rows like the calibration rows that have as large a total std, or larger. Absent "
-    "where the model is not calibrated.",
+    "Share of rows like the calibration rows that have as large a total std, or larger (of the "
+    "logarithm, where that is learned). Absent where the model is not calibrated.",
     "probability",
     "number",
 )

@@ -1,13 +1,12 @@
 """Regression, one or several targets: the training loss and the parts of a prediction."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from statistics import NormalDist
 from typing import ClassVar
 
 import numpy as np
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -30,7 +29,10 @@ from model.options import PredictOptions
 from model.passes import Estimate, Passes
 from model.tasks.columns import Column, Columns
 from model.tasks.defaults import USUAL_RATE, USUAL_WIDTHS, TrainingDefaults
-from model.tasks.predictions import Interval, RegressionPrediction
+from model.tasks.intervals import Reach, centred
+from model.tasks.log_normal import moments
+from model.tasks.predictions import RegressionPrediction
+from model.tasks.scale import Scale
 
 SMALL_TABLE = 1_200  # rows up to which a weight decay and a dropout rate of 0.1 were best
 LEAST_SHARE = 0.1  # of that rate: the least rate for many rows
@@ -45,16 +47,22 @@ LEAST_SQUARE = 1e-9  # the least squared error of standardised targets to divide
 class Regression:
     """The task of predicting numbers; the network's outputs are standardised targets.
 
-    With heteroscedastic noise as many more follow: the logarithms of their noise variances.
+    With heteroscedastic noise as many more follow: the logarithms of their noise variances. A
+    target may be learned by its logarithm: see `log_normal`.
     """
 
     target: Target
     tuning: Tuning = field(default_factory=Tuning)
     calibration: Calibration | None = None
 
-    plain_because: ClassVar[str | None] = None
     joint: ClassVar[bool] = False
     retunes: ClassVar[bool] = False
+
+    @property
+    def plain_because(self) -> str | None:
+        """The exponential, if a target is learned by its logarithm."""
+        why = "the reduced estimator needs a linear output, not the exponential of a logarithm"
+        return why if self.target.logs else None
 
     @property
     def linear(self) -> int:
@@ -133,12 +141,23 @@ class Regression:
         return 0.5 * (log_variance.mean(0) + scale.log() + 1).mean()
 
     def values(self, outputs: Tensor) -> Tensor:
-        """The standardised targets [..., T], then the logarithms of their noise variances."""
-        return outputs
+        """The standardised targets [..., T], then the logarithms of their noise variances.
+
+        For the L targets that are learned by their logarithms, the mean and the variance of each
+        target given the pass follow, in units of `Target.stds`, [..., 2 L].
+        """
+        if not self.target.logs:
+            return outputs
+        outputs, at = outputs.double(), np.flatnonzero(self.target.by_log)
+        noise = outputs.new_tensor(self._noise_scales[at])
+        if self._heteroscedastic:
+            noise = noise * outputs[..., self.linear + at].clamp(*CLAIMS).exp()
+        sigma = outputs.new_tensor(np.array(self.target.scales)[at])
+        return torch.cat([outputs, moments(outputs[..., at], noise, sigma)], dim=-1)
 
     def quantities(self, estimate: Estimate, passes: int | np.ndarray) -> Quantities:  # noqa: ARG002
-        """Means, in units of the passes' std, and variances; the unit of log-variances is 0."""
-        is_target = np.arange(estimate.mean.shape[-1]) < self.linear
+        """Means, in units of the passes' std, and variances; the unit of all else is 0."""
+        is_target = np.isin(np.arange(estimate.mean.shape[-1]), self._at)
         unit = np.where(is_target, estimate.variance, 0)
         return {
             "mean": Quantity(estimate.mean, estimate.mean_error, np.sqrt(unit)),
@@ -147,11 +166,19 @@ class Regression:
 
     def relative_error(self, estimate: Estimate) -> np.ndarray:
         """The largest relative error [B] of all targets."""
-        return np.asarray(estimate.relative_error[:, : self.linear].max(-1))
+        return np.asarray(estimate.relative_error[:, self._at].max(-1))
 
     def tuned(self, values: np.ndarray, actual: np.ndarray) -> Tuning:
         """The factors of variance and noise that fit the passes' values [P, B, V] best."""
-        return tuned_noise(self.tuning.noise, values, actual)
+        outputs = values[..., : self.outputs].copy()
+        tuning = tuned_noise(self.tuning.noise, outputs, actual)
+        if not self.target.logs:
+            return tuning
+        outputs[..., self.linear :] *= np.array(tuning.noise_powers)  # later in the weights
+        task = replace(self, tuning=tuning)
+        mean = task.values(torch.from_numpy(outputs)).mean(0).numpy()[:, self._at]  # [B, T]
+        errors = np.abs(mean - self._scale.encoded_in_units(actual)).max(0)
+        return replace(tuning, largest_errors=tuple(errors.tolist()))
 
     def retuned(self, values: np.ndarray, actual: np.ndarray) -> Tuning:  # noqa: ARG002
         """The tuning unchanged: a regression corrects with `rescaled`, on all calibration rows."""
@@ -180,11 +207,10 @@ class Regression:
     def _errors(
         self, predictions: Columns[RegressionPrediction], actual: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Errors of the mean, total stds and the mean's Monte-Carlo errors [B, T], standardised."""
-        columns = predictions.columns
-        error = self._standardised(columns["mean"]) - actual
-        std = np.sqrt(columns["total_variance"]) / self._scale
-        return error, std, columns["mean_error"] / self._scale
+        """Errors, total stds and the mean's Monte-Carlo errors [B, T], of standardised targets."""
+        centre, std = centred(predictions, self.target)
+        slope = self._scale.slope(predictions.columns["mean"])
+        return centre - actual, std, predictions.columns["mean_error"] / slope
 
     def scores(
         self, predictions: Columns[RegressionPrediction], actual: np.ndarray
@@ -208,11 +234,12 @@ class Regression:
         """
         columns = predictions.columns
         kinds = {
-            "epistemic": (self._standardised(columns["mean"]), columns["std"] / self._scale),
-            "deterministic": (self._standardised(columns["deterministic"]), 1.0),
+            "epistemic": (self._scale.in_units(columns["mean"]), columns["std"] / self._scale.unit),
+            "deterministic": (self._scale.in_units(columns["deterministic"]), 1.0),
         }
+        true = self._scale.encoded_in_units(actual)
         found = {
-            kind: conformal.regression_scores(actual, centre, std)
+            kind: conformal.regression_scores(true, centre, std)
             for kind, (centre, std) in kinds.items()
         }
         return {
@@ -222,8 +249,11 @@ class Regression:
         }
 
     def spreads(self, predictions: Columns[RegressionPrediction]) -> np.ndarray:
-        """The standardised total std [B]; of several targets, the root of their mean square."""
-        return self._spreads(predictions.columns["total_variance"])
+        """The standardised total std [B]; of several targets, the root of their mean square.
+
+        Of a target that is learned by its logarithm it is that of the logarithm.
+        """
+        return _root_mean_square(centred(predictions, self.target)[1])
 
     def abstention(
         self, predictions: Columns[RegressionPrediction], actual: np.ndarray
@@ -231,55 +261,59 @@ class Regression:
         """Bounds on the RMSE, in the target's unit, of rows that are accepted by total std."""
         if self.linear > 1 or not any(self.tuning.largest_errors):
             return None
-        error, _, _ = self._errors(predictions, actual)
-        std = np.sqrt(predictions.columns["total_variance"])[:, 0]
-        largest = self.tuning.largest_errors[0] * self._scale[0]
-        return root_mean_square(std, error[:, 0] * self._scale, largest=float(largest))
+        columns, unit = predictions.columns, self._scale.unit[0]
+        error = (self._scale.in_units(columns["mean"]) - self._scale.encoded_in_units(actual))[
+            :, 0
+        ] * unit
+        std, largest = np.sqrt(columns["total_variance"])[:, 0], self.tuning.largest_errors[0]
+        return root_mean_square(std, error, largest=float(largest * unit))
 
     def log_density(self, values: np.ndarray, actual: np.ndarray) -> np.ndarray:
         """Log density [B, T] of the passes' mixture of normals at the standardised actual [B, T].
 
         In nats, of targets in their own unit. The mixture has a normal for each pass of `values`
-        [P, B, V], with that pass's own noise. The means are scaled around their average by the root
-        of the factor on the variance. The mixture has heavier tails than one normal of the total
-        variance, and a higher likelihood (docs/coverage.md). NaN if the noise is unknown.
+        [P, B, V], with that pass's own noise; a log-normal, where the logarithm is learned. The
+        means are scaled around their average by the root of the factor on the variance. The mixture
+        has heavier tails than one normal of the total variance, and a higher likelihood
+        (docs/coverage.md). NaN if the noise is unknown.
         """
         if not self.tuning.noise_scales:
             return np.full(actual.shape, np.nan)
-        passes, noise = values[..., : self.linear], self._noise(values[..., self.linear :])
+        passes, logs = np.split(values[..., : self.outputs], [self.linear], axis=-1)
+        noise = self._noise(logs)
         mean, factor = passes.mean(0), np.sqrt(self._factor)
         std = np.sqrt(noise) * np.ones_like(passes)  # [P, B, T]
         density = mixture_log_density(mean + factor * (passes - mean), std, actual)
-        return np.asarray(density - np.log(self._scale))
+        return np.asarray(density - np.log(self._scale.slope(self.target.decoded(actual))))
 
     def summarise(self, passes: Passes, options: PredictOptions) -> Columns[RegressionPrediction]:
         """One prediction per row; means scale with the target's std, variances with its square."""
-        estimate, count, coverage = passes.estimate, self.linear, options.coverage
+        estimate, at, unit = passes.estimate, self._at, self._scale.unit
         mean, deterministic = (
-            part[:, :count] * self._scale + self._shift
-            for part in (estimate.mean, passes.deterministic)
+            self._scale.own(part[:, at]) for part in (estimate.mean, passes.deterministic)
         )  # [B, T]
         variance, variance_error = (
-            part[:, :count] * self._scale**2
-            for part in (estimate.variance, estimate.variance_error)
+            part[:, at] * unit**2 for part in (estimate.variance, estimate.variance_error)
         )
-        noise = self._noise(estimate.mean[:, count:]) * self._scale**2 + np.zeros_like(variance)
+        spread, noise = self._spread_and_noise(estimate)
+        noise = noise * unit**2
         total = self._factor * variance + noise
-        total_std = np.sqrt(total)
-        judging = judged(self.calibration, self._spreads(total), passes.warnings)
+        reach = Reach(self.target, self.calibration, self._share)
+        centre = estimate.mean[:, : self.linear]
+        judging = judged(self.calibration, _root_mean_square(spread), passes.warnings)
         columns: dict[str, Column] = {
             "mean": mean,
             "variance": variance,
             "std": np.sqrt(variance),
-            "mean_error": estimate.mean_error[:, :count] * self._scale,
+            "mean_error": estimate.mean_error[:, at] * unit,
             "variance_error": variance_error,
             "deterministic": deterministic,
             "noise_variance": noise,
             "total_variance": total,
-            "interval": self._intervals(mean, total_std, coverage, passes.groups),
+            "interval": reach.intervals(centre, spread, options.coverage, passes.groups),
             **passes.distances(),
             **judging.column,
-            **accepts(self.calibration, options, total_std[:, 0]),
+            **accepts(self.calibration, options, np.sqrt(total[:, 0])),
             "passes": passes.counts,
             "warnings": judging.warnings,
             **self._samples(passes),
@@ -301,10 +335,10 @@ class Regression:
 
         Several targets are averaged in units of their training std. `actual` is standardised.
         """
-        unit = self._scale if self.linear == 1 else np.ones(1)
-        true = actual * unit
+        unit = self._scale.unit if self.linear == 1 else np.ones(1)
+        true = self._scale.encoded_in_units(actual) * unit
         mean, off = (
-            self._standardised(predictions.columns[name]) * unit
+            self._scale.in_units(predictions.columns[name]) * unit
             for name in ("mean", "deterministic")
         )
         return {
@@ -314,12 +348,14 @@ class Regression:
         }
 
     @cached_property
-    def _shift(self) -> np.ndarray:
-        return np.array(self.target.means)
+    def _scale(self) -> Scale:
+        return Scale(self.target)
 
     @cached_property
-    def _scale(self) -> np.ndarray:
-        return np.array(self.target.scales)
+    def _at(self) -> np.ndarray:
+        """Where the values of a pass have the mean of each target, [T]."""
+        log = self.target.by_log
+        return np.where(log, self.outputs + log.cumsum() - 1, np.arange(self.linear))
 
     @cached_property
     def _share(self) -> np.ndarray:
@@ -331,50 +367,34 @@ class Regression:
         """The factor [T] of the variance across the passes in the total variance."""
         return np.array(self.tuning.variance_factors or [1.0])
 
+    @cached_property
+    def _noise_scales(self) -> np.ndarray:
+        """The noise scales [T]; 0 if the noise is unknown."""
+        return np.array(self.tuning.noise_scales or [0.0] * self.linear)
+
     def _noise(self, logs: np.ndarray) -> np.ndarray:
         """The standardised noise variances of log-variances [..., T].
 
         They are [..., T], or [T] for homoscedastic noise; 0 if the noise is unknown.
         """
-        scales = np.array(self.tuning.noise_scales or [0.0])
         if not self._heteroscedastic:
-            return scales
-        return np.asarray(scales * np.exp(logs.clip(*CLAIMS)))
+            return self._noise_scales
+        return np.asarray(self._noise_scales * np.exp(logs.clip(*CLAIMS)))
 
-    def _spreads(self, total: np.ndarray) -> np.ndarray:
-        """The spreads [B] of the total variances [B, T] in the unit squared."""
-        return np.asarray(np.sqrt((total / self._scale**2).mean(1)))
-
-    def _intervals(
-        self, mean: np.ndarray, std: np.ndarray, coverage: float, groups: Sequence[str]
-    ) -> Columns[Interval]:
-        """The interval of each row; raises CalibrationError."""
-        lower, upper = self._bounds(mean, std, coverage, groups)
-        method = self.calibration.method("conformal") if self.calibration else "normal"
-        columns = {
-            "coverage": np.full(len(mean), coverage),
-            "lower": lower,
-            "upper": upper,
-            "method": [method] * len(mean),
-        }
-        return Columns(Interval, columns, self._names)
-
-    def _bounds(
-        self, mean: np.ndarray, std: np.ndarray, coverage: float, groups: Sequence[str]
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Lower and upper bounds [B, T], from total stds in the unit; raises CalibrationError."""
-        if self.calibration is None:
-            reach = -NormalDist().inv_cdf((1 - coverage) / 2)  # finite for coverage next to 1
-            return conformal.interval(mean, reach, std)
-        reaches = [self.calibration.quantile(name, coverage, groups) for name in self.target.names]
-        wider = std + self._share * self._scale
-        return conformal.interval(mean, np.array(reaches).T, wider)  # [T] or [B, T]
+    def _spread_and_noise(self, estimate: Estimate) -> tuple[np.ndarray, np.ndarray]:
+        """The total stds of standardised targets, and the noise variances in units, [B, T]."""
+        count, log = self.linear, self.target.by_log
+        noise = self._noise(estimate.mean[:, count : self.outputs])
+        noise = noise + np.zeros_like(estimate.mean[:, :count])
+        spread = np.sqrt(self._factor * estimate.variance[:, :count] + noise)
+        noise[:, log] = estimate.mean[:, self._at[log] + log.sum()]
+        return spread, noise
 
     def _samples(self, passes: Passes) -> dict[str, list[np.ndarray]]:
         """The column of samples, if there are any: an array [P, T] of each row."""
         if passes.samples is None:
             return {}
-        units = [row[:, : self.linear] * self._scale + self._shift for row in passes.samples]
+        units = [self._scale.own(row[:, self._at]) for row in passes.samples]
         return {"samples": units}
 
     @property
@@ -382,6 +402,7 @@ class Regression:
         """The names of a row's values; none if there is one target."""
         return self.target.names if self.linear > 1 else ()
 
-    def _standardised(self, values: np.ndarray) -> np.ndarray:
-        """Numbers in the target's unit, standardised, [B, T]."""
-        return np.asarray((values - self._shift) / self._scale)
+
+def _root_mean_square(stds: np.ndarray) -> np.ndarray:
+    """The root [B] of the mean square of the stds [B, T]."""
+    return np.asarray(np.sqrt(np.square(stds).mean(1)))

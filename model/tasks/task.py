@@ -24,8 +24,10 @@ P = TypeVar("P", RegressionPrediction, ClassificationPrediction)
 class Task(Protocol[P]):
     """The methods of a task, which knows its target and the results of held-out rows."""
 
-    plain_because: ClassVar[str | None]
-    """The reason why the reduced estimator does not apply; None if it does."""
+    @property
+    def plain_because(self) -> str | None:
+        """The reason why the reduced estimator does not apply; None if it does."""
+        ...
 
     joint: ClassVar[bool]
     """Whether the values are class probabilities and their entropy; then passes have agreement."""

@@ -29,7 +29,7 @@ from model.messages import listed
 from model.options import PredictOptions
 from model.passes import MLP
 from model.predictor import Predictor
-from model.tasks import TASKS
+from model.tasks import TASKS, Columns, Prediction
 from model.training.estimator_choice import try_estimators
 from model.training.grouping import TOGETHER, Grouping, class_rows
 from model.training.serving_passes import enough_passes
@@ -246,16 +246,12 @@ def _range(column: np.ndarray) -> tuple[float, float] | None:
     return (float(present.min()), float(present.max())) if len(present) else None
 
 
-def held_out_metrics(
-    card: Card, network: MLP, x: np.ndarray, y: np.ndarray
-) -> tuple[dict[str, float], dict[str, float]]:
-    """The metrics of the model on rows x [B, D] that serve nothing else, and the recall by class.
+def held_out_predictions(card: Card, network: MLP, x: np.ndarray) -> Columns[Prediction]:
+    """The predictions for rows x [B, D] that serve nothing else.
 
-    y has their targets. The model predicts as it is served, under another seed than calibration's.
+    The model predicts as it is served, under another seed than calibration's.
     """
-    predictions = Predictor(card, network).predict_encoded(x, PredictOptions(seed=TEST_SEED)).rows
-    task = TASKS[card.task](card.target_of_rows, *card.fitted)
-    return task.metrics(predictions, y), task.recall(predictions, y)
+    return Predictor(card, network).predict_encoded(x, PredictOptions(seed=TEST_SEED)).rows
 
 
 def share_log_loss(seen: np.ndarray, actual: np.ndarray, classes: int) -> float:

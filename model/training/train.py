@@ -1,7 +1,8 @@
 """Turn a table into an artifact: split, fit, measure on held-out rows and save."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from model.data import (
     find_columns,
     fit_schema,
     fit_target,
+    option,
     share_rare_classes,
     split_rows,
 )
@@ -25,11 +27,11 @@ from model.errors import CalibrationError, DataError
 from model.formulas import rows_needed
 from model.messages import listed
 from model.options import PredictOptions
-from model.tasks import TASKS, TaskName
+from model.tasks import TASKS, Columns, Prediction, TaskName
 from model.training.calibrate import (
     calibrated,
     fit_novelty,
-    held_out_metrics,
+    held_out_predictions,
     refit_temperature,
     rescaled_variances,
     share_log_loss,
@@ -42,6 +44,7 @@ from model.training.plan import TrainOptions
 from model.training.prepared import Prepared
 from model.training.selection import selected
 
+BELOW_ZERO = 0.1  # the least share of intervals that begin below 0 of which a notice is given
 CORRECTING_ROWS = 200  # with at least so many calibration rows, a quarter corrects a temperature
 
 
@@ -55,6 +58,7 @@ def train(
     missing: str = "error",
     drop: Sequence[str] = (),
     keep: Sequence[str] = (),
+    log_target: bool | str | Sequence[str] = False,
     options: TrainOptions | None = None,
     split: Split | None = None,
     calibrate_by: str | None = None,
@@ -73,16 +77,18 @@ def train(
 
     A missing cell is an error, or with `missing` "impute" it becomes the median or the most
     frequent text; with "drop" its row is left out. Rows without a target are left out under both.
-    Columns that only tell rows apart are left out, unless `keep` has them. Raises DataError for a
-    table or a split that cannot be used, InputError for an option out of its domain, ArtifactError
-    for a folder that holds something else.
+    Columns that only tell rows apart are left out, unless `keep` has them. With `log_target` the
+    network learns the logarithms of all targets, or of the targets named, which must be above 0;
+    all numbers of a prediction are about the targets themselves. Raises DataError for a table or a
+    split that cannot be used, InputError for an option out of its domain, ArtifactError for a
+    folder that holds something else.
     """
     options = options or TrainOptions()
     folder = Path(folder).absolute()
     name = checked_name(name or folder.name)
     check_destination(folder)
     targets = find_columns(targets, list(table.columns), table=table.name)
-    columns = _Columns(targets, tuple(drop), tuple(keep))
+    columns = _Columns(targets, tuple(drop), tuple(keep), _logs(table, targets, log_target))
     data = _prepare(table, columns, task=task, missing=missing, options=options, split=split)
     plan = options.plan(data.untuned(options.noise), len(data.split.train))
     grouping = Grouping(calibrate_by, by_class).checked(data.schema, data.target)
@@ -96,11 +102,28 @@ def train(
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
-    """The columns that a caller names: the targets, and those to leave out or to learn from."""
+    """The columns that a caller names: the targets, and those to leave out or to learn from.
+
+    `logs` are the targets that are learned by their logarithms.
+    """
 
     targets: tuple[str, ...]
     drop: tuple[str, ...]
     keep: tuple[str, ...]
+    logs: tuple[str, ...]
+
+
+def _logs(
+    table: Table, targets: tuple[str, ...], log_target: bool | str | Sequence[str]
+) -> tuple[str, ...]:
+    """The targets to learn by their logarithms; raises DataError for a name that is no target."""
+    if isinstance(log_target, bool):
+        return targets if log_target else ()
+    logs = find_columns(log_target, list(table.columns), table=table.name)
+    other = [name for name in logs if name not in targets]
+    if other:
+        raise DataError(f"log_target: {listed(other)} is no target; those are {listed(targets)}")
+    return tuple(name for name in targets if name in logs)
 
 
 def _complete(
@@ -125,17 +148,17 @@ def _prepare(
     options: TrainOptions,
     split: Split | None,
 ) -> Prepared:
-    targets = columns.targets
+    targets, logs = columns.targets, columns.logs
     features, left = choose_features(table, targets, drop=columns.drop, keep=columns.keep)
     if missing == "drop":
         table, split = _complete(table, [*targets, *features], split, why="a missing value")
     elif missing == "impute":
         table, split = _complete(table, targets, split, why="no target")
-    task_name = choose_target(table, targets, task=task)
+    task_name = choose_target(table, targets, task=task, logs=logs)
     chosen = split or _random_split(table, targets, task_name, options.seed)
     chosen.check(table.row_count)
     seen = chosen.seen(refit=options.refit)
-    target = fit_target(table, targets, task_name, seen)
+    target = fit_target(table, targets, task_name, seen, logs=logs)
     _check_scales(table, target)
     schema, notices = fit_schema(table, features, seen, missing=missing)
     return Prepared(
@@ -161,9 +184,11 @@ def _random_split(table: Table, targets: Sequence[str], task: TaskName, seed: in
 
 
 def _check_scales(table: Table, target: Target) -> None:
-    for name, scale in zip(target.names, target.scales, strict=False):
-        if not 1e-100 <= scale <= 1e100:
-            message = f"the standard deviation {scale:g} is too extreme to square; use another unit"
+    if target.classes:
+        return
+    for name, std in zip(target.names, target.stds.tolist(), strict=True):
+        if not 1e-100 <= std <= 1e100:
+            message = f"the standard deviation {std:g} is too extreme to square; use another unit"
             raise DataError(f"{table.name}, column {name!r}: {message}")
 
 
@@ -233,22 +258,37 @@ def _measured(draft: Draft) -> Draft:
     """The draft with its metrics on the test rows, if there are any.
 
     A notice names classes without a test row. Another says so if the shares of the classes alone
-    have a lower log loss than the model.
+    have a lower log loss than the model, and another which targets' logarithms to learn.
     """
     data, rows = draft.data, draft.data.split.test
     if not len(rows):
         return draft
-    metrics, recall = held_out_metrics(draft.card, draft.network, data.x[rows], data.y[rows])
+    card, y = draft.card, data.y[rows]
+    predictions = held_out_predictions(card, draft.network, data.x[rows])
+    task = TASKS[data.task](data.target, *card.fitted)
+    metrics, recall = task.metrics(predictions, y), task.recall(predictions, y)
     draft = replace(draft, metrics=metrics, recall=recall)
     if not data.target.classes:
-        return draft
+        return reduce(Draft.noted, _below_zero(data, predictions), draft)
     if unknown := [name for name in data.target.classes if name not in recall]:
         draft = draft.noted(f"no test row is {listed(unknown)}: its recall is not known")
     seen = data.y[data.split.seen(refit=draft.plan.refit)]
-    shares = share_log_loss(seen, data.y[rows], len(data.target.classes))
+    shares = share_log_loss(seen, y, len(data.target.classes))
     if metrics["log_loss"] <= shares:
         return draft
     return draft.noted(
         f"worse than no model: the log loss of the test rows is {metrics['log_loss']:.3f}, and "
         f"{shares:.3f} where each class is given its share of the training rows"
     )
+
+
+def _below_zero(data: Prepared, predictions: Columns[Prediction]) -> Iterator[str]:
+    """A notice for each target that is always above 0, and whose intervals often are not."""
+    lower = predictions.columns["interval"].columns["lower"]  # [B, T]
+    below, least = (lower < 0).mean(0), data.target.decoded(data.y).min(0)
+    for at, name in enumerate(data.target.names):
+        if below[at] >= BELOW_ZERO and least[at] > 0:
+            yield (
+                f"every {name} is above 0, but {below[at]:.0%} of its intervals for test rows "
+                f"begin below 0: {option('--log-target', name)} learns its logarithm"
+            )

@@ -45,6 +45,29 @@ def test_rows_are_encoded_and_outputs_scaled_as_the_specification_says(tmp_path:
     np.testing.assert_allclose(given, expected, rtol=1e-5)
 
 
+def test_outputs_that_are_logarithms_become_values_and_noise_its_log_normal_law(
+    tmp_path: Path,
+) -> None:
+    net, (cells, x) = network(1), rows(50, 1)
+    target = {"name": "price", "log": True, "mean": 5.7, "scale": 0.3}
+    output = np.exp(5.7 + 0.3 * net(x)[:, 0].double().numpy())
+    example = [{"row": cells[0], "output": float(output[0])}]
+    brought(tmp_path, net, target, examples=example)
+    found = load(tmp_path / "net").predict(cells, PredictOptions(seed=0))
+    assert [row.deterministic for row in found.rows] == pytest.approx(output, rel=1e-5)
+    brought(tmp_path, net, target | {"noise_std": 0.2}, examples=example)
+    noisy = load(tmp_path / "net").predict(cells, PredictOptions(seed=0)).rows
+    assert [row.deterministic for row in noisy] == pytest.approx(output * np.exp(0.02), rel=1e-5)
+    for with_noise, row in zip(noisy, found.rows, strict=True):
+        square = row.mean**2 + row.variance * 99 / 100  # the mean square of 100 passes
+        expected = (np.exp(0.04) - 1) * np.exp(0.04) * square
+        assert with_noise.noise_variance == pytest.approx(expected, rel=1e-6)
+    with pytest.raises(InputError, match="a target with classes has no log"):
+        brought(tmp_path, net, DEAR | {"log": True})
+    with pytest.raises(InputError, match="a scale differs"):
+        brought(tmp_path, net, {**target, "log": False}, examples=example)
+
+
 @pytest.mark.parametrize("end", [None, "sigmoid"])
 def test_one_logit_is_the_probability_of_the_second_class(end: str | None, tmp_path: Path) -> None:
     net = network(1)
