@@ -8,7 +8,6 @@ from typing import ClassVar
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from model.calibration import (
     CLAIMS,
@@ -27,6 +26,7 @@ from model.data import Target
 from model.formulas import conformal, mixture_log_density, scores
 from model.options import PredictOptions
 from model.passes import Estimate, Passes
+from model.tasks import regression_loss
 from model.tasks.columns import Column, Columns
 from model.tasks.defaults import USUAL_RATE, USUAL_WIDTHS, TrainingDefaults
 from model.tasks.intervals import Reach, centred
@@ -38,7 +38,6 @@ SMALL_TABLE = 1_200  # rows up to which a weight decay and a dropout rate of 0.1
 LEAST_SHARE = 0.1  # of that rate: the least rate for many rows
 LARGE_TABLE = 5_000  # rows from which three layers are better than two
 SHARE = 2.0  # an interval has the row's total std + SHARE typical std; best on validation rows
-LOG_VARIANCES = (-12.0, 6.0)  # of standardised targets; beyond them the loss has no gradient
 INNER, INNER_REACH = 0.8, 1.282  # coverage of an interval, and half its width in stds if normal
 LEAST_SQUARE = 1e-9  # the least squared error of standardised targets to divide by
 
@@ -79,31 +78,20 @@ class Regression:
         return self.tuning.noise == "heteroscedastic"
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Mean squared error of outputs [B, O] against standardised targets [B, T].
-
-        With heteroscedastic noise it is the normal negative log-likelihood, up to a constant (Nix
-        and Weigend 1994). Two alternatives were worse: weights by the predicted variance (beta-NLL,
-        Seitzer et al. 2022) fit means a little better and noise worse; no gradient of the noise to
-        the hidden layers (Stirn et al. 2023) fits noise much worse.
-        """
-        if not self._heteroscedastic:
-            return F.mse_loss(outputs, targets)
-        return self.losses(outputs, targets).mean()
+        """The loss of `regression_loss`."""
+        return regression_loss.loss(outputs, targets)
 
     def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The loss [..., B] of each row, of outputs [..., B, O]: the mean over its targets."""
-        if not self._heteroscedastic:
-            return (targets - outputs).square().mean(-1)
-        mean, log_variance = outputs.chunk(2, dim=-1)  # [..., B, T]
-        log_variance = log_variance.clamp(*LOG_VARIANCES)
-        normal = log_variance + (targets - mean).square() / log_variance.exp()
-        return 0.5 * normal.mean(-1)
+        return regression_loss.losses(outputs, targets)
 
     @property
     def loss_in_words(self) -> str:
         """The squared error, or the likelihood, of standardised targets."""
         names = self.target.names
         of = names[0] if len(names) == 1 else f"{len(names)} targets (their mean)"
+        if self.target.logs:
+            of = f"the logarithm of {of}" if len(names) == 1 else f"{of}, some of them logarithms"
         if self._heteroscedastic:
             return f"negative log-likelihood of {of}, standardised, in nats, without its constant"
         unit = f"; 1 is {self.target.scales[0]:.4g} squared" if len(names) == 1 else ""
@@ -134,11 +122,7 @@ class Regression:
 
     def validation_loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The loss; heteroscedastic noise is first scaled by the factor of the least loss."""
-        if not self._heteroscedastic:
-            return self.loss(outputs, targets)
-        mean, log_variance = outputs.chunk(2, dim=-1)
-        scale = ((targets - mean).square() / log_variance.exp()).mean(0)  # [T]
-        return 0.5 * (log_variance.mean(0) + scale.log() + 1).mean()
+        return regression_loss.validation_loss(outputs, targets)
 
     def values(self, outputs: Tensor) -> Tensor:
         """The standardised targets [..., T], then the logarithms of their noise variances.
