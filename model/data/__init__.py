@@ -3,6 +3,7 @@
 from model.data.choice import choose_features
 from model.data.feature import CategoricalFeature, Feature, NumericFeature
 from model.data.names import find_columns, split_list
+from model.data.numbers import USUAL_CELLS, CellRule, NumberFormat
 from model.data.options import ReadOptions
 from model.data.preparation import (
     Split,
@@ -22,8 +23,11 @@ from model.data.table import Table
 
 __all__ = [
     "NO_HASHES",
+    "USUAL_CELLS",
     "CategoricalFeature",
+    "CellRule",
     "Feature",
+    "NumberFormat",
     "NumericFeature",
     "ReadOptions",
     "Repeats",

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any, Literal, Self
 
 from model.data.names import split_list
-from model.data.numbers import MISSING, NumberFormat, plain_number
+from model.data.numbers import CellRule, NumberFormat
 from model.errors import Detail, InputError
 
 Header = Literal["auto", "yes", "no"]
@@ -47,16 +47,9 @@ class ReadOptions:
         """How numbers are written."""
         return NumberFormat(self.decimal, self.thousands, self.units)
 
-    @cached_property
-    def missing(self) -> frozenset[str]:
-        """The texts that say that a value is missing."""
-        return MISSING | set(self.missing_values)
-
-    @cached_property
-    def missing_numbers(self) -> tuple[float, ...]:
-        """The numbers that say that a value is missing."""
-        numbers = map(plain_number, self.missing_values)
-        return tuple(number for number in numbers if number is not None)
+    def rule(self, sign: str = "") -> CellRule:
+        """How the cells of a column are read whose numbers have that sign."""
+        return CellRule(self.numbers, sign, self.missing_values)
 
     @property
     def settings(self) -> dict[str, str]:

@@ -249,7 +249,9 @@ def _fit_feature(table: Table, name: str, rows: np.ndarray, *, impute: bool) -> 
     if fit is None:
         return None
     fill = float(np.median(present)) if impute else None
-    return NumericFeature(name, *fit, float(present.min()), float(present.max()), fill)
+    return NumericFeature(
+        name, *fit, float(present.min()), float(present.max()), fill, table.rule(name)
+    )
 
 
 def _fit_categories(
@@ -266,7 +268,7 @@ def _fit_categories(
         )
         raise DataError(f"{table.name}, column {name!r}: {message}")
     fill = min(counts, key=lambda text: (-counts[text], text)) if impute else None
-    return CategoricalFeature(name, tuple(categories), fill)
+    return CategoricalFeature(name, tuple(categories), fill, table.rule(name))
 
 
 def _standard(table: Table, name: str, values: np.ndarray) -> tuple[float, float] | None:

@@ -106,7 +106,7 @@ def _read_csv(empty: Table, data: bytes, asked: _Choice) -> Table:
 
 def _filled(empty: Table, kept: Iterable[str], read: Callable[[Column], np.ndarray]) -> Table:
     """The table with the columns that `read` returns, and what was noticed."""
-    notices, marks, columns = list(empty.notices), {}, {}
+    notices, marks, columns, signs = list(empty.notices), {}, {}, {}
     if empty.index:
         named = option("--keep", *empty.index)
         said = listed(list(map(repr, empty.index)))
@@ -114,7 +114,8 @@ def _filled(empty: Table, kept: Iterable[str], read: Callable[[Column], np.ndarr
     for name in kept:
         column = Column(empty, name, empty.reading, notices)
         columns[name], marks[name] = read(column), column.marks
-    return replace(empty, columns=columns, notices=(*notices, *marks_notice(marks)))
+        signs[name] = column.rule.sign
+    return replace(empty, columns=columns, notices=(*notices, *marks_notice(marks)), signs=signs)
 
 
 def _trimmed(cells: Any) -> Any:
