@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Any, get_args
 from model import (
     Card,
     DataError,
-    ModelError,
     NoiseKind,
     PredictOptions,
     ReadOptions,
@@ -40,11 +38,10 @@ from model.terminal import (
     complain,
     describe,
     drop_unwritten,
-    in_flags,
     rates,
     refuse_unknown,
+    run,
     widths,
-    write,
 )
 
 _TRAIN_EXAMPLES = """examples:
@@ -79,15 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options, unknown = _parser().parse_known_args(arguments)
     if unknown:
         refuse_unknown(options.parser, unknown)
-    try:
-        command: Callable[[argparse.Namespace], str] = options.command
-        output = command(options)
-    except ModelError as error:
-        complain(f"error: {in_flags(error, vars(options))}")
-        return 2
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
-    return write(output)
+    return run(options.command, options)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -8,6 +8,7 @@ import argparse
 import io
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -15,7 +16,7 @@ from typing import Any, Literal, NoReturn, TextIO, cast
 
 from model.artifact import CalibrationRecord, Card, ImportRecord, TrainingRecord
 from model.errors import ModelError
-from model.messages import nearest, readable
+from model.messages import in_command, nearest, readable
 from model.training import Epoch
 
 MOST_CLASSES = 20  # with a line of their own
@@ -129,6 +130,19 @@ def _certified(calibration: CalibrationRecord) -> list[str]:
         f"{readable(level.bound)} for {level.accepted:.0%}" for level in found.levels
     )
     return [f"  certified  {risk} at {found.confidence:.0%} confidence, by accepted rows: {levels}"]
+
+
+def run(command: Callable[[argparse.Namespace], str], options: argparse.Namespace) -> int:
+    """The exit code of a command, whose output is written to standard output."""
+    try:
+        with in_command():
+            output = command(options)
+    except ModelError as error:
+        complain(f"error: {in_flags(error, vars(options))}")
+        return 2
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    return write(output)
 
 
 def write(text: str) -> int:

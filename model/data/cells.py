@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from model.data.feature import label
-from model.data.names import clean, option
+from model.data.names import clean
 from model.data.numbers import (
     MISSING_BESIDE_NUMBERS,
     CellRule,
@@ -23,7 +23,7 @@ from model.data.numbers import (
     plain_number,
     unit_of,
 )
-from model.data.options import ReadOptions
+from model.data.options import ReadOptions, option
 from model.data.table import Table, texts_of
 from model.errors import DataError
 from model.messages import listed, shown
@@ -136,7 +136,7 @@ class Column:
 
     @property
     def _as_text(self) -> str:
-        return option("--categorical", self.name)
+        return option(categorical=self.name)
 
     def _check_signs(self, values: Mapping[str, tuple[float | None, str]]) -> None:
         """Note the sign beside the numbers; raises DataError if they have different ones."""
@@ -193,7 +193,7 @@ class Column:
             raise self.fault(row, f"{said}; its column has commas in several ways, write one")
         unit = unit_of(present) if len(present) > MANY_NUMBERS else None
         if unit:
-            advice = f"leave the unit out by {option('--units', unit)}"
+            advice = f"leave the unit out by {option(units=(unit,))}"
             raise self.fault(row, f"{said}; {advice}")
 
     def _refuse(
@@ -206,7 +206,7 @@ class Column:
         ways = ["correct it" if one else f"correct {_counted(counts, odd)}"]
         if len(odd) <= FEW_TEXTS:
             them = "it is missing" if one else "they are missing"
-            ways.append(f"say that {them} by {option('--missing-values', *odd)}")
+            ways.append(f"say that {them} by {option(missing_values=tuple(odd))}")
         if all(v.is_integer() for v in map(plain_number, counts) if v is not None):
             ways.append(f"if the column has codes, read it as text by {self._as_text}")
         message = f"{shown(odd[0])} is not a number, and {what}; {', or '.join(ways)}"
@@ -215,9 +215,9 @@ class Column:
 
 def unlearnable(moment: str, name: str, *, few: bool) -> str:
     """What is wrong with a column of dates or times, and the options that help."""
-    ways = [f"leave the column out by {option('--drop', name)}"]
+    ways = [f"leave the column out by {option(drop=name)}"]
     if few:
-        ways.append(f"read it as text by {option('--categorical', name)}")
+        ways.append(f"read it as text by {option(categorical=name)}")
     ways.append("write it as a number, such as days since a day")
     return f"it has dates or times, such as {moment!r}; {', or '.join(ways)}"
 
@@ -249,9 +249,9 @@ def _different(text: str, formats: list[NumberFormat]) -> list[NumberFormat]:
 
 def _way(text: str, found: NumberFormat) -> str:
     """The options of a format, and the number that a text then is."""
-    ways = [option("--decimal", found.decimal)] if found.decimal != "." else []
-    ways += [option("--thousands", found.thousands)] if found.thousands else []
-    return f"{' '.join(ways)} ({text} is then {found.number(text):.12g})"
+    ways = {"decimal": found.decimal} if found.decimal != "." else {}
+    ways |= {"thousands": found.thousands} if found.thousands else {}
+    return f"{option(**ways)} ({text} is then {found.number(text):.12g})"
 
 
 def _is_number(cell: object) -> bool:

@@ -1,13 +1,16 @@
-"""How the texts of a file are to be read."""
+"""How the texts of a file are to be read, and how messages name the options for it."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
+from itertools import starmap
 from typing import Any, Literal, Self
 
 from model.data.names import split_list
 from model.data.numbers import CellRule, NumberFormat
 from model.errors import Detail, InputError
+from model.messages import flag, is_typed
 
 Header = Literal["auto", "yes", "no"]
 _PREFIX = "read_"  # of the names under which a card keeps these options
@@ -70,6 +73,29 @@ class ReadOptions:
                 value = str(settings[_PREFIX + field.name])
                 kept[field.name] = value if isinstance(field.default, str) else split_list(value)
         return cls(**kept)
+
+
+def option(**given: str | tuple[str, ...]) -> str:
+    """Options with their values, as one types them in a shell, or as Python has them.
+
+    That is --drop 'price, EUR', or drop='price, EUR'; options of a file are those of `ReadOptions`.
+    """
+    if is_typed():
+        return " ".join(starmap(_in_shell, given.items()))
+    said = ", ".join(f"{name}={value!r}" for name, value in given.items())
+    reading = {field.name for field in fields(ReadOptions)}
+    return f"options=ReadOptions({said})" if given.keys() <= reading else said
+
+
+def _in_shell(name: str, value: str | tuple[str, ...]) -> str:
+    text = value if isinstance(value, str) else ",".join(map(_quoted, value))
+    joint = "=" if text.startswith("-") else " "
+    return f"{flag(name)}{joint}{shlex.quote(text)}"
+
+
+def _quoted(part: str) -> str:
+    """A part of a list, in quotes if a comma or a quote is in it."""
+    return '"' + part.replace('"', '""') + '"' if "," in part or '"' in part else part
 
 
 def _separates(sign: str) -> bool:

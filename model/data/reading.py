@@ -16,8 +16,8 @@ import numpy as np
 from model.data.cells import Column, marks_notice, unlearnable
 from model.data.csv_file import check_names, read_sheet
 from model.data.examples import example
-from model.data.names import clean, find_columns, option, unnamed
-from model.data.options import ReadOptions
+from model.data.names import clean, find_columns, unnamed
+from model.data.options import ReadOptions, option
 from model.data.table import Table, texts_of
 from model.errors import DataError
 from model.messages import listed, shown
@@ -108,7 +108,7 @@ def _filled(empty: Table, kept: Iterable[str], read: Callable[[Column], np.ndarr
     """The table with the columns that `read` returns, and what was noticed."""
     notices, marks, columns, signs = list(empty.notices), {}, {}, {}
     if empty.index:
-        named = option("--keep", *empty.index)
+        named = option(keep=empty.index)
         said = listed(list(map(repr, empty.index)))
         notices.append(f"left out {said}, the number or name of a row; {named} learns from it")
     for name in kept:
@@ -194,7 +194,7 @@ def _parquet_column(column: Column, cells: Any, *, text: bool) -> np.ndarray:
     if kinds.is_null(kind):
         return np.full(len(cells), np.nan)
     if not any(test(kind) for test in (kinds.is_integer, kinds.is_floating, kinds.is_decimal)):
-        advice = f"leave it out with {option('--drop', column.name)}"
+        advice = f"leave it out with {option(drop=column.name)}"
         message = f"its type, {kind}, is neither number nor text; {advice}"
         raise DataError(f"{column.table.name}, column {column.name!r}: {message}")
     numbers = np.asarray(cells.cast(arrow.float64(), safe=False).to_numpy(), dtype=np.float64)
