@@ -72,9 +72,25 @@ class Column:
         if odd:
             return self._mixed(texts, counts, [text for text in odd if text not in beside] or odd)
         self._check_signs(values)
+        dotted = next((text for text in values if self.options.decimal in text), None)
+        alike = all(re.fullmatch(self.grouped, text) for text in values)
+        if dotted and alike and not self.options.thousands:
+            self.note_thousands(dotted)
         numbers = {text: value for text, (value, _) in values.items()}
         found = [np.nan if text is None else numbers[text] for text in texts]
         return self.numbers(np.array(found, dtype=np.float64), texts)
+
+    @property
+    def grouped(self) -> str:
+        """A pattern of numbers in which the decimal sign may separate thousands: 850, 1.234."""
+        return rf"[+-]?(?:0|[1-9]\d{{0,2}}(?:{re.escape(self.options.decimal)}\d{{3}})?)"
+
+    def note_thousands(self, text: str) -> None:
+        """Note that the decimal sign may separate thousands, as in this text."""
+        sign, value = self.options.decimal, self.options.numbers.number(text)
+        way = _way(text, NumberFormat("." if sign == "," else ",", sign))
+        said = f"column {self.name!r}: {text!r} is read as {value}"
+        self.notices.append(f"{said}; if {sign!r} separates thousands, read the file by {way}")
 
     def numbers(self, numbers: np.ndarray, written: Sequence[object] | None = None) -> np.ndarray:
         """The numbers, nan where they say that a value is missing; raises DataError for inf."""

@@ -24,7 +24,9 @@ class ReadOptions:
     decimal sign, "." or ",". `thousands`: the sign between thousands, such as "," or a space.
     `units`: texts beside numbers that are left out, such as kg. `header`: whether the first line of
     a CSV file has the names of the columns; "auto" refuses a line that may be a row. `comment`:
-    lines of a CSV file that begin with this text are left out. Raises InputError naming the option.
+    lines of a CSV file that begin with this text are left out. `encoding`: that of a text file, as
+    "cp1252"; without one, a file is UTF-8, or what its first bytes say. Raises InputError naming
+    the option.
     """
 
     missing_values: tuple[str, ...] = ()
@@ -33,6 +35,7 @@ class ReadOptions:
     units: tuple[str, ...] = ()
     header: Header = "auto"
     comment: str = ""
+    encoding: str = ""
 
     def __post_init__(self) -> None:
         for field, domain, ok in (
@@ -40,6 +43,7 @@ class ReadOptions:
             ("thousands", "one sign that is no digit", _separates(self.thousands)),
             ("thousands", "another sign than decimal", self.thousands != self.decimal),
             ("header", "one of auto, yes, no", self.header in ("auto", "yes", "no")),
+            ("encoding", "a text encoding such as cp1252", _is_encoding(self.encoding)),
         ):
             if not ok:
                 message = f"must be {domain}, not {getattr(self, field)!r}"
@@ -96,6 +100,13 @@ def _in_shell(name: str, value: str | tuple[str, ...]) -> str:
 def _quoted(part: str) -> str:
     """A part of a list, in quotes if a comma or a quote is in it."""
     return '"' + part.replace('"', '""') + '"' if "," in part or '"' in part else part
+
+
+def _is_encoding(name: str) -> bool:
+    try:
+        return not name or bool("a".encode(name))
+    except (LookupError, ValueError):
+        return False
 
 
 def _separates(sign: str) -> bool:
