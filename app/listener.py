@@ -1,9 +1,18 @@
-"""The listening socket: on an address of the network, or on a path of this machine."""
+"""The listening socket: on an address of the network, or on a path of this machine.
 
+When a listener closes, the system resets every connection that waits to be accepted, and every one
+whose handshake is not complete. No loop of accepts before the close is enough: a connection can
+arrive after the last accept. So `admit_no_more` comes first, then HANDSHAKE_SECONDS, in which the
+handshakes that have begun complete, then the last accepts (`waiting`), then the close.
+"""
+
+import ctypes
 import errno
 import os
 import socket
 import stat
+import struct
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,7 +20,18 @@ from pathlib import Path
 from app.settings import Settings, SettingsError
 
 BACKLOG = 2048  # connections that may wait while the models load
+HANDSHAKE_SECONDS = 0.2  # a handshake that has begun is complete, over any usual distance
 EVERY_USER = 0o666  # who may enter the folder of a path may connect, as to a port of this machine
+
+_ATTACH_FILTER = 26  # SO_ATTACH_FILTER of Linux, for which Python has no name
+# A program of the classic Berkeley packet filter: (operation, jump if true, jump if false, value).
+_DROP_SYN = (
+    (0x30, 0, 0, 13),  # load byte 13 of the TCP header, its flags
+    (0x54, 0, 0, 0x12),  # keep SYN and ACK
+    (0x15, 0, 1, 0x02),  # SYN alone begins a handshake:
+    (0x06, 0, 0, 0),  # drop it;
+    (0x06, 0, 0, 0xFFFFFFFF),  # pass everything else
+)
 
 
 @contextmanager
@@ -35,6 +55,36 @@ def listening(settings: Settings) -> Iterator[socket.socket]:
         with suppress(OSError):
             if path and path.lstat().st_ino == made:  # not that of another server by now
                 path.unlink()
+
+
+def admit_no_more(listener: socket.socket) -> None:
+    """Let the system admit no further connection, in all processes that share the listener.
+
+    Those that wait can still be accepted. The system refuses a new one on a path. It ignores a new
+    one of the network: the client repeats it after a second, and is refused if the listener is
+    closed by then. Only Linux can do this; elsewhere the call does nothing.
+    """
+    with suppress(OSError):
+        if sys.platform != "linux":
+            return
+        if listener.family == socket.AF_UNIX:
+            listener.shutdown(socket.SHUT_RD)
+            return
+        program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *s) for s in _DROP_SYN))
+        described = struct.pack("HP", len(_DROP_SYN), ctypes.addressof(program))
+        listener.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, described)
+
+
+def waiting(listener: socket.socket) -> Iterator[socket.socket]:
+    """Accept the connections that wait at the listener, which does not block."""
+    while True:
+        try:
+            yield listener.accept()[0]
+        except BlockingIOError:
+            return
+        except OSError as error:  # mostly of the connection: its client has left
+            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                return
 
 
 def _on_address(host: str, port: int) -> socket.socket:

@@ -1,6 +1,8 @@
 """Short and printable quotes of values and names, for messages."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from difflib import get_close_matches
 from itertools import islice
 from typing import TypeGuard
@@ -13,6 +15,27 @@ MAX_COMPARED = 100  # names in a message to a client of a server
 
 _MAX_ITEMS = 5  # of an array
 _LEAST, _MOST = 1e-4, 1e15  # sizes outside of this range are written with an exponent
+_typed: ContextVar[bool] = ContextVar("typed", default=False)
+
+
+@contextmanager
+def in_command() -> Iterator[None]:
+    """Within the block, messages name options as one types them: --learning-rate."""
+    token = _typed.set(True)
+    try:
+        yield
+    finally:
+        _typed.reset(token)
+
+
+def is_typed() -> bool:
+    """Whether messages name options as one types them, and not as Python has them."""
+    return _typed.get()
+
+
+def flag(name: str) -> str:
+    """The name of an option for a message: --learning-rate in a command, else learning_rate."""
+    return f"--{name.replace('_', '-')}" if is_typed() else name
 
 
 def shown(value: object) -> str:

@@ -1,10 +1,12 @@
-"""A connection: uvicorn's with httptools, and four rules for which uvicorn has no settings.
+"""A connection: uvicorn's with httptools, and five rules for which uvicorn has no settings.
 
 - The server refuses messages that HTTP/1.1 forbids, with the one error body. httptools accepts
   some: no Host or two, HTTP/2.0, a coding beside chunked, headers of any size.
 - A request that has begun must arrive in time, in pieces that are not tiny, and a client must read
   its answer at a least rate.
 - A client that closes its side after a complete request gets the answer.
+- The server closes no connection on which a request has arrived, and no answer is lost because the
+  client still sends.
 - The server reserves file descriptors for refusals.
 """
 
@@ -21,7 +23,7 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from app.errors import NotHttp, Overloaded, ServiceError, TooSlow
+from app.errors import NotHttp, NotReady, Overloaded, ServiceError, TooSlow
 from app.http import refusal
 from app.server.transport import JoinedWrites
 
@@ -73,6 +75,7 @@ class Connection(HttpToolsProtocol):
     _head_bytes = 0  # in the pieces of an unfinished head
     _large = False  # whether the head may have too many bytes
     _pieces = _body_bytes = 0  # of the body that arrives
+    _gives_up = False  # whether the server has refused to read more
     _refused: ServiceError | None = None  # for a message that waits behind unanswered requests
 
     @property
@@ -87,13 +90,13 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the checks of the connection; refuse it where too many are open."""
-        self._joined = JoinedWrites(transport, self.loop)
+        self._joined = JoinedWrites(transport, self.loop, sends=self._client_sends)
         super().connection_made(self._joined)
         self._unanswered: deque[Any] = deque()  # uvicorn's cycles, in order
         self._since = self._silent_since = self.loop.time()
         if len(self.connections) > _most_connections() and not self._make_room():
             message = "too many connections are open; try again"
-            self._refuse(Overloaded(message, retry_after_seconds=1))
+            self._refuse(Overloaded(message, retry_after_seconds=1), linger=False)
         self._look()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -108,15 +111,14 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Let httptools parse the data, and refuse what it cannot parse."""
-        if self._refused:
+        if self._refused or self._joined.lingers:
             return
         if self.timeout_keep_alive_task:
             self.timeout_keep_alive_task.cancel()
             self.timeout_keep_alive_task = None
         scope, cycle = self.scope, self.cycle
         in_body = cycle is not None and cycle.more_body
-        unfinished = scope is not None and "method" not in scope  # the head of a request
-        self._large = unfinished or len(data) > MOST_HEAD_BYTES
+        self._large = self._in_head() or len(data) > MOST_HEAD_BYTES
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -126,18 +128,39 @@ class Connection(HttpToolsProtocol):
         else:
             # Data that also holds the end of the request before does not count for this head.
             alone = self.scope is scope or not (in_body or self.cycle is not cycle)
-            if self.scope is not None and "method" not in self.scope and alone:
+            if alone and self._in_head():
                 self._head_bytes += len(data)
                 if self._head_bytes > MOST_HEAD_BYTES:
                     self.send_400_response("")
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """Keep the connection open for the answer to a complete request."""
+        if self._joined.lingers:
+            return False
         if self._refused or not self._unanswered or self.cycle.more_body:
             return self._refused is not None
         self.cycle.keep_alive = False
         self._probe = self.loop.call_later(PROBE_SECONDS, self._probe_client)
         return True
+
+    # uvicorn and the server call these.
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close an idle connection, unless a request has arrived on it that is not read yet."""
+        if not self._joined.unread_bytes():
+            super().timeout_keep_alive_handler()
+
+    def shutdown(self) -> None:
+        """Close once nothing is unanswered; refuse a request that has not arrived completely.
+
+        The stopping server calls this again until the connection is closed.
+        """
+        if self.transport.is_closing():
+            return
+        if self._missing_body() or (self._in_head() and not self._unanswered):
+            self._refuse(NotReady("the server is stopping; try again with another server"))
+        elif self._unanswered or not self._joined.unread_bytes():
+            super().shutdown()
 
     # The parser calls these.
 
@@ -263,8 +286,21 @@ class Connection(HttpToolsProtocol):
             return ("reading", taken // (LEAST_BYTES_PER_SECOND * self.arrival_seconds))
         if not self._unanswered:
             return None if self.timeout_keep_alive_task else ("head", id(self.cycle))
-        first = self._unanswered[0]
-        return ("body", id(first)) if first.more_body and not first.response_started else None
+        return ("body", id(self._unanswered[0])) if self._missing_body() else None
+
+    def _missing_body(self) -> bool:
+        """Whether the next answer waits for the body of its request."""
+        first = self._unanswered[0] if self._unanswered else None
+        return bool(first and first.more_body and not first.response_started)
+
+    def _client_sends(self) -> bool:
+        """Whether the client may be sending something that the server will not read."""
+        in_body = self.cycle is not None and self.cycle.more_body
+        return self._gives_up or self._in_head() or in_body
+
+    def _in_head(self) -> bool:
+        """Whether a part of the head of a request has arrived."""
+        return self.scope is not None and "method" not in self.scope
 
     def _unread(self) -> bool:
         """Whether the client has left much of its answer unread."""
@@ -277,13 +313,14 @@ class Connection(HttpToolsProtocol):
             seconds = f"{self.arrival_seconds:g} seconds (MCD_REQUEST_TIMEOUT_SECONDS)"
             self._refuse(TooSlow(f"the request did not arrive within {seconds}"))
 
-    def _refuse(self, error: ServiceError) -> None:
+    def _refuse(self, error: ServiceError, *, linger: bool = True) -> None:
+        self._gives_up = linger
         if not (self._unanswered and self._unanswered[0].response_started):
             self.transport.write(_response(error))
         for cycle in self._unanswered:
             cycle.disconnected = True
             cycle.message_event.set()
-        self.transport.close()
+        (self._joined.close if linger else self._joined.close_now)()
 
 
 def _size(headers: list[tuple[bytes, bytes]]) -> int:

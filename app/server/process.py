@@ -3,11 +3,13 @@
 A stop has four steps.
 
 1. The server refuses new predictions, and every answer closes its connection. The listener stays
-   open for LINGER_SECONDS, so that clients that connect meanwhile get this refusal.
+   open for LINGER_SECONDS at least, so that clients that connect meanwhile get this refusal.
 2. The server finishes the requests that it has accepted.
-3. The server closes the listener. It waits for each connection that opened, or got its last answer,
-   less than REQUEST_SECONDS ago: a request may be on its way.
-4. Then, or when the drain time is over, the server refuses what still waits, and ends.
+3. The door (app/server/door.py) lets no further connection in. The server accepts the connections
+   that wait, and closes the listener.
+4. The server closes each connection after its answer. It waits for a connection that opened, or got
+   its last answer, less than REQUEST_SECONDS ago: a request may be on its way. When the drain time
+   is over, the server refuses what still waits, and ends.
 """
 
 import asyncio
@@ -17,7 +19,7 @@ import multiprocessing
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
 from types import FrameType
@@ -26,9 +28,11 @@ from typing import Any, cast
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
+from app.listener import waiting
 from app.logs import configure
 from app.main import create_app
 from app.server.connection import Connection, protocol, take_descriptors
+from app.server.door import LAST_SECONDS, Door, OwnDoor, answering_seconds
 from app.service import Service
 from app.settings import Settings, hurry_exporters
 
@@ -37,7 +41,6 @@ REQUEST_SECONDS = 2.0  # a client sends its request within this time after conne
 POLL_SECONDS = 0.02
 SWITCH_SECONDS = 0.0002
 GARBAGE = (20_000, 20, 20)  # thresholds of gc; the usual 700 objects cost a busy server 6 %
-LAST_SECONDS = 1.0  # the end of the drain time, in which waiting requests are refused
 TICKS_PER_SECOND = 10
 # asyncio has one number for the two constants below. With a large number, a flood of connections
 # could use up all descriptors in one turn of the event loop: then asyncio fails to accept every
@@ -52,17 +55,13 @@ def serve(
     settings: Settings,
     listener: socket.socket,
     service: Service,
-    *,
-    beat: Callable[[], None] = lambda: None,
+    door: Door | None = None,
 ) -> int:
-    """Serve until a signal stops the server; return the exit code.
-
-    The event loop calls `beat` every second, so that a supervisor knows that it runs.
-    """
+    """Serve until a signal stops the server; return the exit code."""
     configure(settings)
     hurry_exporters()
     take_descriptors()
-    server = Server(settings, service, beat)
+    server = Server(settings, service, door)
     server.run(sockets=[listener])
     return 0 if server.started else STARTUP_FAILURE
 
@@ -70,13 +69,11 @@ def serve(
 class Server(uvicorn.Server):
     """uvicorn's server, with its own steps to stop and a reload."""
 
-    def __init__(
-        self, settings: Settings, service: Service, beat: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, settings: Settings, service: Service, door: Door | None = None) -> None:
         super().__init__(uvicorn.Config(create_app(settings, service), **_options(settings)))
         self._settings = settings
         self._service = service
-        self._beat = beat
+        self._door = door or OwnDoor()
         self._stopped_at: float | None = None
         self._reload: asyncio.Task[None] | None = None
         self._hung_up = False
@@ -100,16 +97,18 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close the listener, answer the requests on their way, and close all connections."""
-        # When a listener closes, the system resets connections that were not accepted. So accept
-        # them here, with no await before the close.
-        last = [connection for each in sockets or [] for connection in _waiting(each)]
+        listeners = sockets or []
+        await self._let_nobody_in(listeners)
+        last = [connection for each in listeners for connection in waiting(each)]
         for server in self.servers:
             server.close()
-        for each in sockets or []:
+        for each in listeners:
             each.close()
+        loop = asyncio.get_running_loop()
         for connection in last:
-            await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
-        await self._await_requests()
+            with suppress(OSError):  # its client has left
+                await loop.connect_accepted_socket(self._protocol, connection)
+        await self._answer_the_last()
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
@@ -128,21 +127,35 @@ class Server(uvicorn.Server):
             self._hung_up = False
             self._reload = asyncio.create_task(self._service.reload())
         if counter % TICKS_PER_SECOND == 0:
-            self._beat()
+            self._door.beat()
             if _orphaned():
                 self.handle_exit(signal.SIGTERM, None)
         return await super().on_tick(counter) or self._drained()
 
-    async def _await_requests(self) -> None:
-        """Wait while a connection may bring a request: to close it now would lose the request."""
-        began = self._stopped_at or monotonic()
-        deadline = began + max(self._settings.drain_seconds - LAST_SECONDS, 0)
-        while self._expects_requests() and monotonic() < deadline and not self.force_exit:
+    async def _let_nobody_in(self, listeners: list[socket.socket]) -> None:
+        """Wait until no further connection can arrive; the event loop accepts those before."""
+        deadline = self._deadline()
+        for each in listeners:
+            while not self._door.shut(each) and monotonic() < deadline and not self.force_exit:
+                await asyncio.sleep(POLL_SECONDS)
+
+    async def _answer_the_last(self) -> None:
+        """Close each connection, once it has brought no request for a while, or has its answer."""
+        deadline = self._deadline()
+        while (left := self._connections) and monotonic() < deadline and not self.force_exit:
+            for each in left:
+                if each.silent_seconds >= REQUEST_SECONDS:
+                    each.shutdown()
             await asyncio.sleep(POLL_SECONDS)
 
-    def _expects_requests(self) -> bool:
-        connections = cast("set[Connection]", self.server_state.connections)
-        return any(each.silent_seconds < REQUEST_SECONDS for each in connections)
+    def _deadline(self) -> float:
+        """The end of a step: shortly before that of the drain time, or soon if that has passed."""
+        now, last = monotonic(), LAST_SECONDS / 2
+        return max((self._stopped_at or now) + self._settings.drain_seconds - last, now + last)
+
+    @property
+    def _connections(self) -> list[Connection]:
+        return list(cast("set[Connection]", self.server_state.connections))
 
     def _protocol(self) -> asyncio.Protocol:
         made: Callable[..., asyncio.Protocol] = cast(Any, self.config.http_protocol_class)
@@ -155,20 +168,13 @@ class Server(uvicorn.Server):
             return False
         limit = self._settings.drain_seconds
         gone = monotonic() - self._stopped_at
-        if gone >= max(limit - LAST_SECONDS, limit / 2):
+        if gone >= answering_seconds(limit):
             self._service.give_up()
             return True
         return self._service.idle and gone >= min(LINGER_SECONDS, limit / 2)
 
     def _on_hangup(self, _: int, __: FrameType | None) -> None:
         self._hung_up = True
-
-
-def _waiting(listener: socket.socket) -> Iterator[socket.socket]:
-    """Accept the connections that wait at the listener."""
-    with suppress(BlockingIOError):
-        while True:
-            yield listener.accept()[0]
 
 
 def _orphaned() -> bool:

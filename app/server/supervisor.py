@@ -7,6 +7,10 @@ so the metrics would still count that process.
 
 Every process sends a heartbeat from its event loop. A process whose event loop stands still keeps
 its connections and answers none of them, so the supervisor kills it and starts another.
+
+At a stop, each process says when it has answered its requests, and goes on to refuse new ones. Once
+all have said so, the supervisor lets the system admit no further connection, and tells them to
+accept what waits and to close the listener (app/server/door.py).
 """
 
 import logging
@@ -19,12 +23,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, Pipe, wait
 from multiprocessing.context import SpawnProcess
-from time import monotonic
+from time import monotonic, sleep
 from types import FrameType
 
 from uvicorn.config import STARTUP_FAILURE
 
+from app.listener import HANDSHAKE_SECONDS, admit_no_more
 from app.logs import configure
+from app.server.door import ASKS, MAY, SharedDoor, answering_seconds
 from app.settings import Settings
 from app.shared_metrics import SharedMemory
 
@@ -40,17 +46,23 @@ _logger = logging.getLogger("app")
 @dataclass(slots=True)
 class _Child:
     process: SpawnProcess
-    heartbeats: Connection
+    pipe: Connection  # brings heartbeats, and the question whether to close the listener
     number: int  # of its slot in the memory of the metrics
     began: float = field(default_factory=monotonic)
     heard: float | None = None  # time of the last heartbeat
+    asks: bool = False  # whether it has no request left, and asks to close the listener
 
     def listen(self) -> None:
-        """Take the heartbeats that have come."""
+        """Take the messages that have come."""
         with suppress(OSError, EOFError):
-            while self.heartbeats.poll():
-                self.heartbeats.recv_bytes()
+            while self.pipe.poll():
+                self.asks = self.pipe.recv_bytes() == ASKS or self.asks
                 self.heard = monotonic()
+
+    def dismiss(self) -> None:
+        """Let the process close the listener."""
+        with suppress(OSError):
+            self.pipe.send_bytes(MAY)
 
 
 class Supervisor:
@@ -83,7 +95,10 @@ class Supervisor:
                 self._start()
             sentinels = [child.process.sentinel for child in self._children]
             wait(sentinels, CHECK_SECONDS)
-            self._replace_hanging()
+            self._kill_hanging()
+            for child in self._children:
+                if child.asks:  # it was stopped alone: the others serve whoever waits
+                    child.dismiss()
             for child in [each for each in self._children if not each.process.is_alive()]:
                 self._children.remove(child)
                 if self._ended(child) and not self._stopping and not self._serves():
@@ -103,8 +118,8 @@ class Supervisor:
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")
         for number in self._missing():
-            receiver, sender = Pipe(duplex=False)
-            arguments = (self._settings, self._listener, self._metrics, number, sender)
+            ours, theirs = Pipe()
+            arguments = (self._settings, self._listener, self._metrics, number, theirs)
             process = context.Process(target=_serve, args=arguments, name="mcd-server")
             try:
                 process.start()
@@ -113,10 +128,10 @@ class Supervisor:
                 self._not_before = monotonic() + PAUSE_SECONDS
                 return
             finally:
-                sender.close()
-            self._children.append(_Child(process, receiver, number))
+                theirs.close()
+            self._children.append(_Child(process, ours, number))
 
-    def _replace_hanging(self) -> None:
+    def _kill_hanging(self) -> None:
         """Kill the processes whose event loop stands still; `_watch` replaces what has ended."""
         now, asleep = monotonic(), monotonic() - self._looked > ASLEEP_SECONDS
         self._looked = now
@@ -124,7 +139,8 @@ class Supervisor:
             child.listen()
             if child.heard is not None and asleep:
                 child.heard = now
-            if child.heard is not None and now - child.heard > self._settings.hang_seconds:
+            silent = 0.0 if child.heard is None or child.asks else now - child.heard
+            if silent > self._settings.hang_seconds:
                 _logger.error("server process %s does not answer", child.process.pid)
                 child.process.kill()
                 child.process.join()
@@ -132,7 +148,7 @@ class Supervisor:
     def _ended(self, child: _Child) -> bool:
         """Record the end of a process; return whether it could not start, as others could not."""
         process, lived = child.process, monotonic() - child.began
-        child.heartbeats.close()
+        child.pipe.close()
         failed = process.exitcode == STARTUP_FAILURE
         if self._metrics:
             self._metrics.slots[child.number].forget_gauges()
@@ -143,15 +159,30 @@ class Supervisor:
         return failed
 
     def _stop(self) -> None:
-        # Otherwise the system would accept connections that no process serves.
-        self._listener.close()
+        """Stop all processes, and kill those that take too long."""
+        began, limit = monotonic(), self._settings.drain_seconds
         self._signal(signal.SIGTERM)
-        deadline = monotonic() + self._settings.drain_seconds + KILL_SECONDS
+        self._await_answers(began + answering_seconds(limit))
+        admit_no_more(self._listener)
+        sleep(HANDSHAKE_SECONDS)
+        self._listener.close()
+        for child in self._children:
+            child.dismiss()
+        deadline = began + limit + KILL_SECONDS
         for child in self._children:
             child.process.join(max(0.0, deadline - monotonic()))
             if child.process.is_alive():
                 child.process.kill()
                 child.process.join()
+
+    def _await_answers(self, deadline: float) -> None:
+        """Wait until every process has answered its requests, or has ended."""
+        while monotonic() < deadline:
+            self._kill_hanging()
+            busy = [each for each in self._children if each.process.is_alive() and not each.asks]
+            if not busy:
+                return
+            wait([each.pipe for each in busy], CHECK_SECONDS)
 
     def _signal(self, number: signal.Signals) -> None:
         for child in self._children:
@@ -171,21 +202,16 @@ def _serve(
     listener: socket.socket,
     memory: SharedMemory | None,
     number: int,
-    heartbeats: Connection,
+    supervisor: Connection,
 ) -> None:
     """The main function of a server process."""
     from app.metrics import Metrics
     from app.server.process import serve
     from app.service import Service
 
-    os.set_blocking(heartbeats.fileno(), False)
-
-    def beat() -> None:
-        with suppress(OSError):  # the supervisor is gone, or has not looked for an hour
-            heartbeats.send_bytes(b"")
-
+    os.set_blocking(supervisor.fileno(), False)
     service = Service(settings, Metrics(memory, number))
-    sys.exit(serve(settings, listener, service, beat=beat))
+    sys.exit(serve(settings, listener, service, SharedDoor(supervisor)))
 
 
 def _metrics_memory(slots: int) -> SharedMemory | None:

@@ -3,15 +3,31 @@
 import hashlib
 import json
 import re
+from dataclasses import asdict
 from functools import cached_property
 from math import inf
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 
-from pydantic import Field, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from model.artifact.records import CalibrationRecord, Record, ServingRecord, TuningRecord
 from model.calibration import Calibration, Similarity, Tuning
-from model.data import CategoricalFeature, Feature, NumericFeature, Schema, SeenRows, Target
+from model.data import (
+    USUAL_CELLS,
+    CategoricalFeature,
+    CellRule,
+    Feature,
+    NumberFormat,
+    NumericFeature,
+    Schema,
+    SeenRows,
+    Target,
+)
 from model.errors import Detail, InputError
 from model.messages import shown
 from model.passes import ActivationName, MLPConfig, Norm, NormKind
@@ -25,13 +41,53 @@ TargetScale = Annotated[float, Field(ge=1e-100, le=1e100)]  # so that a float ho
 LARGEST_LOG = 230.0  # the same limit for the logarithm of a geometric mean
 
 
-class NumericRecord(Record):
+class ReadingRecord(Record):
+    """How the training file wrote the cells of a feature, and how requests may; see `CellRule`."""
+
+    decimal: Literal[".", ","] = "."
+    thousands: Annotated[str, Field(max_length=1)] = ""
+    units: tuple[str, ...] = ()
+    sign: str = ""
+    missing_values: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, rule: CellRule) -> Self | None:
+        """The entry of a rule; None for the usual one."""
+        if rule == USUAL_CELLS:
+            return None
+        form = asdict(rule.numbers)
+        return cls(**form, sign=rule.sign, missing_values=rule.missing_values)
+
+    @property
+    def rule(self) -> CellRule:
+        """The rule."""
+        form = NumberFormat(self.decimal, self.thousands, self.units)
+        return CellRule(form, self.sign, self.missing_values)
+
+
+class _OfFeature(Record):
+    """What the entry of each feature has; without `reading`, texts are read as usual."""
+
+    name: str
+    reading: ReadingRecord | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_the_usual(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        entry: dict[str, Any] = write(self)
+        return entry if self.reading else {k: v for k, v in entry.items() if k != "reading"}
+
+    @property
+    def rule(self) -> CellRule:
+        """How the cells of the feature are read."""
+        return self.reading.rule if self.reading else USUAL_CELLS
+
+
+class NumericRecord(_OfFeature):
     """A numeric feature; `range` is that of the training rows, in the feature's own unit.
 
     `range` may be None if the model was trained elsewhere.
     """
 
-    name: str
     kind: Literal["numeric"] = "numeric"
     range: tuple[float, float] | None = None
     mean: float
@@ -45,10 +101,9 @@ class NumericRecord(Record):
         return self
 
 
-class CategoricalRecord(Record):
+class CategoricalRecord(_OfFeature):
     """A categorical feature, one-hot encoded in the order of `categories`."""
 
-    name: str
     kind: Literal["categorical"] = "categorical"
     categories: Annotated[tuple[str, ...], Field(min_length=1)]
     fill: str | None = None
@@ -279,12 +334,7 @@ def checked_name(name: str) -> str:
 
 def feature_records(schema: Schema) -> tuple[NumericRecord | CategoricalRecord, ...]:
     """The card's entries of a schema's features."""
-    return tuple(
-        NumericRecord(name=f.name, range=f.range, mean=f.mean, scale=f.scale, fill=f.fill)
-        if isinstance(f, NumericFeature)
-        else CategoricalRecord(name=f.name, categories=f.categories, fill=f.fill)
-        for f in schema.features
-    )
+    return tuple(_record(feature, ReadingRecord.of(feature.rule)) for feature in schema.features)
 
 
 def target_record(target: Target) -> TargetRecord:
@@ -315,8 +365,18 @@ def _norms(entries: tuple[NormRecord | None, ...]) -> tuple[Norm | None, ...]:
     return tuple(None if entry is None else Norm(entry.kind, entry.eps) for entry in entries)
 
 
+def _record(feature: Feature, reading: ReadingRecord | None) -> NumericRecord | CategoricalRecord:
+    own: dict[str, Any] = {"name": feature.name, "fill": feature.fill, "reading": reading}
+    if isinstance(feature, CategoricalFeature):
+        return CategoricalRecord(**own, categories=feature.categories)
+    return NumericRecord(**own, range=feature.range, mean=feature.mean, scale=feature.scale)
+
+
 def _feature(entry: NumericRecord | CategoricalRecord) -> Feature:
+    fill, rule = entry.fill, entry.rule
     if isinstance(entry, CategoricalRecord):
-        return CategoricalFeature(entry.name, entry.categories, entry.fill)
+        return CategoricalFeature(entry.name, entry.categories, cast("str | None", fill), rule)
     low, high = entry.range or (-inf, inf)
-    return NumericFeature(entry.name, entry.mean, entry.scale, low, high, entry.fill)
+    return NumericFeature(
+        entry.name, entry.mean, entry.scale, low, high, cast("float | None", fill), rule
+    )

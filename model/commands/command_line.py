@@ -13,6 +13,7 @@ from model.commands.parsing import CommandParser, in_flags, refuse_unknown
 from model.commands.show import add_show
 from model.commands.terminal import complain, write
 from model.commands.train import add_train
+from model.messages import in_command
 
 COMMANDS = (  # in the order of --help
     add_train,
@@ -32,9 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options, unknown = _parser().parse_known_args(arguments)
     if unknown:
         refuse_unknown(options.parser, unknown)
+    command: Callable[[argparse.Namespace], str] = options.command
     try:
-        command: Callable[[argparse.Namespace], str] = options.command
-        output = command(options)
+        with in_command():
+            output = command(options)
     except ModelError as error:
         complain(f"error: {in_flags(error, vars(options))}")
         return 2

@@ -34,6 +34,11 @@ def add_reading(parser: argparse.ArgumentParser, *, usual: str = "") -> None:
         help="whether the first line of a CSV file names the columns (default: yes, and refuse a"
         " line that may be a row); no: the names are column_1, column_2, ...",
     )
+    add(
+        "--encoding",
+        metavar="NAME",
+        help="of a text file, such as cp1252 (default: UTF-8, or what its first bytes say)",
+    )
     add("--comment", metavar="TEXT", help="leave out lines that begin with this: '#'")
 
 
@@ -77,7 +82,7 @@ def table_of_model(card: Card, arguments: argparse.Namespace) -> Table:
 def read_options(arguments: argparse.Namespace, usual: ReadOptions) -> ReadOptions:
     """The options of the command line for reading, `usual` where none is given."""
     lists = ("missing_values", "units")
-    names = (*lists, "decimal", "thousands", "header", "comment")
+    names = (*lists, "decimal", "thousands", "header", "comment", "encoding")
     given = {name: getattr(arguments, name) for name in names}
     parts = {name: tuple(chain(*map(split_list, given[name]))) for name in lists if given[name]}
     return replace(usual, **{name: v for name, v in given.items() if v is not None} | parts)

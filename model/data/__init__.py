@@ -2,8 +2,9 @@
 
 from model.data.choice import choose_features
 from model.data.feature import CategoricalFeature, Feature, NumericFeature
-from model.data.names import clean, find_columns, option, split_list
-from model.data.options import ReadOptions
+from model.data.names import clean, find_columns, split_list
+from model.data.numbers import USUAL_CELLS, CellRule, NumberFormat
+from model.data.options import ReadOptions, option
 from model.data.preparation import (
     Split,
     choose_target,
@@ -22,8 +23,11 @@ from model.data.table import Table
 
 __all__ = [
     "NO_HASHES",
+    "USUAL_CELLS",
     "CategoricalFeature",
+    "CellRule",
     "Feature",
+    "NumberFormat",
     "NumericFeature",
     "ReadOptions",
     "Repeats",

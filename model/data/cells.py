@@ -12,16 +12,18 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from model.data.names import clean, option
+from model.data.feature import label
+from model.data.names import clean
 from model.data.numbers import (
     MISSING_BESIDE_NUMBERS,
+    CellRule,
     NumberFormat,
     formats_of,
     is_moment,
     plain_number,
     unit_of,
 )
-from model.data.options import ReadOptions
+from model.data.options import ReadOptions, option
 from model.data.table import Table, texts_of
 from model.errors import DataError
 from model.messages import listed, shown
@@ -40,6 +42,12 @@ class Column:
     options: ReadOptions
     notices: list[str]
     marks: Counter[str] = field(default_factory=Counter)
+    signs: set[str] = field(default_factory=set)  # the sign that all its numbers have, if any
+
+    @property
+    def rule(self) -> CellRule:
+        """How cells of this column are read in a request."""
+        return self.options.rule(max(self.signs, default=""))
 
     def texts(self, cells: Sequence[object]) -> np.ndarray:
         """The cells as texts, str objects and None."""
@@ -47,7 +55,7 @@ class Column:
             if not isinstance(cell, str | int | float | None):
                 raise self.fault(row, f"{shown(cell)} is neither a number nor a text")
         found = [None if cell is None else clean(cell) for cell in texts_of(cells)]
-        return texts_of(self._without_marks(found, self.options.missing))
+        return texts_of(self._without_marks(found, self.rule.missing))
 
     def numbers_or_texts(self, cells: Sequence[str | None]) -> np.ndarray:
         """The cells as numbers if all of them are, float64 with nan, and otherwise as texts."""
@@ -61,17 +69,32 @@ class Column:
         if len(odd) == len(beside) < len(counts):
             texts, odd = self._without_marks(texts, beside), []
         values = {text: read for text, read in values.items() if text not in beside}
-        signs = {sign for value, sign in values.values() if value is not None}
         if odd:
             return self._mixed(texts, counts, [text for text in odd if text not in beside] or odd)
-        self._check_signs(values, signs)
+        self._check_signs(values)
+        dotted = next((text for text in values if self.options.decimal in text), None)
+        alike = all(re.fullmatch(self.grouped, text) for text in values)
+        if dotted and alike and not self.options.thousands:
+            self.note_thousands(dotted)
         numbers = {text: value for text, (value, _) in values.items()}
         found = [np.nan if text is None else numbers[text] for text in texts]
         return self.numbers(np.array(found, dtype=np.float64), texts)
 
+    @property
+    def grouped(self) -> str:
+        """A pattern of numbers in which the decimal sign may separate thousands: 850, 1.234."""
+        return rf"[+-]?(?:0|[1-9]\d{{0,2}}(?:{re.escape(self.options.decimal)}\d{{3}})?)"
+
+    def note_thousands(self, text: str) -> None:
+        """Note that the decimal sign may separate thousands, as in this text."""
+        sign, value = self.options.decimal, self.options.numbers.number(text)
+        way = _way(text, NumberFormat("." if sign == "," else ",", sign))
+        said = f"column {self.name!r}: {text!r} is read as {value}"
+        self.notices.append(f"{said}; if {sign!r} separates thousands, read the file by {way}")
+
     def numbers(self, numbers: np.ndarray, written: Sequence[object] | None = None) -> np.ndarray:
         """The numbers, nan where they say that a value is missing; raises DataError for inf."""
-        for mark in self.options.missing_numbers:
+        for mark in self.rule.missing_numbers:
             hit = numbers == mark
             if hit.any():
                 self.marks[f"{mark:g}"] += int(hit.sum())
@@ -86,16 +109,16 @@ class Column:
     def objects(self, cells: Sequence[object]) -> np.ndarray:
         """The cells of a JSON column, whose first cell with a value decides its type."""
         texts = [clean(cell) if isinstance(cell, str) else cell for cell in cells]
-        known = self._without_marks(texts, self.options.missing)
+        known = self._without_marks(texts, self.rule.missing)
         kinds = {type(cell) for cell in known} - {type(None)}
         if kinds <= {str}:
             return self.numbers_or_texts(known)
         if kinds == {bool}:
             return texts_of(known)
-        numbers = [
-            self.options.numbers.number(cell) if isinstance(cell, str) else cell for cell in known
-        ]
+        read = {cell: self.options.numbers.read(cell) for cell in known if isinstance(cell, str)}
+        numbers = [read[cell][0] if isinstance(cell, str) else cell for cell in known]
         self._check_kinds(known, numbers)
+        self._check_signs({**read, **{label(c): (c, "") for c in known if _is_number(c)}})
         return self.numbers(np.array([_float(cell) for cell in numbers]), written=None)
 
     def fault(self, row: int, message: str) -> DataError:
@@ -129,16 +152,18 @@ class Column:
 
     @property
     def _as_text(self) -> str:
-        return option("--categorical", self.name)
+        return option(categorical=self.name)
 
-    def _check_signs(self, values: Mapping[str, tuple[float | None, str]], signs: set[str]) -> None:
+    def _check_signs(self, values: Mapping[str, tuple[float | None, str]]) -> None:
         """Note the sign beside the numbers; raises DataError if they have different ones."""
+        signs = {sign for value, sign in values.values() if value is not None}
         sign = max(signs)
         if len(signs) > 1:
             text = next(text for text, (_, found) in values.items() if found != sign)
             said = f"column {self.name!r}: {shown(text)} has no {sign!r}, which other cells have"
             raise DataError(f"{self.table.name}, {said}; write all cells alike")
         if sign:
+            self.signs.add(sign)
             text = next(iter(values))
             said = f"column {self.name!r}: {sign!r} is left out of its numbers, so that {text!r}"
             self.notices.append(f"{said} is {values[text][0]:.12g}, here and in requests")
@@ -184,7 +209,7 @@ class Column:
             raise self.fault(row, f"{said}; its column has commas in several ways, write one")
         unit = unit_of(present) if len(present) > MANY_NUMBERS else None
         if unit:
-            advice = f"leave the unit out by {option('--units', unit)}"
+            advice = f"leave the unit out by {option(units=(unit,))}"
             raise self.fault(row, f"{said}; {advice}")
 
     def _refuse(
@@ -197,7 +222,7 @@ class Column:
         ways = ["correct it" if one else f"correct {_counted(counts, odd)}"]
         if len(odd) <= FEW_TEXTS:
             them = "it is missing" if one else "they are missing"
-            ways.append(f"say that {them} by {option('--missing-values', *odd)}")
+            ways.append(f"say that {them} by {option(missing_values=tuple(odd))}")
         if all(v.is_integer() for v in map(plain_number, counts) if v is not None):
             ways.append(f"if the column has codes, read it as text by {self._as_text}")
         message = f"{shown(odd[0])} is not a number, and {what}; {', or '.join(ways)}"
@@ -206,9 +231,9 @@ class Column:
 
 def unlearnable(moment: str, name: str, *, few: bool) -> str:
     """What is wrong with a column of dates or times, and the options that help."""
-    ways = [f"leave the column out by {option('--drop', name)}"]
+    ways = [f"leave the column out by {option(drop=name)}"]
     if few:
-        ways.append(f"read it as text by {option('--categorical', name)}")
+        ways.append(f"read it as text by {option(categorical=name)}")
     ways.append("write it as a number, such as days since a day")
     return f"it has dates or times, such as {moment!r}; {', or '.join(ways)}"
 
@@ -240,9 +265,9 @@ def _different(text: str, formats: list[NumberFormat]) -> list[NumberFormat]:
 
 def _way(text: str, found: NumberFormat) -> str:
     """The options of a format, and the number that a text then is."""
-    ways = [option("--decimal", found.decimal)] if found.decimal != "." else []
-    ways += [option("--thousands", found.thousands)] if found.thousands else []
-    return f"{' '.join(ways)} ({text} is then {found.number(text):.12g})"
+    ways = {"decimal": found.decimal} if found.decimal != "." else {}
+    ways |= {"thousands": found.thousands} if found.thousands else {}
+    return f"{option(**ways)} ({text} is then {found.number(text):.12g})"
 
 
 def _is_number(cell: object) -> bool:

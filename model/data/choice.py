@@ -5,7 +5,8 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from model.data.names import find_columns, option
+from model.data.names import find_columns
+from model.data.options import option
 from model.data.table import Table, missing_cells
 from model.errors import DataError
 
@@ -32,7 +33,7 @@ def choose_features(
         if why is None:
             names.append(name)
         else:
-            notices.append(f"left out {name!r}: {why}; {option('--keep', name)} learns from it")
+            notices.append(f"left out {name!r}: {why}; {option(keep=name)} learns from it")
     if not names:
         why = "; ".join(notices) or "there is no column but the target"
         raise DataError(f"{table.name} has no feature to learn from: {why}")

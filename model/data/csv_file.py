@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from model.data.names import clean, option, unnamed
+from model.data.names import clean, unnamed
 from model.data.numbers import plain_number
-from model.data.options import ReadOptions
+from model.data.options import ReadOptions, option
 from model.errors import DataError
 from model.messages import shown
 
@@ -94,8 +94,8 @@ def _without_comments(
     sign = delimiter or _delimiter(rest)
     if _width(above[-1], sign) == _width(rest, sign) > 1 and not _has_names(rest, sign):
         raise DataError(
-            f"{file}: the first line begins with '#'; leave such lines out with --comment '#', "
-            "or remove the sign if the line has the names of the columns"
+            f"{file}: the first line begins with '#'; leave such lines out with "
+            f"{option(comment='#')}, or remove the sign if the line has the names of the columns"
         )
     notice = f"left out {len(above)} comment lines above the names of the columns"
     return "\n" * len(lines_above) + rest, delimiter, [notice]
@@ -162,12 +162,15 @@ def _check_header(file: str, header: list[str]) -> None:
     numbers = [number for number in map(plain_number, header) if number is not None]
     if numbers and not _are_names(numbers, alone=len(numbers) == len(header)):
         what = "only numbers" if len(numbers) == len(header) else f"the number {numbers[0]:g}"
-        advice = "read the file with --header no if it is a row, --header yes if it has the names"
+        no, yes = option(header="no"), option(header="yes")
+        advice = f"read the file with {no} if it is a row, {yes} if it has the names"
         raise DataError(f"{file}: the first line has {what}; {advice}")
     name, most = max(Counter(filter(None, header)).items(), key=lambda i: i[1], default=("", 0))
     if most > 1:
         said = f"{file} has {most} columns named {name!r}; give each its own name"
-        raise DataError(f"{said}, or read the file with --header no if the first line is a row")
+        raise DataError(
+            f"{said}, or read the file with {option(header='no')} if the first line is a row"
+        )
 
 
 def _are_names(numbers: list[float], *, alone: bool) -> bool:
@@ -276,7 +279,7 @@ def _fault(layout: _Layout, reason: str) -> DataError:
                 named = len(layout.header)
                 message = f"{len(record)} values, but the header has {named} columns"
                 if record[0].startswith("#"):
-                    message += f"; leave out such lines with {option('--comment', '#')}"
+                    message += f"; leave out such lines with {option(comment='#')}"
                 return DataError(f"{layout.file}, row {row} (line {line}): {message}")
     except csv.Error as error:
         reason = str(error)
@@ -299,5 +302,6 @@ def check_names(file: str, columns: Mapping[str, np.ndarray]) -> None:
     found = [name for name in texts if name in columns[name]]
     if found and len(found) >= len(texts) / 2:
         said = f"{file}: {shown(found[0])} is the name of a column and one of its texts"
-        way = "read the file with --header no if its first line is a row, else --header yes"
+        no, yes = option(header="no"), option(header="yes")
+        way = f"read the file with {no} if its first line is a row, else {yes}"
         raise DataError(f"{said}; {way}")

@@ -10,10 +10,15 @@ from typing import cast
 import numpy as np
 
 from model.data.names import clean
-from model.data.numbers import MISSING, plain_number
+from model.data.numbers import (
+    LONGEST_NUMBER,
+    MISSING_BESIDE_NUMBERS,
+    USUAL_CELLS,
+    CellRule,
+    plain_number,
+)
 from model.messages import listed, nearest, readable, shown
 
-LONGEST_NUMBER = 400  # digits and signs of a number that is written as a text
 EXAMPLE_DIGITS = 6
 LARGEST_WHOLE = 1 << 53  # a larger float is written as a float
 FLOAT32_MAX = float(np.finfo(np.float32).max)
@@ -24,7 +29,7 @@ class NumericFeature:
     """A feature of numbers, encoded as (value - mean) / scale.
 
     `low` and `high` are the training range, infinite if it is unknown. `fill` replaces a missing
-    value; if it is None, a missing value is an error.
+    value; if it is None, a missing value is an error. `rule` is how the training file was read.
     """
 
     name: str
@@ -33,6 +38,7 @@ class NumericFeature:
     low: float
     high: float
     fill: float | None = None
+    rule: CellRule = USUAL_CELLS
 
     @property
     def width(self) -> int:
@@ -59,26 +65,36 @@ class NumericFeature:
         return int(value) if value.is_integer() and abs(value) < LARGEST_WHOLE else value
 
     def column(self, cells: list[object]) -> Sequence[float]:
-        """The cells as numbers; raises TypeError if any cell has another type."""
+        """The cells as numbers; raises TypeError for another type, or a mark of a missing value."""
         if not set(map(type, cells)) <= {int, float}:
+            raise TypeError
+        if self.rule.missing_numbers and not self.rule.missing_numbers.isdisjoint(
+            cast("list[float]", cells)
+        ):
             raise TypeError
         return cast("list[float]", cells)
 
     def plain(self, cell: object) -> float | None:
-        """A cell without fault, as a built-in type."""
-        if isinstance(cell, str):
-            return _number_in(cell)
-        return None if _is_missing(cell) else float(cast("float", cell))
+        """A cell without fault as a built-in type; None if it is missing."""
+        return None if self._is_missing(cell) else float(cast("float", self._number(cell)))
+
+    def encoded(self, cell: object) -> float:
+        """A cell without fault as a number; a missing one is filled in."""
+        if self._is_missing(cell):
+            return cast("float", self.fill)
+        return float(cast("float", self._number(cell)))
 
     def fault(self, cell: object) -> str | None:
         """The fault of the cell, worded to follow "feature 'x' "; None if it has none."""
-        if self.fill is not None and _is_missing(cell):
+        if self.fill is not None and self._is_missing(cell):
             return None
         if cell is None or cell is np.ma.masked:
             return "is null; the model needs a number"
-        number = _number_in(cell) if isinstance(cell, str) else cell
+        number = self._number(cell)
         if not _is_number(number):
             return f"is {shown(cell)}, which is not a number"
+        if number in self.rule.missing_numbers:
+            return f"is {shown(cell)}, which stands for a missing value; the model needs a number"
         try:
             value = float(cast("float", number))
         except OverflowError:
@@ -93,6 +109,17 @@ class NumericFeature:
         training = f"{readable(self.low)} to {readable(self.high)}"
         return f"is {shown(cell)}, which lies too far from the training range, {training}"
 
+    def _number(self, cell: object) -> object:
+        """The number of a text, None if it is none; any other cell as it is."""
+        return self.rule.number(cell) if isinstance(cell, str) else cell
+
+    def _is_missing(self, cell: object) -> bool:
+        if isinstance(cell, str) and clean(cell).lower() in MISSING_BESIDE_NUMBERS:
+            return True
+        number = self._number(cell)
+        marked = _is_number(number) and number in self.rule.missing_numbers
+        return marked or _is_missing(cell, self.rule)
+
 
 @dataclass(frozen=True, slots=True)
 class CategoricalFeature:
@@ -101,6 +128,7 @@ class CategoricalFeature:
     name: str
     categories: tuple[str, ...]
     fill: str | None = None
+    rule: CellRule = USUAL_CELLS
 
     @property
     def width(self) -> int:
@@ -122,15 +150,20 @@ class CategoricalFeature:
         return cast("list[int]", found)
 
     def plain(self, cell: object) -> str | None:
-        """A cell without fault, as a category, or None if it is missing."""
+        """The category that a cell without fault means; None if it is missing."""
         index = category_index(self.categories, cell)
         return None if index is None else self.categories[index]
+
+    def encoded(self, cell: object) -> int:
+        """A cell without fault as the index of its category; a missing one is filled in."""
+        index = category_index(self.categories, cell)
+        return self.categories.index(cast("str", self.fill)) if index is None else index
 
     def fault(self, cell: object) -> str | None:
         """The fault of the cell, worded to follow "feature 'x' "; None if it has none."""
         if category_index(self.categories, cell) is not None:
             return None
-        if self.fill is not None and _is_missing(cell):
+        if self.fill is not None and _is_missing(cell, self.rule):
             return None
         if cell is None or cell is np.ma.masked:
             wrong = "is null"
@@ -196,10 +229,12 @@ def category_index(categories: tuple[str, ...], cell: object) -> int | None:
     return known.texts.get(exact, known.numbers.get(number))
 
 
-def _is_missing(cell: object) -> bool:
+def _is_missing(cell: object, rule: CellRule) -> bool:
     """Whether a cell says that its value is missing: null, NaN, masked, or a text such as NA."""
     if isinstance(cell, str):
-        return cell.strip() in MISSING
+        return clean(cell) in rule.missing
+    if _is_number(cell) and rule.missing_values and cell == cell:
+        return label(cast("float", cell)) in rule.missing
     return cell is None or cell is np.ma.masked or (_is_number(cell) and cell != cell)
 
 

@@ -1,7 +1,6 @@
 """Names of columns: one form of each, and the columns that a text asks for."""
 
 import csv
-import shlex
 import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 
@@ -42,13 +41,6 @@ def find_columns(
                 raise DataError(f"{table} has no column {asked}; its columns are {listed(columns)}")
         found += parts
     return tuple(found)
-
-
-def option(flag: str, *values: str) -> str:
-    """An option with its values, as one types it in a shell: --drop 'price, EUR'."""
-    quoted = ['"' + v.replace('"', '""') + '"' if "," in v or '"' in v else v for v in values]
-    text = values[0] if len(values) == 1 and flag != "--missing-values" else ",".join(quoted)
-    return f"{flag}={shlex.quote(text)}" if text.startswith("-") else f"{flag} {shlex.quote(text)}"
 
 
 def unnamed(columns: Collection[str], position: int) -> str:

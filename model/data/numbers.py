@@ -81,6 +81,41 @@ class NumberFormat:
         return None, ""
 
 
+LONGEST_NUMBER = 400  # digits and signs of a number that is written as a text
+
+
+@dataclass(frozen=True)
+class CellRule:
+    """How the cells of one column are read: in the file that trains a model, and in requests.
+
+    `sign`: the percent sign, currency sign or unit that all its numbers have, and that a number in
+    a request may have. `missing_values`: more texts or numbers that say that a value is missing.
+    """
+
+    numbers: NumberFormat = NumberFormat()
+    sign: str = ""
+    missing_values: tuple[str, ...] = ()
+
+    @cached_property
+    def missing(self) -> frozenset[str]:
+        """The texts that say that a value is missing, in every column."""
+        return MISSING | set(self.missing_values)
+
+    @cached_property
+    def missing_numbers(self) -> frozenset[float]:
+        """The numbers that say that a value is missing."""
+        numbers = map(plain_number, self.missing_values)
+        return frozenset(number for number in numbers if number is not None)
+
+    def number(self, text: str) -> float | None:
+        """The number of a text, infinite if it says so; None if it is none, or has another sign."""
+        value, sign = self.numbers.read(text) if len(text) <= LONGEST_NUMBER else (None, "")
+        return value if sign in ("", self.sign) else None
+
+
+USUAL_CELLS = CellRule()
+
+
 def _signs(text: str) -> set[str]:
     """The percent, per-mille or currency sign with which a text begins or ends."""
     ends = {text[:1], text[-1:]} - {""}

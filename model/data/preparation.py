@@ -18,7 +18,7 @@ from model.data.feature import (
     category_index,
     label,
 )
-from model.data.names import option
+from model.data.options import option
 from model.data.schema import Schema, Target
 from model.data.table import Table, missing_cells
 from model.errors import DataError
@@ -53,7 +53,8 @@ def fit_schema(
             notices.append(f"dropped column {name!r}, which has no value in the training rows")
             continue
         if len(gaps) and missing != "impute":
-            advice = "fill it in, or train with --missing impute, or --missing drop"
+            ways = f"{option(missing='impute')}, or {option(missing='drop')}"
+            advice = f"fill it in, or train with {ways}"
             raise table.fault(gaps[0], name, f"the value is missing; {advice}")
         feature = _fit_feature(table, name, rows, impute=missing == "impute")
         if feature is None:
@@ -65,7 +66,7 @@ def fit_schema(
             notices.append(f"filled missing cells of {name!r} with {feature.fill!r} ({count})")
         if feature.width > MANY_CATEGORIES:
             many = f"{feature.width} different texts, each an input of the network"
-            way = option("--drop", name)
+            way = option(drop=name)
             notices.append(f"column {name!r} has {many}; if they are not categories, {way}")
     if not features:
         why = "; ".join(notices) or "there is no column but the target"
@@ -124,7 +125,9 @@ def choose_target(
     if task == "regression":
         return "regression"
     if len(names) > 1:
-        raise DataError(f"several targets need --task regression, not {task}: {listed(names)}")
+        raise DataError(
+            f"several targets need {option(task='regression')}, not {task}: {listed(names)}"
+        )
     classes = len(set(columns[0].tolist()))
     if task == "binary" and classes != 2:
         raise DataError(f"{table.name}, column {names[0]!r}: binary needs 2 values, not {classes}")
@@ -258,7 +261,9 @@ def _fit_feature(table: Table, name: str, rows: np.ndarray, *, impute: bool) -> 
     if fit is None:
         return None
     fill = float(np.median(present)) if impute else None
-    return NumericFeature(name, *fit, float(present.min()), float(present.max()), fill)
+    return NumericFeature(
+        name, *fit, float(present.min()), float(present.max()), fill, table.rule(name)
+    )
 
 
 def _fit_categories(
@@ -270,12 +275,10 @@ def _fit_categories(
     categories = sorted({cell for cell in table.column(name).tolist() if cell is not None})
     if len(counts) == len(present) or len(categories) > MAX_CATEGORIES:
         many = "a different text in every row" if len(counts) == len(present) else "free text"
-        message = (
-            f"{many}, from which a model cannot learn; leave it out with {option('--drop', name)}"
-        )
+        message = f"{many}, from which a model cannot learn; leave it out with {option(drop=name)}"
         raise DataError(f"{table.name}, column {name!r}: {message}")
     fill = min(counts, key=lambda text: (-counts[text], text)) if impute else None
-    return CategoricalFeature(name, tuple(categories), fill)
+    return CategoricalFeature(name, tuple(categories), fill, table.rule(name))
 
 
 def _standard(table: Table, name: str, values: np.ndarray) -> tuple[float, float] | None:
@@ -323,7 +326,7 @@ def _whole_column(table: Table, name: str) -> np.ndarray:
     column = table.column(name)
     gaps = np.flatnonzero(missing_cells(column))
     if len(gaps):
-        advice = "fill it in, or leave such rows out with --missing drop"
+        advice = f"fill it in, or leave such rows out with {option(missing='drop')}"
         raise table.fault(gaps[0], name, f"the target is missing; {advice}")
     return column
 

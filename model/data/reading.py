@@ -15,9 +15,10 @@ import numpy as np
 
 from model.data.cells import Column, marks_notice, unlearnable
 from model.data.csv_file import check_names, read_sheet
+from model.data.encoding import decoded
 from model.data.examples import example
-from model.data.names import clean, find_columns, option, unnamed
-from model.data.options import ReadOptions
+from model.data.names import clean, find_columns, unnamed
+from model.data.options import ReadOptions, option
 from model.data.table import Table, texts_of
 from model.errors import DataError
 from model.messages import listed, shown
@@ -86,7 +87,7 @@ def _example(source: str, asked: _Choice) -> Table:
 
 def _read_csv(empty: Table, data: bytes, asked: _Choice) -> Table:
     _library("pyarrow", empty.name)
-    sheet = read_sheet(empty.name, _decoded(empty.name, data), empty.reading)
+    sheet = read_sheet(empty.name, decoded(empty.name, data, empty.reading), empty.reading)
     kept, texts, index = _kept(empty.name, sheet.names, sheet.index, asked)
     if sheet.cells is None:
         return empty
@@ -106,15 +107,16 @@ def _read_csv(empty: Table, data: bytes, asked: _Choice) -> Table:
 
 def _filled(empty: Table, kept: Iterable[str], read: Callable[[Column], np.ndarray]) -> Table:
     """The table with the columns that `read` returns, and what was noticed."""
-    notices, marks, columns = list(empty.notices), {}, {}
+    notices, marks, columns, signs = list(empty.notices), {}, {}, {}
     if empty.index:
-        named = option("--keep", *empty.index)
+        named = option(keep=empty.index)
         said = listed(list(map(repr, empty.index)))
         notices.append(f"left out {said}, the number or name of a row; {named} learns from it")
     for name in kept:
         column = Column(empty, name, empty.reading, notices)
         columns[name], marks[name] = read(column), column.marks
-    return replace(empty, columns=columns, notices=(*notices, *marks_notice(marks)))
+        signs[name] = column.rule.sign
+    return replace(empty, columns=columns, notices=(*notices, *marks_notice(marks)), signs=signs)
 
 
 def _trimmed(cells: Any) -> Any:
@@ -133,8 +135,18 @@ def _arrow_texts(column: Column, cells: Any) -> np.ndarray:
             numbers = np.array([np.nan])
         codes = compute.any(compute.match_substring_regex(filled, "^0[0-9]")).as_py()
         if np.isfinite(numbers).sum() == len(cells) - filled.null_count and not codes:
+            if not column.options.thousands and _all_match(filled, column.grouped, having="."):
+                column.note_thousands(next(c for c in filled.to_pylist() if c and "." in c))
             return column.numbers(numbers)
     return column.numbers_or_texts(cells.to_pylist())
+
+
+def _all_match(cells: Any, pattern: str, *, having: str) -> bool:
+    """Whether all Arrow texts match the pattern, and at least one has that sign."""
+    compute = import_module("pyarrow.compute")
+    if not compute.any(compute.match_substring(cells, having)).as_py():
+        return False
+    return bool(compute.all(compute.match_substring_regex(cells, f"^(?:{pattern})$")).as_py())
 
 
 def _read_parquet(empty: Table, data: bytes, asked: _Choice) -> Table:
@@ -193,7 +205,7 @@ def _parquet_column(column: Column, cells: Any, *, text: bool) -> np.ndarray:
     if kinds.is_null(kind):
         return np.full(len(cells), np.nan)
     if not any(test(kind) for test in (kinds.is_integer, kinds.is_floating, kinds.is_decimal)):
-        advice = f"leave it out with {option('--drop', column.name)}"
+        advice = f"leave it out with {option(drop=column.name)}"
         message = f"its type, {kind}, is neither number nor text; {advice}"
         raise DataError(f"{column.table.name}, column {column.name!r}: {message}")
     numbers = np.asarray(cells.cast(arrow.float64(), safe=False).to_numpy(), dtype=np.float64)
@@ -203,7 +215,7 @@ def _parquet_column(column: Column, cells: Any, *, text: bool) -> np.ndarray:
 
 def _read_json_lines(empty: Table, data: bytes, asked: _Choice) -> Table:
     lines, records = [], []
-    for line, text in enumerate(_decoded(empty.name, data).split("\n"), start=1):
+    for line, text in enumerate(decoded(empty.name, data, empty.reading).split("\n"), start=1):
         if text.strip():
             lines.append(line)
             records.append(_json_record(f"{empty.name}, line {line}", text))
@@ -252,14 +264,6 @@ def _kept(
     kept = [column for column in columns if column in wanted and column not in left]
     unasked = () if asked.only is not None else index
     return kept, set(texts), tuple(dict.fromkeys(n for n in unasked if n in left and n not in drop))
-
-
-def _decoded(name: str, data: bytes) -> str:
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise DataError(f"{name}, line {line}: not UTF-8 text; save the file as UTF-8") from error
 
 
 def _library(module: str, name: str) -> Any:

@@ -82,6 +82,7 @@ class _Numbers:
     scale: np.ndarray
     low: np.ndarray
     high: np.ndarray
+    marks: tuple[tuple[int, float], ...]  # feature and number that says that a value is missing
 
     @classmethod
     def of(cls, features: Sequence[Feature]) -> "_Numbers":
@@ -101,7 +102,22 @@ class _Numbers:
             scale=scale,
             low=low - RANGE_SLACK * (1 + abs(low)),
             high=high + RANGE_SLACK * (1 + abs(high)),
+            marks=tuple(
+                (at, mark)
+                for at, (feature, _) in enumerate(placed)
+                for mark in sorted(feature.rule.missing_numbers)
+            ),
         )
+
+    def read(self, block: np.ndarray) -> np.ndarray:
+        """The numbers of a request [B, numeric features] standardised, float32.
+
+        Raises ValueError for one that says that a value is missing.
+        """
+        for at, mark in self.marks:
+            if (block[:, at] == mark).any():
+                raise ValueError
+        return self.standardised(block)
 
     def standardised(self, block: np.ndarray) -> np.ndarray:
         """The numbers [B, numeric features] standardised, float32; inf where one overflows."""
@@ -141,7 +157,7 @@ class Schema:
             return self._encode_plain(rows)
         except (LookupError, TypeError, ValueError, OverflowError):
             pass  # some cell has a fault, or a valid but unusual type: check each cell
-        return self._encode_plain(_checked(self, _with_names(self.names, rows)))
+        return self.assemble(_checked(self, _with_names(self.names, rows)))
 
     def assemble(self, columns: Sequence[Sequence[float] | np.ndarray]) -> np.ndarray:
         """Encoded rows, float32 [B, D], from a column per feature: numbers, or category indices.
@@ -234,7 +250,7 @@ class Schema:
         shaped = rows.ndim == 2 and rows.shape[1] == self.width and len(rows)
         if not numeric or not shaped or np.ma.is_masked(rows):
             raise TypeError
-        return self._numbers.standardised(np.asarray(rows, np.float64, order="C"))
+        return self._numbers.read(np.asarray(rows, np.float64, order="C"))
 
     def _encode_cells(self, rows: Sequence[Row]) -> np.ndarray:
         kinds = set(map(type, rows))
@@ -260,7 +276,7 @@ class Schema:
             return None
         count = len(rows) * len(self.features)
         block = np.fromiter(chain.from_iterable(lists), np.float64, count)
-        return self._numbers.standardised(block.reshape(len(rows), -1))
+        return self._numbers.read(block.reshape(len(rows), -1))
 
     def _encode_columns(self, rows: Sequence[Row], by_name: bool) -> np.ndarray:
         columns = []
@@ -294,18 +310,20 @@ def _row_with_names(known: Mapping[str, str], row: Any) -> Any:
     return {own[name] if counts[own[name]] == 1 else name: row[name] for name in row}
 
 
-def _checked(schema: Schema, rows: Sequence[Row]) -> list[Row]:
-    """The rows as lists of built-in types; raises InputError with every fault."""
+def _checked(schema: Schema, rows: Sequence[Row]) -> list[list[float]]:
+    """A column per feature, of numbers or indices; raises InputError with every fault."""
     faults = list(islice(_faults(schema, rows), MAX_DETAILS))
     if faults:
         where = ".".join(faults[0].field.split(".")[:2])
         more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
         raise InputError(f"{where}: {faults[0].message}{more}", faults)
-    checked: list[Row] = []
-    for row in rows:
-        cells = [row.get(name) for name in schema.names] if isinstance(row, Mapping) else row
-        checked.append([f.plain(cell) for f, cell in zip(schema.features, cells, strict=True)])
-    return checked
+    lists = [
+        [row.get(name) for name in schema.names] if isinstance(row, Mapping) else row
+        for row in rows
+    ]
+    return [
+        [feature.encoded(row[at]) for row in lists] for at, feature in enumerate(schema.features)
+    ]
 
 
 def _faults(schema: Schema, rows: Sequence[Row]) -> Iterator[Detail]:

@@ -1,11 +1,12 @@
 """A table: named columns of equal length."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from model.data.feature import label
+from model.data.numbers import CellRule
 from model.data.options import ReadOptions
 from model.errors import DataError
 from model.messages import listed, nearest, shown
@@ -19,7 +20,7 @@ class Table:
     truth values become texts. `lines` has the line number of each row in its text file, and
     `numbers` the row's number in the file, from 1, if rows were left out. `notices` say what was
     read in a way that one might not expect. `index` has the columns that the file says are no
-    features; they are not among the columns.
+    features; they are not among the columns. `signs` has the sign of a column's numbers, such as %.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Table:
     notices: tuple[str, ...] = field(default=(), compare=False)
     index: tuple[str, ...] = field(default=(), compare=False)
     reading: ReadOptions = field(default=ReadOptions(), compare=False, repr=False)
+    signs: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         usual = {name: _usual(self.name, name, cells) for name, cells in self.columns.items()}
@@ -48,6 +50,10 @@ class Table:
             asked = f"{shown(name)}{why or nearest(name, self.columns, among=len(self.columns))}"
             raise DataError(f"{self.name} has no column {asked}; its columns are {known}")
         return self.columns[name]
+
+    def rule(self, name: str) -> CellRule:
+        """How the cells of that column were read."""
+        return self.reading.rule(self.signs.get(name, ""))
 
     def rows(self, kept: np.ndarray) -> "Table":
         """The table of some rows, by their positions, int64 ascending."""

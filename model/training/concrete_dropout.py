@@ -30,6 +30,7 @@ import torch
 from torch import Tensor, nn
 
 from model.errors import DataError
+from model.messages import flag
 from model.passes import MLP, MLPConfig, Noise, draw_noise, draw_uniforms
 from model.tasks import Task
 from model.training.adamw import AdamW
@@ -67,7 +68,9 @@ def learn_rates(
     except KeyboardInterrupt as stop:
         raise DataError("training was interrupted before the dropout rates were learned") from stop
     if not best_epoch:
-        raise DataError("the validation loss was never finite; try a lower --learning-rate")
+        raise DataError(
+            f"the validation loss was never finite; try a lower {flag('learning_rate')}"
+        )
     return replace(plan, dropout=rates)
 
 

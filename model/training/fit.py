@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from model.errors import DataError
+from model.messages import flag
 from model.passes import (
     MLP,
     MLPConfig,
@@ -110,7 +111,7 @@ def fit(
         raise DataError(
             "training was interrupted before the first epoch had ended"
             if interrupted
-            else "the validation loss was never finite; try a lower --learning-rate"
+            else f"the validation loss was never finite; try a lower {flag('learning_rate')}"
         )
     optimizer.weights.copy_(best)
     return Fit(network.requires_grad_(False), epoch, best_epoch, interrupted)

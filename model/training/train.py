@@ -290,5 +290,5 @@ def _below_zero(data: Prepared, predictions: Columns[Prediction]) -> Iterator[st
         if below[at] >= BELOW_ZERO and least[at] > 0:
             yield (
                 f"every {name} is above 0, but {below[at]:.0%} of its intervals for test rows "
-                f"begin below 0: {option('--log-target', name)} learns its logarithm"
+                f"begin below 0: {option(log_target=name)} learns its logarithm"
             )

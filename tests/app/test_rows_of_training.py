@@ -11,7 +11,15 @@ import numpy as np
 import pytest
 
 from app.settings import Settings
-from model import TrainOptions, read_table, train
+from model import (
+    InputError,
+    PredictOptions,
+    ReadOptions,
+    TrainOptions,
+    load,
+    read_table,
+    train,
+)
 from model.data import encode_table
 from tests.app.conftest import asking
 from tests.app.inference import packed
@@ -89,8 +97,6 @@ async def test_every_row_of_the_file_is_answered(
 
 
 def test_a_request_is_encoded_as_the_table_was(folder: Path, rows: list[dict[str, Any]]) -> None:
-    from model import load
-
     sent = [{name: cell for name, cell in row.items() if name != "y"} for row in rows]
     assert np.array_equal(load(folder / "m").encode(sent), np.load(folder / "x.npy"))
 
@@ -153,3 +159,89 @@ async def test_a_true_that_no_category_means_is_refused_in_both_protocols(
     tensor = {"name": "code", "shape": [1], "datatype": "BOOL", "data": [True]}
     answer = await client.post("/v2/models/m/infer", json={"inputs": [tensor]})
     assert "feature 'code' has the unknown category true; known: 1, 2, 3" in answer.json()["error"]
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, str]]]:
+    """A model of a file with decimal commas, signs, units and its own missing values; its rows."""
+    folder, chance = tmp_path_factory.mktemp("exported"), random.Random(5)
+    rows = []
+    for at in range(120):
+        price = f"{chance.uniform(900, 9000):,.2f}".translate(str.maketrans(",.", ".,"))
+        row = {"rate": f"{chance.uniform(0, 9):.1f}".replace(".", ",") + "%", "price": f"€ {price}"}
+        row |= {"weight": f"{chance.randint(1, 90)} kg", "age": str(chance.randint(1, 99))}
+        row |= {"town": chance.choice(["Bonn", "Ulm"])}
+        gap = {"rate": "-", "price": "", "weight": "n/a", "age": "-999", "town": "unknown"}
+        name = [*gap, None][at % 6]
+        rows.append({**row, name: gap[name]} if name else row)
+    lines = [";".join([*rows[0], "y"])]
+    lines += [";".join([*row.values(), str(chance.randint(1, 500))]) for row in rows]
+    (folder / "t.csv").write_text("\n".join(lines))
+    reading = ReadOptions(
+        decimal=",", thousands=".", units=("kg",), missing_values=("-999", "unknown")
+    )
+    table = read_table(folder / "t.csv", options=reading)
+    options = TrainOptions(hidden=(4,), epochs=1)
+    card = train(table, "y", folder / "m", missing="impute", options=options)
+    kinds = [feature.kind for feature in card.features]
+    assert kinds == ["numeric"] * 4 + ["categorical"]
+    np.save(folder / "x.npy", encode_table(table, card.schema_of_rows))
+    return folder, rows
+
+
+def test_rows_are_read_as_the_file_wrote_them(exported: tuple[Path, list[dict[str, str]]]) -> None:
+    folder, rows = exported
+    predictor = load(folder / "m")
+    expected = np.load(folder / "x.npy")
+    assert np.array_equal(predictor.encode(rows), expected)
+    plain: list[dict[str, Any]] = [{**row, "age": int(row["age"])} for row in rows]
+    assert np.array_equal(predictor.encode(plain), expected)
+    assert np.array_equal(predictor.encode([list(row.values()) for row in plain]), expected)
+
+
+async def test_rows_as_the_file_wrote_them_are_answered_over_both_protocols(
+    exported: tuple[Path, list[dict[str, str]]],
+) -> None:
+    folder, rows = exported
+    predictor = load(folder / "m")
+    own = predictor.predict(rows, PredictOptions(seed=1, passes=10))
+    means = [row.mean for row in own.rows]
+    async with asking(Settings(models=(folder / "m",))) as client:
+        answer = await client.post("/predict", json={"rows": rows, "seed": 1, "passes": 10})
+        assert [each["mean"] for each in answer.json()["predictions"]] == pytest.approx(means)
+        inputs = [
+            {"name": name, "shape": [len(rows)], "datatype": "BYTES"}
+            | {"data": [row[name] for row in rows]}
+            for name in rows[0]
+        ]
+        body = {"inputs": inputs, "parameters": {"seed": 1, "passes": 10}}
+        answer = await client.post("/v2/models/m/infer", json=body)
+        outputs = {each["name"]: each["data"] for each in answer.json()["outputs"]}
+        assert outputs["mean"] == pytest.approx(means)
+        (card,) = [(await client.get("/models/m")).json()]
+        assert card["features"][0]["reading"]["sign"] == "%"
+
+
+@pytest.mark.parametrize(
+    ("name", "cell"), [("rate", "4,3 €"), ("age", "1.5"), ("age", "4%"), ("weight", "12 lb")]
+)
+def test_a_number_in_another_form_than_the_file_has_is_refused(
+    exported: tuple[Path, list[dict[str, str]]], name: str, cell: str
+) -> None:
+    folder, rows = exported
+    with pytest.raises(InputError, match=f"feature '{name}' is '{cell}', which is not a number"):
+        load(folder / "m").encode([{**rows[5], name: cell}])
+
+
+def test_a_mark_of_a_missing_value_is_no_number_for_a_model_that_fills_nothing_in(
+    tmp_path: Path,
+) -> None:
+    lines = ["a,b,y", *(f"{at % 7},{at % 5 if at else -999},{at}" for at in range(60))]
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    table = read_table(tmp_path / "t.csv", options=ReadOptions(missing_values=("-999",)))
+    options = TrainOptions(hidden=(4,), epochs=1)
+    train(table, "y", tmp_path / "m", missing="drop", options=options)
+    predictor = load(tmp_path / "m")
+    for row in ([1, -999], np.array([1.0, -999.0]), {"a": 1, "b": -999.0}, ["1", "-999"]):
+        with pytest.raises(InputError, match="stands for a missing value; the model needs a"):
+            predictor.encode([row])  # type: ignore[list-item]

@@ -2,12 +2,14 @@
 
 import json
 import os
+import select
 import shutil
 import signal
 import socket
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -88,15 +90,71 @@ def test_a_request_that_comes_late_on_a_young_connection_is_refused_with_an_answ
             assert time.monotonic() - started < 1.5  # nobody is left to wait for
 
 
+def test_a_stop_of_two_processes_under_load_loses_no_connection(
+    regression_artifact: Path, tmp_path: Path
+) -> None:
+    """Most connections are new: each may arrive in the moment in which the listener closes."""
+    seen: Counter[bytes] = Counter()
+
+    def ask_until_refused(server: Served) -> None:
+        while True:
+            try:
+                client = connected(server)
+            except ConnectionRefusedError:
+                return
+            with client:
+                client.sendall(ASKED)
+                seen[client.recv(1 << 16)[9:12]] += 1
+
+    options = ("--model", regression_artifact, "--workers", "2")
+    with served(tmp_path, *options) as server, ThreadPoolExecutor(8) as pool:
+        until(lambda: len(started(server)) == 2)
+        asking = [pool.submit(ask_until_refused, server) for _ in range(8)]
+        until(lambda: seen[b"200"] > 50)
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(PATIENCE_SECONDS) == 0
+        for each in asking:
+            each.result()  # raises where a connection was reset
+    assert seen.keys() == {b"200", b"503"}
+
+
+def test_a_process_that_is_stopped_alone_is_replaced_and_no_connection_is_turned_away(
+    regression_artifact: Path, tmp_path: Path
+) -> None:
+    options = ("--model", regression_artifact, "--workers", "2")
+    with served(tmp_path, *options) as server:
+        until(lambda: len(started(server)) == 2)
+        victim = server.children()[0]
+        os.kill(victim, signal.SIGTERM)
+        until(lambda: victim not in server.children() and len(server.children()) == 2, 20)
+        assert server.predict().status_code == 200
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(PATIENCE_SECONDS) == 0
+
+
+def test_a_request_whose_body_is_on_its_way_gets_a_refusal_and_not_a_reset(
+    regression_artifact: Path, tmp_path: Path
+) -> None:
+    with served(tmp_path, "--model", regression_artifact) as server, connected(server) as client:
+        client.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n{")
+        time.sleep(0.3)
+        server.process.send_signal(signal.SIGTERM)
+        until(lambda: bool(select.select([client], [], [], 0)[0]), 5)
+        client.sendall(bytes(999_999))  # a client may read only once it has sent everything
+        assert client.recv(1 << 16).startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
+        assert server.process.wait(PATIENCE_SECONDS) == 0
+
+
 def test_connections_that_have_been_idle_delay_no_stop(
     regression_artifact: Path, tmp_path: Path
 ) -> None:
-    with served(tmp_path, "--model", regression_artifact) as server, connected(server):
+    with served(tmp_path, "--model", regression_artifact) as server, connected(server) as idle:
         time.sleep(2.1)
         started = time.monotonic()
         server.process.send_signal(signal.SIGTERM)
-        assert server.process.wait(PATIENCE_SECONDS) == 0
+        assert idle.recv(1) == b""
         assert time.monotonic() - started < 1.9
+        assert server.process.wait(PATIENCE_SECONDS) == 0
 
 
 def test_a_long_computation_is_finished_while_new_work_is_refused(

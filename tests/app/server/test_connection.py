@@ -310,6 +310,9 @@ class Wire(asyncio.Transport):
     def write(self, data: bytes | bytearray | memoryview) -> None:
         pass
 
+    def write_eof(self) -> None:
+        self.closing = True  # nobody is there who would close the other side
+
     def get_write_buffer_size(self) -> int:
         return 0
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 
 import pytest
 
@@ -43,3 +44,29 @@ async def test_nothing_is_written_after_an_abort() -> None:
         transport.abort()
         await asyncio.sleep(0.01)
         assert theirs.recv(100) == b""
+
+
+async def test_a_client_that_still_sends_reads_what_was_written_before_the_close() -> None:
+    loop = asyncio.get_running_loop()
+    made: asyncio.Queue[JoinedWrites] = asyncio.Queue()
+
+    class Server(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            assert isinstance(transport, asyncio.Transport)
+            made.put_nowait(JoinedWrites(transport, loop))
+
+    def send_all_then_read(client: socket.socket) -> bytes:
+        client.sendall(bytes(1 << 24))  # more than the system holds for a server that reads nothing
+        return client.recv(100) + client.recv(100)
+
+    server = await loop.create_server(Server, "127.0.0.1", 0)
+    async with server:
+        with socket.create_connection(server.sockets[0].getsockname(), timeout=20) as client:
+            transport = await made.get()
+            read = loop.run_in_executor(None, send_all_then_read, client)
+            while not transport.unread_bytes():
+                time.sleep(0.01)
+            transport.write(b"refused")
+            transport.close()
+            assert transport.is_closing()
+            assert await read == b"refused"

@@ -26,6 +26,9 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", choices=ATTACKS, default=list(ATTACKS))
     parser.add_argument("--requests", type=int, default=100_000, help="of the soak")
     parser.add_argument("--stops", type=int, default=50, help="under load")
+    parser.add_argument(
+        "--burners", type=int, default=8, help="processes that compute beside the stops"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE")
     asked = parser.parse_args()
     found: list[Finding] = []

@@ -196,3 +196,27 @@ def test_a_text_in_either_unicode_form_is_one_text(tmp_path: Path, suffix: str) 
 def test_a_target_is_read_by_the_same_rule(tmp_path: Path, suffix: str) -> None:
     found = table(tmp_path, suffix, [f"{cell}%" for cell in numbers(100)])
     assert found.columns["a"].dtype == np.float64
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+@pytest.mark.parametrize(
+    ("cells", "noted"),
+    [
+        (["1.234", "850", "12.500"], True),
+        (["1.234", "8.50"], False),
+        (["0.123", "1.250"], False),
+        (["123", "850"], False),
+    ],
+)
+def test_a_point_that_may_separate_thousands_is_noted(
+    tmp_path: Path, suffix: str, cells: list[str], noted: bool
+) -> None:
+    lines = ["a", *cells] if suffix == "csv" else [f'{{"a": "{cell}"}}' for cell in cells]
+    (tmp_path / f"t.{suffix}").write_text("\n".join(lines))
+    table = read_table(tmp_path / f"t.{suffix}")
+    assert table.columns["a"].tolist() == [float(cell) for cell in cells]
+    said = (
+        "column 'a': '1.234' is read as 1.234; if '.' separates thousands, read the file by "
+        "--decimal , --thousands . (1.234 is then 1234)"
+    )
+    assert table.notices == ((said,) if noted else ())

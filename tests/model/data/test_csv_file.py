@@ -1,12 +1,9 @@
 """CSV files as people export them are read, or refused with the option that reads them."""
 
-import re
 from pathlib import Path
 
 import pytest
 
-import model.data
-from model.commands import main
 from model.data.options import ReadOptions
 from model.data.reading import read_table
 from model.data.table import Table
@@ -176,13 +173,3 @@ def test_a_column_may_have_any_name(tmp_path: Path, name: str) -> None:
         assert read_table(tmp_path / "t.csv", categorical=[form]).columns[
             next(iter(read_table(tmp_path / "t.csv").columns))
         ].tolist() == ["1"]
-
-
-def test_advice_names_only_options_that_there_are(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(["train", "--help"])
-    known = set(re.findall(r"--[a-z]+(?:-[a-z]+)*", capsys.readouterr().out))
-    modules = Path(str(model.data.__file__)).parent.glob("*.py")
-    named = set(re.findall(r"--[a-z]+(?:-[a-z]+)*", "".join(map(Path.read_text, modules))))
-    assert named
-    assert named <= known

@@ -163,7 +163,7 @@ def test_errors_name_the_line_where_blank_and_quoted_lines_have_shifted_it(folde
         ("1.5,2\n1.5,3\n", "houses.csv: the first line has only numbers"),
         ('a,b\n1,x\n1,"y\n1,z\n', "houses.csv: a quote that opens after the start of line 2"),
         (b"a,b\n1,\xff\n", "houses.csv, line 2: not UTF-8"),
-        ("a,b\n1,2\n".encode("utf-16"), "houses.csv, line 1: not UTF-8"),
+        ("a,b\n1,ä\n".encode("latin-1"), "houses.csv, line 2: not UTF-8"),
     ],
 )
 def test_a_file_that_is_no_table_is_refused(folder: Path, text: str | bytes, message: str) -> None:

@@ -213,7 +213,7 @@ def test_a_wild_learning_rate_gives_finite_weights_or_a_word_of_advice(rate: flo
         network = fitted(options).network
     except DataError as error:
         advice = str(error)
-        assert "lower --learning-rate" in advice
+        assert "lower learning_rate" in advice
     else:
         assert all(weight.isfinite().all() for weight in network.parameters())
         assert math.isfinite(loss(network, VALIDATION))

@@ -93,7 +93,7 @@ def test_a_learning_rate_too_high_for_the_strong_weight_decay_keeps_the_first_fi
     assert record(card).settings["weight_decay"] == 0.3
     assert any("weight decay of 10 was tried: " in notice for notice in card.training.notices)
     strong = replace(options, weight_decay=10.0)
-    with pytest.raises(DataError, match="lower --learning-rate"):
+    with pytest.raises(DataError, match="lower learning_rate"):
         train(noisy("step"), "y", tmp_path / "n", options=strong)
 
 
