@@ -265,7 +265,7 @@ def test_few_whole_numbers_are_amounts_if_their_logarithm_is_asked_for(tmp_path:
 def test_a_notice_suggests_it_where_intervals_of_positive_targets_begin_below_0(
     tmp_path: Path,
 ) -> None:
-    said = "begin below 0: --log-target income learns its logarithm"
+    said = "begin below 0: log_target='income' learns its logarithm"
     plain = trained(tmp_path / "a", log_target=False).training.notices
     assert [said in notice for notice in plain].count(True) == 1
     assert not any(said in notice for notice in trained(tmp_path / "b").training.notices)
