@@ -20,6 +20,8 @@ from model.options import Estimator, MaskScope, PredictOptions, Resolved, resolv
 from model.passes import (
     MLP,
     Batch,
+    Ensemble,
+    EnsembleSampler,
     Estimate,
     Passes,
     PlainSampler,
@@ -27,8 +29,9 @@ from model.passes import (
     ReducedSampler,
     Reduction,
     Sampler,
+    in_order,
     keep_freed_memory,
-    run,
+    pooled_members,
     sample,
     sample_until,
     wide,
@@ -83,17 +86,20 @@ class Predictor:
     def __init__(
         self,
         card: Card,
-        network: MLP,
+        network: MLP | Ensemble,
         similarity: Similarity | None = None,
         seen: SeenRows | None = None,
     ) -> None:
         self.card = card
         self.seen = seen  # the rows that the model has learned from, if they are known
-        self._network = network
+        self._networks = Ensemble.of(network)
         self._similarity = similarity
         self._task: Task[Any] = TASKS[card.task](card.target_of_rows, *card.fitted)
-        self._reduction = Reduction(network, self._task.linear, controls=card.serving.controls)
-        self.exact = self._reduction.exact  # whether `reduced` needs no pass
+        self._reductions = [
+            Reduction(member, self._task.linear, controls=card.serving.controls)
+            for member in self._networks
+        ]
+        self.exact = self._reductions[0].exact  # whether `reduced` needs no pass
         keep_freed_memory()
         self._schema = card.schema_of_rows
         self._ranges_known = all(feature.range for feature in self._schema.numeric()[0])
@@ -192,24 +198,40 @@ class Predictor:
         )
 
     def resolved(self, options: PredictOptions) -> Resolved:
-        """The options, with the model's passes, estimator and masks for those that are None."""
+        """The options, with the model's passes, estimator and masks for those that are None.
+
+        Raises InputError if the passes are fewer than two for each member of an ensemble.
+        """
         if isinstance(options, Resolved):
             return options
-        own = self.card.serving
-        return resolved(
+        own, members = self.card.serving, len(self._networks)
+        found = resolved(
             options,
             passes=own.passes,
             estimator="plain" if self._task.plain_because else own.estimator,
             masks=own.masks,
         )
+        if found.passes < 2 * members:
+            message = f"a model of {members} members needs {2 * members} at least"
+            said = f"{message}, not {found.passes}"
+            raise InputError(f"passes: {said}", [Detail("passes", said)])
+        return found
 
     def module(self) -> nn.Sequential:
         """A copy of the network as plain torch layers, in evaluation mode.
 
         Inputs are those of `encode`; outputs are standardised targets or logits. After `.train()`
-        torch draws the masks. Gaussian input noise is left out.
+        torch draws the masks. Gaussian input noise is left out. Raises InputError for an ensemble,
+        whose networks `modules` has.
         """
-        return deepcopy(self._network.module()).eval()
+        if len(self._networks) > 1:
+            said = f"the model has {len(self._networks)} members; use modules()"
+            raise InputError(f"module: {said}", [Detail("module", said)])
+        return self.modules()[0]
+
+    def modules(self) -> list[nn.Sequential]:
+        """A copy of each member of the network, as `module` has a single network."""
+        return [deepcopy(member.module()).eval() for member in self._networks]
 
     def _batch(
         self,
@@ -255,12 +277,14 @@ class Predictor:
         )
 
     def _deterministic(self, x: Tensor) -> np.ndarray:
-        """The values [B, V] of x [B, D] with dropout off, float64."""
-        return np.asarray(self._task.values(self._network(x)).double().cpu().numpy())
+        """The values [B, V] of x [B, D] with dropout off, float64; the members' average."""
+        found = [self._task.values(member(x)).double() for member in self._networks]
+        values = found[0] if len(found) == 1 else torch.stack(found).mean(0)
+        return np.asarray(values.cpu().numpy())
 
     def _warnings(self, passes: int, options: Resolved) -> Iterator[str]:
         """The warnings of all rows that took so many passes, about the model and the options."""
-        if not self._network.config.stochastic:
+        if not self._networks.config.stochastic:
             yield "no_dropout"
         if not self._ranges_known:
             yield "no_training_range"
@@ -279,7 +303,8 @@ class Predictor:
         rows, estimator = len(batch.x), self._estimator(options)
         if estimator == "reduced" and self.exact:
             self._record(batch, options.passes)
-            return self._reduction.integrated(batch.x), np.zeros(rows, dtype=np.int64), True
+            exact = pooled_members([each.integrated(batch.x) for each in self._reductions])
+            return exact, np.zeros(rows, dtype=np.int64), True
         sampler, tolerance = self._sampler(batch, estimator), options.tolerance
         allowance = self._allowance(estimator)
         if tolerance is None or not rows:  # no rows: every row has met the tolerance
@@ -297,9 +322,14 @@ class Predictor:
 
     def _sampler(self, batch: Batch, estimator: Estimator) -> Sampler:
         """A sampler without any passes; not for `reduced` if it is `exact`."""
-        if estimator == "reduced":
-            return ReducedSampler.of(self._network, batch, self._reduction)
-        return PlainSampler.of(self._network, batch, self._task.values, joint=self._task.joint)
+        values, joint = self._task.values, self._task.joint
+        samplers: list[Sampler] = [
+            ReducedSampler.of(member, batch, reduction)
+            if estimator == "reduced"
+            else PlainSampler.of(member, batch, values, joint=joint)
+            for member, reduction in zip(self._networks, self._reductions, strict=True)
+        ]
+        return samplers[0] if len(samplers) == 1 else EnsembleSampler(samplers)
 
     def _allowance(self, estimator: Estimator) -> Allowance | None:
         """The allowance of an estimator, if the model has one."""
@@ -338,25 +368,20 @@ class Predictor:
         """
         with torch.inference_mode():
             row_ids = torch.arange(len(x), device=self._device) if masks == "per_row" else None
-            everything = range(passes)
-            chunks = run(
-                self._network,
-                torch.from_numpy(x).to(self._device),
-                seed,
-                passes=everything,
-                row_ids=row_ids,
-            )
-            values = torch.cat([self._task.values(outputs) for outputs in chunks])  # [P, B, V]
-            return np.asarray(values.double().cpu().numpy())
+            inputs, everything = torch.from_numpy(x).to(self._device), range(passes)
+            chunks = self._networks.outputs(inputs, seed, passes=everything, row_ids=row_ids)
+            values = in_order([(part, self._task.values(outputs)) for part, outputs in chunks])
+            return np.asarray(values.double().cpu().numpy())  # [P, B, V]
 
     def _record(self, batch: Batch, passes: int) -> None:
         """Run passes over the batch for its recorder only, if it has one."""
         if batch.recorder is None:
             return
-        for outputs in run(
-            self._network, batch.x, batch.seed, passes=range(passes), row_ids=batch.row_ids
+        everything = range(passes)
+        for part, outputs in self._networks.outputs(
+            batch.x, batch.seed, passes=everything, row_ids=batch.row_ids
         ):
-            batch.recorder.add(self._task.values(outputs))
+            batch.recorder.add(part, self._task.values(outputs))
 
 
 def load(folder: str | Path, *, device: str = "cpu") -> Predictor:

@@ -13,7 +13,7 @@ from model.calibration import Calibration, Similarity, Tuning
 from model.data import CategoricalFeature, Feature, NumericFeature, Schema, SeenRows, Target
 from model.errors import Detail, InputError
 from model.messages import shown
-from model.passes import ActivationName, MLPConfig, Norm, NormKind
+from model.passes import MOST_MEMBERS, ActivationName, MLPConfig, Norm, NormKind
 
 BULK = {"scores", "groups", "comparisons", "spreads"}  # the long fields of a calibration
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"  # safe in a URL and in a file name
@@ -93,7 +93,7 @@ class Architecture(Record):
     """The hidden layers; `dropout` has the input's rate first, then one per hidden layer.
 
     `before` and `after` have the norms before and after the activation, one or null per hidden
-    layer; empty if there are none.
+    layer; empty if there are none. `members` is the number of networks of this shape.
     """
 
     hidden: Annotated[tuple[Width, ...], Field(min_length=1, max_length=64)]
@@ -102,6 +102,7 @@ class Architecture(Record):
     input_noise: Annotated[float, Field(ge=0)] = 0.0
     before: tuple[NormRecord | None, ...] = ()
     after: tuple[NormRecord | None, ...] = ()
+    members: Annotated[int, Field(ge=1, le=MOST_MEMBERS)] = 1
 
 
 class Provenance(Record):
@@ -224,7 +225,7 @@ class Card(Record):
             outputs=outputs,
             before=_norms(shape.before),
             after=_norms(shape.after),
-            **shape.model_dump(exclude={"before", "after"}),
+            **shape.model_dump(exclude={"before", "after", "members"}),
         )
 
     def content_hash(self) -> str:

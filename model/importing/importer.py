@@ -28,7 +28,7 @@ from model.importing.specification import Spec, SpecFile, read_spec
 from model.importing.state_dict import Weights, read_weights
 from model.messages import shown
 from model.options import PredictOptions
-from model.passes import MLP, ActivationName
+from model.passes import MLP, ActivationName, Ensemble
 from model.predictor import Predictor
 from model.tasks import TaskName, Value
 
@@ -64,7 +64,7 @@ def import_model(
         _check_examples(described.spec, card, network)
     except InputError as error:
         raise InputError(f"{architecture}: {error}", error.details) from error
-    return save(folder, Artifact(card, network))
+    return save(folder, Artifact(card, Ensemble.of(network)))
 
 
 def _assembled(spec: Spec, state: Weights, ignore: Sequence[str]) -> Assembly:

@@ -71,6 +71,14 @@ class Classification:
         """Cross-entropy in nats of logits [B, K] against class indices [B]."""
         return F.cross_entropy(outputs, targets)
 
+    def loss_gradient(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss [M] of logits [M, B, K] against class indices [M, B], and its gradient."""
+        logs = outputs.log_softmax(-1)
+        share, chosen = 1 / targets.shape[1], targets[..., None]
+        losses = -logs.gather(-1, chosen)[..., 0].mean(1)
+        slope = logs.exp()
+        return losses, slope.scatter_add_(-1, chosen, -torch.ones_like(slope)).mul_(share)
+
     def nats_per_loss(self, loss: float) -> float:  # noqa: ARG002  a regression's
         """1: the loss is the negative log-likelihood."""
         return 1.0
@@ -129,7 +137,7 @@ class Classification:
     ) -> Quantity:
         """The mutual information [B]; `passes` is one number or [B]."""
         mean, expected = np.split(np.maximum(estimate.mean, 0), [-1], axis=-1)
-        args = mean, estimate.variance[:, :-1]
+        args = mean, estimate.sampled[:, :-1]
         counts = np.broadcast_to(passes, len(mean))[:, None]
         value = mutual_information(*args, expected[:, 0], counts)
         error = mutual_information_error(mean, covariance, passes)
@@ -220,7 +228,8 @@ class Classification:
         values = np.maximum(estimate.mean, 0)  # [B, K + 1], rounding may make 0 negative
         mean, expected = values[:, :-1], values[:, -1]
         variance, counts = estimate.variance[:, :-1], passes.counts
-        information = mutual_information(mean, variance, expected, counts[:, None])
+        sampled = estimate.sampled[:, :-1]
+        information = mutual_information(mean, sampled, expected, counts[:, None])
         judging = judged(self.calibration, information, passes.warnings)
         columns: dict[str, Column] = {
             "label": mean.argmax(-1),
@@ -229,8 +238,9 @@ class Classification:
             "std": np.sqrt(variance),
             "mean_error": estimate.mean_error[:, :-1],
             "variance_error": estimate.variance_error[:, :-1],
+            **_between(estimate),
             "deterministic": passes.deterministic[:, :-1],
-            "predictive_entropy": predictive_entropy(mean, variance, counts[:, None]),
+            "predictive_entropy": predictive_entropy(mean, sampled, counts[:, None]),
             "expected_entropy": expected,
             "mutual_information": information,
             **self._agreement(estimate, counts),
@@ -304,6 +314,14 @@ class Classification:
         if passes.samples is None:
             return {}
         return {"samples": [row[:, :-1] for row in passes.samples]}
+
+
+def _between(estimate: Estimate) -> dict[str, np.ndarray]:
+    """The columns of the variance between members; none for a single network."""
+    if estimate.between is None:
+        return {}
+    variance, error = estimate.between.variance, estimate.between.error
+    return {"member_variance": variance[:, :-1], "member_variance_error": error[:, :-1]}
 
 
 def _smoothed(mean: np.ndarray, passes: int | np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from statistics import NormalDist
 from typing import ClassVar
 
 import numpy as np
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -83,6 +84,21 @@ class Regression:
         mean, log_variance = outputs.chunk(2, dim=-1)  # [B, T]
         log_variance = log_variance.clamp(*LOG_VARIANCES)
         return 0.5 * (log_variance + (targets - mean).square() / log_variance.exp()).mean()
+
+    def loss_gradient(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss [M] of outputs [M, B, O], and its gradient [M, B, O]."""
+        share = 1 / (targets.shape[1] * targets.shape[2])  # of a number in the average
+        if not self._heteroscedastic:
+            off = outputs - targets
+            return off.square().mean((1, 2)), off.mul(2 * share)
+        mean, logs = outputs.chunk(2, dim=-1)  # [M, B, T]
+        log_variance = logs.clamp(*LOG_VARIANCES)
+        off, precision = targets - mean, (-log_variance).exp()
+        weighted = off * precision
+        square = off * weighted
+        inside = logs == log_variance
+        slopes = -share * weighted, 0.5 * share * (1 - square) * inside
+        return 0.5 * (log_variance + square).mean((1, 2)), torch.cat(slopes, -1)
 
     def nats_per_loss(self, loss: float) -> float:
         """1 per target; with a squared error 1 / (2 variance), where the loss is the variance."""
@@ -256,6 +272,7 @@ class Regression:
             "std": np.sqrt(variance),
             "mean_error": estimate.mean_error[:, :count] * self._scale,
             "variance_error": variance_error,
+            **self._between(estimate),
             "deterministic": deterministic,
             "noise_variance": noise,
             "total_variance": total,
@@ -352,6 +369,16 @@ class Regression:
         reaches = [self.calibration.quantile(name, coverage, groups) for name in self.target.names]
         wider = std + self._share * self._scale
         return conformal.interval(mean, np.array(reaches).T, wider)  # [T] or [B, T]
+
+    def _between(self, estimate: Estimate) -> dict[str, np.ndarray]:
+        """The columns of the variance between members; none for a single network."""
+        if estimate.between is None:
+            return {}
+        variance, error = (
+            part[:, : self.linear] * self._scale**2
+            for part in (estimate.between.variance, estimate.between.error)
+        )
+        return {"member_variance": variance, "member_variance_error": error}
 
     def _samples(self, passes: Passes) -> dict[str, list[np.ndarray]]:
         """The column of samples, if there are any: an array [P, T] of each row."""

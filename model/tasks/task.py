@@ -49,6 +49,10 @@ class Task(Protocol[P]):
         """The training loss, a scalar, of outputs [B, O] against encoded targets [B, ...]."""
         ...
 
+    def loss_gradient(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss [M] of each member's outputs [M, B, O], and its gradient in them [M, B, O]."""
+        ...
+
     def nats_per_loss(self, loss: float) -> float:
         """The nats of a row's negative log-likelihood per unit of training loss, near `loss`."""
         ...

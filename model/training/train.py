@@ -91,7 +91,7 @@ def train(
     draft = _measured(draft)
     seen, kept = data.split.seen(refit=plan.refit), data.split.calibration
     similarity = fit_novelty(data.x[seen], data.x[kept], seed=plan.seed)
-    return save(folder, Artifact(draft.card, draft.network, similarity, draft.seen))
+    return save(folder, Artifact(draft.card, draft.networks, similarity, draft.seen))
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +195,7 @@ def _calibrated(draft: Draft, grouping: Grouping) -> Draft:
     if count < rows_needed(PredictOptions().coverage):
         return draft.noted(f"{count} calibration rows are too few: regions promise no coverage")
     draft, rows = _corrected(draft, grouping)
-    rest = draft.network, data.table, data.x[rows], data.y[rows]
+    rest = draft.networks, data.table, data.x[rows], data.y[rows]
     try:
         found = calibrated(draft.card, *rest, grouping=grouping)
     except CalibrationError as error:
@@ -218,14 +218,14 @@ def _corrected(draft: Draft, grouping: Grouping) -> tuple[Draft, np.ndarray]:
     if not draft.fitted.refitted:
         return draft, rows
     if not data.untuned(draft.tuning.noise).retunes:
-        tuning = rescaled_variances(draft.card, draft.network, data.x[rows], data.y[rows])
+        tuning = rescaled_variances(draft.card, draft.networks, data.x[rows], data.y[rows])
         return replace(draft, tuning=tuning, correcting=rows), rows
     if len(rows) < CORRECTING_ROWS:
         return draft, rows
     classes = data.y[rows] if grouping.classes else None
     parts = split_tuning_rows(len(rows), classes=classes)
     first, others = (rows[part] for part in parts)
-    tuning = refit_temperature(draft.card, draft.network, data.x[first], data.y[first])
+    tuning = refit_temperature(draft.card, draft.networks, data.x[first], data.y[first])
     return replace(draft, tuning=tuning, correcting=first), others
 
 
@@ -238,7 +238,7 @@ def _measured(draft: Draft) -> Draft:
     data, rows = draft.data, draft.data.split.test
     if not len(rows):
         return draft
-    metrics, recall = held_out_metrics(draft.card, draft.network, data.x[rows], data.y[rows])
+    metrics, recall = held_out_metrics(draft.card, draft.networks, data.x[rows], data.y[rows])
     draft = replace(draft, metrics=metrics, recall=recall)
     if not data.target.classes:
         return draft
