@@ -66,6 +66,7 @@ def create_app(settings: Settings | None = None, service: Service | None = None)
     )
     app.router.routes[:0] = [
         *native.predictions(service, settings),
+        *native.explorations(service, settings),
         *v2.predictions(service, settings),
     ]
     app.include_router(native.router(service))

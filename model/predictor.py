@@ -3,10 +3,10 @@
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from model.artifact import Card, read
 from model.calibration import Acceptance, Allowance, Similarity, promise, tolerated
 from model.data import Row, SeenRows
-from model.errors import Detail, InputError
 from model.options import Estimator, MaskScope, PredictOptions, Resolved, resolved
 from model.passes import (
     MLP,
@@ -36,48 +35,12 @@ from model.passes import (
     sample_until,
     wide,
 )
-from model.tasks import TASKS, Columns, Prediction, Task, TaskName
+from model.predictions import Predictions, density, summarised, used
+from model.tasks import TASKS, Task
 
+ROWS_AT_ONCE = 512  # bounds the memory of a large request; answers do not depend on it
 UNSEEN = "unseen_combination"  # the warning of a row whose values are each in range
 FRESH_SEEDS = 1 << 53
-ROWS_AT_ONCE = 512  # bounds the memory of a large request; answers do not depend on it
-
-
-@dataclass(frozen=True, slots=True)
-class Predictions:
-    """The predictions of all rows, and the options that give the same numbers again.
-
-    The same seed, rows and options give the same masks. The numbers are equal to float32 rounding,
-    about 1e-7 relative: how a matrix product rounds depends on how many rows it has.
-
-    `passes` is the number requested; if every row met the tolerance, the largest number that a row
-    took. `stopped` is `tolerance` if every row met it. `estimator` is the one that was used; if it
-    is not the one requested, `note` says why.
-    """
-
-    task: TaskName
-    passes: int
-    stopped: Literal["passes", "tolerance"]
-    seed: int
-    estimator: Estimator
-    masks: MaskScope
-    rows: Columns[Prediction]
-    acceptance: Acceptance | None = None  # if the options have a largest error
-    note: str | None = None
-
-    def of_rows(self, start: int, stop: int) -> "Predictions":
-        """The predictions of some of the rows; `dataclasses.replace` takes three times as long."""
-        return Predictions(
-            self.task,
-            self.passes,
-            self.stopped,
-            self.seed,
-            self.estimator,
-            self.masks,
-            self.rows[start:stop],
-            self.acceptance,
-            self.note,
-        )
 
 
 class Predictor:
@@ -139,7 +102,7 @@ class Predictor:
         acceptance = promise(self._task.calibration, options)  # raises before any work
         batch = self._batch(x, row_ids, options, before_chunk)
         parts = list(self._parts(batch, options, record=options.samples))
-        return self._predictions(parts, batch.seed, options, acceptance)
+        return self._summarised(parts, batch.seed, options, acceptance)
 
     @np.errstate(all="ignore")
     def predict_with_density(
@@ -155,9 +118,9 @@ class Predictor:
         batch, parts, densities, start = self._batch(x, None, options), list[Passes](), [], 0
         for part in self._parts(batch, options, record=True):
             true, start = actual[start : start + len(part.counts)], start + len(part.counts)
-            densities.append(_density(self._task, part.samples or (), true))
+            densities.append(density(self._task, part.samples or (), true))
             parts.append(part if options.samples else replace(part, samples=None))
-        predictions = self._predictions(parts, batch.seed, options, acceptance)
+        predictions = self._summarised(parts, batch.seed, options, acceptance)
         return predictions, np.concatenate(densities)
 
     def _parts(self, batch: Batch, options: Resolved, *, record: bool) -> Iterator[Passes]:
@@ -171,30 +134,15 @@ class Predictor:
                     block = replace(block, recorder=Recorder(positions))
                 yield self._run(block, options)
 
-    def _predictions(
+    def _summarised(
         self,
         parts: Sequence[Passes],
         seed: int,
         options: Resolved,
         acceptance: Acceptance | None,
     ) -> Predictions:
-        blocks = [self._task.summarise(part, options) for part in parts]
-        for number, block in enumerate(blocks):
-            _check_finite(block, number * ROWS_AT_ONCE)
-        met = options.tolerance is not None and all(part.settled for part in parts)
-        estimator = self._estimator(options)
-        return Predictions(
-            task=self.card.task,
-            passes=max(int(part.counts.max(initial=0)) for part in parts)
-            if met
-            else options.passes,
-            stopped="tolerance" if met else "passes",
-            seed=seed,
-            estimator=estimator,
-            masks=options.masks,
-            rows=Columns.joined(blocks),
-            acceptance=acceptance,
-            note=None if estimator == options.estimator else self._task.plain_because,
+        return summarised(
+            self._task, parts, options, kind=self.card.task, seed=seed, acceptance=acceptance
         )
 
     def resolved(self, options: PredictOptions) -> Resolved:
@@ -291,16 +239,12 @@ class Predictor:
         made = self.card.calibration
         if made is None:
             yield "no_calibration"
-        elif passes not in (0, made.passes) or self._estimator(options) != made.estimator:
+        elif passes not in (0, made.passes) or used(self._task, options) != made.estimator:
             yield f"calibrated_with:{made.estimator}:{made.passes}"
-
-    def _estimator(self, options: Resolved) -> Estimator:
-        """The estimator that is used: plain, if the reduced one does not apply to the task."""
-        return "plain" if self._task.plain_because else options.estimator
 
     def _estimate(self, batch: Batch, options: Resolved) -> tuple[Estimate, np.ndarray, bool]:
         """The estimate, each row's number of passes, and whether all met the tolerance."""
-        rows, estimator = len(batch.x), self._estimator(options)
+        rows, estimator = len(batch.x), used(self._task, options)
         if estimator == "reduced" and self.exact:
             self._record(batch, options.passes)
             exact = pooled_members([each.integrated(batch.x) for each in self._reductions])
@@ -398,23 +342,3 @@ def use_threads(count: int) -> None:
 def fresh_seed() -> int:
     """A random seed below 2^53, which JSON readers that use doubles read exactly."""
     return secrets.randbelow(FRESH_SEEDS)
-
-
-def _density(task: Task[Any], samples: Sequence[np.ndarray], actual: np.ndarray) -> np.ndarray:
-    """Log density [B, T] of the actual targets, from each row's passes [P, V]."""
-    counts = np.array([len(passes) for passes in samples])
-    found = np.empty((len(samples), 1 if actual.ndim == 1 else actual.shape[1]))
-    for count in np.unique(counts):
-        (rows,) = np.nonzero(counts == count)
-        values = np.stack([samples[row] for row in rows.tolist()], axis=1)  # [P, b, V]
-        found[rows] = task.log_density(values, actual[rows])
-    return found
-
-
-def _check_finite(block: Columns[Prediction], start: int) -> None:
-    """Raise InputError naming the first row whose numbers overflowed; `start` is the block's."""
-    good = block.finite
-    if not good.all():
-        row = start + int((~good).argmax())
-        message = "the model's output is not finite: a value lies too far from the training data"
-        raise InputError(f"rows.{row}: {message}", [Detail(f"rows.{row}", message)])

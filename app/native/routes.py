@@ -1,45 +1,27 @@
 """The native protocol: predictions, and the list of models.
 
-This module parses the body and encodes the answer, not the framework. The framework would take
-longer for both than most predictions take, answer a NaN with status 500, and send a NaN as null.
+Our code parses the body and encodes the answer, not the framework. The framework would take longer
+for both than most predictions take, answer a NaN with status 500, and send a NaN as null.
 """
 
 import copy
-from collections.abc import Iterator
 from enum import Enum
-from itertools import islice
-from typing import Annotated, Any
+from typing import Any
 
 import orjson
-from fastapi import APIRouter, Path, Response
-from pydantic import ValidationError
+from fastapi import APIRouter, Response
+from pydantic import BaseModel
 
-from app.errors import MAX_DETAILS, InvalidRequest, NotJson, NotReady, declared
-from app.http import (
-    BLOCK_NUMBERS,
-    JSON,
-    Asked,
-    PredictionRoute,
-    QuerylessRoute,
-    Reply,
-    Structure,
-    check_json_type,
-    headers_of,
-    parse,
-    predicting,
-    read_bytes,
-    timeout_seconds,
-)
+from app.errors import NotReady, declared
+from app.http import JSON, Asked, PredictionRoute, QuerylessRoute, Reply, predicting
 from app.json import to_json
-from app.messages import cut, expected, nearest, shown
-from app.native.schemas import ModelList, PredictRequest, PredictResponse
-from app.service import WARM_UP, Answer, OptionFields, Prepared, Service
+from app.native.answers import encode
+from app.native.requests import ModelPath, Server, checked, received
+from app.native.schemas import ModelList, PredictRequest, PredictResponse, SweepRequest
+from app.service import WARM_UP, Answer, Prepared, Service
 from app.settings import Settings
-from model import Card, Detail
+from model import Card
 
-ModelPath = Annotated[str, Path(description="A name from `GET /models`.", examples=["diabetes"])]
-
-_KNOWN = ", ".join(["rows", *OptionFields.model_fields])
 TAGS: list[str | Enum] = ["predictions"]
 
 _REQUEST_BODY = {
@@ -66,16 +48,10 @@ def describe(document: dict[str, Any], service: Service, settings: Settings) -> 
     """
     if not service.ready:
         raise NotReady("the server is starting or stopping; try again")
-    schema = PredictRequest.model_json_schema()
-    schema["properties"] = {
-        "rows": schema["properties"].pop("rows"),
-        **schema["properties"],
-    }  # required properties come first
-    schema["properties"]["rows"]["maxItems"] = settings.max_rows
-    schema["properties"]["passes"]["maximum"] = settings.max_passes
     document = copy.deepcopy(document)
     schemas = document["components"]["schemas"]
-    schemas["PredictRequest"] = schema
+    for kind in (PredictRequest, SweepRequest):
+        schemas[kind.__name__] = _request_schema(kind, settings)
     _leave_out(
         schemas["CalibrationRecord"], "scores", "groups", "comparisons"
     )  # as `Card.public` does
@@ -92,6 +68,19 @@ def describe(document: dict[str, Any], service: Service, settings: Settings) -> 
     return document
 
 
+def _request_schema(kind: type[BaseModel], settings: Settings) -> dict[str, Any]:
+    """The schema of a request, required properties first, with the limits of the settings."""
+    schema = kind.model_json_schema()
+    properties, required = schema["properties"], schema["required"]
+    schema["properties"] = {name: properties[name] for name in required} | properties
+    limits = {"maxItems": {"rows"}, "maximum": {"points"}}
+    for limit, names in limits.items():
+        for name in names & properties.keys():
+            properties[name][limit] = settings.max_rows
+    properties["passes"]["maximum"] = settings.max_passes
+    return schema
+
+
 def _leave_out(schema: dict[str, Any], *names: str) -> None:
     for name in names:
         del schema["properties"][name]
@@ -101,8 +90,10 @@ def _leave_out(schema: dict[str, Any], *names: str) -> None:
 def predictions(service: Service, settings: Settings) -> list[PredictionRoute]:
     """The routes of predictions."""
 
+    server = Server(service, settings)
+
     async def answer(asked: Asked) -> Reply:
-        return Reply(encode(await _answer(asked, service, settings)))
+        return Reply(encode(await _answer(asked, server)))
 
     async def predict() -> None:
         """Mean, variance and their Monte-Carlo errors for every row, with dropout active."""
@@ -135,50 +126,13 @@ def predictions(service: Service, settings: Settings) -> list[PredictionRoute]:
     ]
 
 
-async def _answer(asked: Asked, service: Service, settings: Settings) -> Answer:
-    headers, predictor = headers_of(asked.scope), asked.predictor
-    check_json_type(headers)
-    body = await read_bytes(headers, asked.receive, settings.max_body_bytes, asked.held)
-    structure = Structure.of(
-        values=settings.max_values, rows=settings.max_rows, features=len(predictor.card.features)
-    )
+async def _answer(asked: Asked, server: Server) -> Answer:
+    def prepare(document: Any) -> Prepared:
+        sent = checked(document, PredictRequest)
+        return server.service.prepare(asked.predictor, sent.rows, sent.options())
 
-    def read() -> Prepared:
-        sent = _checked(parse(body, structure))
-        return service.prepare(predictor, sent.rows, sent.options())
-
-    try:
-        seconds, prepared = timeout_seconds(headers), await service.read(body, read)
-        asked.held.take(prepared.memory_bytes)
-        return await service.predict(prepared, timeout_seconds=seconds)
-    except RecursionError as error:  # a value in the message has a thousand levels
-        raise NotJson("the body is nested too deeply") from error
-
-
-def encode(answer: Answer) -> Iterator[bytes]:
-    """The answer as JSON, in pieces of a few milliseconds' work each."""
-    predictions = answer.predictions
-    note = {} if predictions.note is None else {"note": predictions.note}
-    promised = predictions.acceptance
-    document: dict[str, Any] = {
-        "model": {"name": answer.card.name, "version": answer.card.version},
-        "task": predictions.task,
-        "passes": predictions.passes,
-        "stopped": predictions.stopped,
-        "seed": predictions.seed,
-        "estimator": predictions.estimator,
-        **note,
-        "masks": predictions.masks,
-        **({} if promised is None else {"acceptance": promised}),
-    }
-    blocks = list(predictions.rows.blocks(BLOCK_NUMBERS))
-    if len(blocks) == 1:
-        yield to_json({**document, "predictions": blocks[0].records()})
-        return
-    yield to_json({**document, "predictions": []})[:-2]
-    for number, block in enumerate(blocks):
-        yield b"," * (number > 0) + to_json(block.records())[1:-1]
-    yield b"]}"
+    prepared, seconds = await received(asked, server, prepare)
+    return await server.service.predict(prepared, timeout_seconds=seconds)
 
 
 def _add_models(routes: APIRouter, service: Service) -> None:
@@ -198,38 +152,6 @@ def _add_models(routes: APIRouter, service: Service) -> None:
     async def describe_model(name: ModelPath) -> Response:
         """The model's card: features, target, architecture, training record, held-out metrics."""
         return Response(to_json(service.card(name).public()), media_type=JSON)
-
-
-def _checked(document: Any) -> PredictRequest:
-    if type(document) is dict:  # before the validation, which would list a million unknown keys
-        unknown = (key for key in document if key not in PredictRequest.model_fields)
-        if details := [_unknown(key) for key in islice(unknown, MAX_DETAILS)]:
-            raise InvalidRequest(f"{details[0].field}: {details[0].message}", details)
-    try:
-        return PredictRequest.model_validate(document)
-    except ValidationError as error:
-        faults = error.errors(include_url=False, include_context=False)
-    details = [
-        Detail(".".join(map(str, fault["loc"])) if fault["loc"] else "body", _sentence(fault))
-        for fault in faults
-    ]
-    first = details[0]
-    raise InvalidRequest(f"{first.field}: {first.message}", details)
-
-
-def _unknown(key: str) -> Detail:
-    like = nearest(key, PredictRequest.model_fields)
-    return Detail(cut(key), f"is not known{like}; a request has {_KNOWN}")
-
-
-def _sentence(fault: Any) -> str:
-    match fault["type"]:
-        case "missing":
-            return f'is missing; send {{"rows": [...]}} with any of {_KNOWN}'
-        case "model_type":
-            return "must be a JSON object with 'rows'"
-        case _:
-            return f"{expected(fault)}, not {shown(fault['input'])}"
 
 
 def _model_list(service: Service) -> dict[str, Any]:

@@ -8,8 +8,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from app.service import OptionFields
+from app.service import CommonFields, OptionFields
 from model import (
+    LINES,
+    MARGIN,
+    MOST_MARGIN,
+    POINTS,
     ClassificationPrediction,
     Estimator,
     Interval,
@@ -29,6 +33,15 @@ class _Schema(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
+_CELL: dict[str, Any] = {"type": ["number", "string", "boolean", "null"]}
+_ROW: dict[str, Any] = {
+    "anyOf": [
+        {"type": "object", "additionalProperties": _CELL},
+        {"type": "array", "items": _CELL},
+    ]
+}
+
+
 class PredictRequest(OptionFields):
     """Rows, and how to predict them."""
 
@@ -36,22 +49,50 @@ class PredictRequest(OptionFields):
         description="Objects keyed by feature name, or arrays in the order of the model's "
         "features; one or the other. A value that the model fills in may be null, or its key "
         "absent; a number may be written as a text. `GET /models/{name}` lists the features.",
+        json_schema_extra={"minItems": 1, "items": _ROW},
+    )
+
+
+class SweepRequest(CommonFields):
+    """A row, the feature to sweep, and how to predict the points."""
+
+    row: Any = Field(
+        description="An object keyed by feature name, or an array in the order of the model's "
+        "features. Its own value of the swept feature plays no part, and its key may be absent.",
+        json_schema_extra=_ROW,
+    )
+    feature: str = Field(description="The name of the feature to sweep.", examples=["bmi"])
+    values: list[Any] | None = Field(
+        default=None,
+        description="The points. null takes `points` of them around the training range, or all "
+        "categories.",
         json_schema_extra={
-            "minItems": 1,
-            "items": {
-                "anyOf": [
-                    {
-                        "type": "object",
-                        "additionalProperties": {"type": ["number", "string", "boolean", "null"]},
-                    },
-                    {
-                        "type": "array",
-                        "items": {"type": ["number", "string", "boolean", "null"]},
-                    },
-                ]
-            },
+            "anyOf": [{"type": "array", "minItems": 1, "items": _CELL}, {"type": "null"}]
         },
     )
+    points: int = Field(
+        default=POINTS,
+        description="How many points of a numeric feature, evenly spaced.",
+        json_schema_extra={"minimum": 2},
+    )
+    margin: float = Field(
+        default=MARGIN,
+        description="How far the points go beyond either end of the training range, in widths of "
+        "the range.",
+        json_schema_extra={"minimum": 0, "maximum": MOST_MARGIN},
+    )
+    lines: int = Field(
+        default=LINES,
+        description="How many passes, the first ones, to return as lines.",
+        json_schema_extra={"minimum": 0},
+    )
+
+
+USAGE: dict[type[BaseModel], str] = {
+    PredictRequest: '{"rows": [...]}',
+    SweepRequest: '{"row": {...}, "feature": "..."}',
+}
+"""The least that a request of each kind has."""
 
 
 class ModelName(_Schema):
@@ -123,6 +164,35 @@ PredictResponse = create_model(
     __base__=_Response,
     __doc__=_Response.__doc__,
     predictions=(_PREDICTIONS, Field(description="One per row, in their order.")),
+)
+
+
+_LINES: Any = list[list[float]] | dict[str, list[list[float]]]
+
+
+class _Sweep(_Response):
+    """Predictions along one feature, all under the same masks, and single passes as lines."""
+
+    feature: str = Field(description="The swept feature.")
+    kind: Literal["numeric", "categorical"] = Field(description="The kind of the feature.")
+    training_range: tuple[float, float] | None = Field(
+        description="The range of the training rows; null for a category, or if it is unknown."
+    )
+    values: list[float | str | None] = Field(
+        description="The points; null is a missing value, which the model fills in."
+    )
+    lines: _LINES = Field(
+        description="For each of the first passes, its output at every point, in the unit of the "
+        "target, or a probability; an object of such lists by target or class, if there are "
+        "several."
+    )
+
+
+SweepResponse = create_model(
+    "SweepResponse",
+    __base__=_Sweep,
+    __doc__=_Sweep.__doc__,
+    predictions=(_PREDICTIONS, Field(description="One per point, in their order.")),
 )
 
 

@@ -1,7 +1,28 @@
 """The use cases, without HTTP: list the models, and predict with one of them."""
 
+from app.service.exploring import (
+    Points,
+    PreparedSweep,
+    SweepAnswer,
+    prepare_sweep,
+    run_sweep,
+)
 from app.service.in_flight import Holding
-from app.service.options import OptionFields
-from app.service.service import WARM_UP, Answer, Prepared, Service
+from app.service.models import WARM_UP, Answer
+from app.service.options import CommonFields, OptionFields
+from app.service.service import Prepared, Service
 
-__all__ = ["WARM_UP", "Answer", "Holding", "OptionFields", "Prepared", "Service"]
+__all__ = [
+    "WARM_UP",
+    "Answer",
+    "CommonFields",
+    "Holding",
+    "OptionFields",
+    "Points",
+    "Prepared",
+    "PreparedSweep",
+    "Service",
+    "SweepAnswer",
+    "prepare_sweep",
+    "run_sweep",
+]

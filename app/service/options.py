@@ -9,8 +9,8 @@ from model import Estimator, LabelSetMethod, MaskScope, PredictOptions
 _DEFAULTS = PredictOptions()
 
 
-class OptionFields(BaseModel):
-    """The options of a prediction; a client leaves out those that it does not choose."""
+class CommonFields(BaseModel):
+    """The options of a prediction of any kind; a client leaves out those it does not choose."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -37,18 +37,12 @@ class OptionFields(BaseModel):
         "expectations with less Monte-Carlo error. null takes the model's own, "
         "`serving.estimator`: `reduced` for most regressions.",
     )
-    masks: MaskScope | None = Field(
-        default=_DEFAULTS.masks,
-        description="`shared`: one thinned network per pass for all rows. `per_row`: fresh masks "
-        "for every row. null takes the model's own, `serving.masks`: `shared` for most.",
-    )
     tolerance: float | None = Field(
         default=_DEFAULTS.tolerance,
         description="Stop a row once the relative Monte-Carlo standard error of its standard "
         "deviation is at most this, for 95 % of the rows; null runs all passes.",
         json_schema_extra={"exclusiveMinimum": 0},
     )
-    samples: bool = Field(default=_DEFAULTS.samples, description="Also return every pass's output.")
     label_set: LabelSetMethod = Field(
         default=_DEFAULTS.label_set,
         description="How a classifier's `label_set` is made. `lac`: the smallest sets on average. "
@@ -63,6 +57,29 @@ class OptionFields(BaseModel):
         "accepts and refuses nothing.",
         json_schema_extra={"exclusiveMinimum": 0},
     )
+
+    def options(self) -> PredictOptions:
+        """The options for `model`; raises model.InputError for a value out of its domain."""
+        return _options(
+            passes=self.passes,
+            seed=self.seed,
+            coverage=self.coverage,
+            estimator=self.estimator,
+            tolerance=self.tolerance,
+            label_set=self.label_set,
+            largest_error=self.largest_error,
+        )
+
+
+class OptionFields(CommonFields):
+    """The options of a prediction of rows."""
+
+    masks: MaskScope | None = Field(
+        default=_DEFAULTS.masks,
+        description="`shared`: one thinned network per pass for all rows. `per_row`: fresh masks "
+        "for every row. null takes the model's own, `serving.masks`: `shared` for most.",
+    )
+    samples: bool = Field(default=_DEFAULTS.samples, description="Also return every pass's output.")
 
     def options(self) -> PredictOptions:
         """The options for `model`; raises model.InputError for a value out of its domain."""

@@ -5,22 +5,18 @@ batches run in one worker thread (app/compute).
 """
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from operator import truediv
-from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from app.compute import Computation
-from app.errors import LimitExceeded, NotReady, UnknownModel
-from app.messages import listed, nearest, quoted
+from app.errors import LimitExceeded, NotReady
 from app.metrics import Metrics
 from app.service.in_flight import InFlight
-from app.service.library import Library, read_library
+from app.service.models import Answer, Example, Models, example_row
 from app.settings import Settings
 from model import (
     Card,
@@ -32,23 +28,12 @@ from model import (
     return_freed_memory,
 )
 
-WARM_UP = PredictOptions(seed=1)
 LARGE_BYTES = 1 << 16  # of a body; the event loop itself reads a shorter one, in at most 10 ms
 ROW_BYTES, VALUE_BYTES, SAMPLE_BYTES = 1_000, 64, 8  # of a prediction in memory, at most
 TIDY_SECONDS = 1.0  # after a large request, when its objects are gone
 OBSERVED_ROWS = 8  # the most of a request: few rows of many requests are enough to show a drift
 
 T = TypeVar("T")
-
-_logger = logging.getLogger("app")
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """Predictions, and the card of the model that made them."""
-
-    card: Card
-    predictions: Predictions
 
 
 class Prepared(NamedTuple):
@@ -67,14 +52,6 @@ class Prepared(NamedTuple):
         return int(self.x.nbytes) + answer
 
 
-@dataclass(frozen=True, slots=True)
-class Example:
-    """A row that a model accepts, and the model's answer to the row in its warm-up."""
-
-    row: dict[str, Any]
-    answer: Answer
-
-
 class Service:
     """The models by name, and the thread that computes with them.
 
@@ -91,11 +68,8 @@ class Service:
         self._tidying: asyncio.TimerHandle | None = None
         self._reading: ThreadPoolExecutor | None = None
         self._settings = settings
-        self._library = Library()
-        self._examples: dict[str, Example] = {}
-        self._generation = 0
-        self._watcher: asyncio.Task[None] | None = None
         self._computation = Computation(settings, metrics)
+        self._models = Models(settings, metrics, self._computation.predict)
         self._ready = False
         self._draining = False
 
@@ -117,33 +91,33 @@ class Service:
     @property
     def cards(self) -> dict[str, Card]:
         """The cards of all models by name, the default model's first."""
-        return {name: versions[0].card for name, versions in self._loaded.items()}
+        return {name: versions[0].card for name, versions in self._models.loaded.items()}
 
     @property
     def default(self) -> str:
         """The name of the model that answers a request without a model name."""
-        return next(iter(self._loaded))
+        return self._models.default
 
     @property
     def examples(self) -> Mapping[str, Example]:
         """An example row and its answer for each model; empty until `start` has run."""
-        return MappingProxyType(self._examples)
+        return self._models.examples
 
     @property
     def generation(self) -> int:
         """How often the models have been loaded."""
-        return self._generation
+        return self._models.generation
 
     def card(self, name: str | None, version: str | None = None) -> Card:
         """The card of a version of the named model; raises NotReady, UnknownModel.
 
         No name means the default model; no version means the newest.
         """
-        return self._find(name, version).card
+        return self._models.find(name, version).card
 
     def versions(self, name: str | None) -> tuple[str, ...]:
         """The versions of the named model, the newest first; raises NotReady, UnknownModel."""
-        return tuple(each.card.version for each in self._versions(name))
+        return tuple(each.card.version for each in self._models.versions(name))
 
     def admit(self, name: str | None, version: str | None = None) -> Predictor:
         """A version of the named model, for `predict`; raises NotReady, UnknownModel, Overloaded.
@@ -151,17 +125,17 @@ class Service:
         No name means the default model; no version means the newest.
         """
         self._check_ready()
-        predictor = self._find(name, version)
+        predictor = self._models.find(name, version)
         self._computation.admit()
         return predictor
 
     def example_row(self, name: str) -> dict[str, Any]:
         """A row that the named model accepts: each feature's mean, or its first category."""
-        return _example_row(self.card(name))
+        return example_row(self.card(name))
 
     def load(self) -> None:
         """Read all models; raises model.ArtifactError, or SettingsError if two have one name."""
-        self._library = read_library(self._settings)
+        self._models.load()
 
     async def start(self) -> None:
         """Start the threads and let every model predict once; then the service is ready."""
@@ -169,14 +143,9 @@ class Service:
         self._reading = self._reading or ThreadPoolExecutor(1, "mcd-reading")
         self._reading.submit(int)  # starts the thread now, while there is memory for it
         self._computation.start()
-        if not self._library.models:
-            # A process that replaces another must start, even if one folder of many is broken.
-            previous = Library() if self._settings.models_dir else None
-            self._library = read_library(self._settings, previous)
-        await self._swap(self._library)
+        await self._models.start()
         self._ready, self._draining = True, False
-        if self._settings.watch_seconds:
-            self._watcher = asyncio.create_task(self._watch(self._settings.watch_seconds))
+        self._models.watch()
 
     async def reload(self) -> None:
         """Read the folders again; serve the models in them once all have predicted.
@@ -184,17 +153,12 @@ class Service:
         Requests that run keep the model with which they began. A model that cannot be read stays as
         it was. If a model cannot predict, all models stay as they were.
         """
-        try:
-            library = await asyncio.to_thread(read_library, self._settings, self._library)
-            await self._swap(library)
-        except Exception as error:
-            _logger.error("the models stay as they were: %s", str(error) or type(error).__name__)
+        await self._models.reload()
 
     def drain(self) -> None:
         """Refuse new predictions from now on."""
         self._ready, self._draining = False, True
-        for name in self._library.models:
-            self.metrics.model_ready.labels(name).set(0)
+        self._models.show_not_ready()
 
     def give_up(self) -> None:
         """Fail every request that still waits."""
@@ -203,8 +167,7 @@ class Service:
     async def stop(self, within_seconds: float | None = None) -> None:
         """Refuse new predictions, then wait for those that run; the settings limit the time."""
         self.drain()
-        if self._watcher:
-            self._watcher.cancel()
+        self._models.stop_watching()
         limit = self._settings.drain_seconds
         await self._computation.stop(limit if within_seconds is None else within_seconds)
         if self._reading:
@@ -247,6 +210,13 @@ class Service:
         self._observe(predictor.card, predictions)
         return Answer(predictor.card, predictions)
 
+    def check_rows(self, field: str, rows: int) -> None:
+        """Raise LimitExceeded naming the field that asks for so many rows, if they are too many."""
+        limit = self._settings.max_rows
+        if rows > limit:
+            message = f"{rows} rows are more than {limit} (MCD_MAX_ROWS)"
+            raise LimitExceeded(message, [Detail(field, message)])
+
     def _give_memory_back(self) -> None:
         """Return free memory to the system a second after a large request; several wait for one."""
 
@@ -261,89 +231,6 @@ class Service:
     def _check_ready(self) -> None:
         if not self._ready:
             raise NotReady("the server is starting or stopping; try again")
-
-    @property
-    def _loaded(self) -> Mapping[str, tuple[Predictor, ...]]:
-        if not self._library.models:
-            raise NotReady("the models are not loaded yet; try again")
-        return self._library.models
-
-    def _versions(self, name: str | None) -> tuple[Predictor, ...]:
-        versions = self._loaded.get(self.default if name is None else name)
-        if versions is None:
-            asked = f"{quoted(str(name))}{nearest(name, self._loaded)}"
-            raise UnknownModel(f"there is no model {asked}; there are {listed(self._loaded)}")
-        return versions
-
-    def _find(self, name: str | None, version: str | None) -> Predictor:
-        versions = self._versions(name)
-        if version is None:
-            return versions[0]
-        for predictor in versions:
-            if predictor.card.version == version:
-                return predictor
-        known = [each.card.version for each in versions]
-        asked = f"{quoted(version)}{nearest(version, known)} of {predictor.card.name!r}"
-        raise UnknownModel(f"there is no version {asked}; there are {listed(known)}")
-
-    async def _swap(self, library: Library) -> None:
-        """Let every new model of a library predict once, then serve the library."""
-        examples = {}
-        for name, versions in library.models.items():
-            for predictor in reversed(versions):  # the newest last: its example is kept
-                examples[name] = await self._warm_up(predictor)
-        for fault in library.faults:
-            _logger.error("not served: %s", fault)
-        for name, versions in library.models.items():
-            self._compare_passes(name, versions[0].resolved(PredictOptions()).passes)
-        self._show(library)
-        self._library, self._examples = library, examples
-        self._generation += 1
-
-    def _compare_passes(self, name: str, own: int) -> None:
-        """Warn where the model's own number of passes is beyond a limit for one request."""
-        for setting in ("max_passes", "max_row_passes"):
-            most = getattr(self._settings, setting)
-            if own > most:
-                _logger.warning(
-                    "%s takes %d passes where a request names no number, and MCD_%s=%d refuses it",
-                    *(name, own, setting.upper(), most),
-                )
-
-    async def _warm_up(self, predictor: Predictor) -> Example:
-        known = self._examples.get(predictor.card.name)
-        if known and known.answer.card is predictor.card:
-            return known
-        row = _example_row(predictor.card)
-        x = predictor.encode([row])
-        predictions = await self._computation.predict(predictor, x, WARM_UP)
-        return Example(row, Answer(predictor.card, predictions))
-
-    def _show(self, library: Library) -> None:
-        info, ready = self.metrics.model_info, self.metrics.model_ready
-        for models, value in ((self._library.models, 0), (library.models, 1)):
-            for name, versions in models.items():
-                ready.labels(name).set(value)
-                for predictor in versions:
-                    info.labels(name, predictor.card.version).set(value)
-
-    async def _watch(self, seconds: float) -> None:
-        """Check the folders at that interval, and reload if they have changed.
-
-        Whatever goes wrong in one check, the next one takes place.
-        """
-        said = ""
-        while True:
-            await asyncio.sleep(seconds)
-            try:
-                if await asyncio.to_thread(self._library.changed, self._settings):
-                    await self.reload()
-                said = ""
-            except Exception as error:
-                sentence = f"the models stay as they were: {str(error) or type(error).__name__}"
-                if sentence != said:  # once, not at every check
-                    _logger.error(sentence)
-                said = sentence
 
     def _check_limits(self, rows: int, card: Card, options: Resolved) -> None:
         """Raise LimitExceeded for what one request may not have; each limit has its own unit."""
@@ -375,15 +262,6 @@ class Service:
 def _values(card: Card) -> int:
     """The values of a prediction: one for each target, or one for each class."""
     return len(card.target.classes or card.target.names)
-
-
-def _example_row(card: Card) -> dict[str, Any]:
-    return {
-        feature.name: feature.categories[0]
-        if feature.kind == "categorical"
-        else float(f"{feature.mean:.4g}")
-        for feature in card.features
-    }
 
 
 def _relative_std(card: Card, columns: Mapping[str, Any], at: int) -> float:

@@ -2,7 +2,7 @@
 
 from model.data.choice import choose_features
 from model.data.feature import CategoricalFeature, Feature, NumericFeature
-from model.data.names import find_columns, split_list
+from model.data.names import clean, find_columns, split_list
 from model.data.options import ReadOptions
 from model.data.preparation import (
     Split,
@@ -35,6 +35,7 @@ __all__ = [
     "Target",
     "choose_features",
     "choose_target",
+    "clean",
     "count_classes",
     "encode_table",
     "encode_target",

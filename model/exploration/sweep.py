@@ -1,0 +1,195 @@
+"""Sweep one feature: predict a row at many values of the feature, all under the same masks.
+
+With the same masks at every point, a pass is one thinned network, so its output is a smooth curve.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, cast
+
+import numpy as np
+
+from model.artifact import Card
+from model.data import CategoricalFeature, Feature, NumericFeature, Row, Schema, clean
+from model.errors import Detail, InputError
+from model.messages import listed, nearest, shown
+from model.options import PredictOptions, Resolved
+from model.predictions import Predictions
+from model.predictor import Predictor, fresh_seed
+
+POINTS, MARGIN, LINES = 61, 0.5, 20
+MOST_MARGIN = 100.0  # widths of the training range
+Lines = list[list[float]] | dict[str, list[list[float]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """The values of the swept feature, and a row for each of them.
+
+    `training_range` is None for a category, and where the range is unknown.
+    """
+
+    feature: str
+    kind: Literal["numeric", "categorical"]
+    training_range: tuple[float, float] | None
+    values: tuple[float | str | None, ...]  # None: the model fills in a missing value
+    rows: list[Row]
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """Predictions along an axis, and the outputs of single passes.
+
+    `lines` has a list for each of the first passes, with a value for each point of the axis; with
+    several targets, or with classes, an object of such lists by name.
+    """
+
+    axis: Axis
+    predictions: Predictions
+    lines: Lines
+
+
+def sweep(
+    predictor: Predictor,
+    row: Row,
+    feature: str,
+    *,
+    values: Sequence[Any] | None = None,
+    points: int = POINTS,
+    margin: float = MARGIN,
+    lines: int = LINES,
+    options: PredictOptions | None = None,
+) -> Sweep:
+    """Predictions of the row at many values of one feature, all under the same masks.
+
+    `values` are the points. Without `values`, there are `points` of them: evenly spaced, from
+    `margin` widths of the training range below the range to as many above it; or all categories.
+    The first `lines` passes are returned too. The value that the row itself has in the feature
+    plays no part, and may be absent. The numbers are those of `predict` for these rows, options
+    and seed. Raises InputError.
+    """
+    axis = sweep_axis(predictor.card, row, feature, values=values, points=points, margin=margin)
+    chosen = sweep_options(predictor, options or PredictOptions())
+    predictions = predictor.predict(axis.rows, chosen)
+    if not lines:
+        return Sweep(axis, predictions, [])
+    single = predictor.predict(axis.rows, line_options(chosen, lines))
+    return Sweep(axis, predictions, lines_of(single, lines))
+
+
+def sweep_options(predictor: Predictor, options: PredictOptions) -> Resolved:
+    """The options of a sweep: all points share their masks, and the lines share the seed."""
+    seed = fresh_seed() if options.seed is None else options.seed
+    return predictor.resolved(replace(options, seed=seed, masks="shared", samples=False))
+
+
+def line_options(options: Resolved, lines: int) -> Resolved:
+    """The options of a prediction whose samples are the first passes of another prediction.
+
+    Raises InputError if `lines` is below 0.
+    """
+    if lines < 0:
+        raise _fault("lines", f"must be 0 or more, not {lines}")
+    passes = max(2, min(lines, options.passes))  # a prediction has two passes at least
+    return replace(
+        options,
+        passes=passes,
+        estimator="plain",
+        tolerance=None,
+        samples=True,
+        largest_error=None,
+    )
+
+
+def lines_of(predictions: Predictions, lines: int) -> Lines:
+    """The outputs of the first passes along the axis, from a prediction with samples."""
+    rows = predictions.rows
+    values = np.stack(rows.columns["samples"], axis=1)[:lines]  # [P, B, V]
+    if not rows.names:
+        return cast("list[list[float]]", values[..., 0].tolist())
+    return {name: values[..., at].tolist() for at, name in enumerate(rows.names)}
+
+
+def sweep_axis(
+    card: Card,
+    row: Row,
+    feature: str,
+    *,
+    values: Sequence[Any] | None = None,
+    points: int = POINTS,
+    margin: float = MARGIN,
+) -> Axis:
+    """The points of a sweep, as `sweep` describes them; raises InputError naming the field."""
+    schema = card.schema_of_rows
+    at = find_feature(schema, feature)
+    swept = schema.features[at]
+    cells = _points(swept, points, margin) if values is None else _given(swept, values)
+    rows = [_with_cell(schema, row, at, cell) for cell in cells]
+    encoded_row(schema, rows[0])
+    if isinstance(swept, NumericFeature):
+        return Axis(swept.name, "numeric", swept.range, cells, rows)
+    return Axis(swept.name, "categorical", None, cells, rows)
+
+
+def find_feature(schema: Schema, name: object) -> int:
+    """The position of the feature of that name; raises InputError."""
+    for at, known in enumerate(schema.names):
+        if isinstance(name, str) and clean(known) == clean(name):
+            return at
+    like = nearest(name, schema.names)
+    raise _fault("feature", f"unknown feature {shown(name)}{like}; known: {listed(schema.names)}")
+
+
+def encoded_row(schema: Schema, row: Row) -> np.ndarray:
+    """One row encoded, [1, D]; raises InputError that names the field `row`."""
+    try:
+        return schema.encode([row])
+    except InputError as error:
+        details = [Detail(f"row{each.field[6:]}", each.message) for each in error.details]
+        raise InputError(f"row{str(error).removeprefix('rows.0')}", details) from None
+
+
+def _points(feature: Feature, points: int, margin: float) -> tuple[float | str, ...]:
+    """Evenly spaced numbers around the training range, or all categories."""
+    if isinstance(feature, CategoricalFeature):
+        return feature.categories
+    if not (isinstance(points, int) and points >= 2):
+        raise _fault("points", f"must be a whole number, 2 or more, not {shown(points)}")
+    if not (isinstance(margin, int | float) and 0 <= margin <= MOST_MARGIN):
+        raise _fault("margin", f"must be a number in [0, {MOST_MARGIN:g}], not {shown(margin)}")
+    if feature.range is None:
+        message = f"the training range of {shown(feature.name)} is unknown; send the points"
+        raise _fault("values", message)
+    low, high = feature.range
+    beyond = margin * ((high - low) or feature.scale)
+    ends = low - beyond, high + beyond
+    return tuple(float(f"{point:.12g}") for point in np.linspace(*ends, points).tolist())
+
+
+def _given(feature: Feature, values: Sequence[Any]) -> tuple[float | str | None, ...]:
+    if not len(values):
+        raise _fault("values", "there are no values; at least one is needed")
+    for at, cell in enumerate(values):
+        fault = feature.fault(cell)
+        if fault:
+            raise _fault(f"values.{at}", f"feature {shown(feature.name)} {fault}")
+    return tuple(feature.plain(cell) for cell in values)
+
+
+def _with_cell(schema: Schema, row: Row, at: int, cell: object) -> Row:
+    """The row with another value of one feature; a row with a fault stays as it is."""
+    name = schema.names[at]
+    if isinstance(row, Mapping):
+        others = {key: of for key, of in row.items() if not _means(key, name)}
+        return {**others, name: cell}
+    if isinstance(row, list | tuple | np.ndarray) and len(row) == len(schema.features):
+        return [*row[:at], cell, *row[at + 1 :]]
+    return row
+
+
+def _means(key: object, name: str) -> bool:
+    return isinstance(key, str) and clean(key) == clean(name)
+
+
+def _fault(field: str, message: str) -> InputError:
+    return InputError(f"{field}: {message}", [Detail(field, message)])

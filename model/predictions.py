@@ -1,0 +1,105 @@
+"""Predictions of all rows of a request, and how they are made of blocks of rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from model.calibration import Acceptance
+from model.errors import Detail, InputError
+from model.options import Estimator, MaskScope, Resolved
+from model.passes import Passes
+from model.tasks import Columns, Prediction, Task, TaskName
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """The predictions of all rows, and the options that give the same numbers again.
+
+    The same seed, rows and options give the same masks. The numbers are equal to float32 rounding,
+    about 1e-7 relative: how a matrix product rounds depends on how many rows it has.
+
+    `passes` is the number requested; if every row met the tolerance, the largest number that a row
+    took. `stopped` is `tolerance` if every row met it. `estimator` is the one that was used; if it
+    is not the one requested, `note` says why.
+    """
+
+    task: TaskName
+    passes: int
+    stopped: Literal["passes", "tolerance"]
+    seed: int
+    estimator: Estimator
+    masks: MaskScope
+    rows: Columns[Prediction]
+    acceptance: Acceptance | None = None  # if the options have a largest error
+    note: str | None = None
+
+    def of_rows(self, start: int, stop: int) -> "Predictions":
+        """The predictions of some of the rows; `dataclasses.replace` takes three times as long."""
+        return Predictions(
+            self.task,
+            self.passes,
+            self.stopped,
+            self.seed,
+            self.estimator,
+            self.masks,
+            self.rows[start:stop],
+            self.acceptance,
+            self.note,
+        )
+
+
+def summarised(
+    task: Task[Any],
+    parts: Sequence[Passes],
+    options: Resolved,
+    *,
+    kind: TaskName,
+    seed: int,
+    acceptance: Acceptance | None,
+) -> Predictions:
+    """The predictions from the passes of consecutive blocks of rows; raises InputError."""
+    blocks, start = [task.summarise(part, options) for part in parts], 0
+    for block in blocks:
+        _check_finite(block, start)
+        start += len(block)
+    met = options.tolerance is not None and all(part.settled for part in parts)
+    most = max(int(part.counts.max(initial=0)) for part in parts)
+    estimator = used(task, options)
+    return Predictions(
+        task=kind,
+        passes=most if met else options.passes,
+        stopped="tolerance" if met else "passes",
+        seed=seed,
+        estimator=estimator,
+        masks=options.masks,
+        rows=Columns.joined(blocks),
+        acceptance=acceptance,
+        note=None if estimator == options.estimator else task.plain_because,
+    )
+
+
+def used(task: Task[Any], options: Resolved) -> Estimator:
+    """The estimator that is used: plain, if the reduced one does not apply to the task."""
+    return "plain" if task.plain_because else options.estimator
+
+
+def density(task: Task[Any], samples: Sequence[np.ndarray], actual: np.ndarray) -> np.ndarray:
+    """Log density [B, T] of the actual targets, from each row's passes [P, V]."""
+    counts = np.array([len(passes) for passes in samples])
+    found = np.empty((len(samples), 1 if actual.ndim == 1 else actual.shape[1]))
+    for count in np.unique(counts):
+        (rows,) = np.nonzero(counts == count)
+        values = np.stack([samples[row] for row in rows.tolist()], axis=1)  # [P, b, V]
+        found[rows] = task.log_density(values, actual[rows])
+    return found
+
+
+def _check_finite(block: Columns[Prediction], start: int) -> None:
+    """Raise InputError naming the first row whose numbers overflowed; `start` is the block's."""
+    good = block.finite
+    if not good.all():
+        row = start + int((~good).argmax())
+        message = "the model's output is not finite: a value lies too far from the training data"
+        raise InputError(f"rows.{row}: {message}", [Detail(f"rows.{row}", message)])
