@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from model.artifact import Card, read
 from model.calibration import Acceptance, Allowance, Similarity, promise, tolerated
 from model.data import Row, SeenRows
+from model.errors import Detail, InputError
 from model.options import Estimator, MaskScope, PredictOptions, Resolved, resolved
 from model.passes import (
     MLP,

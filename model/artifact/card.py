@@ -130,10 +130,14 @@ class TrainingRecord(Provenance):
 
 
 class ImportRecord(Provenance):
-    """The names and hashes of the files from which the weights were imported."""
+    """The names and hashes of the files from which the weights were imported.
+
+    `weights` has those of the first member of an ensemble, `further` those of the others.
+    """
 
     weights: str
     weights_sha256: str
+    further: tuple[tuple[str, str], ...] = ()
     specification: str
     specification_sha256: str
 
