@@ -94,7 +94,8 @@ def _greeting(service: "Service", settings: Settings, listener: socket.socket) -
     place = f"{settings.uds} as {url}" if settings.uds else url
     body = json.dumps({"rows": [service.example_row(service.default)]})
     return (
-        f"Serving {', '.join(service.cards)} on {place}\nDocs: {url}/docs\nTry:\n"
+        f"Serving {', '.join(service.cards)} on {place}\nPlayground: {url}/\nDocs: {url}/docs\n"
+        "Try:\n"
         f"curl -s{option} {url}/predict -H 'content-type: application/json' "
         f"-d {shlex.quote(body)}\n"
     )

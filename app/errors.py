@@ -78,6 +78,12 @@ class UnknownModel(ServiceError):
     status, code = 404, "unknown_model"
 
 
+class NoLandscape(ServiceError):
+    """No landscape is stored beside that model, or none that belongs to its version."""
+
+    status, code = 404, "no_landscape"
+
+
 class TooSlow(ServiceError):
     """The request did not arrive in time; the connection is closed."""
 

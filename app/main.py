@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 
 from app import __version__, native, operations, pages, v2
 from app.http import (
-    PUBLIC_PATHS,
+    HEALTH_PATHS,
     Access,
     CrossOrigin,
     Direct,
@@ -27,7 +27,7 @@ from app.service import Service
 from app.settings import Settings, names_a_collector, read_settings
 
 TITLE = "MC dropout"
-UNOBSERVED_PATHS = (*PUBLIC_PATHS, "/metrics")  # machines call these every few seconds
+UNOBSERVED_PATHS = (*HEALTH_PATHS, "/metrics")  # machines call these every few seconds
 DESCRIPTION = """\
 Predictions of trained networks with dropout left active: mean, variance across the passes, and the
 Monte-Carlo error of both. Every error, on every route, has the same body."""
@@ -72,6 +72,7 @@ def create_app(settings: Settings | None = None, service: Service | None = None)
     app.include_router(native.router(service))
     app.include_router(v2.router(service))
     app.include_router(operations.router(service))
+    app.include_router(pages.playground())
 
     @lru_cache(maxsize=1)
     def document(_: int) -> dict[str, Any]:

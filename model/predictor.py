@@ -23,12 +23,14 @@ from model.passes import (
     Ensemble,
     EnsembleSampler,
     Estimate,
+    Noise,
     Passes,
     PlainSampler,
     Recorder,
     ReducedSampler,
     Reduction,
     Sampler,
+    draw_noise,
     in_order,
     keep_freed_memory,
     pooled_members,
@@ -165,6 +167,11 @@ class Predictor:
             said = f"{message}, not {found.passes}"
             raise InputError(f"passes: {said}", [Detail("passes", said)])
         return found
+
+    @property
+    def networks(self) -> Ensemble:
+        """The network itself, or its members, which all threads share: do not change them."""
+        return self._networks
 
     def module(self) -> nn.Sequential:
         """A copy of the network as plain torch layers, in evaluation mode.
@@ -317,6 +324,29 @@ class Predictor:
             chunks = self._networks.outputs(inputs, seed, passes=everything, row_ids=row_ids)
             values = in_order([(part, self._task.values(outputs)) for part, outputs in chunks])
             return np.asarray(values.double().cpu().numpy())  # [P, B, V]
+
+    def noise(self, seed: int, passes: range) -> Noise:
+        """The noise of those passes, as `values` draws it for shared masks."""
+        noise = draw_noise(self._networks.config, seed, passes, device=self._device)
+        count = len(self._networks)
+        if count == 1:
+            return noise
+        return replace(noise, members=torch.tensor(passes, device=self._device) % count)
+
+    def values_under(self, x: np.ndarray, noise: Noise) -> np.ndarray:
+        """The values [P, B, V] of `encode`'s x [B, D] in the passes of that noise, as `values`."""
+        with torch.inference_mode():
+            outputs = self._networks.under(torch.from_numpy(x).to(self._device), noise)
+            return np.asarray(self._task.values(outputs).double().cpu().numpy())
+
+    @property
+    def columns(self) -> tuple[int, ...]:
+        """The number of encoded columns of each feature."""
+        return tuple(feature.width for feature in self._schema.features)
+
+    def kept_rows(self) -> np.ndarray | None:
+        """The training rows that the model keeps for distances, encoded, [R, D]; None without."""
+        return None if self._similarity is None else self._schema.nearest(self._similarity.rows)
 
     def _record(self, batch: Batch, passes: int) -> None:
         """Run passes over the batch for its recorder only, if it has one."""

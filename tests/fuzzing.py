@@ -24,6 +24,8 @@ TENSORS = [
 ASKED = [
     ("POST", "/predict", json.dumps({"rows": [ROW], "passes": 5}).encode()),
     ("POST", "/models/regression/predict", json.dumps({"rows": [ROW] * 9}).encode()),
+    ("POST", "/sweep", json.dumps({"row": ROW, "feature": "area", "points": 3}).encode()),
+    ("POST", "/models/regression/explain", json.dumps({"row": ROW, "passes": 9}).encode()),
     ("POST", "/v2/models/regression/infer", json.dumps({"inputs": TENSORS}).encode()),
     *(
         ("GET", path, b"")

@@ -22,7 +22,8 @@ MODULES = {
 
 WINGS = sorted(path.parent.name for path in (ROOT / "model").glob("*/__init__.py"))
 FORMULAS = {"numpy", "model.formulas", "model.errors"}  # all that formulas may know
-OPTIONAL = {  # packages of the extra `train`, and who may import them: inside a function
+OPTIONAL = {  # packages of extras, and who may import them: inside a function
+    "PIL": {"model.exploration.landscape_drawing"},
     "pyarrow": {"model.data.csv_file", "model.data.reading"},
     "sklearn": {"model.data.examples"},
     "tqdm": {"model.commands.progress"},
@@ -30,6 +31,7 @@ OPTIONAL = {  # packages of the extra `train`, and who may import them: inside a
 AT_THE_EDGES = {  # modules of `model` that take pydantic
     "model.artifact.card",
     "model.artifact.folder",
+    "model.artifact.landscape",
     "model.artifact.records",
     "model.importing.importer",
     "model.importing.specification",

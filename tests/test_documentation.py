@@ -35,7 +35,7 @@ PAGES = {
 }
 README = PAGES["README.md"]
 MOST_LINES = 180  # of README
-COMMANDS = "train", "import", "calibrate", "evaluate", "show"
+COMMANDS = "train", "import", "calibrate", "evaluate", "landscape", "show"
 RELATIVE = 1e-4  # other processors round otherwise
 NUMBER = r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?"
 
@@ -201,6 +201,21 @@ def test_the_evaluation_prints_what_is_shown(
     assert (tmp_path / report).read_text().startswith("<!doctype html>")
 
 
+def test_the_landscape_is_drawn_as_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without storing it: the shipped model has it."""
+    (command,) = commands(page("landscape"), "python -m model")
+    monkeypatch.chdir(ROOT)
+    *arguments, drawn = command[3:]
+    assert main([*arguments, str(tmp_path / drawn), "--no-store"]) == 0
+    assert (tmp_path / drawn).read_text().startswith("<!doctype html>")
+    printed = capsys.readouterr().out
+    (code,) = blocks(page("landscape"), "python")
+    exec(code, {})
+    assert capsys.readouterr().out.strip() in printed
+
+
 def test_the_pictures_are_what_their_command_draws(tmp_path: Path) -> None:
     """But for numbers: other processors train another network."""
     pictures.main([str(tmp_path)])
@@ -222,7 +237,8 @@ def test_every_option_that_is_named_is_one_of_our_commands(
         with pytest.raises(SystemExit):
             program(arguments)
     known = set(re.findall(r"--[\w-]+", capsys.readouterr().out))
-    pages = map(page, ("answer", "training", "importing", "evaluating", "settings"))
+    names = ("answer", "training", "importing", "evaluating", "landscape", "settings")
+    pages = map(page, names)
     named = {flag for text in pages for flag in re.findall(r"(?<![\w-])--[a-z][\w-]*", text)}
     assert named
     assert named <= known
@@ -280,7 +296,7 @@ def test_every_route_is_in_the_table(url: str) -> None:
     paths = httpx.get(f"{url}/openapi.json", timeout=60).json()["paths"]
     described = {f"{method.upper()} {path}" for path in paths for method in paths[path]}
     listed = {row[0].strip("`") for row in table(page("http"), "route")}
-    assert listed == described | {"GET /docs", "GET /openapi.json"}
+    assert listed == described | {"GET /", "GET /docs", "GET /openapi.json"}
 
 
 def test_every_field_of_a_request_is_in_the_table_with_its_default() -> None:

@@ -23,7 +23,7 @@ from tests.server import serving
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-TRAINING_ONLY = ("pyarrow", "sklearn", "tqdm")
+OPTIONAL = ("PIL", "pyarrow", "sklearn", "tqdm")
 
 
 @pytest.fixture(scope="module")
@@ -76,8 +76,8 @@ def test_the_installed_package_serves_the_shipped_models_without_checkout_or_tra
 ) -> None:
     blocked = tmp_path / "blocked"
     blocked.mkdir()
-    for name in TRAINING_ONLY:
-        (blocked / f"{name}.py").write_text(f"raise ImportError('{name} is for training')")
+    for name in OPTIONAL:
+        (blocked / f"{name}.py").write_text(f"raise ImportError('{name} is optional')")
     search = {"PYTHONPATH": os.pathsep.join([str(installed), str(blocked)])}
     environment = {**os.environ, **search, "PYTHONSAFEPATH": "1"}
     where = "import app, model; print(app.__file__, model.__file__)"
@@ -107,7 +107,7 @@ def test_every_library_that_is_imported_is_declared(package: str) -> None:
     extras = PROJECT["optional-dependencies"]
     declared = {
         re.split(r"[^\w.-]", requirement)[0].lower().replace("_", "-")
-        for requirement in [*PROJECT["dependencies"], *extras["train"]]
+        for requirement in [*PROJECT["dependencies"], *extras["png"], *extras["train"]]
     }
     distributions = packages_distributions()
     for path in (ROOT / package).rglob("*.py"):

@@ -5,12 +5,14 @@ positions of the rows in their own request determine the masks.
 """
 
 import asyncio
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import accumulate
+from operator import attrgetter
 from time import perf_counter, thread_time
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -18,10 +20,21 @@ import model
 from app.compute.batching import MicroBatcher, Waiting, Wanted
 from app.compute.durations import Durations
 from app.compute.worker import Worker
-from app.errors import NotReady
+from app.errors import DeadlineExceeded, NotReady
 from app.metrics import Metrics
 from app.settings import Settings
-from model import Columns, Detail, InputError, Predictions, PredictOptions, Predictor, Resolved
+from model import (
+    Columns,
+    Detail,
+    ExplainRounds,
+    ExplainStep,
+    Explanation,
+    InputError,
+    Predictions,
+    PredictOptions,
+    Predictor,
+    Resolved,
+)
 
 SHORT_SECONDS = 0.01  # a request that is expected to take less is computed on the event loop itself
 LOOP_SECONDS = 0.02  # a batch of short requests takes about this long at most
@@ -87,6 +100,10 @@ class Computation:
             largest=self._largest_in_thread,
         )
 
+        self._steps = MicroBatcher[ExplainStep, Any](
+            self._run_step, waiting, size=attrgetter("rows"), largest=lambda _: 1
+        )
+
     @property
     def alive(self) -> bool:
         """Whether the worker thread runs; if it has died, the next prediction starts a new one."""
@@ -95,7 +112,7 @@ class Computation:
     @property
     def idle(self) -> bool:
         """Whether no caller waits for a prediction."""
-        return self._short.idle and self._long.idle
+        return self._short.idle and self._long.idle and self._steps.idle
 
     def admit(self) -> None:
         """Raise Overloaded if the queue has no space for another row."""
@@ -108,7 +125,7 @@ class Computation:
 
     def give_up(self) -> None:
         """Fail every caller that waits; the running batch stops at its next chunk."""
-        for batcher in (self._short, self._long):
+        for batcher in (self._short, self._long, self._steps):
             batcher.abort(NotReady("the server is stopping; try again with another server"))
 
     async def stop(self, within_seconds: float) -> None:
@@ -144,6 +161,30 @@ class Computation:
         predictions = parts[0] if len(parts) == 1 else _joined(parts, key.options)
         self._metrics.passes.inc(predictions.passes)
         return predictions
+
+    async def explain(
+        self, rounds: ExplainRounds, *, timeout_seconds: float | None = None
+    ) -> Explanation:
+        """The result of rounds of steps; raises Overloaded, DeadlineExceeded, NotReady.
+
+        Steps take turns with those of other callers and with batches.
+        """
+        limit = self._settings.request_timeout_seconds
+        limit = min(limit, timeout_seconds or limit)
+        deadline, key = perf_counter() + limit, object()
+        steps = next(rounds)
+        while True:
+            left = max(deadline - perf_counter(), 0)
+            try:
+                results = await self._steps.submit(key, steps, timeout_seconds=left)
+                steps = rounds.send(results)
+            except DeadlineExceeded:
+                raise DeadlineExceeded(
+                    f"no answer within {limit:g} seconds; ask for fewer passes or background "
+                    "rows, or allow more time"
+                ) from None
+            except StopIteration as end:
+                return cast(Explanation, end.value)
 
     def _is_short(self, key: Key, rows: int) -> bool:
         """Whether a batch of so many rows is known to be short.
@@ -185,6 +226,15 @@ class Computation:
         self._metrics.inference_seconds.observe(seconds)
         return results
 
+    async def _run_step(
+        self, _: Hashable, steps: Sequence[ExplainStep], wanted: Wanted
+    ) -> list[Any]:
+        (step,) = steps
+        work = partial(_timed, partial(step.run, _before_chunk(wanted)))
+        result, seconds = await self._worker.run(work)
+        self._metrics.inference_seconds.observe(seconds)
+        return [result]
+
 
 def _rows(part: Slice) -> int:
     return len(part.x)
@@ -206,16 +256,13 @@ def _predict(
     started = perf_counter(), thread_time()
     before_chunk()
     try:
-        whole = key.predictor.predict_encoded(
-            np.concatenate([part.x for part in slices]),
-            key.options,
-            row_ids=_row_ids(slices) if key.options.masks == "per_row" else None,
-            before_chunk=before_chunk,
-        )
-    except RuntimeError as error:
-        if "allocate memory" in str(error):  # torch has no class for this error
-            raise MemoryError from error
-        raise
+        with _told_of_memory():
+            whole = key.predictor.predict_encoded(
+                np.concatenate([part.x for part in slices]),
+                key.options,
+                row_ids=_row_ids(slices) if key.options.masks == "per_row" else None,
+                before_chunk=before_chunk,
+            )
     except InputError as error:
         # With several slices, the batcher searches for the one that fails, and so calls this again.
         raise (_shifted(error, slices[0].start) if len(slices) == 1 else error) from None
@@ -224,6 +271,24 @@ def _predict(
     ends = accumulate(len(part.x) for part in slices)
     parts = [whole.of_rows(end - len(part.x), end) for part, end in zip(slices, ends, strict=True)]
     return parts, perf_counter() - started[0], thread_time() - started[1]
+
+
+def _timed(step: Callable[[], Any]) -> tuple[Any, float]:
+    """The result of a step, and the seconds that it took."""
+    started = perf_counter()
+    with _told_of_memory():
+        return step(), perf_counter() - started
+
+
+@contextmanager
+def _told_of_memory() -> Iterator[None]:
+    """Raise MemoryError where torch has no memory left: torch has no class for this error."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "allocate memory" in str(error):
+            raise MemoryError from error
+        raise
 
 
 def _row_ids(slices: Sequence[Slice]) -> np.ndarray:

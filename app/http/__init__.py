@@ -1,7 +1,7 @@
 """HTTP for every request: check the API key, read the body, answer with the reply or an error."""
 
 from app.http.access import REQUEST_ID, Access, Knowledge, route_path
-from app.http.auth import PUBLIC_PATHS, Guard, read_keys
+from app.http.auth import HEALTH_PATHS, PUBLIC_PATHS, Guard, read_keys
 from app.http.body import check_json_type, parse, read_bytes
 from app.http.compression import compressed
 from app.http.cross_origin import CrossOrigin
@@ -16,6 +16,7 @@ from app.http.structure import Structure
 
 __all__ = [
     "BLOCK_NUMBERS",
+    "HEALTH_PATHS",
     "JSON",
     "PUBLIC_PATHS",
     "REQUEST_ID",

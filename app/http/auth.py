@@ -11,7 +11,9 @@ from time import monotonic
 from app.errors import RateLimited, Unauthorized
 from app.settings import Settings, SettingsError
 
-PUBLIC_PATHS = ("/v2/health/live", "/v2/health/ready")
+HEALTH_PATHS = ("/v2/health/live", "/v2/health/ready")
+PUBLIC_PATHS = (*HEALTH_PATHS, "/")  # the page at / asks the API with the key that is typed in
+PUBLIC_FOLDER = "/static/"
 LEAST_KEY_LENGTH = 16
 HOW = "send the header 'Authorization: Bearer KEY' or 'X-API-Key: KEY'"
 
@@ -73,7 +75,7 @@ class Guard:
 
     def check(self, path: str, headers: Mapping[str, str]) -> str | None:
         """The name of the request's key; raises Unauthorized and RateLimited."""
-        if path in PUBLIC_PATHS:
+        if path in PUBLIC_PATHS or path.startswith(PUBLIC_FOLDER):
             return None
         name = self._identify(headers) if self._keys else None
         if self._per_second:

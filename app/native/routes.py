@@ -5,6 +5,7 @@ for both than most predictions take, answer a NaN with status 500, and send a Na
 """
 
 import copy
+from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
@@ -16,8 +17,16 @@ from app.errors import NotReady, declared
 from app.http import JSON, Asked, PredictionRoute, QuerylessRoute, Reply, predicting
 from app.json import to_json
 from app.native.answers import encode
+from app.native.exploring import examples
+from app.native.landscape import add_landscape
 from app.native.requests import ModelPath, Server, checked, received
-from app.native.schemas import ModelList, PredictRequest, PredictResponse, SweepRequest
+from app.native.schemas import (
+    ExplainRequest,
+    ModelList,
+    PredictRequest,
+    PredictResponse,
+    SweepRequest,
+)
 from app.service import WARM_UP, Answer, Prepared, Service
 from app.settings import Settings
 from model import Card
@@ -38,6 +47,7 @@ def router(service: Service) -> APIRouter:
     """The routes that list and describe the models."""
     routes = APIRouter(tags=TAGS, route_class=QuerylessRoute)
     _add_models(routes, service)
+    add_landscape(routes, service)
     return routes
 
 
@@ -50,22 +60,30 @@ def describe(document: dict[str, Any], service: Service, settings: Settings) -> 
         raise NotReady("the server is starting or stopping; try again")
     document = copy.deepcopy(document)
     schemas = document["components"]["schemas"]
-    for kind in (PredictRequest, SweepRequest):
+    for kind in (PredictRequest, SweepRequest, ExplainRequest):
         schemas[kind.__name__] = _request_schema(kind, settings)
     _leave_out(
         schemas["CalibrationRecord"], "scores", "groups", "comparisons"
     )  # as `Card.public` does
-    requests, answers = {}, {}
+    shown: dict[str, dict[str, tuple[Any, Any]]] = {"predict": {}, "sweep": {}, "explain": {}}
     for name, example in service.examples.items():
-        requests[name] = {"value": {"rows": [example.row], "seed": WARM_UP.seed}}
-        answers[name] = {"value": orjson.loads(b"".join(encode(example.answer)))}
-    for path, names in (("/predict", [service.default]), ("/models/{name}/predict", answers)):
-        operation = document["paths"][path]["post"]
-        body = operation["requestBody"]["content"]["application/json"]
-        body["examples"] = {name: requests[name] for name in names}
-        answer = operation["responses"]["200"]["content"]["application/json"]
-        answer["examples"] = {name: answers[name] for name in names}
+        sent = {"rows": [example.row], "seed": WARM_UP.seed}
+        shown["predict"][name] = sent, orjson.loads(b"".join(encode(example.answer)))
+        others = examples(service.predictor(name), example.row, WARM_UP.seed or 0)
+        for route, pair in others.items():
+            shown[route][name] = pair
+    for route, pairs in shown.items():
+        _show(document["paths"][f"/{route}"], {service.default: pairs[service.default]})
+        _show(document["paths"][f"/models/{{name}}/{route}"], pairs)
     return document
+
+
+def _show(path: dict[str, Any], pairs: Mapping[str, tuple[Any, Any]]) -> None:
+    """Add examples of requests and answers, by the name of the model, to a path."""
+    operation = path["post"]
+    for at, part in enumerate((operation["requestBody"], operation["responses"]["200"])):
+        named = {name: {"value": pair[at]} for name, pair in pairs.items()}
+        part["content"]["application/json"]["examples"] = named
 
 
 def _request_schema(kind: type[BaseModel], settings: Settings) -> dict[str, Any]:
@@ -163,6 +181,7 @@ def _model_list(service: Service) -> dict[str, Any]:
                 "version": card.version,
                 "task": card.task,
                 "default": name == default,
+                "landscape": service.landscape(name).document is not None,
             }
             for name, card in service.cards.items()
         ],

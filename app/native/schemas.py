@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from app.service import CommonFields, OptionFields
 from model import (
+    EXPLAIN_PASSES,
     LINES,
     MARGIN,
     MOST_MARGIN,
@@ -88,9 +89,44 @@ class SweepRequest(CommonFields):
     )
 
 
+class ExplainRequest(_Schema):
+    """A row, and what to explain of it."""
+
+    row: Any = Field(
+        description="An object keyed by feature name, or an array in the order of the model's "
+        "features.",
+        json_schema_extra=_ROW,
+    )
+    of: str | None = Field(
+        default=None,
+        description="The target or the class to explain. null takes the first target, or the "
+        "predicted class.",
+    )
+    passes: int | None = Field(
+        default=None,
+        description="Independent pairs of masks for the layers, and passes for the features. More "
+        f"of them reduce the errors. null takes {EXPLAIN_PASSES}, or `MCD_MAX_PASSES` if that is "
+        "less.",
+        json_schema_extra={"minimum": 2},
+    )
+    seed: int | None = Field(
+        default=None,
+        description="The same seed, row and options give the same numbers, to float32 rounding "
+        "(about 1e-7 relative); null draws one.",
+        json_schema_extra={"minimum": 0, "exclusiveMaximum": 1 << 63},
+    )
+    background_rows: int | None = Field(
+        default=None,
+        description="Training rows with which the features are compared. More of them reduce the "
+        "errors of the features. null takes 16 to 100, by the number of features and passes.",
+        json_schema_extra={"minimum": 2},
+    )
+
+
 USAGE: dict[type[BaseModel], str] = {
     PredictRequest: '{"rows": [...]}',
     SweepRequest: '{"row": {...}, "feature": "..."}',
+    ExplainRequest: '{"row": {...}}',
 }
 """The least that a request of each kind has."""
 
@@ -196,11 +232,91 @@ SweepResponse = create_model(
 )
 
 
+class LayerShare(_Schema):
+    """The part of one source of noise in the variance; each number has its Monte-Carlo error."""
+
+    layer: str = Field(
+        description="Where the noise is: `input`, `hidden 1`, ...; `input noise` is Gaussian.",
+        examples=["hidden 1"],
+    )
+    rate: float | None = Field(description="The dropout rate; null for Gaussian noise.")
+    variance: float = Field(
+        description="The Shapley effect. Those of all layers add up to the variance."
+    )
+    error: float = Field(description="The Monte-Carlo standard error of `variance`.")
+    alone: float = Field(
+        description="The variance that this layer explains alone: Sobol's first-order part."
+    )
+    alone_error: float = Field(description="The Monte-Carlo standard error of `alone`.")
+    total: float = Field(
+        description="The variance that is left if the masks of all other layers are known: "
+        "Sobol's total part, with all interactions of this layer."
+    )
+    total_error: float = Field(description="The Monte-Carlo standard error of `total`.")
+
+
+class Interactions(_Schema):
+    """The variance that no layer explains alone."""
+
+    variance: float = Field(description="The variance minus all `alone`.")
+    error: float = Field(description="Its Monte-Carlo standard error.")
+
+
+class FeatureShare(_Schema):
+    """The part of one feature in the std, with its Monte-Carlo error."""
+
+    feature: str = Field(description="The name of the feature.", examples=["bmi"])
+    value: float | str | None = Field(
+        description="The value of the row; null if it is missing and the model fills it in."
+    )
+    std: float = Field(
+        description="The Shapley value. Those of all features add up to `std` minus the std of "
+        "the background."
+    )
+    error: float = Field(description="The Monte-Carlo standard error of `std`.")
+
+
+class BackgroundStd(_Schema):
+    """The training rows with which the features are compared."""
+
+    rows: int = Field(description="How many training rows.")
+    std: float = Field(description="The mean of their stds, under the same masks.")
+    error: float = Field(description="Its Monte-Carlo standard error.")
+
+
+class ExplainResponse(_Schema):
+    """Where the variance of a row across the passes comes from."""
+
+    model: ModelName
+    task: TaskName
+    passes: int = Field(description="The number of pairs of masks, and of passes.")
+    seed: int = Field(description="The seed of the masks, the orders and the background rows.")
+    of: str = Field(description="The target or class that is explained.", examples=["progression"])
+    mean: float = Field(description="The mean over the passes.")
+    mean_error: float = Field(description="Its Monte-Carlo standard error.")
+    variance: float = Field(description="The variance across the passes.")
+    variance_error: float = Field(description="Its Monte-Carlo standard error.")
+    std: float = Field(description="The root of `variance`.")
+    std_error: float = Field(description="Its Monte-Carlo standard error.")
+    layers: list[LayerShare] = Field(description="The sources of noise, from input to output.")
+    interactions: Interactions
+    features: list[FeatureShare] | None = Field(
+        description="In the order of the model's features; null if it keeps no training rows."
+    )
+    background: BackgroundStd | None = Field(
+        description="Null if the model keeps no training rows."
+    )
+    note: str | None = Field(
+        default=None, description="Why `features` is null; only there if it is."
+    )
+
+
 class ModelEntry(ModelName):
     """One model that is served."""
 
     task: TaskName
     default: bool = Field(description="Whether `POST /predict` uses this model.")
+    landscape: bool = Field(description="Whether `GET /models/{name}/landscape` has one.")
 
 
 class ModelList(_Schema):

@@ -1,5 +1,6 @@
-"""The page that documents the routes, to read and to try without the internet."""
+"""The pages for people: the playground, and the page that documents the routes; all offline."""
 
 from app.pages.docs import router
+from app.pages.playground import playground
 
-__all__ = ["router"]
+__all__ = ["playground", "router"]

@@ -5,18 +5,30 @@ then keeps the model that it had before. What cannot be read in the models' fold
 the others are served.
 """
 
+import logging
 import re
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import model
+from app.json import to_json
 from app.settings import Settings, SettingsError
 from model import ArtifactError, Predictor
 
 CARD = "card.json"
+_logger = logging.getLogger("app")
+
 Signature = tuple[tuple[str, int, int, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Landscape:
+    """The stored landscape of a model as JSON; None if there is none, or none of this version."""
+
+    document: bytes | None = None
+    unusable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +37,7 @@ class Source:
 
     signature: Signature
     predictor: Predictor | None
+    landscape: Landscape = Landscape()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +52,11 @@ class Library:
     sources: Mapping[Path, Source] = field(default_factory=dict)
     faults: tuple[str, ...] = ()
     unseen: tuple[str, ...] = ()
+
+    def landscape(self, predictor: Predictor) -> Landscape:
+        """What is stored of the loss of one of the models."""
+        found = (each.landscape for each in self.sources.values() if each.predictor is predictor)
+        return next(found, Landscape())
 
     def changed(self, settings: Settings) -> bool:
         """Whether the folders, or the files in them, differ from those that were read."""
@@ -166,12 +184,25 @@ def _read(folder: Path, before: Source | None, faults: list[str] | None) -> Sour
     if before and before.signature == signature:
         return before
     try:
-        return Source(signature, model.load(folder))
+        predictor = model.load(folder)
     except ArtifactError as error:
         if faults is None:
             raise
         faults.append(str(error))
-        return Source(signature, before.predictor if before else None)
+        return replace(before, signature=signature) if before else Source(signature, None)
+    return Source(signature, predictor, _landscape(folder, predictor))
+
+
+def _landscape(folder: Path, predictor: Predictor) -> Landscape:
+    """The landscape in a folder; whatever is wrong with it, the model is served."""
+    try:
+        found = model.read_landscape(folder, predictor.card)
+    except ArtifactError as error:
+        _logger.warning("a landscape is not shown: %s", error)
+        return Landscape(unusable=True)
+    if found is None:
+        return Landscape()
+    return Landscape(to_json(found.model_dump(mode="json", exclude={"format"})))
 
 
 def _signature(folder: Path) -> Signature:

@@ -12,7 +12,7 @@ import numpy as np
 from app.errors import NotReady, UnknownModel
 from app.messages import listed, nearest, quoted
 from app.metrics import Metrics
-from app.service.library import Library, read_library
+from app.service.library import Landscape, Library, read_library
 from app.settings import Settings
 from model import Card, Predictions, PredictOptions, Predictor
 
@@ -98,6 +98,10 @@ class Models:
         known = [each.card.version for each in versions]
         asked = f"{quoted(version)}{nearest(version, known)} of {predictor.card.name!r}"
         raise UnknownModel(f"there is no version {asked}; there are {listed(known)}")
+
+    def landscape(self, name: str) -> Landscape:
+        """The stored landscape of the named model; raises NotReady, UnknownModel."""
+        return self._library.landscape(self.find(name, None))
 
     def load(self) -> None:
         """Read all models; raises model.ArtifactError, or SettingsError if two have one name."""

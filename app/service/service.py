@@ -13,14 +13,17 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from app.compute import Computation
-from app.errors import LimitExceeded, NotReady
+from app.errors import NotReady
 from app.metrics import Metrics
 from app.service.in_flight import InFlight
+from app.service.library import Landscape
+from app.service.limits import Demand, check_limits, of_prediction, values_of
 from app.service.models import Answer, Example, Models, example_row
 from app.settings import Settings
 from model import (
     Card,
-    Detail,
+    Explanation,
+    ExplanationPlan,
     Predictions,
     PredictOptions,
     Predictor,
@@ -46,7 +49,7 @@ class Prepared(NamedTuple):
     @property
     def memory_bytes(self) -> int:
         """About the bytes that the rows and their predictions take in memory."""
-        rows, values = len(self.x), _values(self.predictor.card)
+        rows, values = len(self.x), values_of(self.predictor.card)
         samples = rows * self.options.passes * values if self.options.samples else 0
         answer = rows * (ROW_BYTES + VALUE_BYTES * values) + SAMPLE_BYTES * samples
         return int(self.x.nbytes) + answer
@@ -67,7 +70,7 @@ class Service:
         )
         self._tidying: asyncio.TimerHandle | None = None
         self._reading: ThreadPoolExecutor | None = None
-        self._settings = settings
+        self.settings = settings
         self._computation = Computation(settings, metrics)
         self._models = Models(settings, metrics, self._computation.predict)
         self._ready = False
@@ -114,6 +117,14 @@ class Service:
         No name means the default model; no version means the newest.
         """
         return self._models.find(name, version).card
+
+    def landscape(self, name: str) -> Landscape:
+        """The stored landscape of the named model; raises NotReady, UnknownModel."""
+        return self._models.landscape(name)
+
+    def predictor(self, name: str) -> Predictor:
+        """The newest version of the named model; raises NotReady, UnknownModel."""
+        return self._models.find(name, None)
 
     def versions(self, name: str | None) -> tuple[str, ...]:
         """The versions of the named model, the newest first; raises NotReady, UnknownModel."""
@@ -168,7 +179,7 @@ class Service:
         """Refuse new predictions, then wait for those that run; the settings limit the time."""
         self.drain()
         self._models.stop_watching()
-        limit = self._settings.drain_seconds
+        limit = self.settings.drain_seconds
         await self._computation.stop(limit if within_seconds is None else within_seconds)
         if self._reading:
             self._reading.shutdown(wait=False)
@@ -194,28 +205,38 @@ class Service:
         """
         self._check_ready()  # again: reading the rows may have taken long
         asked = predictor.resolved(options)
-        self._check_limits(len(rows), predictor.card, asked)
+        check_limits(self.settings, of_prediction(len(rows), predictor.card, asked))
         return Prepared(predictor, predictor.encode(rows), asked)
 
-    async def predict(self, prepared: Prepared, *, timeout_seconds: float | None = None) -> Answer:
+    async def predict(
+        self, prepared: Prepared, *, timeout_seconds: float | None = None, observed: bool = True
+    ) -> Answer:
         """Predictions for a request that `prepare` has returned.
 
-        `timeout_seconds` may shorten the time that the settings allow. Raises NotReady, Overloaded,
-        DeadlineExceeded and model.InputError.
+        `observed`: whether the metrics show how uncertain the rows are. `timeout_seconds` may
+        shorten the time that the settings allow. Raises NotReady, Overloaded, DeadlineExceeded and
+        model.InputError.
         """
         predictor = prepared.predictor
         predictions = await self._computation.predict(
             predictor, prepared.x, prepared.options, timeout_seconds=timeout_seconds
         )
-        self._observe(predictor.card, predictions)
+        if observed:
+            self._observe(predictor.card, predictions)
         return Answer(predictor.card, predictions)
 
-    def check_rows(self, field: str, rows: int) -> None:
-        """Raise LimitExceeded naming the field that asks for so many rows, if they are too many."""
-        limit = self._settings.max_rows
-        if rows > limit:
-            message = f"{rows} rows are more than {limit} (MCD_MAX_ROWS)"
-            raise LimitExceeded(message, [Detail(field, message)])
+    async def explain(
+        self, plan: ExplanationPlan, *, timeout_seconds: float | None = None
+    ) -> Explanation:
+        """The explanation that is planned; raises as `predict` does."""
+        found = await self._computation.explain(plan.rounds(), timeout_seconds=timeout_seconds)
+        self.metrics.passes.inc(plan.passes)
+        return found
+
+    def check(self, *asked: Demand) -> None:
+        """Raise NotReady, or LimitExceeded for what one request may not have."""
+        self._check_ready()
+        check_limits(self.settings, asked)
 
     def _give_memory_back(self) -> None:
         """Return free memory to the system a second after a large request; several wait for one."""
@@ -232,36 +253,11 @@ class Service:
         if not self._ready:
             raise NotReady("the server is starting or stopping; try again")
 
-    def _check_limits(self, rows: int, card: Card, options: Resolved) -> None:
-        """Raise LimitExceeded for what one request may not have; each limit has its own unit."""
-        limits, row_passes, values = self._settings, rows * options.passes, _values(card)
-        kind = "classes" if card.target.classes else "targets"
-        asked = [
-            ("rows", "rows", rows, limits.max_rows),
-            ("passes", "passes", options.passes, limits.max_passes),
-            ("row_passes", "rows x passes", row_passes, limits.max_row_passes),
-            ("values", "rows x features", rows * len(card.features), limits.max_values),
-            ("values", f"rows x {kind}", rows * values, limits.max_values),
-        ]
-        if options.samples:
-            unit = f"samples (rows x passes{f' x {kind}' if values > 1 else ''})"
-            asked.append(("samples", unit, row_passes * values, limits.max_samples))
-        for setting, unit, count, limit in asked:
-            if count > limit:
-                message = f"{count} {unit} are more than {limit} (MCD_MAX_{setting.upper()})"
-                field = {"row_passes": "passes", "values": "rows"}.get(setting, setting)
-                raise LimitExceeded(message, [Detail(field, message)])
-
     def _observe(self, card: Card, predictions: Predictions) -> None:
         """Record in the metrics how uncertain some of the rows are."""
         histogram, rows = self.metrics.predictive_std_of(card.name), predictions.rows
         for at in range(0, len(rows), -(-len(rows) // OBSERVED_ROWS)):
             histogram.observe(_relative_std(card, rows.columns, at))
-
-
-def _values(card: Card) -> int:
-    """The values of a prediction: one for each target, or one for each class."""
-    return len(card.target.classes or card.target.names)
 
 
 def _relative_std(card: Card, columns: Mapping[str, Any], at: int) -> float:

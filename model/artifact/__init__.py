@@ -16,6 +16,15 @@ from model.artifact.card import (
     target_record,
 )
 from model.artifact.folder import Artifact, check_destination, read, save
+from model.artifact.landscape import (
+    DotRecord,
+    LandscapeRecord,
+    ModelRecord,
+    PlaneRecord,
+    SurfaceRecord,
+    read_landscape,
+    save_landscape,
+)
 from model.artifact.pretrained import shipped
 from model.artifact.records import (
     CalibrationRecord,
@@ -29,12 +38,17 @@ __all__ = [
     "Artifact",
     "CalibrationRecord",
     "Card",
+    "DotRecord",
     "FeatureRecord",
     "ImportRecord",
+    "LandscapeRecord",
+    "ModelRecord",
     "Name",
     "NormRecord",
+    "PlaneRecord",
     "Rate",
     "ServingRecord",
+    "SurfaceRecord",
     "TargetRecord",
     "TargetScale",
     "TrainingRecord",
@@ -44,7 +58,9 @@ __all__ = [
     "checked_name",
     "feature_records",
     "read",
+    "read_landscape",
     "save",
+    "save_landscape",
     "shipped",
     "target_record",
 ]

@@ -38,6 +38,7 @@ SIMILARITY = "similarity."  # the prefix of the names of the tensors for distanc
 PARTS = tuple(field.name for field in fields(Similarity))
 SEEN = "seen."  # the prefix of the names of the tensors of hashes
 SEEN_PARTS = tuple(field.name for field in fields(SeenRows))
+LANDSCAPE = "landscape.json"  # beside both, if there is one; no part of the model
 _FILES = {WEIGHTS, CARD}
 _CARD_LIMIT_BYTES = 64 << 20
 _HEADER_LIMIT_BYTES = 1 << 20
@@ -89,7 +90,7 @@ def check_destination(folder: Path) -> None:
     """Raise ArtifactError unless an artifact can be written there; check before a long training."""
     try:
         if folder.exists():
-            is_model = folder.is_dir() and {e.name for e in folder.iterdir()} in (set(), _FILES)
+            is_model = folder.is_dir() and _names(folder) in (set(), _FILES)
             problem = None if is_model else "it holds something that is not a model"
         else:
             parent = next(above for above in folder.absolute().parents if above.exists())
@@ -99,6 +100,12 @@ def check_destination(folder: Path) -> None:
         problem = error.strerror
     if problem:
         raise ArtifactError(f"{folder} cannot be written: {problem}; choose another folder")
+
+
+def _names(folder: Path) -> set[str]:
+    """The names in a folder, without those of a landscape, be it half written."""
+    names = {entry.name for entry in folder.iterdir()}
+    return {name for name in names if not name.removeprefix(".").startswith(LANDSCAPE)}
 
 
 def read(folder: str | Path) -> Artifact:
@@ -126,10 +133,9 @@ def _config(folder: Path, card: Card) -> MLPConfig:
 
 def _weights(folder: Path, card: Card, config: MLPConfig) -> bytes:
     """The file of the weights, read after all that its header says has been checked."""
-    path = _inside(folder, WEIGHTS)
-    expected = (
-        _shapes(config, card.architecture.members) | _similarity_shapes(card) | _seen_shapes(card)
-    )
+    path = inside(folder, WEIGHTS)
+    expected = _shapes(config, card.architecture.members)
+    expected |= _similarity_shapes(card) | _seen_shapes(card)
     size, most = path.stat().st_size, 8 * sum(map(math.prod, expected.values()))
     if size > most + _HEADER_LIMIT_BYTES:
         said = f"the card's architecture has at most {most}, and a header"
@@ -276,15 +282,18 @@ def _card(folder: Path) -> Card:
 
 
 def _bytes(folder: Path, name: str, limit: int) -> bytes:
-    path = _inside(folder, name)
+    path = inside(folder, name)
     size = path.stat().st_size
     if size > limit:
         raise ArtifactError(f"{folder / name} has {size} bytes; a card has at most {limit}")
     return path.read_bytes()
 
 
-def _inside(folder: Path, name: str) -> Path:
-    """The real path of a readable file of the folder; raises ArtifactError if it is elsewhere."""
+def inside(folder: Path, name: str, lack: str = "is no model") -> Path:
+    """The real path of a readable file of the folder; raises ArtifactError if it is elsewhere.
+
+    `lack` says what a folder without the file is.
+    """
     path = folder / name
     try:
         real = path.resolve(strict=True)
@@ -295,9 +304,7 @@ def _inside(folder: Path, name: str) -> Path:
         with real.open("rb"):
             return real
     except OSError as error:
-        raise ArtifactError(
-            f"{folder} is no model: {name} cannot be read ({error.strerror})"
-        ) from error
+        raise ArtifactError(f"{folder} {lack}: {name} cannot be read ({error.strerror})") from error
     except RuntimeError as error:  # pathlib of Python 3.11 and 3.12 raises it for such a link
         raise ArtifactError(f"{path} is a link that leads to itself") from error
 

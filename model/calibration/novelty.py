@@ -78,6 +78,13 @@ class Similarity:
         """The scores in float64."""
         return np.asarray(self.scores.double().numpy())
 
+    @cached_property
+    def rows(self) -> np.ndarray:
+        """The reference rows as inputs [R, D], float32, to the rounding of their whitening."""
+        whitening = self.whitening.double().numpy()
+        inputs = np.linalg.solve(whitening, self.reference.double().numpy().T).T
+        return np.asarray(inputs + self.centre.double().numpy(), dtype=np.float32)
+
     def distances(self, x: np.ndarray) -> np.ndarray:
         """Each row's distance [B] to the nearest reference row, in whitened units."""
         blocks = list(self._blocks(x))

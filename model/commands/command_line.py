@@ -8,12 +8,20 @@ from model import ModelError
 from model.commands.calibrate import add_calibrate
 from model.commands.evaluate import add_evaluate
 from model.commands.import_ import add_import
+from model.commands.landscape import add_landscape
 from model.commands.parsing import CommandParser, in_flags, refuse_unknown
 from model.commands.show import add_show
 from model.commands.terminal import complain, write
 from model.commands.train import add_train
 
-COMMANDS = (add_train, add_import, add_evaluate, add_calibrate, add_show)  # in the order of --help
+COMMANDS = (  # in the order of --help
+    add_train,
+    add_import,
+    add_evaluate,
+    add_calibrate,
+    add_landscape,
+    add_show,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = CommandParser(
-        prog="python -m model", description="Train, import, calibrate and evaluate models."
+        prog="python -m model", description="Train, import, calibrate, evaluate and draw models."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for add in COMMANDS:

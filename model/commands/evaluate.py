@@ -5,8 +5,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from model import DataError, PredictOptions, evaluate, load, report_page, report_text
+from model import PredictOptions, evaluate, load, report_page, report_text
 from model.commands.command import add_command
+from model.commands.output import write_file
 from model.commands.table_options import add_table_of_model, table_of_model
 
 _EXAMPLES = """examples:
@@ -60,14 +61,7 @@ def _evaluate(arguments: argparse.Namespace) -> str:
     table = table_of_model(predictor.card, arguments)
     evaluation = evaluate(predictor, table, options, seeds=arguments.seeds)
     if arguments.report:
-        _write(arguments.report, report_page(evaluation))
+        write_file(arguments.report, report_page(evaluation))
     if arguments.json:
         return json.dumps(evaluation.document(), indent=2, allow_nan=False)
     return report_text(evaluation)
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise DataError(f"{path} cannot be written: {error.strerror}") from error

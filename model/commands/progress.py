@@ -1,25 +1,41 @@
-"""The progress of a command, on a terminal."""
+"""The progress of a command, on a terminal, if tqdm is installed."""
 
 import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 from model import Epoch
 
 
+class CountBar(AbstractContextManager["CountBar"]):
+    """A bar of how many of a number are done."""
+
+    def __init__(self, unit: str) -> None:
+        self._bar = _bar(unit)
+
+    def show(self, done: int, of: int) -> None:
+        """Draw the bar; a terminal that is gone does not end the work."""
+        if self._bar is None:
+            return
+        with suppress(OSError):
+            self._bar.total = of
+            self._bar.update(done - self._bar.n)
+
+    def __exit__(self, *error: object) -> None:
+        with suppress(OSError):
+            if self._bar is not None:
+                self._bar.close()
+
+
 class ProgressBar(AbstractContextManager["ProgressBar"]):
-    """A tqdm bar over the epochs, which ends early if training does."""
+    """A bar of the epochs, which ends early if training does."""
 
     def __init__(self) -> None:
-        try:
-            from tqdm import tqdm
-        except ImportError:
-            self._bar: Any = nullcontext()
-            self.show: Callable[[Epoch], None] = lambda _: None
-        else:
-            self._bar = tqdm(unit="epoch", leave=False, disable=None if sys.stderr else True)
-            self.show = self._advance
+        self._bar = _bar("epoch")
+        self.show: Callable[[Epoch], None] = (
+            (lambda _: None) if self._bar is None else self._advance
+        )
 
     def _advance(self, epoch: Epoch) -> None:
         with suppress(OSError):  # a terminal that is gone does not end the training
@@ -42,4 +58,14 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
 
     def __exit__(self, *error: object) -> None:
         with suppress(OSError):
-            self._bar.__exit__(*error)
+            if self._bar is not None:
+                self._bar.close()
+
+
+def _bar(unit: str) -> Any:
+    """A tqdm bar of no total yet; None without tqdm."""
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        return None
+    return tqdm(unit=unit, leave=False, disable=None if sys.stderr else True)

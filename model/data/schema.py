@@ -142,6 +142,20 @@ class Schema:
             codes[row] += (f"outside_training_range:{numbers.features[at].name}",)
         return codes
 
+    @cached_property
+    def columns(self) -> tuple[slice, ...]:
+        """The encoded columns of each feature."""
+        ends = accumulate(feature.width for feature in self.features)
+        return tuple(slice(end - f.width, end) for f, end in zip(self.features, ends, strict=True))
+
+    def nearest(self, x: np.ndarray) -> np.ndarray:
+        """The encoded rows nearest to x [B, D]: exactly one category of each feature, as 1."""
+        x = x.copy()
+        for feature, at in zip(self.features, self.columns, strict=True):
+            if isinstance(feature, CategoricalFeature):
+                x[:, at] = np.eye(feature.width, dtype=x.dtype)[x[:, at].argmax(1)]
+        return x
+
     def categorical(self, name: str) -> tuple[CategoricalFeature, int]:
         """The categorical feature of that name and its first encoded column; raises InputError."""
         at = 0

@@ -3,16 +3,16 @@
 With the same masks at every point, a pass is one thinned network, so its output is a smooth curve.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 import numpy as np
 
 from model.artifact import Card
-from model.data import CategoricalFeature, Feature, NumericFeature, Row, Schema, clean
-from model.errors import Detail, InputError
-from model.messages import listed, nearest, shown
+from model.data import CategoricalFeature, Feature, NumericFeature, Row
+from model.exploration.rows import encoded_row, fault, find_feature, with_cell
+from model.messages import shown
 from model.options import PredictOptions, Resolved
 from model.predictions import Predictions
 from model.predictor import Predictor, fresh_seed
@@ -89,7 +89,7 @@ def line_options(options: Resolved, lines: int) -> Resolved:
     Raises InputError if `lines` is below 0.
     """
     if lines < 0:
-        raise _fault("lines", f"must be 0 or more, not {lines}")
+        raise fault("lines", f"must be 0 or more, not {lines}")
     passes = max(2, min(lines, options.passes))  # a prediction has two passes at least
     return replace(
         options,
@@ -124,29 +124,11 @@ def sweep_axis(
     at = find_feature(schema, feature)
     swept = schema.features[at]
     cells = _points(swept, points, margin) if values is None else _given(swept, values)
-    rows = [_with_cell(schema, row, at, cell) for cell in cells]
+    rows = [with_cell(schema, row, at, cell) for cell in cells]
     encoded_row(schema, rows[0])
     if isinstance(swept, NumericFeature):
         return Axis(swept.name, "numeric", swept.range, cells, rows)
     return Axis(swept.name, "categorical", None, cells, rows)
-
-
-def find_feature(schema: Schema, name: object) -> int:
-    """The position of the feature of that name; raises InputError."""
-    for at, known in enumerate(schema.names):
-        if isinstance(name, str) and clean(known) == clean(name):
-            return at
-    like = nearest(name, schema.names)
-    raise _fault("feature", f"unknown feature {shown(name)}{like}; known: {listed(schema.names)}")
-
-
-def encoded_row(schema: Schema, row: Row) -> np.ndarray:
-    """One row encoded, [1, D]; raises InputError that names the field `row`."""
-    try:
-        return schema.encode([row])
-    except InputError as error:
-        details = [Detail(f"row{each.field[6:]}", each.message) for each in error.details]
-        raise InputError(f"row{str(error).removeprefix('rows.0')}", details) from None
 
 
 def _points(feature: Feature, points: int, margin: float) -> tuple[float | str, ...]:
@@ -154,12 +136,12 @@ def _points(feature: Feature, points: int, margin: float) -> tuple[float | str, 
     if isinstance(feature, CategoricalFeature):
         return feature.categories
     if not (isinstance(points, int) and points >= 2):
-        raise _fault("points", f"must be a whole number, 2 or more, not {shown(points)}")
+        raise fault("points", f"must be a whole number, 2 or more, not {shown(points)}")
     if not (isinstance(margin, int | float) and 0 <= margin <= MOST_MARGIN):
-        raise _fault("margin", f"must be a number in [0, {MOST_MARGIN:g}], not {shown(margin)}")
+        raise fault("margin", f"must be a number in [0, {MOST_MARGIN:g}], not {shown(margin)}")
     if feature.range is None:
         message = f"the training range of {shown(feature.name)} is unknown; send the points"
-        raise _fault("values", message)
+        raise fault("values", message)
     low, high = feature.range
     beyond = margin * ((high - low) or feature.scale)
     ends = low - beyond, high + beyond
@@ -168,28 +150,9 @@ def _points(feature: Feature, points: int, margin: float) -> tuple[float | str, 
 
 def _given(feature: Feature, values: Sequence[Any]) -> tuple[float | str | None, ...]:
     if not len(values):
-        raise _fault("values", "there are no values; at least one is needed")
+        raise fault("values", "there are no values; at least one is needed")
     for at, cell in enumerate(values):
-        fault = feature.fault(cell)
-        if fault:
-            raise _fault(f"values.{at}", f"feature {shown(feature.name)} {fault}")
+        wrong = feature.fault(cell)
+        if wrong:
+            raise fault(f"values.{at}", f"feature {shown(feature.name)} {wrong}")
     return tuple(feature.plain(cell) for cell in values)
-
-
-def _with_cell(schema: Schema, row: Row, at: int, cell: object) -> Row:
-    """The row with another value of one feature; a row with a fault stays as it is."""
-    name = schema.names[at]
-    if isinstance(row, Mapping):
-        others = {key: of for key, of in row.items() if not _means(key, name)}
-        return {**others, name: cell}
-    if isinstance(row, list | tuple | np.ndarray) and len(row) == len(schema.features):
-        return [*row[:at], cell, *row[at + 1 :]]
-    return row
-
-
-def _means(key: object, name: str) -> bool:
-    return isinstance(key, str) and clean(key) == clean(name)
-
-
-def _fault(field: str, message: str) -> InputError:
-    return InputError(f"{field}: {message}", [Detail(field, message)])

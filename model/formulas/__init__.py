@@ -1,4 +1,4 @@
-"""Formulas on numpy arrays: scores, conformal prediction, entropies and bounds."""
+"""Formulas on numpy arrays: scores, conformal prediction, entropies, bounds, Shapley values."""
 
 from model.formulas import conformal, scores
 from model.formulas.bounds import binomial_bound, mean_bound
@@ -22,11 +22,14 @@ from model.formulas.entropies import (
 )
 from model.formulas.minimise import least
 from model.formulas.scores import mixture_log_density
+from model.formulas.shapley import coalitions, exact_shares, sampled_shares
 
 __all__ = [
     "binomial_bound",
     "by_group",
+    "coalitions",
     "conformal",
+    "exact_shares",
     "group_quantiles",
     "label_sets",
     "least",
@@ -39,6 +42,7 @@ __all__ = [
     "quantile",
     "raps",
     "rows_needed",
+    "sampled_shares",
     "scores",
     "sorted_scores",
     "true_scores",

@@ -1,6 +1,6 @@
 """Compute moments over stochastic passes of encoded rows: network, masks, estimators."""
 
-from model.passes.chunks import chunk_passes, keep_freed_memory, return_freed_memory, run
+from model.passes.chunks import chunk_passes, keep_freed_memory, pieces, return_freed_memory, run
 from model.passes.ensemble import (
     MOST_MEMBERS,
     Ensemble,
@@ -9,6 +9,7 @@ from model.passes.ensemble import (
 )
 from model.passes.estimate import COVARIANCE_CLASSES, Estimate, Passes, entropy, pooled, wide
 from model.passes.masks import draw_noise, draw_uniforms
+from model.passes.mixtures import Source, mixed, sources
 from model.passes.network import (
     ACTIVATIONS,
     MLP,
@@ -49,17 +50,21 @@ __all__ = [
     "ReducedSampler",
     "Reduction",
     "Sampler",
+    "Source",
     "chunk_passes",
     "draw_noise",
     "draw_uniforms",
     "entropy",
     "in_order",
     "keep_freed_memory",
+    "mixed",
+    "pieces",
     "pooled",
     "pooled_members",
     "return_freed_memory",
     "run",
     "sample",
     "sample_until",
+    "sources",
     "wide",
 ]

@@ -27,7 +27,7 @@ def run(
     Memory depends on the chunk and not on the number of passes. `row_ids` are as in `draw_noise`.
     """
     known = prefix(network, x, shared=row_ids is None)
-    for chunk in chunks(passes, chunk_passes(network.config, len(x))):
+    for chunk in pieces(passes, chunk_passes(network.config, len(x))):
         noise = draw_noise(network.config, seed, chunk, row_ids, device=x.device)
         yield outputs(network, known, noise)
 
@@ -38,7 +38,7 @@ def chunk_passes(config: MLPConfig, rows: int) -> int:
     return min(max(CHUNK_PASSES, CHUNK_BYTES // (4 * widest * max(rows, 1))), MOST_PASSES)
 
 
-def chunks(passes: range, size: int) -> Iterator[range]:
+def pieces(passes: range, size: int) -> Iterator[range]:
     """Consecutive pieces of a range, each of `size` but the last, which has the rest.
 
     With equal pieces, each chunk reuses the memory that the chunk before has freed.

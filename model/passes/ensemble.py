@@ -35,7 +35,7 @@ from torch import Tensor, nn
 
 from model.passes.chunks import run
 from model.passes.estimate import Agreement, Between, Estimate
-from model.passes.network import MLP, MLPConfig
+from model.passes.network import MLP, MLPConfig, Noise
 from model.passes.samplers import Sampler
 
 MOST_MEMBERS = 64
@@ -83,6 +83,17 @@ class Ensemble(nn.Module):
             for chunk in run(network, x, seed, passes=own, row_ids=row_ids):
                 yield own[start : start + len(chunk)], chunk
                 start += len(chunk)
+
+    def under(self, x: Tensor, noise: Noise) -> Tensor:
+        """Outputs [P, B, O] over x [B, D] of passes whose noise is given, each of its member."""
+        if noise.members is None:
+            return self._members[0](x, noise)  # type: ignore[no-any-return]
+        found = x.new_empty(noise.passes, len(x), self.config.outputs)
+        for member, network in enumerate(self):
+            (own,) = (noise.members == member).nonzero(as_tuple=True)
+            if len(own):
+                found[own] = network(x, noise.select(own))
+        return found
 
 
 def shares(passes: range, members: int) -> list[range]:

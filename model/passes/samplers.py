@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.passes.chunks import chunk_passes, chunks
+from model.passes.chunks import chunk_passes, pieces
 from model.passes.estimate import Estimate
 from model.passes.masks import draw_noise
 from model.passes.moments import JointMoments, PlainMoments
@@ -206,7 +206,7 @@ class ReducedSampler:
 
 def _chunks(network: MLP, batch: Batch, passes: range) -> Iterator[range]:
     """The passes in chunks, with a call of `before_chunk` before each."""
-    for chunk in chunks(passes, chunk_passes(network.config, len(batch.x))):
+    for chunk in pieces(passes, chunk_passes(network.config, len(batch.x))):
         batch.before_chunk()
         yield chunk
 

@@ -79,6 +79,16 @@ class Classification:
         slope = logs.exp()
         return losses, slope.scatter_add_(-1, chosen, -torch.ones_like(slope)).mul_(share)
 
+    def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The cross-entropy [..., B] of each row, of logits [..., B, K]."""
+        right = targets[:, None].expand(*outputs.shape[:-1], 1)  # [..., B, 1]
+        return outputs.logsumexp(-1) - outputs.gather(-1, right)[..., 0]
+
+    @property
+    def loss_in_words(self) -> str:
+        """The log loss before the temperature, as training minimises it."""
+        return f"log loss of {self.target.names[0]}, in nats (before the temperature)"
+
     def nats_per_loss(self, loss: float) -> float:  # noqa: ARG002  a regression's
         """1: the loss is the negative log-likelihood."""
         return 1.0

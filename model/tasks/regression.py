@@ -81,9 +81,26 @@ class Regression:
         """
         if not self._heteroscedastic:
             return F.mse_loss(outputs, targets)
-        mean, log_variance = outputs.chunk(2, dim=-1)  # [B, T]
+        return self.losses(outputs, targets).mean()
+
+    def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The loss [..., B] of each row, of outputs [..., B, O]: the mean over its targets."""
+        if not self._heteroscedastic:
+            return (targets - outputs).square().mean(-1)
+        mean, log_variance = outputs.chunk(2, dim=-1)  # [..., B, T]
         log_variance = log_variance.clamp(*LOG_VARIANCES)
-        return 0.5 * (log_variance + (targets - mean).square() / log_variance.exp()).mean()
+        normal = log_variance + (targets - mean).square() / log_variance.exp()
+        return 0.5 * normal.mean(-1)
+
+    @property
+    def loss_in_words(self) -> str:
+        """The squared error, or the likelihood, of standardised targets."""
+        names = self.target.names
+        of = names[0] if len(names) == 1 else f"{len(names)} targets (their mean)"
+        if self._heteroscedastic:
+            return f"negative log-likelihood of {of}, standardised, in nats, without its constant"
+        unit = f"; 1 is {self.target.scales[0]:.4g} squared" if len(names) == 1 else ""
+        return f"mean squared error of {of}, standardised{unit}"
 
     def loss_gradient(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """The loss [M] of outputs [M, B, O], and its gradient [M, B, O]."""

@@ -53,6 +53,15 @@ class Task(Protocol[P]):
         """The loss [M] of each member's outputs [M, B, O], and its gradient in them [M, B, O]."""
         ...
 
+    def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The training loss [..., B] of each row, of outputs [..., B, O]; `loss` is their mean."""
+        ...
+
+    @property
+    def loss_in_words(self) -> str:
+        """What the training loss is, and its unit."""
+        ...
+
     def nats_per_loss(self, loss: float) -> float:
         """The nats of a row's negative log-likelihood per unit of training loss, near `loss`."""
         ...

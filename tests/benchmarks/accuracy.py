@@ -30,7 +30,7 @@ from torch import Tensor
 from model.artifact.folder import read
 from model.data.preparation import encode_table, split_rows
 from model.data.reading import read_table
-from model.passes.chunks import chunk_passes, chunks, run
+from model.passes.chunks import chunk_passes, pieces, run
 from model.passes.estimate import Estimate
 from model.passes.masks import draw_noise
 from model.passes.moments import PlainMoments
@@ -133,7 +133,7 @@ class Reduced:
             self._reduction.terms(
                 self._control, draw_noise(config, self._seed, chunk, self._numbers)
             )
-            for chunk in chunks(passes, chunk_passes(config, ROWS))
+            for chunk in pieces(passes, chunk_passes(config, ROWS))
         ]
         return _each(lambda name: torch.cat([getattr(part, name) for part in parts]))
 

@@ -4,9 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from selenium.webdriver import Chrome
 
 from model import Table, TrainOptions, train
+from tests.browser import browser
+from tests.journeys.playground import Page
 from tests.journeys.serving import Served, served
+from tests.model.importing.networks import brought, network
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +33,27 @@ def plain(artifacts: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) 
     settings = {"MCD_MAX_ROW_PASSES": "100000000"}
     with served(tmp_path_factory.mktemp("plain"), *models, **settings) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def foreign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server with an imported network: it keeps no training rows, and knows few ranges."""
+    folder = tmp_path_factory.mktemp("foreign")
+    brought(folder, network(1), {"name": "price"})
+    with served(tmp_path_factory.mktemp("foreign-log"), "--model", folder / "net") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+    """A browser for the tests of a module."""
+    with browser(tmp_path_factory.mktemp("profile")) as chrome:
+        yield chrome
+
+
+@pytest.fixture
+def page(plain: Served, chrome: Chrome) -> Iterator[Page]:
+    """The browser, which looks at the server `plain`; each test leaves it as it was."""
+    page = Page(chrome, plain.url)
+    yield page
+    page.reset()

@@ -94,11 +94,14 @@ def test_the_request_that_is_printed_can_be_pasted(server: list[str]) -> None:
     assert answer["predictions"][0]["variance"] > 0
 
 
-def test_the_docs_page_is_where_the_server_says(server: list[str], url: str) -> None:
-    assert f"Docs: {url}/docs\n" in server
-    page = httpx.get(f"{url}/docs")
-    for asset in findall(r'(?:href|src)="([^"]*)"', page.text):
-        assert httpx.get(urljoin(str(page.url), asset)).status_code == 200
+def test_the_pages_are_where_the_server_says(server: list[str], url: str) -> None:
+    for name, path in (("Playground", "/"), ("Docs", "/docs")):
+        assert f"{name}: {url}{path}\n" in server
+        page = httpx.get(f"{url}{path}")
+        assets = findall(r'(?:href|src)="([^"#]+)"', page.text)
+        assert len(assets) > 2
+        for asset in assets:
+            assert httpx.get(urljoin(str(page.url), asset)).status_code == 200
 
 
 def test_an_answer_does_not_wait_for_an_acknowledgement_of_its_headers(url: str) -> None:

@@ -1,22 +1,13 @@
 """The docs page in a real browser without the internet: drawn, usable, and held by its policy."""
 
-from collections.abc import Iterator
-
 import httpx
-import pytest
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.expected_conditions import element_to_be_clickable
 from selenium.webdriver.support.wait import WebDriverWait
 
-from tests.browser import PATIENCE_SECONDS, browser, complaints
+from tests.browser import PATIENCE_SECONDS, complaints
 from tests.journeys.serving import Served
-
-
-@pytest.fixture(scope="module")
-def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
-    with browser(tmp_path_factory.mktemp("profile")) as chrome:
-        yield chrome
 
 
 def click(chrome: Chrome, selector: str) -> None:

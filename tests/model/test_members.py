@@ -10,11 +10,15 @@ import torch
 
 from model import (
     InputError,
+    LandscapeOptions,
+    ModelError,
     PredictOptions,
     Table,
     TrainOptions,
     calibrate,
+    explain,
     import_model,
+    landscape,
     load,
     train,
 )
@@ -141,6 +145,32 @@ def test_a_number_of_members_out_of_its_domain_is_refused(members: int) -> None:
         TrainOptions(members=members)
 
 
+@pytest.mark.parametrize("name", ["price", "worth"])
+def test_the_choice_of_the_member_is_a_source_of_the_variance_beside_the_layers(
+    folders: dict[str, Path], name: str
+) -> None:
+    predictor = load(folders[name])
+    found = explain(predictor, HOUSES[0], passes=9_000, seed=1)
+    assert [layer.layer for layer in found.layers] == ["member", "hidden 1", "hidden 2"]
+    options = PredictOptions(passes=30_000, seed=2, estimator="plain")
+    (row,) = predictor.predict(HOUSES[:1], options).rows
+    parts = row.member_variance, row.variance, row.member_variance_error
+    between, whole, error = (part[found.of] if isinstance(part, dict) else part for part in parts)
+    alone = found.layers[0].alone
+    assert abs(alone.value - between) < 4 * np.hypot(alone.error, error)
+    assert sum(layer.variance.value for layer in found.layers) == pytest.approx(
+        found.variance.value
+    )
+    assert abs(found.variance.value - whole) < 4 * found.variance.error + 0.05 * whole
+
+
+def test_a_landscape_is_that_of_the_first_member_and_says_so(
+    folders: dict[str, Path], houses: Table
+) -> None:
+    found = landscape(load(folders["price"]), houses, LandscapeOptions(points=5, masks=2, rows=20))
+    assert "member 1 of 3" in found.loss
+
+
 def imported(folder: Path, count: int) -> list[torch.nn.Module]:
     """The networks of an imported ensemble, folder / "net"."""
     nets = [network(1) for _ in range(count)]
@@ -194,7 +224,7 @@ def test_members_of_other_widths_are_refused_by_the_name_of_the_file(tmp_path: P
     wide = {name: part.repeat_interleave(2, 0) for name, part in state.items()}
     torch.save(wide, tmp_path / "net1.pt")
     files = [tmp_path / "net0.pt", tmp_path / "net1.pt"]
-    with pytest.raises(Exception, match="net1.pt"):
+    with pytest.raises(ModelError, match=r"net1\.pt"):
         import_model(tmp_path / "net.json", files, tmp_path / "again")
     assert not (tmp_path / "again").exists()
 

@@ -24,11 +24,22 @@ PATHS = (
     "/docs",
     "/docs/swagger-ui.css",
     "/openapi.json",
+    "/",
+    "/static/js/app.js",
 )
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/nowhere", "/predict/", "/models/", "//predict", "/docs/setup.py", "/%ff%00"]
+    "path",
+    [
+        "/static",
+        "/nowhere",
+        "/predict/",
+        "/models/",
+        "http://test//predict",  # without the host, httpx would take `predict` for one
+        "/docs/setup.py",
+        "/%ff%00",
+    ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "BREW"])
 async def test_an_unknown_path_is_a_404_in_the_one_shape(

@@ -12,12 +12,12 @@ from fastapi.openapi.models import OpenAPI
 from fastapi.routing import iter_route_contexts
 
 from app.native import schemas as native_schemas
-from app.native.schemas import PredictResponse
+from app.native.schemas import ExplainResponse, PredictResponse, SweepResponse
 from app.settings import Settings
 
 pytestmark = pytest.mark.anyio
 
-PAGES = {"/docs", "/docs/{asset}", "/openapi.json"}
+PAGES = {"/", "/static/{path:path}", "/docs", "/docs/{asset}", "/openapi.json"}
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ async def test_every_operation_declares_its_errors_in_the_one_shape(
 async def test_every_field_is_described(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
     ours = [name for name in schemas if hasattr(native_schemas, name) or name.startswith("Error")]
-    assert len(ours) == 14
+    assert len(ours) == 20
     for name in ours:
         for field, described in schemas[name]["properties"].items():
             assert described.get("description") or "$ref" in described, f"{name}.{field}"
@@ -122,15 +122,21 @@ async def test_the_limits_in_the_document_are_those_of_the_settings(
 async def test_the_examples_are_real_requests_with_their_real_answers(
     client: httpx.AsyncClient, document: dict[str, Any], artifacts: dict[str, Path]
 ) -> None:
-    for path, names in (("/predict", ["regression"]), ("/models/{name}/predict", list(artifacts))):
-        operation = document["paths"][path]["post"]
-        requests = operation["requestBody"]["content"]["application/json"]["examples"]
-        answers = operation["responses"]["200"]["content"]["application/json"]["examples"]
-        assert list(requests) == list(answers) == names
-        for name in names:
-            response = await client.post(path.format(name=name), json=requests[name]["value"])
-            assert response.json() == answers[name]["value"]
-            PredictResponse.model_validate_json(response.content)
+    for route, schema in (
+        ("predict", PredictResponse),
+        ("sweep", SweepResponse),
+        ("explain", ExplainResponse),
+    ):
+        paths = ((f"/{route}", ["regression"]), (f"/models/{{name}}/{route}", list(artifacts)))
+        for path, names in paths:
+            operation = document["paths"][path]["post"]
+            requests = operation["requestBody"]["content"]["application/json"]["examples"]
+            answers = operation["responses"]["200"]["content"]["application/json"]["examples"]
+            assert list(requests) == list(answers) == names
+            for name in names:
+                response = await client.post(path.format(name=name), json=requests[name]["value"])
+                assert response.json() == answers[name]["value"]
+                schema.model_validate_json(response.content)
 
 
 def schema_of_request(document: dict[str, Any], path: str) -> dict[str, Any]:
