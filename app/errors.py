@@ -3,12 +3,14 @@
 `error_rows` lists these errors and those of `model`. Only this module defines status codes.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.error_examples import ERROR_EXAMPLES, OF_READS, ErrorExample
 from app.json import to_json
 from model import CalibrationError, Detail, InputError
 
@@ -158,6 +160,10 @@ _OF_FRAMEWORK = (
     ErrorRow("method_not_allowed", 405, "The path does not take this method; see `Allow`."),
 )
 UNEXPECTED = (500, "internal_error")
+_BEFORE_ROUTES = ("not_http", "cross_origin", "not_found", "method_not_allowed", "request_timeout")
+_OF_ANY_ROUTE = (*_BEFORE_ROUTES, "unauthorized", "rate_limited", "overloaded")
+_WITHOUT_BODY = ("unauthorized", "unknown_model", "invalid_request", "rate_limited", "not_ready")
+_OF_ONE_ROUTE = ("no_landscape",)
 OF_THE_SERVER = (401, 413, 429, 503, 504)  # these protect the server; metrics count them
 
 
@@ -221,14 +227,58 @@ class ErrorBody(BaseModel):
     details: list[ErrorDetail] = Field(description="The single faults, if there are any.")
 
 
-def declared(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The OpenAPI `responses` of a route that fails in these ways."""
+def declared(
+    *statuses: int,
+    reads_body: bool = True,
+    of_422: int = 422,
+    examples: Mapping[str, ErrorExample] = MappingProxyType({}),
+) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI `responses` of a route that fails in these ways, with an example of each error.
+
+    `reads_body`: whether the route has a request body. `of_422`: the status that the route answers
+    instead of 422. `examples`, by code: where the route words an error in its own way, or has an
+    error that no other route has.
+    """
+    words = {**ERROR_EXAMPLES, **({} if reads_body else OF_READS), **examples}
     answers: dict[int | str, dict[str, Any]] = {}
+    found = [
+        row
+        for row in error_rows()
+        if row.code in examples
+        or (
+            row.code not in (*_BEFORE_ROUTES, *_OF_ONE_ROUTE)
+            and (reads_body or row.code in _WITHOUT_BODY)
+        )
+    ]
     for status in statuses:
-        said = [f"`{row.code}`: {row.meaning}" for row in error_rows() if row.status == status]
-        answers[status] = {"model": ErrorBody, "description": " ".join(said)}
-    answers["default"] = {"model": ErrorBody, "description": "Any other error, with the same body."}
+        rows = [row for row in found if _status(row, of_422) == status]
+        answers[status] = _response(rows, words, " ".join(map(_said, rows)))
+    others = [
+        row for row in error_rows() if row.code in _OF_ANY_ROUTE and row.status not in statuses
+    ]
+    answers["default"] = _response(others, words, "Any other error, with the same body.")
     return answers
+
+
+def _status(row: ErrorRow, of_422: int) -> int:
+    return of_422 if row.status == 422 else row.status
+
+
+def _said(row: ErrorRow) -> str:
+    return f"`{row.code}`: {row.meaning}"
+
+
+def _response(
+    rows: Iterable[ErrorRow], words: Mapping[str, ErrorExample], description: str
+) -> dict[str, Any]:
+    examples = {
+        row.code: {"summary": row.meaning, "value": words[row.code].body(row.code)} for row in rows
+    }
+    return {
+        "model": ErrorBody,
+        "description": description,
+        "content": {"application/json": {"examples": examples}},
+    }
 
 
 def _kinds(kind: type[ServiceError]) -> Iterator[type[ServiceError]]:

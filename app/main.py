@@ -32,6 +32,20 @@ DESCRIPTION = """\
 Predictions of trained networks with dropout left active: mean, variance across the passes, and the
 Monte-Carlo error of both. Every error, on every route, has the same body."""
 
+TAGS = [  # in the order of a new user's need
+    {"name": "predictions", "description": "Ask a model, and look at what is served."},
+    {
+        "name": "exploration",
+        "description": "One row looked at more closely: along one feature, and where the variance "
+        "comes from.",
+    },
+    {"name": "operations", "description": "Watch the server: health and metrics."},
+    {
+        "name": "open inference protocol",
+        "description": "The same models for clients of Triton, KServe and MLServer.",
+    },
+]
+
 
 class Application(FastAPI):
     """FastAPI with our own middleware instead of the framework's."""
@@ -58,6 +72,7 @@ def create_app(settings: Settings | None = None, service: Service | None = None)
         title=TITLE,
         description=DESCRIPTION,
         version=__version__,
+        openapi_tags=TAGS,
         lifespan=_lifespan_of(service),
         openapi_url=None,  # served by app/pages, with examples and relative URLs
         generate_unique_id_function=lambda route: route.name,
@@ -79,7 +94,7 @@ def create_app(settings: Settings | None = None, service: Service | None = None)
         return native.describe(app.openapi(), service, settings)
 
     # The document is made once, and again after the models have changed.
-    app.include_router(pages.router(TITLE, lambda: document(service.generation)))
+    app.include_router(pages.router(lambda: document(service.generation)))
     return app
 
 

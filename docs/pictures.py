@@ -1,12 +1,15 @@
-"""The two pictures of README: a band that widens off the data, and two charts of a report.
+"""The pictures of README and docs, and the figures that the page `/learn` draws.
 
     python -m docs.pictures [FOLDER]
 
-Writes band.svg and report.svg to the folder, docs/img by default. `band` trains a small network on
-made-up rows; `report` takes two charts out of the page that `model.report_page` makes of the
-shipped model `digits`. Both follow the reader's choice of light or dark.
+Writes all to the folder. Without one, the pictures go to docs/img, and the figures beside the page.
+`band` trains a small network on made-up rows; `report` takes two charts out of the page that
+`model.report_page` makes of the shipped model `digits`. Both follow the reader's choice of light or
+dark. `docs.lessons` computes the figures. `docs.screenshots` lists and takes the pictures of our
+pages, with Chromium.
 """
 
+import json
 import re
 import sys
 import tempfile
@@ -17,7 +20,10 @@ from pathlib import Path
 import numpy as np
 
 import model
+from docs.lessons import figures
+from docs.screenshots import take
 
+FIGURES = Path(__file__).parents[1] / "app/pages/static"
 IMAGES = Path(__file__).parent / "img"
 WIDTH, HEIGHT = 520, 320  # of a chart, as those of the report
 LEFT, RIGHT, TOP, BOTTOM = 40, 16, 40, 40
@@ -95,11 +101,19 @@ def report() -> str:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Draw both."""
-    folder = Path(arguments[0]) if arguments else IMAGES
+    """Draw and take all."""
+    images = Path(arguments[0]) if arguments else IMAGES
+    draw(images, images if arguments else FIGURES)
+    take(images)
+
+
+def draw(images: Path, computed: Path) -> None:
+    """Write what needs no browser: two pictures to one folder, the figures to another."""
     model.use_threads(1)
-    (folder / "band.svg").write_text(band())
-    (folder / "report.svg").write_text(report())
+    (images / "band.svg").write_text(band())
+    (images / "report.svg").write_text(report())
+    text = json.dumps(figures(), separators=(",", ":"))
+    (computed / "learn.json").write_text(f"{text}\n")
 
 
 def _rows() -> tuple[np.ndarray, np.ndarray]:

@@ -85,6 +85,11 @@ class Predictor:
         """The rows checked and standardised, [B, D] float32; fast, without torch."""
         return self._schema.encode(rows)
 
+    def example(self) -> dict[str, float | str]:
+        """A row like the training rows, which the model accepts."""
+        none = np.empty((0, self._schema.width))
+        return self._schema.example(self._similarity.typical if self._similarity else none)
+
     @np.errstate(all="ignore")  # `_check_finite` reports numbers that are not finite
     def predict_encoded(
         self,

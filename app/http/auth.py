@@ -12,8 +12,8 @@ from app.errors import RateLimited, Unauthorized
 from app.settings import Settings, SettingsError
 
 HEALTH_PATHS = ("/v2/health/live", "/v2/health/ready")
-PUBLIC_PATHS = (*HEALTH_PATHS, "/")  # the page at / asks the API with the key that is typed in
-PUBLIC_FOLDER = "/static/"
+PUBLIC_PATHS = (*HEALTH_PATHS, "/", "/docs", "/learn")  # pages ask with the key that is typed in
+PUBLIC_FOLDERS = ("/docs/", "/static/")
 LEAST_KEY_LENGTH = 16
 HOW = "send the header 'Authorization: Bearer KEY' or 'X-API-Key: KEY'"
 
@@ -75,7 +75,7 @@ class Guard:
 
     def check(self, path: str, headers: Mapping[str, str]) -> str | None:
         """The name of the request's key; raises Unauthorized and RateLimited."""
-        if path in PUBLIC_PATHS or path.startswith(PUBLIC_FOLDER):
+        if path in PUBLIC_PATHS or path.startswith(PUBLIC_FOLDERS):
             return None
         name = self._identify(headers) if self._keys else None
         if self._per_second:

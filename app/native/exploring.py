@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from starlette.types import ASGIApp
 
 import model
+from app.error_examples import OF_EXPLORATIONS, OF_ONE_ROW
 from app.errors import declared
 from app.http import Asked, PredictionRoute, Reply, predicting
 from app.json import to_json
@@ -106,7 +107,7 @@ def _routes(
             response_model=response,
             openapi_extra={"requestBody": body},
             summary=f"{title} with {whose}",
-            responses=declared(*statuses),
+            responses=declared(*statuses, examples={**OF_ONE_ROW, **OF_EXPLORATIONS[name]}),
             tags=TAGS,
         )
         for (path, whose, statuses), endpoint in zip(ways, endpoints, strict=True)

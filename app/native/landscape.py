@@ -2,12 +2,14 @@
 
 from fastapi import APIRouter, Response
 
+from app.error_examples import ERROR_EXAMPLES
 from app.errors import NoLandscape, declared
 from app.http import JSON
 from app.native.requests import ModelPath
 from app.service import Service
 from model import LandscapeRecord
 
+_EXAMPLES = {"no_landscape": ERROR_EXAMPLES["no_landscape"]}
 _DRAW = "python -m model landscape DIR DATA draws one"
 
 
@@ -18,7 +20,7 @@ def add_landscape(routes: APIRouter, service: Service) -> None:
         "/models/{name}/landscape",
         summary="Show the loss of a model over planes of its weights",
         response_model=LandscapeRecord,
-        responses=declared(404, 422, 503),
+        responses=declared(404, 422, 503, reads_body=False, examples=_EXAMPLES),
     )
     async def landscape(name: ModelPath) -> Response:
         """What `python -m model landscape` has stored beside the model, with dropout."""

@@ -22,6 +22,7 @@ from app.native.landscape import add_landscape
 from app.native.requests import ModelPath, Server, checked, received
 from app.native.schemas import (
     ExplainRequest,
+    ModelCard,
     ModelList,
     PredictRequest,
     PredictResponse,
@@ -29,7 +30,6 @@ from app.native.schemas import (
 )
 from app.service import WARM_UP, Answer, Prepared, Service
 from app.settings import Settings
-from model import Card
 
 TAGS: list[str | Enum] = ["predictions"]
 
@@ -155,7 +155,10 @@ async def _answer(asked: Asked, server: Server) -> Answer:
 
 def _add_models(routes: APIRouter, service: Service) -> None:
     @routes.get(
-        "/models", summary="List the models", response_model=ModelList, responses=declared(422, 503)
+        "/models",
+        summary="List the models",
+        response_model=ModelList,
+        responses=declared(422, 503, reads_body=False),
     )
     async def list_models() -> Response:
         """The models that are served, the default model first."""
@@ -164,12 +167,13 @@ def _add_models(routes: APIRouter, service: Service) -> None:
     @routes.get(
         "/models/{name}",
         summary="Describe a model",
-        response_model=Card,
-        responses=declared(404, 422, 503),
+        response_model=ModelCard,
+        responses=declared(404, 422, 503, reads_body=False),
     )
     async def describe_model(name: ModelPath) -> Response:
         """The model's card: features, target, architecture, training record, held-out metrics."""
-        return Response(to_json(service.card(name).public()), media_type=JSON)
+        document = {**service.card(name).public(), "example": service.example_row(name)}
+        return Response(to_json(document), media_type=JSON)
 
 
 def _model_list(service: Service) -> dict[str, Any]:

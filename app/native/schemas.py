@@ -15,6 +15,7 @@ from model import (
     MARGIN,
     MOST_MARGIN,
     POINTS,
+    Card,
     ClassificationPrediction,
     Estimator,
     Interval,
@@ -104,10 +105,9 @@ class ExplainRequest(_Schema):
     )
     passes: int | None = Field(
         default=None,
-        description="Independent pairs of masks for the layers, and passes for the features. More "
-        f"of them reduce the errors. null takes {EXPLAIN_PASSES}, or `MCD_MAX_PASSES` if that is "
-        "less.",
-        json_schema_extra={"minimum": 2},
+        description="Stochastic forward passes N. More of them reduce the errors. null takes "
+        f"{EXPLAIN_PASSES}, or fewer if the limits of the server are lower.",
+        json_schema_extra={"minimum": 4},
     )
     seed: int | None = Field(
         default=None,
@@ -289,12 +289,12 @@ class ExplainResponse(_Schema):
 
     model: ModelName
     task: TaskName
-    passes: int = Field(description="The number of pairs of masks, and of passes.")
+    passes: int = Field(description="The number of passes.")
     seed: int = Field(description="The seed of the masks, the orders and the background rows.")
     of: str = Field(description="The target or class that is explained.", examples=["progression"])
-    mean: float = Field(description="The mean over the passes.")
+    mean: float = Field(description="The mean over the passes, as `plain` predicts it.")
     mean_error: float = Field(description="Its Monte-Carlo standard error.")
-    variance: float = Field(description="The variance across the passes.")
+    variance: float = Field(description="The variance across the passes, as `plain` has it.")
     variance_error: float = Field(description="Its Monte-Carlo standard error.")
     std: float = Field(description="The root of `variance`.")
     std_error: float = Field(description="Its Monte-Carlo standard error.")
@@ -308,6 +308,14 @@ class ExplainResponse(_Schema):
     )
     note: str | None = Field(
         default=None, description="Why `features` is null; only there if it is."
+    )
+
+
+class ModelCard(Card):
+    """A model's card, and an example of a row."""
+
+    example: dict[str, float | str] = Field(
+        description="A row like the training rows: the middle of some that are near each other."
     )
 
 

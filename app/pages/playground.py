@@ -1,14 +1,14 @@
-"""The playground: a page at `/` that shows what a model says about a row, and its files.
+"""The playground at `/`, which shows what a model says about a row; `/learn`; and their files.
 
-The page has relative URLs only, and works under any path prefix. It keeps its state behind the `#`
-of its URL, which browsers do not send.
+The pages have relative URLs only, and work under any path prefix. The playground keeps its state
+behind the `#` of its URL, which browsers do not send.
 """
 
 from fastapi import APIRouter, HTTPException, Request, Response
 
 from app.pages.static_file import static_files
 
-PAGE = "index.html"
+PAGE, LESSONS = "index.html", "learn.html"
 
 
 def playground() -> APIRouter:
@@ -18,6 +18,10 @@ def playground() -> APIRouter:
     @routes.get("/")
     async def page(request: Request) -> Response:
         return static_files()[PAGE].answer(request)
+
+    @routes.get("/learn")
+    async def learn(request: Request) -> Response:
+        return static_files()[LESSONS].answer(request)
 
     @routes.get("/static/{path:path}")
     async def static(path: str, request: Request) -> Response:

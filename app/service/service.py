@@ -18,7 +18,7 @@ from app.metrics import Metrics
 from app.service.in_flight import InFlight
 from app.service.library import Landscape
 from app.service.limits import Demand, check_limits, of_prediction, values_of
-from app.service.models import Answer, Example, Models, example_row
+from app.service.models import Answer, Example, Models
 from app.settings import Settings
 from model import (
     Card,
@@ -141,8 +141,8 @@ class Service:
         return predictor
 
     def example_row(self, name: str) -> dict[str, Any]:
-        """A row that the named model accepts: each feature's mean, or its first category."""
-        return example_row(self.card(name))
+        """A row that the named model accepts, like its training rows."""
+        return self._models.find(name, None).example()
 
     def load(self) -> None:
         """Read all models; raises model.ArtifactError, or SettingsError if two have one name."""

@@ -14,6 +14,7 @@ from fastapi import APIRouter, Path, Request, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app import __version__
+from app.error_examples import OF_TENSORS, OF_VERSIONS
 from app.errors import (
     InvalidRequest,
     NotJson,
@@ -63,16 +64,16 @@ def router(service: Service) -> APIRouter:
 
 
 def _add_metadata(routes: APIRouter, service: Service) -> None:
-    @routes.get(
-        "/v2/", summary="Describe the server", name="server_metadata_slash", responses=declared(400)
-    )
-    @routes.get("/v2", summary="Describe the server", responses=declared(400))
+    @routes.get("/v2/", include_in_schema=False)
+    @routes.get("/v2", summary="Describe the server", responses=_declared(400))
     async def server_metadata() -> ServerMetadata:
         """Name, version, and the supported extensions of the protocol."""
         return ServerMetadata(name=SERVER, version=__version__, extensions=list(EXTENSIONS))
 
     @routes.get(
-        "/v2/models/{name}", summary="Describe a model's tensors", responses=declared(400, 404, 503)
+        "/v2/models/{name}",
+        summary="Describe a model's tensors",
+        responses=_declared(400, 404, 503),
     )
     async def model_metadata(name: ModelPath) -> ModelMetadata:
         """The inputs and outputs with datatype and shape."""
@@ -81,13 +82,13 @@ def _add_metadata(routes: APIRouter, service: Service) -> None:
     @routes.get(
         "/v2/models/{name}/versions/{version}",
         summary="Describe the tensors of a model's version",
-        responses=declared(400, 404, 503),
+        responses=_declared(400, 404, 503, version=True),
     )
     async def version_metadata(name: ModelPath, version: VersionPath) -> ModelMetadata:
         """Like `GET /v2/models/{name}`, for that version."""
         return codec.metadata(service.card(name, version), service.versions(name))
 
-    @routes.get("/v2/models/{name}/ready", summary="Readiness", responses=declared(400, 404, 503))
+    @routes.get("/v2/models/{name}/ready", summary="Readiness", responses=_declared(400, 404, 503))
     async def model_ready(name: ModelPath) -> ModelReady:
         """The model's next prediction will be computed."""
         return ModelReady(name=_ready(service, name, None).name, ready=True)
@@ -95,11 +96,19 @@ def _add_metadata(routes: APIRouter, service: Service) -> None:
     @routes.get(
         "/v2/models/{name}/versions/{version}/ready",
         summary="Readiness of a version",
-        responses=declared(400, 404, 503),
+        responses=_declared(400, 404, 503, version=True),
     )
     async def version_ready(name: ModelPath, version: VersionPath) -> ModelReady:
         """Like `GET /v2/models/{name}/ready`, for that version."""
         return ModelReady(name=_ready(service, name, version).name, ready=True)
+
+
+def _declared(
+    *statuses: int, reads_body: bool = False, version: bool = False
+) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI `responses` of a route that answers 400 instead of 422."""
+    examples = (OF_TENSORS if reads_body else {}) | (OF_VERSIONS if version else {})
+    return declared(*statuses, reads_body=reads_body, of_422=400, examples=examples)
 
 
 def predictions(service: Service, settings: Settings) -> list[PredictionRoute]:
@@ -123,21 +132,28 @@ def predictions(service: Service, settings: Settings) -> list[PredictionRoute]:
     documented: dict[str, Any] = {
         "application": _with_status_400(predicting(service, answer)),
         "response_model": InferResponse,
-        "responses": {
-            **declared(400, 401, 404, 413, 415, 429, 503, 504),
-            200: {"content": {BINARY_TYPE: {"schema": {"type": "string", "format": "binary"}}}},
-        },
         "openapi_extra": _request_body(),
         "tags": TAGS,
     }
+
+    def responses(*, version: bool) -> dict[int | str, dict[str, Any]]:
+        statuses = (400, 401, 404, 413, 415, 429, 503, 504)
+        binary = {"content": {BINARY_TYPE: {"schema": {"type": "string", "format": "binary"}}}}
+        return {**_declared(*statuses, reads_body=True, version=version), 200: binary}
+
     return [
         PredictionRoute(
-            "/v2/models/{name}/infer", infer, summary="Predict from tensors", **documented
+            "/v2/models/{name}/infer",
+            infer,
+            summary="Predict from tensors",
+            responses=responses(version=False),
+            **documented,
         ),
         PredictionRoute(
             "/v2/models/{name}/versions/{version}/infer",
             infer_version,
             summary="Predict from tensors with a version",
+            responses=responses(version=True),
             **documented,
         ),
     ]

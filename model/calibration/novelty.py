@@ -27,6 +27,7 @@ SHRINKAGE = 0.01  # of the covariance: whitening stretches no direction more tha
 TIE = 1e-6  # relative difference below which two distances are equal
 MOST_INPUTS = 2048  # the covariance of more takes many seconds to invert, and over 16 MB
 COMPARED_AT_ONCE = 32  # their products with the reference rows fit in the cache of a core
+NEIGHBOURS = 15  # whose middle is an example of a row: like them, but none of them
 ROUNDING = float(np.finfo(np.float32).eps)
 
 
@@ -84,6 +85,15 @@ class Similarity:
         whitening = self.whitening.double().numpy()
         inputs = np.linalg.solve(whitening, self.reference.double().numpy().T).T
         return np.asarray(inputs + self.centre.double().numpy(), dtype=np.float32)
+
+    @cached_property
+    def typical(self) -> np.ndarray:
+        """Up to NEIGHBOURS training rows [n, D]: the most central one, and those nearest to it."""
+        reference = self.reference.double().numpy()
+        central = reference[_squares(reference).argmin()]
+        near = reference[_squares(reference - central).argsort(kind="stable")[:NEIGHBOURS]]
+        x = np.linalg.solve(self._whitened[1].numpy().T, near.T).T
+        return np.asarray(x + self.centre.double().numpy())
 
     def distances(self, x: np.ndarray) -> np.ndarray:
         """Each row's distance [B] to the nearest reference row, in whitened units."""

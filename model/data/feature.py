@@ -14,6 +14,8 @@ from model.data.numbers import MISSING, plain_number
 from model.messages import listed, nearest, readable, shown
 
 LONGEST_NUMBER = 400  # digits and signs of a number that is written as a text
+EXAMPLE_DIGITS = 6
+LARGEST_WHOLE = 1 << 53  # a larger float is written as a float
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
@@ -41,6 +43,20 @@ class NumericFeature:
     def range(self) -> tuple[float, float] | None:
         """The training range; None if it is unknown."""
         return (self.low, self.high) if math.isfinite(self.low) else None
+
+    def example(self, x: np.ndarray) -> float:
+        """The middle value of the encoded columns x [n, 1]; of none, about the training mean.
+
+        A mean of whole numbers is rounded to one; that they are whole shows in their range.
+        """
+        value = self.mean
+        if len(x):
+            value += float(np.sort(x[:, 0])[(len(x) - 1) // 2]) * self.scale
+        elif self.range and all(map(float.is_integer, self.range)):
+            value = round(value)
+        value = round(value, EXAMPLE_DIGITS - 1 - math.floor(math.log10(self.scale)))  # 0, not 5e-9
+        value = min(max(float(f"{value:.{EXAMPLE_DIGITS}g}"), self.low), self.high)
+        return int(value) if value.is_integer() and abs(value) < LARGEST_WHOLE else value
 
     def column(self, cells: list[object]) -> Sequence[float]:
         """The cells as numbers; raises TypeError if any cell has another type."""
@@ -90,6 +106,10 @@ class CategoricalFeature:
     def width(self) -> int:
         """The number of encoded columns."""
         return len(self.categories)
+
+    def example(self, x: np.ndarray) -> str:
+        """The commonest category of the encoded columns x [n, categories]; of none, the first."""
+        return self.categories[int(x.sum(0).argmax())]
 
     def column(self, cells: list[object]) -> Sequence[float]:
         """The cells as indices of categories; raises KeyError for any other cell."""

@@ -130,6 +130,18 @@ class Schema:
             x[:, self._numbers.positions] = self._numbers.standardised(block)
         return x
 
+    def example(self, x: np.ndarray) -> dict[str, float | str]:
+        """A row like the encoded training rows x [n, D], as its sender would write it.
+
+        Its values are those of the rows' middle, so that training rows have each of them. Take rows
+        that are near each other: no row may have the combination of the medians of all rows.
+        """
+        row, at = dict[str, float | str](), 0
+        for feature in self.features:
+            row[feature.name] = feature.example(x[:, at : at + feature.width])
+            at += feature.width
+        return row
+
     def outside(self, x: np.ndarray) -> list[tuple[str, ...]]:
         """The warnings "outside_training_range:<feature>" of each encoded row."""
         numbers = self._numbers

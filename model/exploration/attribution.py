@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from model.data import Row
+from model.errors import InputError
 from model.exploration.explanation import (
     BackgroundStd,
     Estimated,
@@ -17,16 +18,19 @@ from model.exploration.explanation import (
     FeatureShare,
     LayerShare,
 )
-from model.exploration.features import MOST_EXACT, Background, run_features, sets, spread
-from model.exploration.layers import Layers, likeliest, mixtures, random_orders, run_layers
+from model.exploration.features import MOST_EXACT, Background, run_features, sets
+from model.exploration.layers import Layers, mixtures, random_orders, run_layers
+from model.exploration.moments import Moments, standard_error
 from model.exploration.rows import cells, encoded_row, fault
 from model.exploration.value import Value, value_names
 from model.messages import not_one_of, shown
 from model.options import PredictOptions
 from model.passes import Source, pieces, sources
+from model.predictions import Predictions
 from model.predictor import Predictor, fresh_seed
 
 EXPLAIN_PASSES = 1000
+LEAST_PASSES = 4  # of one pair of noise, the errors of the layers are unknown
 ROW_PASSES = 2_000_000  # of the background rows that are taken if the request names no number
 MOST_BACKGROUND, LEAST_BACKGROUND = 100, 16  # of those
 LEAST_GIVEN = 2  # of one row, the error of the shares is unknown
@@ -60,9 +64,8 @@ def explain(
     """Where the variance of the row across the passes comes from, by layer and by feature.
 
     `of` is a target or a class: by default the first target, or the predicted class. `passes` is
-    the number N of pairs of masks for the layers, and of passes for the features; by default 1,000.
-    `background_rows` is how many training rows the features are compared with, by default up to
-    100. Both reduce the Monte-Carlo errors. Raises InputError.
+    4 or more, by default 1,000; `background_rows` is how many training rows the features are
+    compared with, by default up to 100. Both reduce the Monte-Carlo errors. Raises InputError.
     """
     asked = plan_explanation(
         predictor, row, of=of, passes=passes, seed=seed, background_rows=background_rows
@@ -99,6 +102,8 @@ def plan_explanation(
 ) -> "ExplanationPlan":
     """The request to `explain`, checked; the default numbers keep within what is the most."""
     PredictOptions(passes=passes, seed=seed)  # raises InputError
+    if passes is not None and passes < LEAST_PASSES:
+        raise fault("passes", f"must be a whole number, {LEAST_PASSES} or more, not {passes}")
     if background_rows is not None and not (
         isinstance(background_rows, int) and background_rows >= LEAST_GIVEN
     ):
@@ -113,7 +118,7 @@ def plan_explanation(
         encoded_row(schema, row),
         cells(schema, row),
         of=default if of is None else names.index(of),
-        passes=passes or 1,
+        passes=passes or LEAST_PASSES,
         seed=fresh_seed() if seed is None else seed,
         background_rows=0,
     )
@@ -143,14 +148,19 @@ class ExplanationPlan:
     @property
     def row_passes(self) -> int:
         """The number of passes over single rows."""
-        count = mixtures(len(self.sources)) + self.background_rows * self._sets
-        return count * self.passes
+        rows = 1 + self.background_rows * self._sets
+        return rows * self.passes + mixtures(len(self.sources)) * self._pairs
+
+    @property
+    def _pairs(self) -> int:
+        """The number of pairs of noise: passes 0, 1, ... with those that follow."""
+        return self.passes // 2
 
     def affordable_passes(self, rows: int | None, most: ExplainLimits) -> int:
         """The number of passes, if the request names none, with so many background rows."""
         kept = self.predictor.card.similarity is not None
-        each = mixtures(len(self.sources)) + kept * (rows or LEAST_BACKGROUND) * self._sets
-        return max(2, int(min(EXPLAIN_PASSES, most.passes, most.row_passes // each)))
+        each = 1 + mixtures(len(self.sources)) / 2 + kept * (rows or LEAST_BACKGROUND) * self._sets
+        return max(LEAST_PASSES, int(min(EXPLAIN_PASSES, most.passes, most.row_passes // each)))
 
     def affordable_rows(self, asked: int | None, most: ExplainLimits) -> int:
         """The number of background rows: those asked for, or by default what the limits allow."""
@@ -180,29 +190,29 @@ class ExplanationPlan:
         The steps of a round may run in any order and thread, one at a time. A round needs the
         results of the one before, in the order of its steps.
         """
-        at = self.of
-        if at is None:
-            (at,) = yield [ExplainStep(1, self._likeliest)]
-        value = Value.of(self.predictor.card, at)
-        layers = Layers.joined((yield [*self._layer_steps(value)]))
-        if not np.isfinite(layers.variance).all():
-            raise fault("row", OVERFLOW)
+        (predicted,) = yield [ExplainStep(1, self._predicted)]
+        moments = Moments.of(predicted, self.of, self.predictor)
+        layers = Layers.joined((yield [*self._layer_steps(moments.value)]))
         if not self.background_rows:
-            return self._explanation(value, layers, [])
+            return self._explanation(moments, layers, [])
         influence = np.zeros((self.passes, len(self.cells) + 1))
-        shares = np.concatenate((yield [*self._feature_steps(value, influence)]))
+        shares = np.concatenate((yield [*self._feature_steps(moments.value, influence)]))
         if not np.isfinite(shares).all():
             raise fault("row", OVERFLOW)
-        parts = _of_std(layers, shares, influence, left=self._left)
-        return self._explanation(value, layers, parts)
+        return self._explanation(moments, layers, _of_std(shares, influence, left=self._left))
 
-    def _likeliest(self, check: Check) -> int:
-        return likeliest(
-            self.predictor, self.x, passes=self.passes, seed=self.seed, before_chunk=check
+    def _predicted(self, check: Check) -> Predictions:
+        """The prediction of the row by the plain estimator, from the passes of the explanation."""
+        options = PredictOptions(
+            passes=self.passes, seed=self.seed, estimator="plain", masks="shared", coverage=0.5
         )
+        try:
+            return self.predictor.predict_encoded(self.x, options, before_chunk=check)
+        except InputError:
+            raise fault("row", OVERFLOW) from None
 
     def _layer_steps(self, value: Value) -> Iterator[ExplainStep]:
-        for block in pieces(range(self.passes), self._step_pairs):
+        for block in pieces(range(self._pairs), self._step_pairs):
             yield ExplainStep(1, partial(self._layers, value, block))
 
     def _layers(self, value: Value, block: range, check: Check) -> Layers:
@@ -212,8 +222,8 @@ class ExplanationPlan:
             value,
             self.sources,
             pairs=block,
+            of=self._pairs,
             orders=self._orders,
-            passes=self.passes,
             seed=self.seed,
             before_chunk=check,
         )
@@ -237,28 +247,30 @@ class ExplanationPlan:
             before_chunk=check,
         )
 
-    def _explanation(self, value: Value, layers: Layers, parts: Sequence[Estimated]) -> Explanation:
+    def _explanation(
+        self, moments: Moments, layers: Layers, parts: Sequence[Estimated]
+    ) -> Explanation:
         """The explanation; `parts` are those of the features and the background, if there are."""
-        std, influence = layers.std
         named = zip(self.predictor.card.features, self.cells, parts, strict=False)
+        part = partial(moments.part, layers)
         return Explanation(
-            of=value.name,
+            of=moments.value.name,
             passes=self.passes,
             seed=self.seed,
-            mean=_mean(layers.mean),
-            variance=_mean(layers.variance),
-            std=Estimated(std, float(_error(influence))),
+            mean=moments.mean,
+            variance=moments.variance,
+            std=moments.std,
             layers=tuple(
                 LayerShare(
                     source.name,
                     source.rate,
-                    variance=_mean(layers.shares[:, at]),
-                    alone=_mean(layers.alone[:, at]),
-                    total=_mean(layers.total[:, at]),
+                    variance=part(layers.shares[:, at]),
+                    alone=part(layers.alone[:, at]),
+                    total=part(layers.total[:, at]),
                 )
                 for at, source in enumerate(self.sources)
             ),
-            interactions=_mean(layers.variance - layers.alone.sum(1)),
+            interactions=part(layers.interactions),
             features=tuple(FeatureShare(f.name, cell, part) for f, cell, part in named)
             if parts
             else None,
@@ -268,7 +280,7 @@ class ExplanationPlan:
 
     @cached_property
     def _orders(self) -> np.ndarray | None:
-        return random_orders(len(self.sources), self.passes, self.seed)
+        return random_orders(len(self.sources), self._pairs, self.seed)
 
     @cached_property
     def _background(self) -> Background:
@@ -318,31 +330,13 @@ class ExplanationPlan:
         return max(1, min(most, self._step_passes) // mixtures(len(self.sources)))
 
 
-def _of_std(
-    layers: Layers, shares: np.ndarray, influence: np.ndarray, *, left: float
-) -> list[Estimated]:
-    """The shares of the features and the std of the background, scaled to the std of the layers.
+def _of_std(shares: np.ndarray, influence: np.ndarray, *, left: float) -> list[Estimated]:
+    """The shares of the features and the std of the background, from shares [M, J + 1].
 
-    The std of the layers comes from more passes than that of the features. Both have their first
-    passes in common, so the ratio of two stds is known better than each of them. `shares` are
-    [M, J + 1], and `influence` [P, J + 1] is that of each pass on their sums. `left` is the share
-    of the kept rows about which the background rows say nothing.
+    `influence` [P, J + 1] is that of each pass on their sums. `left` is the share of the kept rows
+    about which the background rows say nothing.
     """
-    (std, by_pair), (_, by_own) = layers.std, spread(layers.outputs[:, None])
-    values = shares.mean(0)  # [J + 1]
-    own = values.sum()  # the std of the row over the passes of the features
-    ratio = std / own if own else 1.0
-    of_ratio = (by_pair - ratio * by_own[:, 0]) / (own or 1)  # [P]
-    by_pass = ratio * influence / len(shares) + of_ratio[:, None] * values
-    errors = np.hypot(ratio * math.sqrt(left) * _error(shares), _error(by_pass))
-    pairs = zip((ratio * values).tolist(), errors.tolist(), strict=True)
+    by_row, by_pass = standard_error(shares), standard_error(influence / len(shares))
+    errors = np.hypot(math.sqrt(left) * by_row, by_pass)
+    pairs = zip(shares.mean(0).tolist(), errors.tolist(), strict=True)
     return [Estimated(*pair) for pair in pairs]
-
-
-def _mean(values: np.ndarray) -> Estimated:
-    return Estimated(float(values.mean()), float(_error(values)))
-
-
-def _error(values: np.ndarray) -> np.ndarray:
-    """The standard error of the mean over the first axis."""
-    return np.asarray(values.std(0, ddof=1) / math.sqrt(len(values)))

@@ -11,9 +11,9 @@ Staum 2016). `alone` is V - T(all but s), Sobol's first-order index times V; `to
 total index times V.
 
 Pick-freeze: two passes that share all sources but u, and are independent in u, have outputs y, y'
-with E (y - y')^2 / 2 = T(u) (Jansen 1999; Saltelli et al. 2010). Everything reported is a linear
-combination of such squares, one for each of N independent pairs of noise, so it is unbiased, and
-its standard error is the standard deviation of N numbers over the root of N.
+with E (y - y')^2 / 2 = T(u) (Jansen 1999; Saltelli et al. 2010). All numbers here are linear
+combinations of such squares, one for each of N independent pairs of noise: their means are
+unbiased.
 
 Shapes: N pairs of noise, S sources, G sets of sources.
 """
@@ -37,22 +37,20 @@ MOST_EXACT = 4  # sources: with up to 16 sets, all of them are computed
 class Layers:
     """Numbers of each pair of noise, whose means are the moments and the parts of the variance.
 
-    `outputs` are those of the passes that take all sources from the first draw.
+    `first` and `second` are the outputs of the passes that take all sources from one draw.
     """
 
-    outputs: np.ndarray  # [N]
-    mean: np.ndarray  # [N]
+    first: np.ndarray  # [N]
+    second: np.ndarray  # [N]
     variance: np.ndarray  # [N]
     shares: np.ndarray  # [N, S]
     alone: np.ndarray  # [N, S]
     total: np.ndarray  # [N, S]
 
     @property
-    def std(self) -> tuple[float, np.ndarray]:
-        """The std of the outputs, and the influence [N] of each pair of noise on it."""
-        variance = self.variance.mean()
-        std = float(np.sqrt(variance))
-        return std, (self.variance - variance) / (2 * std or 1)
+    def interactions(self) -> np.ndarray:
+        """The variance that no source explains alone, [N]."""
+        return np.asarray(self.variance - self.alone.sum(1))
 
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
@@ -74,23 +72,6 @@ def random_orders(sources: int, pairs: int, seed: int) -> np.ndarray | None:
     return np.random.default_rng([seed, 0]).permuted(everything, axis=1)
 
 
-def likeliest(
-    predictor: Predictor,
-    x: np.ndarray,
-    *,
-    passes: int,
-    seed: int,
-    before_chunk: Callable[[], None],
-) -> int:
-    """The class of the largest mean probability over the passes, for one row x [1, D]."""
-    total = np.zeros(len(predictor.card.target.classes))
-    for chunk in pieces(range(passes), chunk_passes(predictor.card.config, 1)):
-        before_chunk()
-        values = predictor.values_under(x, predictor.noise(seed, chunk))  # [P, 1, V]
-        total += values[:, 0, : len(total)].sum(0)
-    return int(total.argmax())
-
-
 @np.errstate(all="ignore")  # the caller finds numbers that are not finite
 def run_layers(
     predictor: Predictor,
@@ -99,12 +80,12 @@ def run_layers(
     sources: Sequence[Source],
     *,
     pairs: range,
+    of: int,
     orders: np.ndarray | None,
-    passes: int,
     seed: int,
     before_chunk: Callable[[], None],
 ) -> Layers:
-    """The numbers of some of the N = `passes` pairs of noise, for one row x [1, D].
+    """The numbers of some of the N = `of` pairs of noise, for one row x [1, D].
 
     The first draw of the pairs is the noise of passes 0 .. N - 1 of that seed, the second that of
     passes N .. 2 N - 1. `orders` are those of `random_orders`.
@@ -116,7 +97,7 @@ def run_layers(
         along = None if orders is None else orders[chunk.start : chunk.stop]
         chosen = _chosen(len(sources), len(chunk), along)
         first = predictor.noise(seed, chunk)
-        second = predictor.noise(seed, range(chunk.start + passes, chunk.stop + passes))
+        second = predictor.noise(seed, range(chunk.start + of, chunk.stop + of))
         second = replace(second, members=_partners(predictor, chunk))
         noise = mixed(first, second, torch.from_numpy(chosen), sources)
         y = predictor.values_under(x, noise)[:, 0, value.at]  # [G n]
@@ -152,8 +133,8 @@ def _all_sets(y: np.ndarray) -> Layers:
     worth = np.stack([half.mean(1) / 2 for half in halves], axis=1)  # [n, 2^S]
     whole, ones = len(sets) - 1, 1 << np.arange(sources)
     return Layers(
-        outputs=y[:, whole],
-        mean=y.mean(1),
+        first=y[:, whole],
+        second=y[:, 0],
         variance=worth[:, whole],
         shares=worth @ exact_shares(sources)[1],
         alone=worth[:, [whole]] - worth[:, whole ^ ones],
@@ -171,8 +152,8 @@ def _along_orders(y: np.ndarray, orders: np.ndarray) -> Layers:
     worth = (none + whole) / 4  # [n, G]
     weights = sampled_shares(orders)[1]  # [n, 2 S, S]
     return Layers(
-        outputs=y[:, 1],
-        mean=y[:, :2].mean(1),
+        first=y[:, 1],
+        second=y[:, 0],
         variance=worth[:, 1],
         shares=np.einsum("ng,ngs->ns", worth[:, :path], weights),
         alone=worth[:, [1]] - worth[:, singles + sources],

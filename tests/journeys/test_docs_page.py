@@ -1,13 +1,21 @@
 """The docs page in a real browser without the internet: drawn, usable, and held by its policy."""
 
+import re
+from pathlib import Path
+
 import httpx
+import pytest
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.expected_conditions import element_to_be_clickable
 from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.browser import PATIENCE_SECONDS, complaints
-from tests.journeys.serving import Served
+from tests.journeys.playground import Page
+from tests.journeys.serving import Served, served
+
+PREDICT = "#operations-predictions-predict"
+ANSWER = ".live-responses-table .response"
 
 
 def click(chrome: Chrome, selector: str) -> None:
@@ -60,3 +68,56 @@ def test_the_pages_policy_stops_scripts_and_requests_of_others(
     assert "Content Security Policy" in said
     assert "connect-src" in said
     assert "script-src" in said
+
+
+@pytest.mark.parametrize(("width", "theme"), [(360, "dark"), (1280, "light")])
+def test_the_page_is_readable_in_both_themes_on_narrow_and_wide_windows(
+    page: Page, width: int, theme: str
+) -> None:
+    page.width(width)
+    page.prefer(color_scheme=theme)
+    page.open(path="/docs")
+    for operation in (PREDICT, "#operations-predictions-describe_model"):
+        page.find(f"{operation} .opblock-summary-control").click()
+    page.find(f"{PREDICT} .try-out__btn").click()
+    page.find(f"{PREDICT} .execute").click()
+    page.find(ANSWER)
+    page.wait(lambda: not page.all(".loading-container, .btn.loading"))
+    assert page.grave() == []
+    assert page.overflow() == 0
+    colour = page.script("return getComputedStyle(document.body).backgroundColor")
+    assert (int(re.findall(r"\d+", colour)[0]) < 128) is (theme == "dark")
+
+
+def test_the_page_begins_with_predictions_and_ends_with_folded_schemas(page: Page) -> None:
+    page.open(path="/docs")
+    tags = [page.find(".opblock-tag").text, *(each.text for each in page.all(".opblock-tag"))]
+    assert tags[0].startswith("predictions")
+    assert tags[-1].startswith("open inference protocol")
+    assert page.find("section.models")
+    assert not page.all("section.models .json-schema-2020-12")
+    assert page.chrome.title.startswith("MC dropout")
+    assert page.script("return document.querySelector('.brand img').naturalWidth") > 0
+
+
+def test_with_keys_the_page_asks_for_one_and_its_requests_have_it(
+    regression_artifact: Path, chrome: Chrome, tmp_path: Path
+) -> None:
+    key = "0123456789abcdef"
+    (tmp_path / "keys").write_text(key)
+    settings = {"MCD_API_KEYS_FILE": str(tmp_path / "keys")}
+    # `served` waits for readiness, which needs no key.
+    with served(tmp_path, "--model", regression_artifact, **settings) as server:
+        page = Page(chrome, server.url)
+        page.open(path="/docs")
+        page.type("#key", "not the right key")
+        page.find(".key button").click()
+        page.wait(lambda: "not one of" in page.text("#notices"))
+        page.type("#key", key)
+        page.find(".key button").click()
+        page.find(f"{PREDICT} .opblock-summary-control").click()
+        page.find(f"{PREDICT} .try-out__btn").click()
+        page.find(f"{PREDICT} .execute").click()
+        assert page.text(f"{ANSWER} .response-col_status").startswith("200")
+        assert key not in page.chrome.current_url
+        assert not page.script("return localStorage.length + sessionStorage.length")

@@ -141,7 +141,7 @@ def test_a_limit_below_one_a_second_lets_the_first_request_in() -> None:
     assert caught.value.retry_after_seconds == 10
 
 
-async def test_every_route_but_the_probes_and_the_playground_is_closed_to_strangers(
+async def test_every_route_but_the_probes_and_the_files_of_pages_is_closed_to_strangers(
     guarded: FastAPI, stranger: httpx.AsyncClient
 ) -> None:
     contexts = list(iter_route_contexts(guarded.routes))
@@ -162,7 +162,7 @@ async def test_every_route_but_the_probes_and_the_playground_is_closed_to_strang
             assert response.headers["x-request-id"]
             if method != "HEAD":
                 assert ErrorBody.model_validate_json(response.content).code == "unauthorized"
-    assert opened == {*PUBLIC_PATHS, "/static/js/app.js"}
+    assert opened == {*PUBLIC_PATHS, "/static/js/app.js", "/docs/swagger-ui.css"}
     for path in (
         "/nowhere",
         "/v2/health/live/",
@@ -178,7 +178,7 @@ async def test_behind_a_prefix_the_same_routes_are_open_and_closed(guarded: Fast
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         for path in PUBLIC_PATHS:
             assert (await client.get(f"/mcd{path}")).status_code == 200
-        for path in ("/mcd/models", "/mcd/mcd/v2/health/live", "/mcd", "/mcd/docs"):
+        for path in ("/mcd/models", "/mcd/mcd/v2/health/live", "/mcd", "/mcd/openapi.json"):
             assert (await client.get(path)).status_code == 401
 
 

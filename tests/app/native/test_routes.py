@@ -99,7 +99,12 @@ async def test_models_are_listed_and_described(
         assert (card["name"], card["version"]) == (entry.name, entry.version)
         assert card["task"] == entry.task
     card = (await client.get("/models/regression")).json()
-    assert card == json.loads(json.dumps(model.load(artifacts["regression"]).card.public()))
+    predictor = model.load(artifacts["regression"])
+    expected = {**predictor.card.public(), "example": predictor.example()}
+    assert card == json.loads(json.dumps(expected))
+    asked = {"rows": [card["example"]]}
+    answer = (await client.post("/models/regression/predict", json=asked)).json()
+    assert answer["predictions"][0]["warnings"] == []
     kinds = {feature["name"]: feature["kind"] for feature in card["features"]}
     assert kinds == {"area": "numeric", "rooms": "numeric", "quarter": "categorical"}
 

@@ -39,6 +39,7 @@ async def test_every_file_is_found_below_any_prefix_with_its_type(
                     "css": "text/css",
                     "html": "text/html",
                     "js": "text/javascript",
+                    "json": "application/json",
                     "svg": "image/svg+xml",
                     "txt": "text/plain",
                 }[path.rpartition(".")[2]]

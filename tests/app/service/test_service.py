@@ -82,6 +82,7 @@ async def test_every_example_is_a_row_that_its_model_accepts_and_the_answer_to_i
         again = model.load(folder).predict([example.row], PredictOptions(seed=seed))
         assert again == example.answer.predictions
         assert not again.rows[0].warnings
+        assert type(example.row["rooms"]) is int  # as in all training rows
     await service.stop()
 
 

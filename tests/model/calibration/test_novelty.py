@@ -20,6 +20,7 @@ from model import (
 from model.artifact.folder import read, save
 from model.calibration.novelty import (
     COMPARED_AT_ONCE,
+    NEIGHBOURS,
     REFERENCE_BYTES,
     REFERENCE_ROWS,
     Similarity,
@@ -48,6 +49,19 @@ def distances(similarity: Similarity, x: np.ndarray) -> np.ndarray:
 
 def p_values(similarity: Similarity, x: np.ndarray) -> np.ndarray:
     return similarity.p_values(similarity.distances(x))
+
+
+@pytest.mark.parametrize("rows", [1, 2, 40, 600])
+def test_typical_rows_are_training_rows_near_the_centre_and_near_each_other(rows: int) -> None:
+    random = np.random.default_rng(rows)
+    training = curve(random, rows)
+    found = fit(training, curve(random, 200), seed=0).typical
+    assert len(found) == min(rows, NEIGHBOURS)
+    apart = np.linalg.norm(training[:, None] - found, axis=-1)
+    assert (apart.min(0) < 1e-5).all()
+    if rows > NEIGHBOURS:
+        spread = np.linalg.norm(training - training.mean(0), axis=1).mean()
+        assert np.linalg.norm(found - found[0], axis=1).mean() < spread
 
 
 def auroc(near: np.ndarray, far: np.ndarray) -> float:

@@ -45,6 +45,38 @@ def test_a_row_is_standardised_and_one_hot_in_the_schemas_order() -> None:
     assert HOUSES.names == ("rooms", "quarter", "area")
 
 
+def test_an_example_has_the_middle_values_and_the_commonest_category_of_rows() -> None:
+    rows = [
+        [6, "north", 75.123],
+        [7, "east", 60],
+        [3, "south", 80],
+        [6, "south", 80],
+        [8, "east", 90],
+    ]
+    rows += [[2, "south", 20]]
+    example = HOUSES.example(HOUSES.encode(rows))
+    assert example == {"rooms": 6, "quarter": "south", "area": 75.123}
+    assert type(example["rooms"]) is int
+    beyond = HOUSES.example(np.array([[2.6, 0.0, 0.0, 1.0, -2 + 1e-9]]))
+    assert beyond == {"rooms": 9, "quarter": "south", "area": 20}
+
+
+def test_rounding_to_float32_does_not_show_in_an_example() -> None:
+    pixel = NumericFeature("pixel", mean=0.3, scale=0.9, low=0.0, high=16.0)
+    tiny = NumericFeature("tiny", mean=3e-12, scale=1e-12, low=-np.inf, high=np.inf)
+    (row,) = Schema((pixel, tiny)).encode([[0, 1e-12]]).astype(float) + 1e-7
+    assert Schema((pixel, tiny)).example(row[None]) == {"pixel": 0, "tiny": 1e-12}
+
+
+def test_an_example_of_no_rows_has_means_and_whole_numbers_where_the_range_has() -> None:
+    sex = NumericFeature("sex", mean=1.45, scale=0.5, low=1.0, high=2.0)
+    share = NumericFeature("share", mean=0.123456789, scale=0.5, low=0.1, high=0.9)
+    unknown = NumericFeature("unknown", mean=1.45, scale=0.5, low=-np.inf, high=np.inf)
+    schema = Schema((sex, share, unknown, QUARTER))
+    example = schema.example(np.empty((0, schema.width)))
+    assert example == {"sex": 1, "share": 0.123457, "unknown": 1.45, "quarter": "east"}
+
+
 def test_the_order_of_an_objects_keys_does_not_matter() -> None:
     assert HOUSES.encode([dict(reversed(HOUSE.items()))]).tolist() == [ENCODED_HOUSE]
 

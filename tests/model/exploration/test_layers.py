@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model import Explanation, PredictOptions, Predictor, RegressionPrediction, explain
+from model import Explanation, PredictOptions, Predictor, explain
 from model.passes.network import MLP
 from tests.model.exploration.networks import (
     explained_variances,
@@ -92,7 +92,7 @@ def test_the_errors_cover_the_exact_values_as_often_as_normal_errors(
     exact, predictor = truth(explained_variances(network, ROW)), predictor_of(network)
     seeds = 60
     off = [
-        deviations(explain(predictor, ROW, passes=250, seed=seed), exact) for seed in range(seeds)
+        deviations(explain(predictor, ROW, passes=600, seed=seed), exact) for seed in range(seeds)
     ]
     covered = np.mean(np.abs(off) < 1.96, axis=0)  # of each number
     assert covered.min() > 0.95 - 3.9 * math.sqrt(0.05 * 0.95 / seeds) - 0.03
@@ -132,7 +132,9 @@ def test_one_source_of_noise_has_all_of_the_variance() -> None:
     (layer,) = (found := explain(predictor_of(networks()[0][1]), ROW, passes=50, seed=1)).layers
     assert layer.layer == "hidden 1"
     assert layer.rate == 0.4
-    assert layer.variance == layer.alone == layer.total == found.variance
+    assert layer.variance == layer.alone == layer.total
+    assert layer.variance.value == pytest.approx(found.variance.value)
+    assert layer.variance.error == pytest.approx(found.variance.error, rel=0.3)
     assert found.interactions.value == found.interactions.error == 0
 
 
@@ -166,20 +168,19 @@ def test_a_network_without_dropout_has_nothing_to_share() -> None:
     assert found.variance.value == found.std.value == found.interactions.value == 0
 
 
-def test_mean_and_variance_agree_with_plain_predictions(
-    regression: Predictor, house: dict[str, Any]
+@pytest.mark.parametrize("name", ["regression", "two_targets", "binary", "multiclass"])
+def test_mean_variance_and_std_are_those_of_plain_predictions(
+    predictors: dict[str, Predictor], house: dict[str, Any], name: str
 ) -> None:
-    found = explain(regression, house, passes=2000, seed=3)
-    options = PredictOptions(passes=2000, seed=99, estimator="plain")
-    row = regression.predict([house], options).rows[0]
-    assert isinstance(row, RegressionPrediction)
-    for mine, value, error in (
-        (found.variance, row.variance, row.variance_error),
-        (found.mean, row.mean, row.mean_error),
-    ):
-        assert isinstance(value, float)
-        assert isinstance(error, float)
-        assert abs(mine.value - value) < 3.9 * math.hypot(mine.error, error)
+    options = PredictOptions(passes=200, seed=3, estimator="plain", masks="shared")
+    row = predictors[name].predict([house], options).rows[0]
+    found = explain(predictors[name], house, passes=200, seed=3)
+    for field in ("mean", "variance", "std"):
+        number, value = getattr(found, field), getattr(row, field)
+        assert number.value == (value[found.of] if isinstance(value, dict) else value)
+        if field != "std":
+            error = getattr(row, f"{field}_error")
+            assert number.error == (error[found.of] if isinstance(error, dict) else error)
 
 
 def test_more_passes_mean_smaller_errors() -> None:

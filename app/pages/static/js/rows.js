@@ -24,13 +24,11 @@ export function rounded(number, feature) {
 export const ends = (feature) =>
   feature.range ?? [feature.mean - 3 * feature.scale, feature.mean + 3 * feature.scale];
 
-/** The row `number` of the examples that are known for the model's data, or a middling row. */
+/** The card's example, or the row `number` of those that are known for the model's data. */
 export function exampleRow(card, number = 0) {
-  const known = examples[card.training?.data] ?? [];
-  const cells = known.length ? known[number % known.length] : [];
-  if (cells.length === card.features.length) return named(card, cells);
-  return named(card, card.features.map((feature) =>
-    feature.kind === "numeric" ? rounded(feature.mean, feature) : feature.categories[0]));
+  const known = (examples[card.training?.data] ?? []).filter((cells) => cells.length === card.features.length);
+  const at = number % (known.length + 1);
+  return at ? named(card, known[at - 1]) : { ...card.example };
 }
 
 /** A row whose values are drawn one by one, like the training rows' but for what ties them. */
