@@ -1,6 +1,7 @@
 """A model of several members: trained or imported, saved, loaded, and what its answers say."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from model import (
     import_model,
     landscape,
     load,
+    sweep,
     train,
 )
 from model.artifact import read
@@ -162,6 +164,18 @@ def test_the_choice_of_the_member_is_a_source_of_the_variance_beside_the_layers(
         found.variance.value
     )
     assert abs(found.variance.value - whole) < 4 * found.variance.error + 0.05 * whole
+
+
+@pytest.mark.parametrize("lines", [1, 3, 50])
+def test_the_lines_of_a_sweep_are_passes_of_the_members_in_turn(
+    folders: dict[str, Path], lines: int
+) -> None:
+    predictor, options = load(folders["price"]), PredictOptions(passes=60, seed=5)
+    found = sweep(predictor, HOUSES[0], "area", points=4, lines=lines, options=options)
+    drawn = replace(options, samples=True, estimator="plain")
+    samples = predictor.predict(found.axis.rows, drawn).rows.columns["samples"]
+    expected = np.stack([row[:lines, 0] for row in samples], axis=1)
+    np.testing.assert_allclose(np.array(found.lines), expected, rtol=1e-5)
 
 
 def test_a_landscape_is_that_of_the_first_member_and_says_so(
