@@ -103,7 +103,7 @@ async def test_shares_add_up(client: httpx.AsyncClient) -> None:
     got = await answered(client, "/explain", {"row": HOUSE})
     assert sum(layer["variance"] for layer in got["layers"]) == pytest.approx(got["variance"])
     added = sum(feature["std"] for feature in got["features"])
-    assert added == pytest.approx(got["std"] - got["background"]["std"], abs=1e-6)
+    assert added == pytest.approx(got["std"] - got["background"]["std"], rel=1e-5)
     alone = sum(layer["alone"] for layer in got["layers"])
     assert got["interactions"]["variance"] == pytest.approx(got["variance"] - alone)
 
