@@ -15,10 +15,13 @@ from torch import Tensor, nn
 from model.artifact import Card, read
 from model.calibration import Acceptance, Allowance, Similarity, promise, tolerated
 from model.data import Row, SeenRows
+from model.errors import Detail, InputError
 from model.options import Estimator, MaskScope, PredictOptions, Resolved, resolved
 from model.passes import (
     MLP,
     Batch,
+    Ensemble,
+    EnsembleSampler,
     Estimate,
     Noise,
     Passes,
@@ -28,8 +31,9 @@ from model.passes import (
     Reduction,
     Sampler,
     draw_noise,
+    in_order,
     keep_freed_memory,
-    run,
+    pooled_members,
     sample,
     sample_until,
     wide,
@@ -48,17 +52,20 @@ class Predictor:
     def __init__(
         self,
         card: Card,
-        network: MLP,
+        network: MLP | Ensemble,
         similarity: Similarity | None = None,
         seen: SeenRows | None = None,
     ) -> None:
         self.card = card
         self.seen = seen  # the rows that the model has learned from, if they are known
-        self._network = network
+        self._networks = Ensemble.of(network)
         self._similarity = similarity
         self._task: Task[Any] = TASKS[card.task](card.target_of_rows, *card.fitted)
-        self._reduction = Reduction(network, self._task.linear, controls=card.serving.controls)
-        self.exact = self._reduction.exact  # whether `reduced` needs no pass
+        self._reductions = [
+            Reduction(member, self._task.linear, controls=card.serving.controls)
+            for member in self._networks
+        ]
+        self.exact = self._reductions[0].exact  # whether `reduced` needs no pass
         keep_freed_memory()
         self._schema = card.schema_of_rows
         self._ranges_known = all(feature.range for feature in self._schema.numeric()[0])
@@ -147,30 +154,46 @@ class Predictor:
         )
 
     def resolved(self, options: PredictOptions) -> Resolved:
-        """The options, with the model's passes, estimator and masks for those that are None."""
+        """The options, with the model's passes, estimator and masks for those that are None.
+
+        Raises InputError if the passes are fewer than two for each member of an ensemble.
+        """
         if isinstance(options, Resolved):
             return options
-        own = self.card.serving
-        return resolved(
+        own, members = self.card.serving, len(self._networks)
+        found = resolved(
             options,
             passes=own.passes,
             estimator="plain" if self._task.plain_because else own.estimator,
             masks=own.masks,
         )
+        if found.passes < 2 * members:
+            message = f"a model of {members} members needs {2 * members} at least"
+            said = f"{message}, not {found.passes}"
+            raise InputError(f"passes: {said}", [Detail("passes", said)])
+        return found
 
     @property
-    def network(self) -> MLP:
-        """The network itself, which all threads share: do not change it."""
-        return self._network
+    def networks(self) -> Ensemble:
+        """The network itself, or its members, which all threads share: do not change them."""
+        return self._networks
 
     def module(self) -> nn.Sequential:
         """A copy of the network as plain torch layers, in evaluation mode.
 
         Inputs are those of `encode`; outputs are logits, or targets standardised by the means and
         scales on the card, after the logarithm for those in `card.target.logs`. After `.train()`
-        torch draws the masks. Gaussian input noise is left out.
+        torch draws the masks. Gaussian input noise is left out. Raises InputError for an ensemble,
+        whose networks `modules` has.
         """
-        return deepcopy(self._network.module()).eval()
+        if len(self._networks) > 1:
+            said = f"the model has {len(self._networks)} members; use modules()"
+            raise InputError(f"module: {said}", [Detail("module", said)])
+        return self.modules()[0]
+
+    def modules(self) -> list[nn.Sequential]:
+        """A copy of each member of the network, as `module` has a single network."""
+        return [deepcopy(member.module()).eval() for member in self._networks]
 
     def _batch(
         self,
@@ -216,12 +239,14 @@ class Predictor:
         )
 
     def _deterministic(self, x: Tensor) -> np.ndarray:
-        """The values [B, V] of x [B, D] with dropout off, float64."""
-        return np.asarray(self._task.values(self._network(x)).double().cpu().numpy())
+        """The values [B, V] of x [B, D] with dropout off, float64; the members' average."""
+        found = [self._task.values(member(x)).double() for member in self._networks]
+        values = found[0] if len(found) == 1 else torch.stack(found).mean(0)
+        return np.asarray(values.cpu().numpy())
 
     def _warnings(self, passes: int, options: Resolved) -> Iterator[str]:
         """The warnings of all rows that took so many passes, about the model and the options."""
-        if not self._network.config.stochastic:
+        if not self._networks.config.stochastic:
             yield "no_dropout"
         if not self._ranges_known:
             yield "no_training_range"
@@ -236,7 +261,8 @@ class Predictor:
         rows, estimator = len(batch.x), used(self._task, options)
         if estimator == "reduced" and self.exact:
             self._record(batch, options.passes)
-            return self._reduction.integrated(batch.x), np.zeros(rows, dtype=np.int64), True
+            exact = pooled_members([each.integrated(batch.x) for each in self._reductions])
+            return exact, np.zeros(rows, dtype=np.int64), True
         sampler, tolerance = self._sampler(batch, estimator), options.tolerance
         allowance = self._allowance(estimator)
         if tolerance is None or not rows:  # no rows: every row has met the tolerance
@@ -254,9 +280,14 @@ class Predictor:
 
     def _sampler(self, batch: Batch, estimator: Estimator) -> Sampler:
         """A sampler without any passes; not for `reduced` if it is `exact`."""
-        if estimator == "reduced":
-            return ReducedSampler.of(self._network, batch, self._reduction)
-        return PlainSampler.of(self._network, batch, self._task.values, joint=self._task.joint)
+        values, joint = self._task.values, self._task.joint
+        samplers: list[Sampler] = [
+            ReducedSampler.of(member, batch, reduction)
+            if estimator == "reduced"
+            else PlainSampler.of(member, batch, values, joint=joint)
+            for member, reduction in zip(self._networks, self._reductions, strict=True)
+        ]
+        return samplers[0] if len(samplers) == 1 else EnsembleSampler(samplers)
 
     def _allowance(self, estimator: Estimator) -> Allowance | None:
         """The allowance of an estimator, if the model has one."""
@@ -295,25 +326,23 @@ class Predictor:
         """
         with torch.inference_mode():
             row_ids = torch.arange(len(x), device=self._device) if masks == "per_row" else None
-            everything = range(passes)
-            chunks = run(
-                self._network,
-                torch.from_numpy(x).to(self._device),
-                seed,
-                passes=everything,
-                row_ids=row_ids,
-            )
-            values = torch.cat([self._task.values(outputs) for outputs in chunks])  # [P, B, V]
-            return np.asarray(values.double().cpu().numpy())
+            inputs, everything = torch.from_numpy(x).to(self._device), range(passes)
+            chunks = self._networks.outputs(inputs, seed, passes=everything, row_ids=row_ids)
+            values = in_order([(part, self._task.values(outputs)) for part, outputs in chunks])
+            return np.asarray(values.double().cpu().numpy())  # [P, B, V]
 
     def noise(self, seed: int, passes: range) -> Noise:
         """The noise of those passes, as `values` draws it for shared masks."""
-        return draw_noise(self._network.config, seed, passes, device=self._device)
+        noise = draw_noise(self._networks.config, seed, passes, device=self._device)
+        count = len(self._networks)
+        if count == 1:
+            return noise
+        return replace(noise, members=torch.tensor(passes, device=self._device) % count)
 
     def values_under(self, x: np.ndarray, noise: Noise) -> np.ndarray:
         """The values [P, B, V] of `encode`'s x [B, D] in the passes of that noise, as `values`."""
         with torch.inference_mode():
-            outputs = self._network(torch.from_numpy(x).to(self._device), noise)
+            outputs = self._networks.under(torch.from_numpy(x).to(self._device), noise)
             return np.asarray(self._task.values(outputs).double().cpu().numpy())
 
     @property
@@ -329,10 +358,11 @@ class Predictor:
         """Run passes over the batch for its recorder only, if it has one."""
         if batch.recorder is None:
             return
-        for outputs in run(
-            self._network, batch.x, batch.seed, passes=range(passes), row_ids=batch.row_ids
+        everything = range(passes)
+        for part, outputs in self._networks.outputs(
+            batch.x, batch.seed, passes=everything, row_ids=batch.row_ids
         ):
-            batch.recorder.add(self._task.values(outputs))
+            batch.recorder.add(part, self._task.values(outputs))
 
 
 def load(folder: str | Path, *, device: str = "cpu") -> Predictor:

@@ -95,7 +95,7 @@ def prepare_sweep(
     if asked.lines:
         samples = len(axis.rows) * min(asked.lines, chosen.passes) * values_of(predictor.card)
         service.check(Demand("samples", "samples (points x lines)", samples, "lines"))
-        single = service.prepare(predictor, axis.rows, line_options(chosen, asked.lines))
+        single = service.prepare(predictor, axis.rows, line_options(predictor, chosen, asked.lines))
     return PreparedSweep(axis, points, single, asked.lines)
 
 

@@ -30,7 +30,7 @@ from model.data import (
 )
 from model.errors import Detail, InputError
 from model.messages import shown
-from model.passes import ActivationName, MLPConfig, Norm, NormKind
+from model.passes import MOST_MEMBERS, ActivationName, MLPConfig, Norm, NormKind
 
 BULK = {"scores", "groups", "comparisons", "spreads"}  # the long fields of a calibration
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"  # safe in a URL and in a file name
@@ -174,7 +174,7 @@ class Architecture(Record):
     """The hidden layers; `dropout` has the input's rate first, then one per hidden layer.
 
     `before` and `after` have the norms before and after the activation, one or null per hidden
-    layer; empty if there are none.
+    layer; empty if there are none. `members` is the number of networks of this shape.
     """
 
     hidden: Annotated[tuple[Width, ...], Field(min_length=1, max_length=64)]
@@ -183,6 +183,7 @@ class Architecture(Record):
     input_noise: Annotated[float, Field(ge=0)] = 0.0
     before: tuple[NormRecord | None, ...] = ()
     after: tuple[NormRecord | None, ...] = ()
+    members: Annotated[int, Field(ge=1, le=MOST_MEMBERS)] = 1
 
 
 class Provenance(Record):
@@ -210,10 +211,14 @@ class TrainingRecord(Provenance):
 
 
 class ImportRecord(Provenance):
-    """The names and hashes of the files from which the weights were imported."""
+    """The names and hashes of the files from which the weights were imported.
+
+    `weights` has those of the first member of an ensemble, `further` those of the others.
+    """
 
     weights: str
     weights_sha256: str
+    further: tuple[tuple[str, str], ...] = ()
     specification: str
     specification_sha256: str
 
@@ -306,7 +311,7 @@ class Card(Record):
             outputs=outputs,
             before=_norms(shape.before),
             after=_norms(shape.after),
-            **shape.model_dump(exclude={"before", "after"}),
+            **shape.model_dump(exclude={"before", "after", "members"}),
         )
 
     def content_hash(self) -> str:

@@ -30,7 +30,7 @@ from model.calibration import Similarity
 from model.data import SeenRows
 from model.errors import ArtifactError, InputError
 from model.messages import shown
-from model.passes import MLP, MLPConfig
+from model.passes import MLP, Ensemble, MLPConfig
 
 WEIGHTS = "weights.safetensors"
 CARD = "card.json"
@@ -52,7 +52,7 @@ class Artifact(NamedTuple):
     """
 
     card: Card
-    network: MLP
+    networks: Ensemble
     similarity: Similarity | None = None
     seen: SeenRows | None = None
 
@@ -65,8 +65,8 @@ def save(folder: str | Path, artifact: Artifact) -> Card:
     """
     folder = Path(folder).resolve()  # follows a link instead of replacing it
     check_destination(folder)
-    card, network, similarity, seen = artifact
-    tensors = network.state_dict() | _similarity_tensors(similarity) | _seen_tensors(seen)
+    card, networks, similarity, seen = artifact
+    tensors = networks.tensors() | _similarity_tensors(similarity) | _seen_tensors(seen)
     weights = safetensors.torch.save(
         {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     )
@@ -134,7 +134,8 @@ def _config(folder: Path, card: Card) -> MLPConfig:
 def _weights(folder: Path, card: Card, config: MLPConfig) -> bytes:
     """The file of the weights, read after all that its header says has been checked."""
     path = inside(folder, WEIGHTS)
-    expected = _shapes(config) | _similarity_shapes(card) | _seen_shapes(card)
+    expected = _shapes(config, card.architecture.members)
+    expected |= _similarity_shapes(card) | _seen_shapes(card)
     size, most = path.stat().st_size, 8 * sum(map(math.prod, expected.values()))
     if size > most + _HEADER_LIMIT_BYTES:
         said = f"the card's architecture has at most {most}, and a header"
@@ -167,9 +168,10 @@ def _built(card: Card, config: MLPConfig, folder: Path, weights: bytes) -> Artif
     similarity = _similarity(folder, tensors) if card.similarity else None
     seen = _seen(folder, tensors) if card.seen else None
     with torch.device("meta"):
-        network = MLP(config)  # no memory, no random numbers
-    network.load_state_dict(tensors, assign=True)
-    return Artifact(card, network.requires_grad_(False), similarity, seen)
+        members = [MLP(config) for _ in range(card.architecture.members)]
+    networks = Ensemble(members)  # no memory, no random numbers
+    networks.load(tensors)
+    return Artifact(card, networks.requires_grad_(False), similarity, seen)
 
 
 def _similarity_tensors(similarity: Similarity | None) -> dict[str, Tensor]:
@@ -243,7 +245,15 @@ def _check_header(folder: Path, path: Path, expected: dict[str, tuple[int, ...]]
             raise ArtifactError(f"{where} holds {kind} numbers, not {number}")
 
 
-def _shapes(config: MLPConfig) -> dict[str, tuple[int, ...]]:
+def _shapes(config: MLPConfig, members: int) -> dict[str, tuple[int, ...]]:
+    """The shapes of an ensemble's weights, by name."""
+    one = _member_shapes(config)
+    if members == 1:
+        return one
+    return {f"members.{m}.{name}": one[name] for m in range(members) for name in one}
+
+
+def _member_shapes(config: MLPConfig) -> dict[str, tuple[int, ...]]:
     widths = (*config.site_widths, config.outputs)
     shapes: dict[str, tuple[int, ...]] = {}
     for layer, (fan_in, fan_out) in enumerate(pairwise(widths)):

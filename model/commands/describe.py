@@ -14,8 +14,9 @@ def describe(card: Card) -> str:
     lines = [
         f"{card.name} (version {card.version}): {card.task} of {names}",
         f"  features   {', '.join(feature.name for feature in card.features)}",
-        f"  network    {'-'.join(map(str, shape.hidden))} {shape.activation}, dropout "
-        f"{', '.join(f'{rate:g}' for rate in shape.dropout)} (input first)"
+        f"  network    {_members(shape.members)}{'-'.join(map(str, shape.hidden))} "
+        f"{shape.activation}, dropout {', '.join(f'{rate:g}' for rate in shape.dropout)} "
+        "(input first)"
         + (f", input noise {shape.input_noise:g}" if shape.input_noise else "")
         + (", norms before or after the activations" if shape.before or shape.after else ""),
         *([f"  logarithms of {', '.join(card.target.logs)}"] if card.target.logs else []),
@@ -36,6 +37,10 @@ def describe(card: Card) -> str:
     notices = (*card.training.notices, *(card.calibration.notices if card.calibration else ()))
     lines += [f"  note       {notice}" for notice in notices]
     return "\n".join(lines)
+
+
+def _members(count: int) -> str:
+    return f"{count} members of " if count > 1 else ""
 
 
 def _origin(card: Card) -> list[str]:

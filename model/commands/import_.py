@@ -29,9 +29,11 @@ def add_import(commands: Any) -> None:
     add(
         "--weights",
         required=True,
+        action="append",
         type=Path,
         metavar="FILE",
-        help="the state dict: a safetensors file, or a file from torch.save, of any ending",
+        help="the state dict: a safetensors file, or a file from torch.save, of any ending; repeat"
+        " it for an ensemble: one file for each member",
     )
     add(
         "--ignore",

@@ -66,6 +66,14 @@ def add_train(commands: Any) -> None:
 def _add_network(parser: argparse.ArgumentParser, defaults: TrainOptions) -> None:
     add = parser.add_argument
     add(
+        "--members",
+        type=int,
+        default=defaults.members,
+        metavar="M",
+        help="train so many networks from different first weights, and spread the passes over them"
+        f" (default: {defaults.members})",
+    )
+    add(
         "--hidden",
         type=widths,
         metavar="W,W",
@@ -128,6 +136,7 @@ def _log_target(given: list[str | bool] | None) -> bool | list[str]:
 
 def _train(arguments: argparse.Namespace) -> str:
     options = TrainOptions(
+        members=arguments.members,
         hidden=arguments.hidden,
         dropout=arguments.dropout,
         input_dropout=arguments.input_dropout,

@@ -142,7 +142,8 @@ class ExplanationPlan:
     @cached_property
     def sources(self) -> tuple[Source, ...]:
         """The sources of noise in the network."""
-        return sources(self.predictor.card.config)
+        card = self.predictor.card
+        return sources(card.config, card.architecture.members)
 
     @property
     def row_passes(self) -> int:

@@ -123,8 +123,9 @@ def landscape(
 ) -> Landscape:
     """The loss over two planes of weights, measured on rows of the table.
 
-    `progress` is called with the points that are done, and with all of them. Raises DataError
-    naming file, row and column; InputError if a loss is not finite.
+    The landscape of an ensemble is that of its first member. `progress` is called with the points
+    that are done, and with all of them. Raises DataError naming file, row and column; InputError if
+    a loss is not finite.
     """
     options, card = options or LandscapeOptions(), predictor.card
     x, y = encode_table(table, card.schema_of_rows), encode_target(table, card.target_of_rows)
@@ -134,14 +135,16 @@ def landscape(
     if targets.is_floating_point():
         targets = targets.to(torch.float32)
     drawing = _Drawing(
-        predictor.network,
+        next(iter(predictor.networks)),
         torch.from_numpy(x[rows]),
         partial(task.losses, targets=targets),
         options,
     )
     with torch.inference_mode():
         planes = tuple(drawing.planes(progress))
-    return Landscape(card, task.loss_in_words, table.name, table.sha256, len(rows), options, planes)
+    members = card.architecture.members
+    loss = task.loss_in_words + (f", of member 1 of {members}" if members > 1 else "")
+    return Landscape(card, loss, table.name, table.sha256, len(rows), options, planes)
 
 
 def at_centre(z: np.ndarray) -> float:

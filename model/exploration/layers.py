@@ -1,6 +1,7 @@
 """Share the variance of the passes among the dropout layers.
 
-The sources of noise s = 1 .. S are independent (each dropout site, and Gaussian input noise). Let
+The sources of noise s = 1 .. S are independent (each dropout site, Gaussian input noise, and the
+choice of a member of an ensemble). Let
 f(z) be an output of a pass, and V its variance. For a set u of sources,
 
     T(u) = E Var(f | all sources but u),    T(none) = 0, T(all) = V.
@@ -18,7 +19,7 @@ Shapes: N pairs of noise, S sources, G sets of sources.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Self
 
 import numpy as np
@@ -97,11 +98,22 @@ def run_layers(
         chosen = _chosen(len(sources), len(chunk), along)
         first = predictor.noise(seed, chunk)
         second = predictor.noise(seed, range(chunk.start + of, chunk.stop + of))
+        second = replace(second, members=_partners(predictor, chunk))
         noise = mixed(first, second, torch.from_numpy(chosen), sources)
         y = predictor.values_under(x, noise)[:, 0, value.at]  # [G n]
         y = value.in_units(y).reshape(-1, len(chunk)).T  # [n, G]
         found.append(_all_sets(y) if along is None else _along_orders(y, along))
     return Layers.joined(found)
+
+
+def _partners(predictor: Predictor, pairs: range) -> torch.Tensor | None:
+    """The member of each second pass, [n]; None if there is one network.
+
+    The first pass of pair k asks member k mod M, the second one member floor(k / M) mod M, so all
+    pairs of members come up equally often.
+    """
+    members = predictor.card.architecture.members
+    return None if members == 1 else torch.tensor(pairs) // members % members
 
 
 def _chosen(sources: int, pairs: int, orders: np.ndarray | None) -> np.ndarray:

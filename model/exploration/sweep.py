@@ -73,7 +73,7 @@ def sweep(
     predictions = predictor.predict(axis.rows, chosen)
     if not lines:
         return Sweep(axis, predictions, [])
-    single = predictor.predict(axis.rows, line_options(chosen, lines))
+    single = predictor.predict(axis.rows, line_options(predictor, chosen, lines))
     return Sweep(axis, predictions, lines_of(single, lines))
 
 
@@ -83,14 +83,15 @@ def sweep_options(predictor: Predictor, options: PredictOptions) -> Resolved:
     return predictor.resolved(replace(options, seed=seed, masks="shared", samples=False))
 
 
-def line_options(options: Resolved, lines: int) -> Resolved:
+def line_options(predictor: Predictor, options: Resolved, lines: int) -> Resolved:
     """The options of a prediction whose samples are the first passes of another prediction.
 
     Raises InputError if `lines` is below 0.
     """
     if lines < 0:
         raise fault("lines", f"must be 0 or more, not {lines}")
-    passes = max(2, min(lines, options.passes))  # a prediction has two passes at least
+    least = 2 * predictor.card.architecture.members  # passes of a prediction
+    passes = max(least, min(lines, options.passes))
     return replace(
         options,
         passes=passes,

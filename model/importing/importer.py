@@ -28,7 +28,7 @@ from model.importing.specification import Spec, SpecFile, read_spec
 from model.importing.state_dict import Weights, read_weights
 from model.messages import shown
 from model.options import PredictOptions
-from model.passes import MLP, ActivationName
+from model.passes import MLP, MOST_MEMBERS, ActivationName, Ensemble
 from model.predictor import Predictor
 from model.tasks import TaskName, Value
 
@@ -37,7 +37,7 @@ ROUNDING = 1e-4  # tolerance of an example's output, relative to its size + the 
 
 def import_model(
     architecture: str | Path,
-    weights: str | Path,
+    weights: str | Path | Sequence[str | Path],
     folder: str | Path,
     *,
     name: str | None = None,
@@ -46,7 +46,8 @@ def import_model(
     """The card of a network trained elsewhere, saved in `folder` as a model like any other.
 
     `architecture` is a JSON file, see `Spec`; `weights` is a safetensors file or a checkpoint from
-    `torch.save`. `ignore` has patterns of keys that are left out of the weights, such as
+    `torch.save`, or one such file for each member of an ensemble of networks of this architecture,
+    which share the passes. `ignore` has patterns of keys that are left out of the weights, such as
     `loss_fn.*`, in addition to the specification's. The model is not calibrated. If the
     specification has no noise or no temperature, `calibrate` fits it. Raises InputError naming a
     field of the specification, or an example with another output, and ArtifactError naming a
@@ -55,16 +56,31 @@ def import_model(
     folder = Path(folder).absolute()
     check_destination(folder)
     described = read_spec(architecture)
-    state = read_weights(weights, described.spec.prefixes)
+    files = [weights] if isinstance(weights, str | Path) else list(weights)
+    if not 1 <= len(files) <= MOST_MEMBERS:
+        raise _refused("weights", f"from 1 to {MOST_MEMBERS} files are needed, not {len(files)}")
+    states = [read_weights(file, described.spec.prefixes) for file in files]
     name = checked_name(name or described.spec.name or folder.name)
     try:
-        assembly = _assembled(described.spec, state, ignore)
-        card = _card(described, state, assembly, name)
-        network = _network(card, assembly.blocks)
-        _check_examples(described.spec, card, network)
+        assemblies = [_assembled(described.spec, state, ignore) for state in states]
+        card = _card(described, states, assemblies[0], name)
+        _check_alike(card.architecture, states, assemblies)
+        networks = Ensemble([_network(card, assembly.blocks) for assembly in assemblies])
+        _check_examples(described.spec, card, networks)
     except InputError as error:
         raise InputError(f"{architecture}: {error}", error.details) from error
-    return save(folder, Artifact(card, network))
+    return save(folder, Artifact(card, networks))
+
+
+def _check_alike(
+    shape: Architecture, states: Sequence[Weights], assemblies: Sequence[Assembly]
+) -> None:
+    """Raise InputError for the first file whose layers have other widths than the first's."""
+    for state, assembly in zip(states, assemblies, strict=True):
+        found = _architecture(assembly).hidden
+        if found != shape.hidden:
+            said = f"{state.name} has hidden layers of {found}, {states[0].name} of {shape.hidden}"
+            raise _refused("weights", f"all members have one shape; {said}")
 
 
 def _assembled(spec: Spec, state: Weights, ignore: Sequence[str]) -> Assembly:
@@ -119,21 +135,23 @@ def _fit_head(spec: Spec, final: str | None, head: Block) -> None:
         raise _refused("target", f"the network has {outputs} outputs for {classes} classes")
 
 
-def _card(file: SpecFile, weights: Weights, assembly: Assembly, name: str) -> Card:
-    spec = file.spec
+def _card(file: SpecFile, states: Sequence[Weights], assembly: Assembly, name: str) -> Card:
+    spec, (weights, *further) = file.spec, states
+    notices = dict.fromkeys(notice for state in states for notice in state.notices)
     try:
         return Card(
             name=name,
             task=_task(spec),
             features=spec.features,
             target=_target(spec),
-            architecture=_architecture(assembly),
+            architecture=_architecture(assembly).model_copy(update={"members": len(states)}),
             weights_sha256="",
             tuning=_tuning(spec),
             training=ImportRecord(
                 weights=weights.name,
-                notices=tuple(weights.notices),
+                notices=tuple(notices),
                 weights_sha256=weights.sha256,
+                further=tuple((state.name, state.sha256) for state in further),
                 specification=file.name,
                 specification_sha256=file.sha256,
                 versions={package: version(package) for package in ("torch", "numpy")},
@@ -219,15 +237,19 @@ def _network(card: Card, blocks: list[Block]) -> MLP:
     return network.requires_grad_(False)
 
 
-def _check_examples(spec: Spec, card: Card, network: MLP) -> None:
-    """Raise InputError for the first example whose output the network does not reproduce."""
+def _check_examples(spec: Spec, card: Card, networks: Ensemble) -> None:
+    """Raise InputError for the first example whose output the network does not reproduce.
+
+    The output of an ensemble is the average of its members' outputs, or of their probabilities.
+    """
     untuned = card.model_copy(update={"tuning": TuningRecord(noise=spec.noise)})
-    predictor = Predictor(untuned, network)
+    predictor = Predictor(untuned, networks)
+    options = PredictOptions(passes=2 * len(networks))
     scales = dict(zip(card.target.names, card.target.stds, strict=False))
     for number, example in enumerate(spec.examples):
         where = f"examples.{number}"
         try:
-            (row,) = predictor.predict([example.row], PredictOptions(passes=2)).rows
+            (row,) = predictor.predict([example.row], options).rows
         except InputError as error:
             raise _refused(f"{where}.row", str(error).removeprefix("rows.0: ")) from error
         found, wanted = (_by_name(value, spec) for value in (row.deterministic, example.output))

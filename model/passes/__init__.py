@@ -1,10 +1,17 @@
 """Compute moments over stochastic passes of encoded rows: network, masks, estimators."""
 
 from model.passes.chunks import chunk_passes, keep_freed_memory, pieces, return_freed_memory, run
+from model.passes.ensemble import (
+    MOST_MEMBERS,
+    Ensemble,
+    EnsembleSampler,
+    pooled_members,
+)
 from model.passes.estimate import COVARIANCE_CLASSES, Estimate, Passes, entropy, pooled, wide
 from model.passes.masks import draw_noise, draw_uniforms
 from model.passes.mixtures import Source, mixed, sources
 from model.passes.network import (
+    ACTIVATIONS,
     MLP,
     ActivationName,
     MLPConfig,
@@ -13,14 +20,25 @@ from model.passes.network import (
     NormKind,
 )
 from model.passes.reduced import Reduction
-from model.passes.samplers import Batch, PlainSampler, Recorder, ReducedSampler, Sampler
+from model.passes.samplers import (
+    Batch,
+    PlainSampler,
+    Recorder,
+    ReducedSampler,
+    Sampler,
+    in_order,
+)
 from model.passes.stopping import sample, sample_until
 
 __all__ = [
+    "ACTIVATIONS",
     "COVARIANCE_CLASSES",
     "MLP",
+    "MOST_MEMBERS",
     "ActivationName",
     "Batch",
+    "Ensemble",
+    "EnsembleSampler",
     "Estimate",
     "MLPConfig",
     "Noise",
@@ -37,10 +55,12 @@ __all__ = [
     "draw_noise",
     "draw_uniforms",
     "entropy",
+    "in_order",
     "keep_freed_memory",
     "mixed",
     "pieces",
     "pooled",
+    "pooled_members",
     "return_freed_memory",
     "run",
     "sample",

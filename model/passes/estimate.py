@@ -21,8 +21,8 @@ class Agreement:
     """How the passes of a classifier agree: the covariance of their values, and their votes.
 
     `covariance` [B, K + 1, K + 1] float64 is that of the K probabilities and their entropy over the
-    passes (ddof 1), up to COVARIANCE_CLASSES. `votes` [B, K] int64 counts the passes that put each
-    class first.
+    passes (ddof 1), up to COVARIANCE_CLASSES; over the passes of one member, on average over the
+    members of an ensemble. `votes` [B, K] int64 counts the passes that put each class first.
     """
 
     covariance: np.ndarray | None
@@ -42,10 +42,34 @@ class Agreement:
 
 
 @dataclass(frozen=True, slots=True)
+class Between:
+    """How the members of an ensemble differ, [B, V] float64 each.
+
+    `variance` is that of the members' means, and `error` its Monte-Carlo standard error. `within`
+    is the variance across the passes of one member, on average over the members.
+    """
+
+    variance: np.ndarray
+    error: np.ndarray
+    within: np.ndarray
+
+    def select(self, index: np.ndarray) -> "Between":
+        """The differences of some rows."""
+        return Between(self.variance[index], self.error[index], self.within[index])
+
+    @staticmethod
+    def joined(parts: Sequence["Between"], *, axis: int = 0) -> "Between":
+        """The rows of all, one after the other; with axis -1, their values side by side."""
+        names = ("variance", "error", "within")
+        return Between(*(np.concatenate([getattr(p, n) for p in parts], axis) for n in names))
+
+
+@dataclass(frozen=True, slots=True)
 class Estimate:
     """Mean and variance over the passes and their Monte-Carlo standard errors, [B, V] float64.
 
     They are numpy arrays: for a few numbers per row, a step of torch takes three times as long.
+    Only an ensemble has `between`.
     """
 
     mean: np.ndarray
@@ -53,12 +77,22 @@ class Estimate:
     mean_error: np.ndarray
     variance_error: np.ndarray
     agreement: Agreement | None = None
+    between: Between | None = None
+
+    @property
+    def sampled(self) -> np.ndarray:
+        """The variance [B, V] that Monte-Carlo errors of averages follow from: that within members.
+
+        The passes are spread evenly over the members, so no error comes from the choice of members.
+        """
+        return self.variance if self.between is None else self.between.within
 
     def select(self, index: np.ndarray) -> "Estimate":
         """The estimate of some rows."""
         mean, variance, mean_error, variance_error = (part[index] for part in self._parts())
         agreement = self.agreement and self.agreement.select(index)
-        return Estimate(mean, variance, mean_error, variance_error, agreement)
+        between = self.between and self.between.select(index)
+        return Estimate(mean, variance, mean_error, variance_error, agreement, between)
 
     @staticmethod
     def concatenated(estimates: Sequence["Estimate"]) -> "Estimate":
@@ -67,7 +101,9 @@ class Estimate:
         mean, variance, mean_error, variance_error = parts
         found = [e.agreement for e in estimates if e.agreement is not None]
         agreement = Agreement.concatenated(found) if found else None
-        return Estimate(mean, variance, mean_error, variance_error, agreement)
+        between = [e.between for e in estimates if e.between is not None]
+        rows = Between.joined(between) if between else None
+        return Estimate(mean, variance, mean_error, variance_error, agreement, rows)
 
     def beside(self, other: "Estimate") -> "Estimate":
         """The values of the rows, followed by the values of another estimate of the same rows."""

@@ -126,8 +126,11 @@ class PlainMoments:
             self.joint.add(y)
 
     @np.errstate(all="ignore")  # the predictor reports overflows
-    def estimate(self) -> Estimate:
-        """The estimate from the passes so far; the features are (d, T = d^2)."""
+    def estimate(self, members: int = 1) -> Estimate:
+        """The estimate from the passes so far; the features are (d, T = d^2).
+
+        `members` is the number of members of an ensemble that take as many passes as this one.
+        """
         n, covariance = self.moments.count, self.moments.covariance()
         averages, variance = self.moments.averages(), covariance[0, 0]
         gradient = -2 * averages  # of (d - avg d)^2
@@ -136,7 +139,7 @@ class PlainMoments:
             mean=_to_numpy(self.pivot) + averages[0],
             variance=variance,
             mean_error=np.sqrt(variance / n),
-            variance_error=_error(covariance, gradient, n, 2 * variance**2),
+            variance_error=_error(covariance, gradient, n, 2 * variance**2, n * members),
             agreement=self.joint.agreement() if self.joint else None,
         )
 
@@ -155,8 +158,13 @@ def _to_numpy(t: Tensor) -> np.ndarray:
     return np.asarray(t.cpu().numpy())
 
 
-def _error(covariance: np.ndarray, gradient: np.ndarray, n: int, few: np.ndarray) -> np.ndarray:
+def _error(
+    covariance: np.ndarray, gradient: np.ndarray, n: int, few: np.ndarray, together: int
+) -> np.ndarray:
     """Standard error [B, V] of an average of n centred terms T, linear in the features.
+
+    `together` is the number of passes of all members of the ensemble: their degrees of freedom add
+    up (see HEAVY).
 
     `few` / (n - 1) is what the variance of T loses because the sample's own mean centres it; with
     n = 2 it loses everything. The correction is exact, by
@@ -164,4 +172,4 @@ def _error(covariance: np.ndarray, gradient: np.ndarray, n: int, few: np.ndarray
     """
     spread = np.einsum("i...,ij...,j...->...", gradient, covariance, gradient)
     spread = np.maximum(spread, 0) + np.maximum(few, 0) / (n - 1)
-    return np.asarray(np.sqrt(spread / n * (1 + HEAVY / n)))
+    return np.asarray(np.sqrt(spread / n * (1 + HEAVY / together)))

@@ -165,11 +165,22 @@ class Noise:
 
     `masks[l]` is [P, B, H_l] or, shared over the rows, [P, 1, H_l]; its values are 0 with
     probability p and 1/(1-p) otherwise (inverted dropout: E[mask] = 1). `inputs` is added to x.
+    `members` [P] is the number of the member that each pass asks; None if there is one network.
     """
 
     masks: tuple[Tensor | None, ...]
     inputs: Tensor | None = None
     passes: int = 1
+    members: Tensor | None = None
+
+    def select(self, index: Tensor) -> "Noise":
+        """The noise of some of the passes."""
+        return Noise(
+            tuple(None if mask is None else mask[index] for mask in self.masks),
+            None if self.inputs is None else self.inputs[index],
+            len(index),
+            None if self.members is None else self.members[index],
+        )
 
 
 class Affine(nn.Module):

@@ -64,19 +64,22 @@ class ReducedMoments:
             self.noise.add(terms.log_noise)
 
     @np.errstate(all="ignore")  # the predictor reports overflows
-    def estimate(self) -> Estimate:
-        """The estimate from the passes so far."""
-        terms = self.terms[0] if len(self.terms) == 1 else torch.cat(self.terms, dim=1)
-        blocks = [*self.closed, self._estimate(terms)]
-        estimate = blocks[0] if len(blocks) == 1 else _pooled(blocks, terms.shape[1])
-        return estimate.beside(self.noise.estimate()) if self.noise else estimate
+    def estimate(self, members: int = 1) -> Estimate:
+        """The estimate from the passes so far.
 
-    def _estimate(self, terms: Tensor) -> Estimate:
+        `members` is the number of members of an ensemble that take as many passes as this one.
+        """
+        terms = self.terms[0] if len(self.terms) == 1 else torch.cat(self.terms, dim=1)
+        blocks = [*self.closed, self._estimate(terms, members)]
+        estimate = blocks[0] if len(blocks) == 1 else _pooled(blocks, terms.shape[1])
+        return estimate.beside(self.noise.estimate(members)) if self.noise else estimate
+
+    def _estimate(self, terms: Tensor, members: int = 1) -> Estimate:
         """The estimate from the passes of a block, [5, P, B, V], for some rows at a time."""
         rows = max(1, VALUES_AT_ONCE // (terms.shape[1] * terms.shape[3] or 1))
         parts = zip(*(torch.split(t, rows) for t in self.law.parts()), strict=True)
         found = [
-            fitted(*(_to_numpy(t.double()) for t in (block, *part)))
+            fitted(*(_to_numpy(t.double()) for t in (block, *part)), members=members)
             for block, part in zip(torch.split(terms, rows, dim=2), parts, strict=True)
         ]
         return found[0] if len(found) == 1 else Estimate.concatenated(found)
@@ -102,6 +105,8 @@ def fitted(
     linear: np.ndarray,
     fourth: np.ndarray,
     quadratic: np.ndarray,
+    *,
+    members: int = 1,
 ) -> Estimate:
     """The estimate from terms [5, P, B, V] in the order of `Terms`, and the law of the controls.
 
@@ -112,9 +117,9 @@ def fitted(
     of centred c, l and q. So the variance of T over the passes gives its error. Few passes may miss
     the masks that move the outputs most. E l^4 is known: if the average of l^4 over the passes is
     smaller, the squared error of the variance is multiplied by the ratio, that of the mean by its
-    root.
+    root. So many `members` of an ensemble take as many passes; their degrees of freedom add up.
     """
-    n = terms.shape[1]
+    n, together = terms.shape[1], terms.shape[1] * members
     means = terms.mean(1)  # [5, B, V]
     c, l, q = terms[:3] - means[:3, None]  # noqa: E741
     known = linear + means[3]  # Var l
@@ -133,8 +138,8 @@ def fitted(
     missed = _missed_tail(l, 3 * known**2 + fourth)
     mean = pivot + means[0] - b * means[1] - k * means[2]
     rounding = ROUNDING**2 * (np.abs(mean) + np.sqrt(variance)) ** 2
-    mean_square = left / n * np.sqrt(missed) * (1 + tail_of_e / n)
-    variance_square = (spread + few / (n - 1)) / n * missed * (1 + tail / n)
+    mean_square = left / n * np.sqrt(missed) * (1 + tail_of_e / together)
+    variance_square = (spread + few / (n - 1)) / n * missed * (1 + tail / together)
     return Estimate(
         mean,
         variance,

@@ -3,8 +3,10 @@
 Shapes: P passes, B rows, D inputs, O outputs, V values of one pass.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import pairwise
 from typing import Protocol, Self
 
 import numpy as np
@@ -54,23 +56,31 @@ class Recorder:
     """
 
     rows: Tensor
-    chunks: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+    chunks: list[tuple[Tensor, range, Tensor]] = field(default_factory=list)
 
-    def add(self, values: Tensor) -> None:
+    def add(self, passes: range, values: Tensor) -> None:
         """Add the values [P, B, V] of a chunk of passes."""
-        self.chunks.append((self.rows, values))
+        self.chunks.append((self.rows, passes, values))
 
     def select(self, index: Tensor | slice) -> "Recorder":
         """A recorder of some of the rows, with the same memory."""
         return Recorder(self.rows[index], self.chunks)
 
     def recorded(self, count: int) -> list[np.ndarray]:
-        """The values [P, V] float64 of each of `count` rows in the passes that the row took."""
-        found: list[list[Tensor]] = [[] for _ in range(count)]
-        for rows, values in self.chunks:
+        """The values [P, V] float64 of each of `count` rows, in the order of its passes."""
+        found: list[list[tuple[range, Tensor]]] = [[] for _ in range(count)]
+        for rows, passes, values in self.chunks:
             for at, row in enumerate(rows.tolist()):
-                found[row].append(values[:, at])
-        return [np.asarray(torch.cat(parts).double().cpu().numpy()) for parts in found]
+                found[row].append((passes, values[:, at]))
+        return [np.asarray(in_order(parts).double().cpu().numpy()) for parts in found]
+
+
+def in_order(parts: Sequence[tuple[range, Tensor]]) -> Tensor:
+    """The passes' values [P, ...] in the order of the passes, from chunks of them."""
+    values = torch.cat([values for _, values in parts])
+    if all(before[-1] < after[0] for (before, _), (after, _) in pairwise(parts)):
+        return values
+    return values[torch.tensor([k for passes, _ in parts for k in passes]).argsort()]
 
 
 class Sampler(Protocol):
@@ -80,8 +90,8 @@ class Sampler(Protocol):
         """Run these passes and add them to the estimate."""
         ...
 
-    def estimate(self) -> Estimate:
-        """The estimate from all passes so far."""
+    def estimate(self, members: int = 1) -> Estimate:
+        """The estimate from all passes so far; see `PlainMoments.estimate` for `members`."""
         ...
 
     def select(self, index: Tensor) -> Self:
@@ -130,11 +140,11 @@ class PlainSampler:
         noise = _noise(self.network, self.batch, chunk)
         values = self.values(outputs(self.network, self.known, noise))
         if self.batch.recorder:
-            self.batch.recorder.add(values)
+            self.batch.recorder.add(chunk, values)
         return values
 
-    def estimate(self) -> Estimate:
-        return self.moments.estimate()
+    def estimate(self, members: int = 1) -> Estimate:
+        return self.moments.estimate(members)
 
     def select(self, index: Tensor) -> Self:
         return replace(
@@ -175,10 +185,12 @@ class ReducedSampler:
         recorder = self.batch.recorder
         sites = None if recorder else len(self.network.config.hidden)  # the last is integrated
         noise = _noise(self.network, self.batch, chunk, sites)
-        return self.reduction.terms(self.control, noise, record=recorder.add if recorder else None)
+        return self.reduction.terms(
+            self.control, noise, record=partial(recorder.add, chunk) if recorder else None
+        )
 
-    def estimate(self) -> Estimate:
-        return self.moments.estimate()
+    def estimate(self, members: int = 1) -> Estimate:
+        return self.moments.estimate(members)
 
     def select(self, index: Tensor) -> Self:
         return replace(

@@ -37,6 +37,7 @@ from model.options import LabelSetMethod, PredictOptions
 from model.passes import Estimate, Passes, entropy
 from model.tasks.columns import Column, Columns
 from model.tasks.defaults import USUAL_RATE, USUAL_WIDTHS, TrainingDefaults
+from model.tasks.members import member_columns
 from model.tasks.predictions import ClassificationPrediction, LabelSet
 
 NEAR = 0.1  # prior std of the log of the factor that corrects a temperature after a refit
@@ -70,6 +71,14 @@ class Classification:
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Cross-entropy in nats of logits [B, K] against class indices [B]."""
         return F.cross_entropy(outputs, targets)
+
+    def loss_gradient(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss [M] of logits [M, B, K] against class indices [M, B], and its gradient."""
+        logs = outputs.log_softmax(-1)
+        share, chosen = 1 / targets.shape[1], targets[..., None]
+        losses = -logs.gather(-1, chosen)[..., 0].mean(1)
+        slope = logs.exp()
+        return losses, slope.scatter_add_(-1, chosen, -torch.ones_like(slope)).mul_(share)
 
     def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The cross-entropy [..., B] of each row, of logits [..., B, K]."""
@@ -139,7 +148,7 @@ class Classification:
     ) -> Quantity:
         """The mutual information [B]; `passes` is one number or [B]."""
         mean, expected = np.split(np.maximum(estimate.mean, 0), [-1], axis=-1)
-        args = mean, estimate.variance[:, :-1]
+        args = mean, estimate.sampled[:, :-1]
         counts = np.broadcast_to(passes, len(mean))[:, None]
         value = mutual_information(*args, expected[:, 0], counts)
         error = mutual_information_error(mean, covariance, passes)
@@ -230,7 +239,8 @@ class Classification:
         values = np.maximum(estimate.mean, 0)  # [B, K + 1], rounding may make 0 negative
         mean, expected = values[:, :-1], values[:, -1]
         variance, counts = estimate.variance[:, :-1], passes.counts
-        information = mutual_information(mean, variance, expected, counts[:, None])
+        sampled = estimate.sampled[:, :-1]
+        information = mutual_information(mean, sampled, expected, counts[:, None])
         judging = judged(self.calibration, information, passes.warnings)
         columns: dict[str, Column] = {
             "label": mean.argmax(-1),
@@ -239,8 +249,9 @@ class Classification:
             "std": np.sqrt(variance),
             "mean_error": estimate.mean_error[:, :-1],
             "variance_error": estimate.variance_error[:, :-1],
+            **member_columns(estimate, slice(-1)),
             "deterministic": passes.deterministic[:, :-1],
-            "predictive_entropy": predictive_entropy(mean, variance, counts[:, None]),
+            "predictive_entropy": predictive_entropy(mean, sampled, counts[:, None]),
             "expected_entropy": expected,
             "mutual_information": information,
             **self._agreement(estimate, counts),

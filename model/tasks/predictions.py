@@ -35,6 +35,12 @@ NOISE_VARIANCE = About(
     "Variance of the noise in the target (aleatoric); 0 where nothing is known of the noise.",
     "target squared",
 )
+MEMBER_VARIANCE = About(
+    "The part of `variance` between the means of the members; the rest is within members. Absent "
+    "where the model is a single network.",
+    "target squared",
+)
+MEMBER_VARIANCE_ERROR = About("Monte-Carlo standard error of `member_variance`.", "target squared")
 TOTAL_VARIANCE = About(
     "factor x `variance` + `noise_variance`: the expected squared error, and what ranks the "
     "errors. The factor is fitted on held-out rows (`tuning.variance_factors` of "
@@ -88,6 +94,12 @@ PROBABILITY_SAMPLES = About(
 )
 
 
+CLASS_MEMBER_VARIANCE = About(
+    "The part of `variance` between the means of the members; the rest is within members. Absent "
+    "where the model is a single network."
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Interval:
     """`lower` to `upper` holds the target with probability `coverage`, as `method` explains."""
@@ -109,6 +121,8 @@ class RegressionPrediction:
     variance_error: Annotated[
         Value, About("Monte-Carlo standard error of `variance`.", "target squared")
     ]
+    member_variance: Annotated[Value | None, MEMBER_VARIANCE] = None
+    member_variance_error: Annotated[Value | None, MEMBER_VARIANCE_ERROR] = None
     deterministic: Annotated[Value, About("The prediction with dropout off.", "target")]
     noise_variance: Annotated[Value, NOISE_VARIANCE]
     total_variance: Annotated[Value, TOTAL_VARIANCE]
@@ -150,6 +164,10 @@ class ClassificationPrediction:
     std: Annotated[ByClass, About("Square root of `variance`.")]
     mean_error: Annotated[ByClass, About("Monte-Carlo standard error of `mean`.")]
     variance_error: Annotated[ByClass, About("Monte-Carlo standard error of `variance`.")]
+    member_variance: Annotated[ByClass | None, CLASS_MEMBER_VARIANCE] = None
+    member_variance_error: Annotated[
+        ByClass | None, About("Monte-Carlo standard error of `member_variance`.")
+    ] = None
     deterministic: Annotated[ByClass, About("Probabilities with dropout off.", "probability")]
     predictive_entropy: Annotated[
         float, About("Entropy of `mean`: the whole uncertainty.", "nats", "number")

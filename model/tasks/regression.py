@@ -31,6 +31,7 @@ from model.tasks.columns import Column, Columns
 from model.tasks.defaults import USUAL_RATE, USUAL_WIDTHS, TrainingDefaults
 from model.tasks.intervals import Reach, centred
 from model.tasks.log_normal import moments
+from model.tasks.members import member_columns
 from model.tasks.predictions import RegressionPrediction
 from model.tasks.scale import Scale
 
@@ -96,6 +97,10 @@ class Regression:
             return f"negative log-likelihood of {of}, standardised, in nats, without its constant"
         unit = f"; 1 is {self.target.scales[0]:.4g} squared" if len(names) == 1 else ""
         return f"mean squared error of {of}, standardised{unit}"
+
+    def loss_gradient(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss [M] of outputs [M, B, O], and its gradient [M, B, O]."""
+        return regression_loss.gradient(outputs, targets)
 
     def nats_per_loss(self, loss: float) -> float:
         """1 per target; with a squared error 1 / (2 variance), where the loss is the variance."""
@@ -291,6 +296,7 @@ class Regression:
             "std": np.sqrt(variance),
             "mean_error": estimate.mean_error[:, at] * unit,
             "variance_error": variance_error,
+            **member_columns(estimate, at, unit),
             "deterministic": deterministic,
             "noise_variance": noise,
             "total_variance": total,

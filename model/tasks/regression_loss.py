@@ -6,9 +6,10 @@ worse: weights by the predicted variance (beta-NLL, Seitzer et al. 2022) fit mea
 and noise worse; no gradient of the noise to the hidden layers (Stirn et al. 2023) fits noise much
 worse.
 
-Shapes: B rows, T targets, O outputs: T, or 2 T with learned noise.
+Shapes: M networks, B rows, T targets, O outputs: T, or 2 T with learned noise.
 """
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -39,3 +40,19 @@ def validation_loss(outputs: Tensor, targets: Tensor) -> Tensor:
     mean, log_variance = outputs.chunk(2, dim=-1)
     scale = ((targets - mean).square() / log_variance.exp()).mean(0)  # [T]
     return 0.5 * (log_variance.mean(0) + scale.log() + 1).mean()
+
+
+def gradient(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """The loss [M] of outputs [M, B, O] of M networks, and its gradient in them [M, B, O]."""
+    share = 1 / (targets.shape[1] * targets.shape[2])  # of a number in the average
+    if outputs.shape == targets.shape:
+        off = outputs - targets
+        return off.square().mean((1, 2)), off.mul(2 * share)
+    mean, logs = outputs.chunk(2, dim=-1)  # [M, B, T]
+    log_variance = logs.clamp(*LOG_VARIANCES)
+    off, precision = targets - mean, (-log_variance).exp()
+    weighted = off * precision
+    square = off * weighted
+    inside = logs == log_variance
+    slopes = -share * weighted, 0.5 * share * (1 - square) * inside
+    return 0.5 * (log_variance + square).mean((1, 2)), torch.cat(slopes, -1)

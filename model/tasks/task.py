@@ -51,6 +51,10 @@ class Task(Protocol[P]):
         """The training loss, a scalar, of outputs [B, O] against encoded targets [B, ...]."""
         ...
 
+    def loss_gradient(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss [M] of each member's outputs [M, B, O], and its gradient in them [M, B, O]."""
+        ...
+
     def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The training loss [..., B] of each row, of outputs [..., B, O]; `loss` is their mean."""
         ...

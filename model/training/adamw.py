@@ -19,34 +19,41 @@ BETAS, EPSILON = (0.9, 0.999), 1e-8  # Adam's usual ones
 class AdamW:
     """AdamW (Loshchilov and Hutter 2019) on parameters that are views of `weights` [W].
 
-    The caller sets `rate`, the learning rate, before every step. The norm of the gradient is
-    clipped.
+    The caller sets `rate`, the learning rate, before every step. The norm of each member's gradient
+    is clipped; the parameters of `members` networks of one shape follow one another.
     """
 
-    def __init__(self, parameters: Iterable[nn.Parameter], *, weight_decay: float) -> None:
+    def __init__(
+        self, parameters: Iterable[nn.Parameter], *, weight_decay: float, members: int = 1
+    ) -> None:
         self.rate, self._weight_decay = 0.0, weight_decay
         parts = list(parameters)
         self.weights = torch.cat([part.detach().flatten() for part in parts])
-        self._gradient = torch.zeros_like(self.weights)
+        self.gradient = torch.zeros_like(self.weights)
+        self._of_members = self.gradient.view(members, -1)
         self._moments = torch.zeros_like(self.weights), torch.zeros_like(self.weights)
         self._steps = torch.zeros(())
         sizes = [part.numel() for part in parts]
         views = zip(
-            torch.split(self.weights, sizes), torch.split(self._gradient, sizes), strict=True
+            torch.split(self.weights, sizes), torch.split(self.gradient, sizes), strict=True
         )
         for part, (weights, gradient) in zip(parts, views, strict=True):
             part.data, part.grad = weights.view_as(part), gradient.view_as(part)
 
-    def step(self, loss: Tensor) -> None:
-        """Move the weights down the gradient of a loss."""
-        self._gradient.zero_()
+    def minimise(self, loss: Tensor) -> None:
+        """Move the weights down the gradient of a loss, which autograd computes."""
+        self.gradient.zero_()
         loss.backward()  # type: ignore[no-untyped-call]
-        norm = torch.linalg.vector_norm(self._gradient)
-        self._gradient.mul_((CLIP_NORM / (norm + 1e-6)).clamp_(max=1))
+        self.step()
+
+    def step(self) -> None:
+        """Move the weights down the gradient that is in `gradient`."""
+        norm = torch.linalg.vector_norm(self._of_members, dim=1, keepdim=True)
+        self._of_members.mul_((CLIP_NORM / (norm + 1e-6)).clamp_(max=1))
         first, second = self._moments
         adamw(
             [self.weights],
-            [self._gradient],
+            [self.gradient],
             [first],
             [second],
             [],

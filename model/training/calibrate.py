@@ -27,7 +27,7 @@ from model.errors import CalibrationError
 from model.formulas import by_group, rows_needed, sorted_scores
 from model.messages import listed
 from model.options import PredictOptions
-from model.passes import MLP
+from model.passes import Ensemble
 from model.predictor import Predictor
 from model.tasks import TASKS, Columns, Prediction
 from model.training.estimator_choice import try_estimators
@@ -59,7 +59,7 @@ def calibrate(
     calibration, with `by_class` each class. Raises DataError, InputError for a `by` that is no
     categorical feature, ArtifactError, and CalibrationError for too few rows.
     """
-    card, network, known, seen = read(folder)
+    card, networks, known, seen = read(folder)
     grouping = Grouping(by, by_class).checked(card.schema_of_rows, card.target_of_rows)
     trained = trained_rows(card, seen, table)
     rows = np.flatnonzero(~trained.again)
@@ -70,15 +70,15 @@ def calibrate(
     if not card.tuning.fitted:
         classes = y[rows] if by_class else None
         first, rows = (rows[part] for part in split_tuning_rows(len(rows), classes=classes))
-        tuning = fit_tuning(card, network, x[first], y[first])
+        tuning = fit_tuning(card, networks, x[first], y[first])
         card = card.model_copy(update={"tuning": tuning})
-        network = with_noise_powers(network, tuning.noise_powers)
-    found = calibrated(card, network, table, x[rows], y[rows], grouping=grouping)
+        networks = with_noise_powers(networks, tuning.noise_powers)
+    found = calibrated(card, networks, table, x[rows], y[rows], grouping=grouping)
     notices = (*trained.notices, *found.calibration.notices)
     record = found.calibration.model_copy(update={"tuning_rows": len(first), "notices": notices})
     card = card.model_copy(update={"serving": found.serving, "calibration": record})
     similarity = _novelty_anew(known, x[~trained.again])
-    return save(out or folder, Artifact(card, network, similarity, trained.seen(first, rows)))
+    return save(out or folder, Artifact(card, networks, similarity, trained.seen(first, rows)))
 
 
 def _check_enough(card: Card, table: Table, trained: np.ndarray) -> None:
@@ -98,27 +98,29 @@ class Calibrated:
     calibration: CalibrationRecord
 
 
-def fit_tuning(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> TuningRecord:
+def fit_tuning(card: Card, networks: Ensemble, x: np.ndarray, y: np.ndarray) -> TuningRecord:
     """The noise or the temperature that fits rows x [B, D] and their targets y.
 
-    The noise scales are right for the network that `with_noise_powers` returns.
+    The noise scales are right for the networks that `with_noise_powers` returns.
     """
     task = TASKS[card.task](card.target_of_rows, *card.fitted)
-    values = Predictor(card, network).values(x, passes=PASSES, seed=SEED, masks="per_row")
+    values = Predictor(card, networks).values(x, passes=PASSES, seed=SEED, masks="per_row")
     return TuningRecord(**asdict(task.tuned(values, y)))
 
 
-def refit_temperature(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> TuningRecord:
+def refit_temperature(card: Card, networks: Ensemble, x: np.ndarray, y: np.ndarray) -> TuningRecord:
     """The tuning with the temperature corrected by rows x [B, D] and their targets y.
 
-    The network has learned from the rows that tuned it. The rows x serve nothing else.
+    The networks have learned from the rows that tuned it. The rows x serve nothing else.
     """
     task = TASKS[card.task](card.target_of_rows, *card.fitted)
-    values = Predictor(card, network).values(x, passes=PASSES, seed=SEED, masks="per_row")
+    values = Predictor(card, networks).values(x, passes=PASSES, seed=SEED, masks="per_row")
     return TuningRecord(**asdict(task.retuned(values, y)))
 
 
-def rescaled_variances(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> TuningRecord:
+def rescaled_variances(
+    card: Card, networks: Ensemble, x: np.ndarray, y: np.ndarray
+) -> TuningRecord:
     """The tuning with its variances rescaled by calibration rows x [B, D], after a refit.
 
     One factor multiplies all variances of a target. It changes neither the order of the rows nor
@@ -126,31 +128,32 @@ def rescaled_variances(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -
     """
     task = TASKS[card.task](card.target_of_rows, *card.fitted)
     options = PredictOptions(passes=PASSES, seed=SEED, masks="per_row")
-    rows = Predictor(_uncalibrated(card), network).predict_encoded(x, options).rows
+    rows = Predictor(_uncalibrated(card), networks).predict_encoded(x, options).rows
     return TuningRecord(**asdict(task.rescaled(rows, y)))
 
 
-def log_densities(card: Card, network: MLP, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def log_densities(card: Card, networks: Ensemble, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Log density [B] of the targets y of rows x [B, D], or log probability of the classes."""
-    values = Predictor(card, network).values(x, passes=PASSES, seed=SEED, masks="per_row")
+    values = Predictor(card, networks).values(x, passes=PASSES, seed=SEED, masks="per_row")
     task = TASKS[card.task](card.target_of_rows, *card.fitted)
     return np.asarray(task.log_density(values, y).sum(-1))
 
 
-def with_noise_powers(network: MLP, powers: Sequence[float]) -> MLP:
-    """A copy of a network from training, with the noise powers multiplied into its last layer."""
-    network = deepcopy(network)
-    head = network.linears()[-1]
-    factors = torch.tensor([1.0] * (head.out_features - len(powers)) + list(powers))
-    with torch.no_grad():
-        head.weight.mul_(factors[:, None])
-        head.bias.mul_(factors)
-    return network
+def with_noise_powers(networks: Ensemble, powers: Sequence[float]) -> Ensemble:
+    """A copy of networks from training, with the noise powers multiplied into their last layers."""
+    networks = deepcopy(networks)
+    for network in networks:
+        head = network.linears()[-1]
+        factors = torch.tensor([1.0] * (head.out_features - len(powers)) + list(powers))
+        with torch.no_grad():
+            head.weight.mul_(factors[:, None])
+            head.bias.mul_(factors)
+    return networks
 
 
 def calibrated(
     card: Card,
-    network: MLP,
+    networks: Ensemble,
     table: Table,
     x: np.ndarray,
     y: np.ndarray,
@@ -166,9 +169,9 @@ def calibrated(
     """
     groups = grouping.of_rows(card, x, y)
     task = TASKS[card.task](card.target_of_rows, *card.fitted)
-    trial = try_estimators(_uncalibrated(card), network, x, seed=TRIAL_SEED)
+    trial = try_estimators(_uncalibrated(card), networks, x, seed=TRIAL_SEED)
     card = card.model_copy(update={"serving": trial.serving})
-    predictor = Predictor(_uncalibrated(card), network)
+    predictor = Predictor(_uncalibrated(card), networks)
     made = predictor.predict_encoded(x, PredictOptions(passes=PASSES, seed=SEED, masks="per_row"))
     serving = enough_passes(trial.serving, task.error_share(made.rows, y), passes=PASSES)
     if serving.passes != PASSES:
@@ -246,12 +249,12 @@ def _range(column: np.ndarray) -> tuple[float, float] | None:
     return (float(present.min()), float(present.max())) if len(present) else None
 
 
-def held_out_predictions(card: Card, network: MLP, x: np.ndarray) -> Columns[Prediction]:
+def held_out_predictions(card: Card, networks: Ensemble, x: np.ndarray) -> Columns[Prediction]:
     """The predictions for rows x [B, D] that serve nothing else.
 
     The model predicts as it is served, under another seed than calibration's.
     """
-    return Predictor(card, network).predict_encoded(x, PredictOptions(seed=TEST_SEED)).rows
+    return Predictor(card, networks).predict_encoded(x, PredictOptions(seed=TEST_SEED)).rows
 
 
 def share_log_loss(seen: np.ndarray, actual: np.ndarray, classes: int) -> float:

@@ -128,15 +128,17 @@ def _learning(
     optimizer = AdamW([*network.parameters(), slow_logits], weight_decay=0)
     steps, noise_level = count(), 1.0
 
-    def loss(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    def step(x: Tensor, y: Tensor) -> Tensor:
+        x, y = x[0], y[0]  # of the only member
         _clamp(slow_logits)
         logits = RATE_SPEEDUP * slow_logits
         noise = relaxed_noise(config, logits, plan.seed, next(steps), len(x))
         found = task.loss(network(x, noise)[0], y)
         share = 1 / (len(rows) * task.nats_per_loss(noise_level))
-        return found, found + share * divergence(network, logits)
+        optimizer.minimise(found + share * divergence(network, logits))
+        return found.detach()
 
-    for training_loss in epochs(rows, plan, generator, optimizer, loss):
+    for training_loss in epochs(rows, plan, [generator], optimizer, step):
         _clamp(slow_logits)
         with torch.no_grad():
             noise_level = task.loss(network(validation.x), validation.y).item()

@@ -17,7 +17,7 @@ from model.artifact import (
     target_record,
 )
 from model.data import SeenRows, Split, row_hashes
-from model.passes import MLP
+from model.passes import Ensemble
 from model.training.calibrate import with_noise_powers
 from model.training.fit import Fit
 from model.training.plan import Plan
@@ -52,14 +52,14 @@ class Draft:
         return replace(self, notices=(*self.notices, notice))
 
     @property
-    def network(self) -> MLP:
-        """The network with the noise powers in its weights, as it predicts."""
-        return with_noise_powers(self.fitted.network, self.tuning.noise_powers)
+    def networks(self) -> Ensemble:
+        """The networks with the noise powers in their weights, as they predict."""
+        return with_noise_powers(self.fitted.networks, self.tuning.noise_powers)
 
     @property
     def card(self) -> Card:
         """The card of what is known so far."""
-        data, config = self.data, self.fitted.network.config
+        data, config = self.data, self.fitted.networks.config
         return Card(
             name=self.name,
             task=data.task,
@@ -70,6 +70,7 @@ class Draft:
                 activation=config.activation,
                 dropout=config.dropout,
                 input_noise=config.input_noise,
+                members=len(self.fitted.networks),
             ),
             weights_sha256="",
             tuning=self.tuning,

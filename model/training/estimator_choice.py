@@ -13,7 +13,7 @@ import numpy as np
 from model.artifact import Card, ServingRecord
 from model.calibration import BLOCKS, KNOTS, MOST_ROWS, Allowance, learned
 from model.options import Estimator
-from model.passes import MLP, Estimate, pooled
+from model.passes import Ensemble, Estimate, pooled
 from model.predictor import Predictor
 from model.tasks import TASKS
 
@@ -42,7 +42,7 @@ class Trial:
     allowances: dict[Estimator, Allowance]
 
 
-def try_estimators(card: Card, network: MLP, x: np.ndarray, *, seed: int) -> Trial:
+def try_estimators(card: Card, networks: Ensemble, x: np.ndarray, *, seed: int) -> Trial:
     """The estimator and the allowances that follow from many passes over calibration rows x [B, D].
 
     At most MOST_ROWS of the rows are used. The card has no calibration, so that no allowance is in
@@ -51,7 +51,7 @@ def try_estimators(card: Card, network: MLP, x: np.ndarray, *, seed: int) -> Tri
     task = TASKS[card.task](card.target_of_rows, *card.fitted)
     x = x[np.linspace(0, len(x) - 1, min(len(x), MOST_ROWS)).astype(int)]
     full, without = (
-        Predictor(_with(card, controls=controls), network) for controls in (True, False)
+        Predictor(_with(card, controls=controls), networks) for controls in (True, False)
     )
     runs: dict[Estimator, Runs] = {"plain": _run(full, x, "plain", seed)}
     serving = ServingRecord()

@@ -1,14 +1,16 @@
-"""Fit one network with mini-batches and early stopping on validation rows.
+"""Fit the members of an ensemble with mini-batches and early stopping on validation rows.
 
 Training draws its masks with the function that inference uses: a step is one pass with fresh masks
-for every row of the mini-batch. Nothing reads or sets the global random state. A step of a small
-network is mostly overhead, so the masks of many steps are drawn at once.
+for every row of the mini-batch. Nothing reads or sets the global random state. The first member of
+an ensemble is the network that the same seed gives alone; the others differ in their first weights,
+in the order of their rows and in their masks. A step of a small network is mostly overhead, so all
+members take a step at once, and the masks of many steps are drawn at once.
 
-Shapes: B rows, D inputs, O outputs.
+Shapes: M members, B rows, D inputs, O outputs.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,19 +19,17 @@ from torch import Tensor
 
 from model.errors import DataError
 from model.messages import flag
-from model.passes import (
-    MLP,
-    MLPConfig,
-    Noise,
-    chunk_passes,
-    draw_noise,
-)
+from model.passes import MLP, Ensemble, MLPConfig, Noise, chunk_passes, draw_noise
 from model.tasks import Task
 from model.training.adamw import AdamW
 from model.training.plan import Plan
+from model.training.stack import Stack
 
-Loss = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""Computes two losses of a mini-batch x [B, D] and y: one to report, and one to minimise."""
+Step = Callable[[Tensor, Tensor], Tensor]
+"""Takes a step for a mini-batch x [M, B, D] and y; returns the loss before it, averaged or [M]."""
+
+GATHERED = 32  # steps whose rows are gathered at once
+_SEEDS_APART = 0x9E3779B97F4A7C15  # of two members, modulo 2^63
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +61,12 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """A fitted network with its best weights, and how far training went.
+    """Fitted networks with their best weights, and how far training went.
 
     `refitted`: the weights have learned from the validation rows too.
     """
 
-    network: MLP
+    networks: Ensemble
     epochs: int
     best_epoch: int
     interrupted: bool = False
@@ -80,25 +80,19 @@ def fit(
     plan: Plan,
     progress: Callable[[Epoch], None] = lambda _: None,
 ) -> Fit:
-    """The network of the last epoch; with patience, the network of the lowest validation loss.
+    """The networks of the last epoch; with patience, those of the lowest validation loss.
 
-    Ctrl-C ends training early and keeps the network so far. Raises DataError if no epoch has a
-    finite validation loss.
+    The validation loss is the average of the members' losses. Ctrl-C ends training early and keeps
+    the networks so far. Raises DataError if no epoch has a finite validation loss.
     """
     config = plan.config(inputs=training.x.shape[1], outputs=task.outputs)
-    generator = torch.Generator().manual_seed(plan.seed)
-    network = initialised(config, generator)
-    optimizer = AdamW(network.parameters(), weight_decay=plan.weight_decays[0])
+    training_run = _Run.of(config, plan)
+    networks, optimizer = training_run.networks, training_run.stack.optimizer
     best, best_loss, best_epoch, epoch = optimizer.weights.clone(), math.inf, 0, 0
     interrupted = False
     try:
-        for epoch, training_loss in enumerate(
-            epochs(
-                training, plan, generator, optimizer, _dropout_loss(network, task, plan, training)
-            ),
-            start=1,
-        ):
-            loss = _validation_loss(network, task, validation)
+        for epoch, training_loss in enumerate(training_run.epochs(task, training), start=1):
+            loss = _validation_loss(networks, task, validation)
             if loss < best_loss or (not plan.patience and math.isfinite(loss)):
                 weights = optimizer.weights.clone()
                 best, best_loss, best_epoch = weights, loss, epoch  # Ctrl-C cannot split this line
@@ -114,7 +108,7 @@ def fit(
             else f"the validation loss was never finite; try a lower {flag('learning_rate')}"
         )
     optimizer.weights.copy_(best)
-    return Fit(network.requires_grad_(False), epoch, best_epoch, interrupted)
+    return Fit(networks.requires_grad_(False), epoch, best_epoch, interrupted)
 
 
 def refit(
@@ -124,47 +118,79 @@ def refit(
     plan: Plan,
     progress: Callable[[Epoch], None] = lambda _: None,
 ) -> Fit:
-    """A network of the same shape, from the same first weights, trained on `rows`.
+    """Networks of the same shape, from the same first weights, trained on `rows`.
 
-    It trains for `fitted.best_epoch` epochs, by the same plan, and reads no other rows. After
-    Ctrl-C, or with weights that are not finite, the network of `fitted` is returned instead.
+    They train for `fitted.best_epoch` epochs, by the same plan, and read no other rows. After
+    Ctrl-C, or with weights that are not finite, the networks of `fitted` are returned instead.
     """
     best = fitted.best_epoch
-    generator = torch.Generator().manual_seed(plan.seed)
-    network = initialised(fitted.network.config, generator)
-    optimizer = AdamW(network.parameters(), weight_decay=plan.weight_decays[0])
+    training_run = _Run.of(fitted.networks.config, plan)
     try:
-        for epoch, loss in enumerate(
-            epochs(rows, plan, generator, optimizer, _dropout_loss(network, task, plan, rows)),
-            start=1,
-        ):
+        for epoch, loss in enumerate(training_run.epochs(task, rows), start=1):
             progress(Epoch(epoch, best, loss, None, best))
             if epoch == best:
                 break
     except KeyboardInterrupt:
         return replace(fitted, interrupted=True)
-    if not optimizer.weights.isfinite().all():
+    if not training_run.stack.optimizer.weights.isfinite().all():
         return fitted
-    return replace(fitted, network=network.requires_grad_(False), refitted=True)
+    networks = training_run.networks.requires_grad_(False)
+    return replace(fitted, networks=networks, refitted=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One training of an ensemble from its first weights."""
+
+    plan: Plan
+    seeds: tuple[int, ...]  # of each member
+    generators: Sequence[torch.Generator]
+    networks: Ensemble
+    stack: Stack
+
+    @classmethod
+    def of(cls, config: MLPConfig, plan: Plan) -> "_Run":
+        seeds = tuple((plan.seed + m * _SEEDS_APART) % (1 << 63) for m in range(plan.members))
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        networks = [initialised(config, generator) for generator in generators]
+        stack = Stack(networks, weight_decay=plan.weight_decays[0])
+        return cls(plan, seeds, generators, Ensemble(networks), stack)
+
+    def epochs(self, task: Task[Any], rows: Dataset) -> Iterator[float]:
+        """The mean training loss of each epoch, with fresh masks for every row of a mini-batch."""
+        batch = min(self.plan.batch, len(rows))
+        noises = _noises(self.networks.config, self.seeds, batch)
+
+        def step(x: Tensor, y: Tensor) -> Tensor:
+            noise = _first(next(noises), x.shape[1])
+            return self.stack.step(x, y, noise, task.loss_gradient)
+
+        return epochs(rows, self.plan, self.generators, self.stack.optimizer, step)
 
 
 def epochs(
-    rows: Dataset, plan: Plan, generator: torch.Generator, optimizer: AdamW, loss: Loss
+    rows: Dataset,
+    plan: Plan,
+    generators: Sequence[torch.Generator],
+    optimizer: AdamW,
+    step: Step,
 ) -> Iterator[float]:
     """The mean training loss of each epoch; each step of the iterator trains one epoch.
 
-    The learning rate falls to zero along a half cosine over the plan's epochs.
+    Each generator shuffles the rows of one member. The learning rate falls to zero along a half
+    cosine over the plan's epochs.
     """
+    count = len(rows)
     for epoch in range(plan.epochs):
         optimizer.rate = plan.learning_rate * (1 + math.cos(math.pi * epoch / plan.epochs)) / 2
-        shuffled = rows[torch.randperm(len(rows), generator=generator)]
+        order = torch.stack([torch.randperm(count, generator=each) for each in generators])
         total = torch.zeros(())
-        batches = (torch.split(part, plan.batch) for part in (shuffled.x, shuffled.y))
-        for x, y in zip(*batches, strict=True):
-            reported, minimised = loss(x, y)
-            optimizer.step(minimised)
-            total += reported.detach() * len(x)
-        yield total.item() / len(rows)
+        for some in torch.split(order, GATHERED * plan.batch, dim=1):
+            gathered = rows[some]
+            batches = (torch.split(part, plan.batch, dim=1) for part in (gathered.x, gathered.y))
+            for x, y in zip(*batches, strict=True):
+                total += step(x, y).mean() * x.shape[1]
+        yield total.item() / count
 
 
 def initialised(config: MLPConfig, generator: torch.Generator) -> MLP:
@@ -186,35 +212,34 @@ def initialised(config: MLPConfig, generator: torch.Generator) -> MLP:
     return network
 
 
-def _dropout_loss(network: MLP, task: Task[Any], plan: Plan, rows: Dataset) -> Loss:
-    """The task's loss under fresh masks for every row of every mini-batch."""
-    noises = _noises(network.config, plan.seed, min(plan.batch, len(rows)))
-
-    def loss(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        found = task.loss(network(x, _first(next(noises), len(x)))[0], y)
-        return found, found
-
-    return loss
-
-
-def _noises(config: MLPConfig, seed: int, rows: int) -> Iterator[Noise]:
-    """The noise of pass 0, 1, 2, ... with fresh masks [B, H] for every row, drawn in chunks."""
-    size, start = chunk_passes(config, rows), 0
+def _noises(config: MLPConfig, seeds: Sequence[int], rows: int) -> Iterator[Noise]:
+    """The noise of pass 0, 1, 2, ... with fresh masks [M, B, H] for every row, drawn in chunks."""
+    size, start = chunk_passes(config, rows * len(seeds)), 0
     while True:
-        drawn = draw_noise(config, seed, range(start, start + size), torch.arange(rows))
+        passes, numbers = range(start, start + size), torch.arange(rows)
+        drawn = [draw_noise(config, seed, passes, numbers) for seed in seeds]
+        masks = [_stacked(parts) for parts in zip(*(each.masks for each in drawn), strict=True)]
+        inputs = _stacked([each.inputs for each in drawn])
         for at in range(size):
-            masks = tuple(None if mask is None else mask[at] for mask in drawn.masks)
-            yield Noise(masks, None if drawn.inputs is None else drawn.inputs[at])
+            of_step = tuple(None if mask is None else mask[at] for mask in masks)
+            yield Noise(of_step, None if inputs is None else inputs[at])
         start += size
+
+
+def _stacked(parts: Sequence[Tensor | None]) -> Tensor | None:
+    """The members' noise [P, B, H] as one tensor [P, M, B, H]; None if there is none."""
+    found = [part for part in parts if part is not None]
+    return torch.stack(found, dim=1) if found else None
 
 
 def _first(noise: Noise, rows: int) -> Noise:
     """The noise of the first `rows` rows."""
-    masks = tuple(None if mask is None else mask[:rows] for mask in noise.masks)
-    return Noise(masks, None if noise.inputs is None else noise.inputs[:rows])
+    masks = tuple(None if mask is None else mask[:, :rows] for mask in noise.masks)
+    return Noise(masks, None if noise.inputs is None else noise.inputs[:, :rows])
 
 
-def _validation_loss(network: MLP, task: Task[Any], rows: Dataset) -> float:
-    """The validation loss with dropout off."""
+def _validation_loss(networks: Ensemble, task: Task[Any], rows: Dataset) -> float:
+    """The validation loss with dropout off, averaged over the members."""
     with torch.inference_mode():
-        return task.validation_loss(network(rows.x), rows.y).item()
+        losses = [task.validation_loss(network(rows.x), rows.y) for network in networks]
+        return torch.stack(losses).mean().item()

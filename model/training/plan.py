@@ -7,7 +7,7 @@ from typing import Any, Literal
 from model.calibration import NoiseKind
 from model.errors import Detail, InputError
 from model.messages import shown
-from model.passes import ActivationName, MLPConfig
+from model.passes import MOST_MEMBERS, ActivationName, MLPConfig
 from model.tasks import USUAL_RATE, USUAL_WIDTHS, Task
 
 LEARN: Literal["learn"] = "learn"
@@ -29,11 +29,13 @@ class TrainOptions:
     mini-batches that the task needs. `learning_rate` falls to zero along a half cosine over
     `epochs`. After `patience` epochs without a better validation loss, training stops and keeps the
     best weights; without `patience` training runs to the end. By default a classifier tries two
-    values of `weight_decay`, and validation rows choose. With `refit` the network is trained again
+    values of `weight_decay`, and validation rows choose. `members` is the number of networks of an
+    ensemble; they differ in their seeds. With `refit` the network is trained again
     on the training and validation rows, for the number of epochs that was kept. Raises InputError
     naming the option.
     """
 
+    members: int = 1
     hidden: tuple[int, ...] | None = None
     dropout: tuple[float, ...] | Literal["search", "learn"] | None = None
     input_dropout: float = 0.0
@@ -65,6 +67,11 @@ class TrainOptions:
             ),
             (_positive(self.epochs), "epochs", f"at least 1, not {self.epochs}"),
             (_positive(self.patience), "patience", f"at least 1, not {self.patience}"),
+            (
+                1 <= self.members <= MOST_MEMBERS,
+                "members",
+                f"from 1 to {MOST_MEMBERS}, not {self.members}",
+            ),
             (self.batch >= 1, "batch", f"at least 1, not {self.batch}"),
             (0 <= self.seed < 1 << 63, "seed", f"lies in [0, 2^63), not {self.seed}"),
             (
@@ -104,6 +111,7 @@ class TrainOptions:
         widths = hidden if self.hidden is None else self.hidden
         given = (rate,) if self.dropout is None or isinstance(self.dropout, str) else self.dropout
         return Plan(
+            members=self.members,
             hidden=widths,
             dropout=given * len(widths) if len(given) == 1 else given,
             find_dropout=self.dropout if isinstance(self.dropout, str) else "given",
@@ -130,6 +138,7 @@ class Plan:
     `weight_decays`; if there is a second, validation rows choose between them.
     """
 
+    members: int
     hidden: tuple[int, ...]
     dropout: tuple[float, ...]
     find_dropout: Literal["given", "search", "learn"]

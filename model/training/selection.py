@@ -71,7 +71,7 @@ def _fitted(data: Prepared, plan: Plan, name: str, progress: Progress) -> Draft:
     if fitted.interrupted:
         draft = draft.noted(f"training was interrupted after epoch {fitted.epochs}")
     rows = data.split.validation
-    tuning = fit_tuning(draft.card, fitted.network, data.x[rows], data.y[rows])
+    tuning = fit_tuning(draft.card, fitted.networks, data.x[rows], data.y[rows])
     return replace(draft, tuning=tuning)
 
 
@@ -113,7 +113,7 @@ def _progress_with(progress: Progress, **tried: Any) -> Progress:
 def _densities(draft: Draft) -> np.ndarray:
     """The log density, or log probability, of each validation row [B]."""
     data, rows = draft.data, draft.data.split.validation
-    return log_densities(draft.card, draft.network, data.x[rows], data.y[rows])
+    return log_densities(draft.card, draft.networks, data.x[rows], data.y[rows])
 
 
 def _mean(rows: np.ndarray) -> float:

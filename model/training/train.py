@@ -97,7 +97,7 @@ def train(
     draft = _measured(draft)
     seen, kept = data.split.seen(refit=plan.refit), data.split.calibration
     similarity = fit_novelty(data.x[seen], data.x[kept], seed=plan.seed)
-    return save(folder, Artifact(draft.card, draft.network, similarity, draft.seen))
+    return save(folder, Artifact(draft.card, draft.networks, similarity, draft.seen))
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +220,7 @@ def _calibrated(draft: Draft, grouping: Grouping) -> Draft:
     if count < rows_needed(PredictOptions().coverage):
         return draft.noted(f"{count} calibration rows are too few: regions promise no coverage")
     draft, rows = _corrected(draft, grouping)
-    rest = draft.network, data.table, data.x[rows], data.y[rows]
+    rest = draft.networks, data.table, data.x[rows], data.y[rows]
     try:
         found = calibrated(draft.card, *rest, grouping=grouping)
     except CalibrationError as error:
@@ -243,14 +243,14 @@ def _corrected(draft: Draft, grouping: Grouping) -> tuple[Draft, np.ndarray]:
     if not draft.fitted.refitted:
         return draft, rows
     if not data.untuned(draft.tuning.noise).retunes:
-        tuning = rescaled_variances(draft.card, draft.network, data.x[rows], data.y[rows])
+        tuning = rescaled_variances(draft.card, draft.networks, data.x[rows], data.y[rows])
         return replace(draft, tuning=tuning, correcting=rows), rows
     if len(rows) < CORRECTING_ROWS:
         return draft, rows
     classes = data.y[rows] if grouping.classes else None
     parts = split_tuning_rows(len(rows), classes=classes)
     first, others = (rows[part] for part in parts)
-    tuning = refit_temperature(draft.card, draft.network, data.x[first], data.y[first])
+    tuning = refit_temperature(draft.card, draft.networks, data.x[first], data.y[first])
     return replace(draft, tuning=tuning, correcting=first), others
 
 
@@ -264,7 +264,7 @@ def _measured(draft: Draft) -> Draft:
     if not len(rows):
         return draft
     card, y = draft.card, data.y[rows]
-    predictions = held_out_predictions(card, draft.network, data.x[rows])
+    predictions = held_out_predictions(card, draft.networks, data.x[rows])
     task = TASKS[data.task](data.target, *card.fitted)
     metrics, recall = task.metrics(predictions, y), task.recall(predictions, y)
     draft = replace(draft, metrics=metrics, recall=recall)

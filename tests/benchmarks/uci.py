@@ -127,9 +127,9 @@ def retrained(case: Published, first: Artifact, options: TrainOptions) -> Predic
     fit, held = parts(case.train)
     rows = Dataset(torch.from_numpy(x[case.train]), torch.from_numpy(y[case.train]).float())
     record, plan = card.training, options.plan(task, len(fit))
-    last = refit(task, rows, Fit(first.network, record.epochs, record.best_epoch), plan)
-    again = fit_tuning(card, first.network, x[held], y[held])
-    network = with_noise_powers(last.network, card.tuning.noise_powers)
+    last = refit(task, rows, Fit(first.networks, record.epochs, record.best_epoch), plan)
+    again = fit_tuning(card, first.networks, x[held], y[held])
+    network = with_noise_powers(last.networks, card.tuning.noise_powers)
     network = with_noise_powers(network, again.noise_powers)
     return Predictor(card.model_copy(update={"tuning": again, "calibration": None}), network)
 
@@ -208,7 +208,7 @@ def measured(case: Published, options: TrainOptions, passes: int) -> Figures:
     """All figures of a split, and the processor seconds that they took."""
     start, split = process_time(), cut(case.train)
     first = trained(case, split, options)
-    found = intervals(case, Predictor(first.card, first.network), split.calibration)
+    found = intervals(case, Predictor(first.card, first.networks), split.calibration)
     found |= accuracy(case, retrained(case, first, options), passes)
     return found | {"seen_before": case.seen_before(), "seconds": process_time() - start}
 

@@ -40,4 +40,4 @@ def without_allowances(predictor: Predictor) -> Predictor:
     assert predictor.card.calibration is not None
     entry = predictor.card.calibration.model_copy(update={"allowances": {}})
     card = predictor.card.model_copy(update={"calibration": entry})
-    return Predictor(card, predictor._network, predictor._similarity)
+    return Predictor(card, predictor._networks, predictor._similarity)

@@ -44,7 +44,7 @@ def test_blocks_of_a_large_request_are_seamless(
     options = PredictOptions(passes=10, seed=8, masks=masks, estimator="plain", samples=True)
     found = predictor.predict_encoded(x, options).rows
     assert len(found) == 2500
-    _, network, *_ = read(regression_artifact)
+    _, (network,), *_ = read(regression_artifact)
     scale, mean = predictor.card.target.scales[0], predictor.card.target.means[0]
     for row in (0, ROWS_AT_ONCE - 1, ROWS_AT_ONCE, 2 * ROWS_AT_ONCE, 2499):
         number = torch.tensor([row]) if masks == "per_row" else None

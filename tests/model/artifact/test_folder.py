@@ -76,7 +76,7 @@ def test_what_is_saved_is_what_is_loaded(artifact: Path, tmp_path: Path) -> None
     written = save(tmp_path / "again", made)
     again = read(tmp_path / "again")
     assert written == again.card == made.card
-    assert all(map(torch.equal, made.network.parameters(), again.network.parameters()))
+    assert all(map(torch.equal, made.networks.parameters(), again.networks.parameters()))
     assert made.seen
     assert again.seen
     assert (made.seen.all == again.seen.all).all()
@@ -85,7 +85,7 @@ def test_what_is_saved_is_what_is_loaded(artifact: Path, tmp_path: Path) -> None
 
 
 def test_a_loaded_network_is_float32_and_asks_for_no_gradient(artifact: Path) -> None:
-    network = read(artifact).network
+    network = read(artifact).networks.members[0]
     assert {weight.dtype for weight in network.parameters()} == {torch.float32}
     assert not any(weight.requires_grad for weight in network.parameters())
 

@@ -125,7 +125,7 @@ def test_new_rows_calibrate_a_model_without_training_it_again(tmp_path: Path) ->
     assert again.calibration is not None
     assert (again.calibration.rows, again.calibration.data) == (400, "louder")
     before, after = read(folder), read(tmp_path / "again")
-    assert all(map(torch.equal, before.network.parameters(), after.network.parameters()))
+    assert all(map(torch.equal, before.networks.parameters(), after.networks.parameters()))
     assert before.similarity is not None
     assert after.similarity is not None
     assert torch.equal(before.similarity.reference, after.similarity.reference)

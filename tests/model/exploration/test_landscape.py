@@ -159,9 +159,9 @@ def test_rows_of_a_surface_are_steps_up_and_columns_are_steps_across(
     predictor, options = load(regression_artifact), LandscapeOptions(points=5, masks=1, rows=1000)
     x, y = encoded(predictor, sold)
     plane = landscape(predictor, sold, options).planes[0]
-    directions = random_directions(predictor.network, options.seed)
+    directions = random_directions(predictor.networks.members[0], options.seed)
     for i, j in ((0, 4), (3, 1), (2, 4)):
-        moved = copy.deepcopy(predictor.network)
+        moved = copy.deepcopy(predictor.networks.members[0])
         for linear, along in zip(moved.linears(), directions.layers, strict=True):
             assert along is not None
             linear.weight += plane.axis[j] * along[0] + plane.axis[i] * along[1]
@@ -359,7 +359,7 @@ def test_the_loss_of_each_row_averages_to_the_training_loss(artifact: Path, sold
     card = predictor.card
     task = TASKS[card.task](card.target_of_rows, *card.fitted)
     x, y = encoded(predictor, sold)
-    found, true = predictor.network(torch.from_numpy(x)), torch.from_numpy(y)
+    found, true = predictor.networks.members[0](torch.from_numpy(x)), torch.from_numpy(y)
     true = true.float() if true.is_floating_point() else true
     assert float(task.losses(found, true).mean()) == pytest.approx(float(task.loss(found, true)))
 
@@ -398,7 +398,7 @@ def test_a_plane_so_wide_that_the_loss_overflows_is_refused(
     regression_artifact: Path, sold: Table
 ) -> None:
     predictor = load(regression_artifact)
-    for linear in predictor.network.linears():
+    for linear in predictor.networks.members[0].linears():
         linear.weight *= 1e12
     with pytest.raises(InputError, match="extent: the loss is not finite"):
         landscape(predictor, sold, LandscapeOptions(points=5, masks=1, extent=1000.0))

@@ -130,7 +130,7 @@ def test_without_a_known_range_the_points_must_be_given() -> None:
         feature.model_copy(update={"range": None}) for feature in predictor.card.features
     )
     unknown = Predictor(
-        predictor.card.model_copy(update={"features": features}), predictor._network
+        predictor.card.model_copy(update={"features": features}), predictor._networks
     )
     with pytest.raises(InputError, match=r"^values: .* 'x0' is unknown"):
         sweep(unknown, (0.1, 0.2), "x0")
@@ -143,6 +143,6 @@ def test_a_feature_that_never_varied_is_swept_by_its_scale() -> None:
         feature.model_copy(update={"range": (0.5, 0.5)}) for feature in predictor.card.features
     )
     constant = Predictor(
-        predictor.card.model_copy(update={"features": features}), predictor._network
+        predictor.card.model_copy(update={"features": features}), predictor._networks
     )
     assert sweep(constant, (0.1, 0.2), "x0", points=3).axis.values == (0.0, 0.5, 1.0)

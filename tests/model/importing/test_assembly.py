@@ -60,7 +60,7 @@ def imported(
     }
     (folder / "net.json").write_text(json.dumps(spec))
     import_model(folder / "net.json", folder / "net.pt", folder / "out")
-    return read(folder / "out")[1]
+    return read(folder / "out").networks.members[0]
 
 
 def one_pass(net: nn.Sequential, noise: Noise, number: int, x: Tensor) -> Tensor:

@@ -199,7 +199,7 @@ def test_training_survives_passes_that_drop_a_whole_layer() -> None:
     losses: list[float] = []
     fitted = fit(REGRESSION, rows, rows, plan, lambda e: losses.append(e.training_loss))
     assert all(map(math.isfinite, losses))
-    assert all(weight.isfinite().all() for weight in fitted.network.parameters())
+    assert all(weight.isfinite().all() for weight in fitted.networks.parameters())
 
 
 def test_gaussian_input_noise_adds_the_weighted_variance_of_the_noise() -> None:
@@ -229,7 +229,7 @@ def test_dropout_narrows_the_gap_between_training_and_test_loss() -> None:
             hidden=(100, 100), dropout=(rate,), epochs=150, patience=150, weight_decay=0.0
         )
         # validated on its own training rows: nothing but dropout stands against overfitting
-        net = fit(REGRESSION, small, small, options.plan(REGRESSION, 60)).network
+        net = fit(REGRESSION, small, small, options.plan(REGRESSION, 60)).networks.members[0]
         loss = REGRESSION.loss
         test_losses[rate] = loss(net(test.x), test.y).item()
         gaps[rate] = test_losses[rate] - loss(net(small.x), small.y).item()

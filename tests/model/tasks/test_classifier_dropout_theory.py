@@ -35,7 +35,7 @@ def clouds(count: int, seed: int) -> Dataset:
 def network() -> MLP:
     """Trained by dropout on 120 rows, to the end."""
     training = clouds(120, 0)
-    return fit(TASK, training, training, OPTIONS.plan(TASK, 120)).network
+    return fit(TASK, training, training, OPTIONS.plan(TASK, 120)).networks.members[0]
 
 
 def logits(network: MLP, x: Tensor, passes: int = PASSES) -> Tensor:
@@ -111,7 +111,7 @@ def test_a_classifier_survives_training_with_whole_layers_dropped() -> None:
         training,
         options.plan(TASK, 200),
         lambda epoch: losses.append(epoch.training_loss),
-    ).network
+    ).networks.members[0]
     assert all(map(math.isfinite, losses))
     outputs = logits(network, test.x)
     dropped = (outputs == outputs[:, :1]).all(-1).all(-1)  # passes that see no row, [P]

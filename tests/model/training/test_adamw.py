@@ -26,7 +26,7 @@ def test_steps_are_those_of_adamw_with_a_clipped_gradient() -> None:
     for step in range(20):
         size = 1e-2 if step % 2 else 10.0
         optimizer.rate = adam.param_groups[0]["lr"] = 0.1 / (1 + step)
-        optimizer.step(loss(ours, step, size))
+        optimizer.minimise(loss(ours, step, size))
         adam.zero_grad()
         loss(theirs, step, size).backward()
         norms.append(nn.utils.clip_grad_norm_(theirs.parameters(), CLIP_NORM).item())
@@ -41,7 +41,7 @@ def test_the_weights_are_the_parameters_themselves() -> None:
     optimizer = AdamW(net.parameters(), weight_decay=0.0)
     optimizer.rate = 0.1
     before = optimizer.weights.clone()
-    optimizer.step(loss(net, 0, 1.0))
+    optimizer.minimise(loss(net, 0, 1.0))
     assert not torch.equal(optimizer.weights, before)
     assert torch.equal(nn.utils.parameters_to_vector(net.parameters()), optimizer.weights)
     optimizer.weights.copy_(before)

@@ -47,7 +47,7 @@ def test_no_mask_decides_alone_for_all_rows(model: Predictor) -> None:
     card = model.card.model_copy(update={"calibration": None})
     row = np.full((1, 3), 0.5, dtype=np.float32)
     few, many = (
-        try_estimators(card, model._network, row.repeat(count, axis=0), seed=1).allowances["plain"]
+        try_estimators(card, model._networks, row.repeat(count, axis=0), seed=1).allowances["plain"]
         for count in (16, 64)
     )
     pairs = [(few[name], many[name]) for name in ("mean", "variance")]
@@ -83,16 +83,16 @@ def test_controls_that_do_not_pay_are_left_out(
 ) -> None:
     monkeypatch.setattr("model.training.estimator_choice.PAYS", 1e9)
     card = model.card.model_copy(update={"calibration": None})
-    serving = try_estimators(card, model._network, rows, seed=1).serving
+    serving = try_estimators(card, model._networks, rows, seed=1).serving
     assert (serving.estimator, serving.controls, serving.plain_because) == ("reduced", False, "")
-    without = Predictor(card.model_copy(update={"serving": serving}), model._network)
+    without = Predictor(card.model_copy(update={"serving": serving}), model._networks)
     options = {"passes": 200, "seed": 3}
     found, plain, full = (
         predictor.predict_encoded(rows, PredictOptions(**options, estimator=estimator)).rows  # type: ignore[arg-type]
         for predictor, estimator in (
             (without, "reduced"),
             (without, "plain"),
-            (Predictor(card, model._network), "reduced"),
+            (Predictor(card, model._networks), "reduced"),
         )
     )
     for row, other, best in zip(found, plain, full, strict=True):
@@ -107,6 +107,6 @@ def test_an_estimator_that_is_worse_is_not_served_and_the_card_says_why(
     for name in ("PAYS", "NO_WORSE"):
         monkeypatch.setattr(f"model.training.estimator_choice.{name}", 1e9)
     card = model.card.model_copy(update={"calibration": None})
-    serving = try_estimators(card, model._network, rows, seed=1).serving
+    serving = try_estimators(card, model._networks, rows, seed=1).serving
     assert serving.estimator == "plain"
     assert "times those of plain" in serving.plain_because

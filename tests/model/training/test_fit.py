@@ -3,25 +3,32 @@
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 import torch
 
+from model.calibration import Tuning
 from model.data.schema import Target
 from model.errors import DataError, InputError
 from model.passes.masks import draw_noise
-from model.passes.network import MLP
+from model.passes.network import MLP, ActivationName, Noise
 from model.tasks.classification import Classification
 from model.tasks.regression import Regression
 from model.tasks.task import Task
+from model.training.adamw import CLIP_NORM
 from model.training.fit import Dataset, Epoch, Fit, fit, initialised, refit
 from model.training.plan import TrainOptions
+from model.training.stack import Stack
 
 OPTIONS = TrainOptions(hidden=(16,), dropout=(0.2,), epochs=25, patience=25, batch=16)
 REGRESSION = Regression(Target(("y",), (), (0.0,), (1.0,), (None,)))
 CLASSIFICATION = Classification(Target(("y",), ("a", "b", "c"), (), (), (None,)))
+LEARNED_NOISE = Regression(REGRESSION.target, Tuning(noise="heteroscedastic"))
+TWO_TARGETS = Regression(
+    Target(("y", "z"), (), (0.0, 0.0), (1.0, 1.0), (None, None)), LEARNED_NOISE.tuning
+)
 
 
 PLAN = OPTIONS.plan(REGRESSION, 100)
@@ -48,6 +55,11 @@ def fitted(
     return fit(REGRESSION, training, validation, plan, progress)
 
 
+def only(found: Fit) -> MLP:
+    (network,) = found.networks
+    return network
+
+
 def loss(network: MLP, data: Dataset) -> float:
     with torch.inference_mode():
         return REGRESSION.loss(network(data.x), data.y).item()
@@ -59,7 +71,7 @@ def same(one: MLP, other: MLP) -> bool:
 
 def test_a_network_learns_a_simple_function() -> None:
     options = TrainOptions(hidden=(32,), dropout=(0.0,), epochs=80, patience=80, batch=16)
-    network = fitted(options).network
+    network = only(fitted(options))
     test = rows(200, 2, noise=0.0)
     assert loss(network, test) < 0.05 * test.y.var().item()
 
@@ -69,7 +81,7 @@ def test_a_classifier_learns_three_clouds() -> None:
     label = torch.arange(90) % 3
     x = 3 * torch.eye(3)[label] + torch.randn(90, 3, generator=generator)
     plan = OPTIONS.plan(CLASSIFICATION, len(x))
-    network = fit(CLASSIFICATION, Dataset(x, label), Dataset(x, label), plan).network
+    network = only(fit(CLASSIFICATION, Dataset(x, label), Dataset(x, label), plan))
     assert (network(x).argmax(-1) == label).float().mean() > 0.85
 
 
@@ -77,13 +89,13 @@ def test_the_same_seed_gives_the_same_weights_whatever_the_global_seed() -> None
     networks = []
     for global_seed in (1, 2):
         torch.manual_seed(global_seed)
-        networks.append(fitted().network)
+        networks.append(only(fitted()))
     assert same(*networks)
 
 
 def test_another_seed_gives_other_weights() -> None:
     other = TrainOptions(hidden=(16,), dropout=(0.2,), epochs=25, patience=25, batch=16, seed=1)
-    assert not same(fitted().network, fitted(other).network)
+    assert not same(only(fitted()), only(fitted(other)))
 
 
 def test_training_leaves_the_global_random_states_and_its_rows_alone() -> None:
@@ -105,7 +117,7 @@ def test_the_weights_of_the_best_epoch_are_kept() -> None:
     losses = [epoch.validation_loss for epoch in epochs]
     assert result.epochs == len(epochs) == 60
     assert result.best_epoch == 1 + int(np.argmin(losses)) < 50
-    assert loss(result.network, VALIDATION) == min(losses) < losses[-1]
+    assert loss(only(result), VALIDATION) == min(losses) < losses[-1]
     assert [e.best_epoch for e in epochs] == [1 + int(np.argmin(losses[:n])) for n in range(1, 61)]
 
 
@@ -115,9 +127,9 @@ def test_a_regression_trains_to_the_end_unless_patience_is_given() -> None:
     result = fitted(options, training=noisy, progress=epochs.append)
     assert (result.epochs, result.best_epoch) == (60, 60)
     losses = [epoch.validation_loss for epoch in epochs]
-    assert loss(result.network, VALIDATION) == losses[-1] > min(losses)
+    assert loss(only(result), VALIDATION) == losses[-1] > min(losses)
     best = fitted(replace(options, patience=60), training=noisy)
-    assert loss(best.network, VALIDATION) == min(losses)
+    assert loss(only(best), VALIDATION) == min(losses)
 
 
 def test_defaults_of_the_task_fill_in_options_that_are_not_given() -> None:
@@ -177,7 +189,7 @@ def test_a_classifier_trains_to_the_end_unless_patience_is_given() -> None:
     assert result.epochs == result.best_epoch == 40
     assert min(losses) < losses[-1]
     with torch.inference_mode():
-        loss = CLASSIFICATION.loss(result.network(validation.x), validation.y).item()
+        loss = CLASSIFICATION.loss(only(result)(validation.x), validation.y).item()
     assert loss == losses[-1]
     early = fit(CLASSIFICATION, training, validation, replace(plan, patience=5))
     assert early.best_epoch == 1 + int(np.argmin(losses)) == early.epochs - 5 < 30
@@ -194,7 +206,7 @@ def test_ctrl_c_keeps_the_best_so_far() -> None:
     result = fitted(progress=interrupt)
     assert result.interrupted
     assert result.epochs == 6
-    assert loss(result.network, VALIDATION) == min(epoch.validation_loss for epoch in epochs)
+    assert loss(only(result), VALIDATION) == min(epoch.validation_loss for epoch in epochs)
 
 
 def test_ctrl_c_before_the_first_epoch_has_ended_is_said() -> None:
@@ -210,7 +222,7 @@ def test_ctrl_c_before_the_first_epoch_has_ended_is_said() -> None:
 def test_a_wild_learning_rate_gives_finite_weights_or_a_word_of_advice(rate: float) -> None:
     options = TrainOptions(hidden=(16, 16), epochs=30, patience=30, batch=16, learning_rate=rate)
     try:
-        network = fitted(options).network
+        network = only(fitted(options))
     except DataError as error:
         advice = str(error)
         assert "lower learning_rate" in advice
@@ -271,6 +283,62 @@ def test_training_is_the_plain_loop_over_epochs_and_batches(changes: dict[str, f
     assert [epoch.validation_loss for epoch in epochs] == pytest.approx(found, rel=1e-4)
 
 
+@pytest.mark.parametrize("activation", get_args(ActivationName))
+@pytest.mark.parametrize(
+    "task",
+    [REGRESSION, LEARNED_NOISE, TWO_TARGETS, CLASSIFICATION],
+    ids=["homoscedastic", "heteroscedastic", "two targets", "classes"],
+)
+def test_the_gradient_of_all_members_at_once_is_that_of_autograd_for_each_alone(
+    task: Task[Any], activation: ActivationName
+) -> None:
+    """One step of three members on 40 rows, with dropout and input noise."""
+    options = TrainOptions(
+        hidden=(16, 8), activation=activation, input_dropout=0.1, input_noise=0.2, seed=3
+    )
+    config = options.plan(task, 40).config(inputs=3, outputs=task.outputs)
+    generators = [torch.Generator().manual_seed(m) for m in range(3)]
+    members, alone = (
+        [initialised(config, g.manual_seed(m)) for m, g in enumerate(generators)] for _ in range(2)
+    )
+    x = torch.randn(3, 40, 3, generator=generators[0])
+    y = (
+        torch.randint(3, (3, 40), generator=generators[0])
+        if task is CLASSIFICATION
+        else 3 * torch.randn(3, 40, task.linear, generator=generators[0])
+    )
+    noises = [draw_noise(config, m, range(1), torch.arange(40)) for m in range(3)]
+    noise = Noise(
+        tuple(torch.cat([n.masks[site] for n in noises]) for site in range(3)),
+        torch.cat([n.inputs for n in noises]),
+    )
+    stack = Stack(members, weight_decay=0.1)
+    stack.optimizer.rate = 1e-2
+    losses = stack.step(x, y, noise, task.loss_gradient)
+    for m, network in enumerate(alone):
+        found = task.loss(network(x[m], noises[m])[0], y[m])
+        found.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(network.parameters(), CLIP_NORM)
+        assert losses[m].item() == pytest.approx(found.item(), rel=1e-5)
+        for ours, theirs in zip(members[m].parameters(), network.parameters(), strict=True):
+            torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=1e-6)
+
+
+def test_the_first_member_is_the_network_that_the_seed_gives_alone() -> None:
+    """The others have other weights. The losses are those of all members, averaged."""
+    to_the_end, epochs = replace(OPTIONS, patience=None), list[Epoch]()
+    alone = fitted(to_the_end)
+    together = fitted(replace(to_the_end, members=3), progress=epochs.append)
+    first, *others = together.networks
+    for one, other in zip(only(alone).parameters(), first.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+    assert len(others) == 2
+    assert not same(first, others[0])
+    assert not same(*others)
+    losses = [loss(network, VALIDATION) for network in together.networks]
+    assert epochs[-1].validation_loss == pytest.approx(np.mean(losses), rel=1e-6)
+
+
 def test_a_refit_takes_the_epochs_that_were_best_on_other_rows() -> None:
     """The same rows again give the same weights; more rows give others, as many epochs long."""
     first = fitted()
@@ -278,13 +346,13 @@ def test_a_refit_takes_the_epochs_that_were_best_on_other_rows() -> None:
     seen: list[Epoch] = []
     again = refit(REGRESSION, TRAINING, first, PLAN, seen.append)
     assert again.refitted
-    assert same(again.network, first.network)
+    assert same(only(again), only(first))
     assert [epoch.number for epoch in seen] == list(range(1, first.best_epoch + 1))
     assert all(epoch.validation_loss is None for epoch in seen)
     assert all(epoch.of == first.best_epoch for epoch in seen)
     more = refit(REGRESSION, rows(140, 3), first, PLAN)
-    assert not same(more.network, first.network)
-    assert loss(more.network, VALIDATION) < 0.5
+    assert not same(only(more), only(first))
+    assert loss(only(more), VALIDATION) < 0.5
     assert (more.epochs, more.best_epoch) == (first.epochs, first.best_epoch)
 
 

@@ -15,7 +15,6 @@ from model import Card, Epoch, Split, Table, TrainOptions, load, train
 from model.artifact.folder import read
 from model.data.preparation import encode_table, encode_target
 from model.formulas.scores import mixture_log_likelihood
-from model.passes.network import MLP
 from model.training.plan import SEARCH
 from model.training.rate_search import FIRST, RATES, best_rate, next_rate
 
@@ -138,5 +137,5 @@ def test_ctrl_c_keeps_the_best_rate_so_far(houses: Table, tmp_path: Path, tried:
     assert card.training.epochs == (2 if tried == 1 else 3)
     assert any("interrupted" in notice for notice in card.training.notices)
     assert not card.training.refitted
-    network: MLP = read(tmp_path / "a")[1]
+    network = read(tmp_path / "a").networks
     assert all(torch.isfinite(weights).all() for weights in network.parameters())
