@@ -236,7 +236,8 @@ class LayerShare(_Schema):
     """The part of one source of noise in the variance; each number has its Monte-Carlo error."""
 
     layer: str = Field(
-        description="Where the noise is: `input`, `hidden 1`, ...; `input noise` is Gaussian.",
+        description="Where the noise is: `input`, `hidden 1`, ...; `input noise` is Gaussian, "
+        "`member` is the choice of a member of an ensemble.",
         examples=["hidden 1"],
     )
     rate: float | None = Field(description="The dropout rate; null for Gaussian noise.")

@@ -259,6 +259,8 @@ def _outputs(card: Card) -> Mapping[str, Tensor]:
     target = card.target
     count = len(target.classes or target.names)
     unknown = {"mutual_information_error"} if count > COVARIANCE_CLASSES else set()
+    single = card.architecture.members == 1
+    unknown |= {"member_variance", "member_variance_error"} if single else set()
     unknown |= set() if card.similarity else {"distance", "distance_p_value"}
     unknown |= set() if card.calibration and card.calibration.spreads else {"spread_p_value"}
     unknown |= set() if card.calibration and card.calibration.abstention else {ACCEPT}
