@@ -7,13 +7,19 @@ import { number, percent, withError } from "./words.js";
 const MOST = 12; // features with a bar of their own
 const SURE = 2; // standard errors from zero, at least, to call a contribution one
 
+/** What makes a pass differ there, in words. */
+function source(layer) {
+  if (layer.layer === "member") return "which network is asked";
+  return layer.rate === null ? "Gaussian noise" : `dropout rate ${number(layer.rate)}`;
+}
+
 /** The variance by dropout layer. */
 export function layers(answer) {
   const { layers: list, variance, variance_error: error, interactions } = answer;
   const share = (value) => (variance > 0 ? value / variance : 0);
   const items = list.map((layer) => ({
     name: layer.layer,
-    detail: layer.rate === null ? "Gaussian noise" : `dropout rate ${number(layer.rate)}`,
+    detail: source(layer),
     value: layer.variance,
     error: layer.error,
     kind: "length-more",
