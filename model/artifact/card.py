@@ -10,8 +10,6 @@ from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import (
     Field,
-    SerializerFunctionWrapHandler,
-    model_serializer,
     model_validator,
 )
 
@@ -69,12 +67,7 @@ class _OfFeature(Record):
     """What the entry of each feature has; without `reading`, texts are read as usual."""
 
     name: str
-    reading: ReadingRecord | None = None
-
-    @model_serializer(mode="wrap")
-    def _without_the_usual(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        entry: dict[str, Any] = write(self)
-        return entry if self.reading else {k: v for k, v in entry.items() if k != "reading"}
+    reading: ReadingRecord | None = Field(default=None, exclude_if=lambda reading: reading is None)
 
     @property
     def rule(self) -> CellRule:
