@@ -62,7 +62,7 @@ async def test_what_is_no_prediction_is_refused(
 
 def test_every_route_of_a_prediction_is_documented(app: FastAPI) -> None:
     routes = [route for route in app.routes if isinstance(route, PredictionRoute)]
-    assert len(routes) == 4
+    assert len(routes) == 8
     paths = app.openapi()["paths"]
     for route in routes:
         operation = paths[route.path]["post"]
