@@ -46,7 +46,7 @@ class _Shipped:
     def __init__(self, name: str) -> None:
         (folder,) = (folder for folder in model.shipped() if folder.name == name)
         self.name = name
-        self.card, self.network, *_ = read(folder)
+        self.card, (self.network,), *_ = read(folder)
         self.predictor = model.load(folder)
         self.version = self.card.version
         self.rate = self.card.architecture.dropout[-1]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import model.data
 from model import ReadOptions, TrainOptions, read_table, train
-from model.__main__ import main
+from model.commands import main
 from model.data.names import clean, find_columns
 from model.data.options import option
 from model.errors import DataError

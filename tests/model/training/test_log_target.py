@@ -189,7 +189,7 @@ def test_the_likelihood_is_per_unit_of_the_target(predictor: Predictor) -> None:
     card = predictor.card
     means = (card.target.means[0] - math.log(unit),)
     target = card.target.model_copy(update={"means": means})
-    other = Predictor(card.model_copy(update={"target": target}), predictor._network)
+    other = Predictor(card.model_copy(update={"target": target}), predictor.networks)
     found = []
     for each, income in ((predictor, 1.0), (other, unit)):
         columns = {**fresh.columns, "income": fresh.columns["income"] / income}
