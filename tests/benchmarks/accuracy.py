@@ -92,7 +92,7 @@ def trained(data: Path, name: str, net: str) -> Case:
     with TemporaryDirectory() as folder:
         target = list(table.columns)[-1]
         train(table, target, Path(folder) / "net", name=name, task="regression", options=options)
-        card, network, *_ = read(Path(folder) / "net")
+        card, (network,), *_ = read(Path(folder) / "net")
     split = split_rows(table.row_count, options.seed)
     x = torch.from_numpy(encode_table(table, card.schema_of_rows))
     return Case(f"{net} {name}", network, torch.cat([x[split.test], x[split.calibration]]))
