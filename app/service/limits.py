@@ -17,9 +17,7 @@ class Demand(NamedTuple):
     field: str
 
 
-def of_prediction(
-    rows: int, card: Card, options: Resolved, *, field: str = "rows"
-) -> list[Demand]:
+def of_prediction(rows: int, card: Card, options: Resolved, *, field: str = "rows") -> list[Demand]:
     """What a prediction of so many rows asks for; `field` chooses the rows."""
     row_passes, values = rows * options.passes, values_of(card)
     kind = "classes" if card.target.classes else "targets"

@@ -73,21 +73,21 @@ def random_orders(sources: int, pairs: int, seed: int) -> np.ndarray | None:
     return np.random.default_rng([seed, 0]).permuted(everything, axis=1)
 
 
-def likeliest(
+def class_totals(
     predictor: Predictor,
     x: np.ndarray,
     *,
-    passes: int,
+    passes: range,
     seed: int,
     before_chunk: Callable[[], None],
-) -> int:
-    """The class of the largest mean probability over the passes, for one row x [1, D]."""
+) -> np.ndarray:
+    """The sums of the probabilities of the classes over some passes, for one row x [1, D]."""
     total = np.zeros(len(predictor.card.target.classes))
-    for chunk in pieces(range(passes), chunk_passes(predictor.card.config, 1)):
+    for chunk in pieces(passes, chunk_passes(predictor.card.config, 1)):
         before_chunk()
         values = predictor.values_under(x, predictor.noise(seed, chunk))  # [P, 1, V]
         total += values[:, 0, : len(total)].sum(0)
-    return int(total.argmax())
+    return total
 
 
 @np.errstate(all="ignore")  # the caller finds numbers that are not finite
