@@ -3,7 +3,7 @@
 from app.http.access import REQUEST_ID, Access, Knowledge, route_path
 from app.http.auth import HEALTH_PATHS, PUBLIC_PATHS, Guard, read_keys
 from app.http.body import check_json_type, parse, read_bytes
-from app.http.compression import compressed
+from app.http.compression import compressed, encoding_of
 from app.http.cross_origin import CrossOrigin
 from app.http.deadline import TIMEOUT, timeout_seconds
 from app.http.disconnect import Disconnect
@@ -34,6 +34,7 @@ __all__ = [
     "Structure",
     "check_json_type",
     "compressed",
+    "encoding_of",
     "headers_of",
     "parse",
     "predicting",

@@ -25,12 +25,17 @@ def compressed(pieces: Iterable[bytes], accepted: str) -> tuple[Iterable[bytes],
 
     Each piece is compressed when it is asked for, in a few milliseconds.
     """
-    encoding = next((name for name in _names(accepted) if name in ENCODINGS), None)
+    encoding = encoding_of(accepted)
     pieces = iter(pieces)
     start = list(islice(pieces, 2))
     if encoding is None or sum(map(len, start)) < SMALLEST_BYTES:
         return chain(start, pieces), None
     return _deflated(chain(start, pieces), ENCODINGS[encoding]), encoding
+
+
+def encoding_of(accepted: str) -> str | None:
+    """The first encoding of the header Accept-Encoding that is known here."""
+    return next((name for name in _names(accepted) if name in ENCODINGS), None)
 
 
 def _deflated(pieces: Iterable[bytes], wbits: int) -> Iterator[bytes]:

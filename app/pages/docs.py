@@ -3,6 +3,7 @@
 The page has relative URLs for its files and for the document, which work under any path prefix.
 """
 
+import asyncio
 from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
@@ -18,14 +19,19 @@ Asset = Literal["swagger-ui-bundle.js", "swagger-ui.css"]
 
 
 def router(document: Callable[[], dict[str, Any]]) -> APIRouter:
-    """The routes; `document` is the OpenAPI document."""
-    routes = APIRouter(include_in_schema=False)
+    """The routes; `document` is the OpenAPI document.
+
+    To make it, every model answers examples, which may take seconds: a thread does that, once.
+    """
+    routes, making = APIRouter(include_in_schema=False), asyncio.Lock()
 
     @routes.get("/openapi.json")
     async def openapi(request: Request) -> Response:
         prefix = request.scope.get("root_path", "")
         servers = {"servers": [{"url": prefix}]} if prefix else {}
-        return Response(to_json(document() | servers), media_type="application/json")
+        async with making:
+            found = await asyncio.to_thread(document)
+        return Response(to_json(found | servers), media_type="application/json")
 
     @routes.get("/docs")
     async def docs(request: Request) -> Response:

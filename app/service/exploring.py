@@ -6,7 +6,7 @@ from time import perf_counter
 from typing import Any
 
 from app.errors import DeadlineExceeded
-from app.service.limits import Demand, values_of
+from app.service.limits import Demand, of_prediction, values_of
 from app.service.models import Answer
 from app.service.service import Prepared, Service
 from model import (
@@ -20,6 +20,7 @@ from model import (
     Lines,
     PredictOptions,
     Predictor,
+    Resolved,
     line_options,
     lines_of,
     plan_explanation,
@@ -90,13 +91,22 @@ def prepare_sweep(
         margin=asked.margin,
     )
     chosen = sweep_options(predictor, options)
-    points = service.prepare(predictor, axis.rows, chosen)
-    single = None
+    service.check(*_demanded(predictor, axis, asked, chosen))
+    x, single = axis.encoded(), None
     if asked.lines:
-        samples = len(axis.rows) * min(asked.lines, chosen.passes) * values_of(predictor.card)
-        service.check(Demand("samples", "samples (points x lines)", samples, "lines"))
-        single = service.prepare(predictor, axis.rows, line_options(predictor, chosen, asked.lines))
-    return PreparedSweep(axis, points, single, asked.lines)
+        single = Prepared(predictor, x, line_options(predictor, chosen, asked.lines))
+    return PreparedSweep(axis, Prepared(predictor, x, chosen), single, asked.lines)
+
+
+def _demanded(predictor: Predictor, axis: Axis, asked: Points, chosen: Resolved) -> list[Demand]:
+    """What the predictions of a sweep ask for, by the fields of its request."""
+    card, count = predictor.card, len(axis.values)
+    chooses = "points" if asked.values is None and axis.kind == "numeric" else "values"
+    samples = count * min(asked.lines, chosen.passes) * values_of(card)
+    return [
+        *of_prediction(count, card, chosen, field=chooses),
+        Demand("samples", "samples (points x lines)", samples, "lines"),
+    ]
 
 
 async def run_sweep(

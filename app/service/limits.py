@@ -17,16 +17,16 @@ class Demand(NamedTuple):
     field: str
 
 
-def of_prediction(rows: int, card: Card, options: Resolved) -> list[Demand]:
-    """What a prediction of so many rows asks for."""
+def of_prediction(rows: int, card: Card, options: Resolved, *, field: str = "rows") -> list[Demand]:
+    """What a prediction of so many rows asks for; `field` chooses the rows."""
     row_passes, values = rows * options.passes, values_of(card)
     kind = "classes" if card.target.classes else "targets"
     asked = [
-        Demand("rows", "rows", rows, "rows"),
+        Demand("rows", "rows", rows, field),
         Demand("passes", "passes", options.passes, "passes"),
         Demand("row_passes", "rows x passes", row_passes, "passes"),
-        Demand("values", "rows x features", rows * len(card.features), "rows"),
-        Demand("values", f"rows x {kind}", rows * values, "rows"),
+        Demand("values", "rows x features", rows * len(card.features), field),
+        Demand("values", f"rows x {kind}", rows * values, field),
     ]
     if options.samples:
         unit = f"samples (rows x passes{f' x {kind}' if values > 1 else ''})"

@@ -1,7 +1,7 @@
 """Explain the variance of one row: which layers, and which features, does it come from?"""
 
 import math
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import pairwise
@@ -37,6 +37,7 @@ LEAST_GIVEN = 2  # of one row, the error of the shares is unknown
 CHUNK_BYTES = 64 << 20  # of the passes that a step computes at once
 STEP_MACS = 1_000_000_000  # multiplications of a step: some 50 ms
 MACS_OF_MASKS = 50  # drawing a unit's mask takes as long as so many multiplications
+MACS_OF_VALUE, MACS_OF_CELL = 200, 500  # a value of a pass, and a cell of a row
 OVERFLOW = "the model's output is not finite: a value lies too far from the training data"
 
 
@@ -181,7 +182,7 @@ class ExplanationPlan:
         """About the bytes that the explanation takes while it is computed."""
         layers = 8 * self.passes * (3 + 3 * len(self.sources))
         shares = 8 * (self.passes + self.background_rows) * (len(self.cells) + 1)
-        step = 8 * self._step_rows * self._sets * (self.x.size + 2 * len(self.cells))
+        step = 8 * self._step_rows * self._step_sets * (self.x.size + 4 * len(self.cells))
         return 2 * layers + 2 * shares + step + CHUNK_BYTES
 
     def rounds(self) -> ExplainRounds:
@@ -192,14 +193,16 @@ class ExplanationPlan:
         """
         (predicted,) = yield [ExplainStep(1, self._predicted)]
         moments = Moments.of(predicted, self.of, self.predictor)
-        layers = Layers.joined((yield [*self._layer_steps(moments.value)]))
-        if not self.background_rows:
-            return self._explanation(moments, layers, [])
+        layers = yield [*self._layer_steps(moments.value)]
         influence = np.zeros((self.passes, len(self.cells) + 1))
-        shares = np.concatenate((yield [*self._feature_steps(moments.value, influence)]))
-        if not np.isfinite(shares).all():
-            raise fault("row", OVERFLOW)
-        return self._explanation(moments, layers, _of_std(shares, influence, left=self._left))
+        shares: Sequence[np.ndarray] = []
+        if self.background_rows:
+            shares = yield [*self._feature_steps(moments.value, influence)]
+        _check_finite(shares)
+        # With thousands of features, the summary too takes some tens of milliseconds.
+        step = ExplainStep(1, partial(self._summary, moments, layers, shares, influence))
+        (found,) = yield [step]
+        return cast("Explanation", found)
 
     def _predicted(self, check: Check) -> Predictions:
         """The prediction of the row by the plain estimator, from the passes of the explanation."""
@@ -230,22 +233,38 @@ class ExplanationPlan:
 
     def _feature_steps(self, value: Value, influence: np.ndarray) -> Iterator[ExplainStep]:
         for block in pieces(range(self.background_rows), self._step_rows):
-            yield ExplainStep(
-                len(block) * self._sets, partial(self._shares, value, influence, block)
-            )
+            for part in pieces(range(self._sets), self._step_sets):
+                shares = partial(self._shares, value, influence, block, part)
+                yield ExplainStep(len(block) * len(part), shares)
 
     def _shares(
-        self, value: Value, influence: np.ndarray, block: range, check: Check
+        self, value: Value, influence: np.ndarray, block: range, part: range, check: Check
     ) -> np.ndarray:
         return run_features(
             self.predictor,
             self.x,
             value,
-            self._background.part(block),
+            self._background.games(block, part),
             seed=self.seed,
             influence=influence,
             before_chunk=check,
         )
+
+    def _summary(
+        self,
+        moments: Moments,
+        layers: Sequence[Layers],
+        shares: Sequence[np.ndarray],
+        influence: np.ndarray,
+        _: Check,
+    ) -> Explanation:
+        """The explanation from the results of all steps."""
+        parts = list[Estimated]()
+        if shares:
+            size = -(-self._sets // self._step_sets)  # steps of a block of rows
+            blocks = [np.sum(shares[at : at + size], 0) for at in range(0, len(shares), size)]
+            parts = _of_std(np.concatenate(blocks), influence, left=self._left)
+        return self._explanation(moments, Layers.joined(layers), parts)
 
     def _explanation(
         self, moments: Moments, layers: Layers, parts: Sequence[Estimated]
@@ -310,24 +329,40 @@ class ExplanationPlan:
         return sets(len(self.predictor.card.features))
 
     @cached_property
-    def _step_passes(self) -> int:
-        """The number of passes over single rows in a step."""
+    def _macs(self) -> int:
+        """The multiplications of a pass over a row; each value takes as long as many of them."""
         config = self.predictor.card.config
-        return max(
-            1, STEP_MACS // sum(a * b for a, b in pairwise((*config.site_widths, config.outputs)))
-        )
+        layers = sum(a * b for a, b in pairwise((*config.site_widths, config.outputs)))
+        return layers + MACS_OF_VALUE * (config.outputs + 1)
+
+    @cached_property
+    def _step_mixtures(self) -> int:
+        """The number of rows in a step that have features of the row and of a background row."""
+        cells = len(self.cells)
+        of_row = self.passes * (self._macs + cells) + MACS_OF_CELL * (cells + self.x.size)
+        return max(1, STEP_MACS // of_row)
+
+    @property
+    def _step_sets(self) -> int:
+        """The number of sets of features in a step, for each of its background rows."""
+        return min(self._sets, self._step_mixtures)
 
     @property
     def _step_rows(self) -> int:
         """The number of background rows in a step."""
-        return max(1, self._step_passes // (self.passes * self._sets))
+        return max(1, self._step_mixtures // self._sets)
 
     @property
     def _step_pairs(self) -> int:
         """The number of pairs of noise in a step; their masks take most of the time."""
         config = self.predictor.card.config
         most = STEP_MACS // (MACS_OF_MASKS * sum(config.site_widths))
-        return max(1, min(most, self._step_passes) // mixtures(len(self.sources)))
+        return max(1, min(most, STEP_MACS // self._macs) // mixtures(len(self.sources)))
+
+
+def _check_finite(parts: Iterable[np.ndarray]) -> None:
+    if not all(np.isfinite(part).all() for part in parts):
+        raise fault("row", OVERFLOW)
 
 
 def _of_std(shares: np.ndarray, influence: np.ndarray, *, left: float) -> list[Estimated]:

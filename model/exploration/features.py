@@ -11,11 +11,13 @@ A share has two independent errors: that of the background rows and orders, from
 between them; and that of the masks, from the influence of each pass. The variance is a mean over
 passes, so a pass with output y has the influence ((y - mean)^2 - variance) / (2 std) on the std.
 
-Shapes: P passes, D inputs, J features, M background rows, G sets of features.
+Shapes: P passes, D inputs, J features, M background rows, G sets of features. With many features,
+the sets of a single background row are shared among several steps; what they add to the shares and
+to the influence is summed.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -44,10 +46,27 @@ class Background:
         orders = random.permuted(np.tile(np.arange(features), (count, 1)), axis=1)
         return cls(kept[np.concatenate(rounds)[:count]], orders)
 
-    def part(self, block: range) -> Self:
-        """Some of the rows, with their orders."""
-        at = slice(block.start, block.stop)
-        return replace(self, rows=self.rows[at], orders=self.orders[at])
+    def games(self, rows: range, sets: range) -> "Games":
+        """Some of the sets of features to predict for some of the rows."""
+        at = slice(rows.start, rows.stop)
+        return Games(self.rows[at], *_games(self.orders[at], slice(sets.start, sets.stop)))
+
+
+@dataclass(frozen=True, slots=True)
+class Games:
+    """Background rows [M, D], sets of features to predict for each of them [M, G, J], and their
+    coefficients in the shares [M, G, J + 1]."""
+
+    rows: np.ndarray
+    chosen: np.ndarray
+    coefficients: np.ndarray
+
+    def mixed(self, x: np.ndarray, columns: Sequence[int], chunk: slice) -> np.ndarray:
+        """Some of the M G rows that have the features of a set from x [1, D], encoded."""
+        count, sets, _ = self.chosen.shape
+        row, number = np.divmod(np.arange(count * sets)[chunk], sets)
+        chosen = np.repeat(self.chosen[row, number], columns, axis=1)
+        return np.where(chosen, x, self.rows[row])
 
 
 def sets(count: int) -> int:
@@ -60,31 +79,29 @@ def run_features(
     predictor: Predictor,
     x: np.ndarray,
     value: Value,
-    background: Background,
+    games: Games,
     *,
     seed: int,
     influence: np.ndarray,
     before_chunk: Callable[[], None],
 ) -> np.ndarray:
-    """The shares [M, J + 1] for some background rows; x [1, D] is the row.
+    """What the sets of the games add to the shares [M, J + 1]; x [1, D] is the row.
 
-    They are those of the features, then the std of the background row. The influence of the passes
-    on the sum over the rows is added to `influence` [P, J + 1].
+    The shares are those of the features, then the std of the background row. The influence of the
+    passes on their sum over the rows is added to `influence` [P, J + 1].
     """
-    chosen, coefficients = _games(background.orders)  # [M, G, J], [M, G, J + 1]
-    widths = np.repeat(np.arange(len(predictor.columns)), predictor.columns)
-    rows = np.where(chosen[..., widths], x, background.rows[:, None]).reshape(-1, x.shape[1])
-    weights = coefficients.reshape(-1, coefficients.shape[2])  # [M G, J + 1]
-    stds, passes = np.empty(len(rows)), len(influence)
+    weights = games.coefficients.reshape(-1, games.coefficients.shape[2])  # [M G, J + 1]
+    stds, passes = np.empty(len(weights)), len(influence)
     size = chunk_rows(predictor, passes)
-    for start in range(0, len(rows), size):
+    for start in range(0, len(weights), size):
         before_chunk()
         chunk = slice(start, start + size)
-        y = predictor.values(rows[chunk], passes=passes, seed=seed)[..., value.at]  # [P, b]
+        rows = games.mixed(x, predictor.columns, chunk)
+        y = predictor.values(rows, passes=passes, seed=seed)[..., value.at]  # [P, b]
         stds[chunk], influences = spread(value.in_units(y))
         influence += influences @ weights[chunk]
-    worths = stds.reshape(chosen.shape[:2])
-    return np.asarray(np.einsum("mg,mgj->mj", worths, coefficients))
+    worths = stds.reshape(games.coefficients.shape[:2])
+    return np.asarray(np.einsum("mg,mgj->mj", worths, games.coefficients))
 
 
 def chunk_rows(predictor: Predictor, passes: int) -> int:
@@ -103,17 +120,17 @@ def spread(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return std, influence
 
 
-def _games(orders: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The sets of features to predict [M, G, J], and the coefficients of the shares [M, G, J + 1].
+def _games(orders: np.ndarray, part: slice) -> tuple[np.ndarray, np.ndarray]:
+    """Sets of features to predict [M, G, J], and their coefficients in the shares [M, G, J + 1].
 
     The last share is the worth of the set without any feature, which is the first.
     """
     count, features = orders.shape
     if features <= MOST_EXACT:
-        found = (np.broadcast_to(part, (count, *part.shape)) for part in exact_shares(features))
-        chosen, weights = found
+        exact = (each[part] for each in exact_shares(features))
+        chosen, weights = (np.broadcast_to(each, (count, *each.shape)) for each in exact)
     else:
-        chosen, weights = sampled_shares(orders)
+        chosen, weights = sampled_shares(orders, part)
     none = np.zeros((*weights.shape[:2], 1))
-    none[:, 0] = 1
+    none[:, np.arange(sets(features))[part] == 0] = 1
     return chosen, np.concatenate([weights, none], axis=2)

@@ -3,14 +3,15 @@
 With the same masks at every point, a pass is one thinned network, so its output is a smooth curve.
 """
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 
 import numpy as np
 
 from model.artifact import Card
-from model.data import CategoricalFeature, Feature, NumericFeature, Row
+from model.data import CategoricalFeature, Feature, NumericFeature, Row, Schema
 from model.exploration.rows import encoded_row, fault, find_feature, with_cell
 from model.messages import shown
 from model.options import PredictOptions, Resolved
@@ -19,12 +20,13 @@ from model.predictor import Predictor, fresh_seed
 
 POINTS, MARGIN, LINES = 61, 0.5, 20
 MOST_MARGIN = 100.0  # widths of the training range
+DIGITS = 12  # of a point, counted from the first digit of the axis's length
 Lines = list[list[float]] | dict[str, list[list[float]]]
 
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """The values of the swept feature, and a row for each of them.
+    """The values of the swept feature, for one row.
 
     `training_range` is None for a category, and where the range is unknown.
     """
@@ -33,7 +35,15 @@ class Axis:
     kind: Literal["numeric", "categorical"]
     training_range: tuple[float, float] | None
     values: tuple[float | str | None, ...]  # None: the model fills in a missing value
-    rows: list[Row]
+    swept: Feature = field(repr=False)
+    columns: slice = field(repr=False)  # the encoded columns of the feature
+    row: np.ndarray = field(repr=False, compare=False)  # [1, D]
+
+    def encoded(self) -> np.ndarray:
+        """The row with each of the values, encoded, [B, D]."""
+        x = self.row.repeat(len(self.values), axis=0)
+        x[:, self.columns] = Schema((self.swept,)).encode([[value] for value in self.values])
+        return x
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +80,11 @@ def sweep(
     """
     axis = sweep_axis(predictor.card, row, feature, values=values, points=points, margin=margin)
     chosen = sweep_options(predictor, options or PredictOptions())
-    predictions = predictor.predict(axis.rows, chosen)
+    x = axis.encoded()
+    predictions = predictor.predict_encoded(x, chosen)
     if not lines:
         return Sweep(axis, predictions, [])
-    single = predictor.predict(axis.rows, line_options(predictor, chosen, lines))
+    single = predictor.predict_encoded(x, line_options(predictor, chosen, lines))
     return Sweep(axis, predictions, lines_of(single, lines))
 
 
@@ -125,11 +136,11 @@ def sweep_axis(
     at = find_feature(schema, feature)
     swept = schema.features[at]
     cells = _points(swept, points, margin) if values is None else _given(swept, values)
-    rows = [with_cell(schema, row, at, cell) for cell in cells]
-    encoded_row(schema, rows[0])
+    encoded = encoded_row(schema, with_cell(schema, row, at, cells[0]))
+    where = swept, schema.columns[at], encoded
     if isinstance(swept, NumericFeature):
-        return Axis(swept.name, "numeric", swept.range, cells, rows)
-    return Axis(swept.name, "categorical", None, cells, rows)
+        return Axis(swept.name, "numeric", swept.range, cells, *where)
+    return Axis(swept.name, "categorical", None, cells, *where)
 
 
 def _points(feature: Feature, points: int, margin: float) -> tuple[float | str, ...]:
@@ -146,7 +157,11 @@ def _points(feature: Feature, points: int, margin: float) -> tuple[float | str, 
     low, high = feature.range
     beyond = margin * ((high - low) or feature.scale)
     ends = low - beyond, high + beyond
-    return tuple(float(f"{point:.12g}") for point in np.linspace(*ends, points).tolist())
+    for end in ends:
+        if wrong := feature.fault(end):
+            raise fault("margin", f"a point {wrong}; feature {shown(feature.name)}")
+    digits = DIGITS - 1 - math.floor(math.log10((ends[1] - ends[0]) or 1))
+    return tuple(round(point, digits) for point in np.linspace(*ends, points).tolist())
 
 
 def _given(feature: Feature, values: Sequence[Any]) -> tuple[float | str | None, ...]:

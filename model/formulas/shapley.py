@@ -29,25 +29,25 @@ def exact_shares(players: int) -> tuple[np.ndarray, np.ndarray]:
     return inside, np.where(inside, weights, -weights)
 
 
-def sampled_shares(orders: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def sampled_shares(orders: np.ndarray, part: slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
     """The coalitions along orders [..., n] of the players and along their reverses, [..., 2 n, n].
 
     And the coefficients, of the same shape. The average over random orders is the Shapley value
     (Castro, Gomez and Tejada 2009). An order and its reverse together have less variance than two
     orders (Mitchell et al. 2022). The first coalition has no player, the second has all; then come
-    the first 1 .. n - 1 players of the order, and then the complements of these.
+    the first 1 .. n - 1 players of the order, and then the complements of these. `part` takes some
+    of the 2 n coalitions.
     """
     players = orders.shape[-1]
     rank = np.argsort(orders, axis=-1)[..., None, :]
-    before = rank < np.arange(1, players)[:, None]
-    ends = np.broadcast_to(np.array([[False], [True]]), (*orders.shape[:-1], 2, players))
-    there, back = _along(rank), _along(players - 1 - rank)  # [..., n + 1, n]
-    both = there + back
-    parts = (both[..., :1, :], both[..., -1:, :], there[..., 1:-1, :], back[..., -2:0:-1, :])
-    return np.concatenate([ends, before, ~before], axis=-2), np.concatenate(parts, axis=-2)
+    number = np.arange(2 * players)[part, None]
+    end, reverse = number < 2, number > players  # no player or all; the complements
+    cut = np.where(end, number * players, np.where(reverse, number - players, number - 1))
+    there = _along(rank, cut) * ~reverse
+    back = _along(players - 1 - rank, np.where(reverse, players - cut, cut)) * (end | reverse)
+    return (rank < cut) ^ reverse, there + back
 
 
-def _along(rank: np.ndarray) -> np.ndarray:
-    """Half the change of each player's share by the worth of the first 0 .. n players."""
-    count = np.arange(rank.shape[-1] + 1)[:, None]
+def _along(rank: np.ndarray, count: np.ndarray) -> np.ndarray:
+    """Half the change of each player's share by the worth of the first `count` players."""
     return np.asarray(((rank == count - 1) * 0.5) - ((rank == count) * 0.5))

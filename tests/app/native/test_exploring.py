@@ -173,6 +173,20 @@ async def test_what_is_refused_names_the_field(
     assert body.details[0].field == field
 
 
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [({}, "points"), ({"values": [1.0] * 40}, "values"), ({"feature": "quarter"}, "values")],
+)
+async def test_more_points_of_many_features_than_one_request_may_have_are_refused(
+    artifacts: dict[str, Path], changes: dict[str, Any], field: str
+) -> None:
+    most = 100 if field != "values" or "values" in changes else 8
+    async with asking(Settings(models=(artifacts["regression"],), max_values=most)) as client:
+        sent = {"row": list(HOUSE.values()), "feature": "area", "points": 40, **changes}
+        body = (await client.post("/sweep", json=sent)).json()
+    assert (body["code"], body["details"][0]["field"]) == ("limit_exceeded", field)
+
+
 async def test_a_point_on_which_the_network_overflows_is_named(
     client: httpx.AsyncClient,
 ) -> None:

@@ -1,3 +1,4 @@
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from app.native import schemas as native_schemas
 from app.native.schemas import ExplainResponse, PredictResponse, SweepResponse
 from app.settings import Settings
 from model import Card
+from tests.app.conftest import asking
 
 pytestmark = pytest.mark.anyio
 
@@ -166,3 +168,17 @@ def schema_of_request(document: dict[str, Any], path: str) -> dict[str, Any]:
     name = body["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
     schema: dict[str, Any] = document["components"]["schemas"][name]
     return schema
+
+
+async def test_others_are_served_while_the_document_is_made(artifacts: dict[str, Path]) -> None:
+    """Every model answers its examples for it."""
+    async with asking(Settings(models=tuple(artifacts.values()))) as client:
+        asked = [asyncio.create_task(client.get("/openapi.json")) for _ in range(3)]
+        served = 0
+        while not all(each.done() for each in asked):
+            assert (await client.get("/v2/health/live")).status_code == 200
+            served += 1
+            await asyncio.sleep(0.002)
+        documents = {(await each).content for each in asked}
+    assert served > 5
+    assert len(documents) == 1

@@ -1,5 +1,6 @@
 """What can be explained: targets, classes, seeds, and errors that name the field."""
 
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from model import (
     Predictor,
     RegressionPrediction,
     explain,
+    plan_explanation,
 )
 from tests.model.exploration.networks import predictor_of, random_network
 
@@ -106,3 +108,49 @@ def test_a_network_with_frozen_layers_is_explained_in_the_units_of_its_target() 
     y = predictor.values(np.array([[0.4, 0.6]], np.float32), passes=20_000, seed=5)[:, 0, 0]
     assert abs(found.mean.value - (y.mean() * 2 + 5)) < 5 * found.mean.error
     assert abs(found.variance.value - y.var() * 4) < 5 * found.variance.error
+
+
+def step_seconds(predictor: Predictor, **asked: Any) -> tuple[list[float], Explanation]:
+    """The CPU time of each step of an explanation of a row, and of what is between the steps."""
+    row = [0.0] * len(predictor.card.features)
+    rounds, took, results = plan_explanation(predictor, row, seed=1, **asked).rounds(), [], None
+    while True:
+        started = process_time()
+        try:
+            steps = rounds.send(results) if results else next(rounds)
+        except StopIteration as end:
+            return [*took, process_time() - started], end.value
+        took.append(process_time() - started)
+        results = []
+        for step in steps:
+            started = process_time()
+            results.append(step.run(lambda: None))
+            took.append(process_time() - started)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "hidden", "asked"),
+    [
+        (400, (8,), {"passes": 1000, "background_rows": 2}),
+        (400, (8,), {"passes": 2, "background_rows": 60}),
+        (8, (400, 400), {"passes": 1000, "background_rows": 2}),
+    ],
+)
+def test_each_step_is_a_small_part_of_the_work(
+    inputs: int, hidden: tuple[int, ...], asked: dict[str, int]
+) -> None:
+    """The server computes the batches of others between them."""
+    kept = np.random.default_rng(0).normal(size=(20, inputs)).astype(np.float32)
+    network = random_network(inputs, hidden, (0.0, *[0.2] * len(hidden)))
+    took, found = step_seconds(predictor_of(network, kept), **asked)
+    assert max(took) < 0.4 * sum(took)
+    assert found.features is not None
+    assert found.background is not None
+    added = sum(feature.std.value for feature in found.features)
+    assert added == pytest.approx(found.std.value - found.background.std.value, abs=1e-6)
+
+
+def test_an_explanation_of_thousands_of_features_takes_little_memory() -> None:
+    kept = np.random.default_rng(0).normal(size=(20, 1_000)).astype(np.float32)
+    plan = plan_explanation(predictor_of(random_network(1_000, (4,), (0.0, 0.3)), kept), [0] * 1000)
+    assert plan.memory_bytes < 90 << 20

@@ -1,11 +1,12 @@
 """A sweep is a prediction of its points under the same masks."""
 
+from time import process_time
 from typing import Any
 
 import numpy as np
 import pytest
 
-from model import InputError, PredictOptions, Predictor, sweep
+from model import InputError, PredictOptions, Predictor, sweep, sweep_axis
 from tests.model.exploration.networks import predictor_of, random_network
 
 
@@ -146,3 +147,33 @@ def test_a_feature_that_never_varied_is_swept_by_its_scale() -> None:
         predictor.card.model_copy(update={"features": features}), predictor._networks
     )
     assert sweep(constant, (0.1, 0.2), "x0", points=3).axis.values == (0.0, 0.5, 1.0)
+
+
+@pytest.mark.parametrize("low", [1e15, -1e15, 0.0])
+def test_points_of_a_narrow_range_far_from_zero_differ(low: float) -> None:
+    predictor = predictor_of(random_network(2, (4,), (0.0, 0.3)))
+    x0, x1 = predictor.card.features
+    far = x0.model_copy(update={"range": (low, low + 2.0), "mean": low, "scale": 1.0})
+    card = predictor.card.model_copy(update={"features": (far, x1)})
+    axis = sweep_axis(card, (low, 0.2), "x0", points=5)
+    assert axis.values == (low - 1, low, low + 1, low + 2, low + 3)
+
+
+@pytest.mark.parametrize("ends", [(-1e308, 1e308), (-1e30, 1e30)])
+def test_points_that_no_number_can_encode_are_refused(ends: tuple[float, float]) -> None:
+    predictor = predictor_of(random_network(2, (4,), (0.0, 0.3)))
+    x0, x1 = predictor.card.features
+    endless = x0.model_copy(update={"range": ends, "scale": 1e-10})
+    card = predictor.card.model_copy(update={"features": (endless, x1)})
+    with pytest.raises(InputError, match=r"^margin: a point is .*'x0'"):
+        sweep_axis(card, (0.1, 0.2), "x0")
+
+
+def test_many_points_of_many_features_take_little_time() -> None:
+    """The server makes them on its event loop."""
+    predictor = predictor_of(random_network(2_000, (4,), (0.0, 0.3)))
+    row = {feature.name: 0.5 for feature in predictor.card.features}
+    started = process_time()
+    x = sweep_axis(predictor.card, row, "x3", points=250).encoded()
+    assert process_time() - started < 0.05
+    assert x.shape == (250, 2_000)

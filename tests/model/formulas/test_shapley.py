@@ -54,3 +54,12 @@ def test_shares_add_up_to_the_worth_of_all() -> None:
 def test_nobody_shares_nothing() -> None:
     inside, weights = exact_shares(0)
     assert inside.shape == weights.shape == (1, 0)
+
+
+@pytest.mark.parametrize("players", [1, 2, 5])
+def test_parts_of_the_coalitions_are_those_of_all(players: int) -> None:
+    orders = np.random.default_rng(1).permuted(np.tile(np.arange(players), (3, 1)), axis=1)
+    whole = sampled_shares(orders)
+    parts = [sampled_shares(orders, slice(at, at + 3)) for at in range(0, 2 * players, 3)]
+    for all_of_them, joined in zip(whole, zip(*parts, strict=True), strict=True):
+        assert (np.concatenate(joined, axis=1) == all_of_them).all()

@@ -21,6 +21,11 @@ export const probability = (share) =>
 /** A value with its standard error, the value rounded to what the error leaves of it. */
 export function withError(value, error) {
   if (!(error > 0)) return number(value);
+  const size = Math.max(Math.abs(value), error);
+  if (size < 1e-4 || size >= 1e7) {
+    const digits = Math.min(8, 1 + Math.floor(Math.log10(size)) - Math.floor(Math.log10(error)));
+    return `${value.toExponential(digits)} ±\u00a0${error.toExponential(1)}`;
+  }
   const places = Math.max(0, Math.min(8, 1 - Math.floor(Math.log10(error))));
   return `${value.toFixed(places)} ±\u00a0${error.toFixed(places)}`;
 }
