@@ -44,7 +44,7 @@ def classifications(
 
 def enlarged(folder: Path) -> Predictor:
     """A predictor whose weights are a thousand times those of an artifact."""
-    card, network, *_ = read(folder)
+    card, (network,), *_ = read(folder)
     for layer in network.linears():
         layer.weight.data = layer.weight * 1e3
     return Predictor(card, network)

@@ -88,6 +88,7 @@ def test_dropout_rates_are_given_searched_or_learned(
 
 def test_every_training_option_reaches_the_card(data: Path) -> None:
     options = {
+        "--members": "2",
         "--hidden": "6,5",
         "--dropout": "0.1,0.2",
         "--input-dropout": "0.05",
@@ -109,6 +110,7 @@ def test_every_training_option_reaches_the_card(data: Path) -> None:
         "input_noise": 0.3,
         "before": (),
         "after": (),
+        "members": 2,
     }
     assert card.training.settings == {
         "epochs": 3,

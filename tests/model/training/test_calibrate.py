@@ -189,12 +189,14 @@ def test_groups_that_do_not_add_up_are_refused(folders: dict[str, Path], tmp_pat
 def test_noise_powers_multiply_the_log_variances_and_leave_the_means(
     two_target_artifact: Path,
 ) -> None:
-    card, network, *_ = read(two_target_artifact)
+    card, networks, *_ = read(two_target_artifact)
+    (network,) = networks
     assert len(card.tuning.noise_powers) == 2
     x = torch.randn(9, network.config.inputs, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         before = network(x)
-        after = with_noise_powers(network, (0.5, 2.0))(x)
+        (changed,) = with_noise_powers(networks, (0.5, 2.0))
+        after = changed(x)
         assert after[:, :2].tolist() == before[:, :2].tolist()
         assert after[:, 2:] == pytest.approx(before[:, 2:] * torch.tensor([0.5, 2.0]), rel=1e-4)
         assert torch.equal(network(x), before)
