@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 from mc_dropout_client import (
@@ -206,6 +207,7 @@ def test_models_sweeps_explanations_and_landscapes_are_typed(ask: Connect, small
         listed = client.models()
         card = client.model()
         swept = client.sweep(ROW, "area", points=5, lines=2, passes=10, seed=1)
+        chosen = client.sweep(ROW, "area", values=np.array([50.0, 60.0]), passes=np.int64(10))
         explained = client.explain(ROW, passes=20, seed=1)
         with pytest.raises(NotFound) as caught:
             client.landscape()
@@ -216,6 +218,7 @@ def test_models_sweeps_explanations_and_landscapes_are_typed(ask: Connect, small
     assert card.whole["version"] == card.version
     assert len(swept.values) == len(swept) == 5
     assert len(swept.lines) == 2
+    assert chosen.values == (50.0, 60.0)
     parts = sum(layer.variance for layer in explained.layers)
     assert parts == pytest.approx(explained.variance, rel=1e-6)
     assert caught.value.code == "no_landscape"

@@ -199,7 +199,8 @@ class Calls:
             if name not in names:
                 raise TypeError(f"unknown option {name!r}; known are {', '.join(names)}")
         options = {
-            name: value.item() if hasattr(value, "item") else value for name, value in given.items()
+            name: value.tolist() if hasattr(value, "tolist") else value  # numpy's
+            for name, value in given.items()
         }
         model = options.pop("model", None)
         seconds = options.pop("timeout_seconds", self.settings.timeout_seconds)
