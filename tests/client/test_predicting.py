@@ -10,9 +10,11 @@ import pytest
 import model
 from mc_dropout_client import (
     ClassificationPrediction,
+    Client,
     RefusedRequest,
     RegressionPrediction,
     TargetsPrediction,
+    UnexpectedAnswer,
 )
 from tests.client.asking import Connect
 from tests.client.conftest import KEY, OTHER
@@ -161,3 +163,21 @@ def test_arrays_and_missing_values_are_rows(ask: Connect, small: Served) -> None
 def test_an_unknown_option_is_an_error_of_python(ask: Connect) -> None:
     with ask("http://localhost:9") as client, pytest.raises(TypeError, match="n_samples"):
         client.predict([ROW], n_samples=3)
+
+
+def test_a_model_that_changes_between_two_chunks_is_an_error(small: Served) -> None:
+    """A transport of the caller's own pretends that the server has loaded another version."""
+    versions = iter("abcdef")
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        found = httpx.post(small.url + request.url.path, content=request.content, timeout=60).json()
+        found["model"]["version"] = next(versions)
+        return httpx.Response(200, json=found)
+
+    with httpx.Client(transport=httpx.MockTransport(answer)) as http:
+        client = Client(small.url, http=http, rows_per_request=5, concurrency=1)
+        with pytest.raises(UnexpectedAnswer, match="from a to b") as caught:
+            client.predict(rows_of(10))
+        assert caught.value.code == "model_changed"
+        client.close()
+        assert not http.is_closed
