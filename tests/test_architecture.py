@@ -20,6 +20,10 @@ MODULES = {
     for path in sorted((ROOT / package).rglob("*.py"))
 }
 
+CLIENT = {  # a distribution of its own
+    ".".join(path.relative_to(ROOT / "client/src").with_suffix("").parts): path
+    for path in sorted((ROOT / "client/src").rglob("*.py"))
+}
 WINGS = sorted(path.parent.name for path in (ROOT / "model").glob("*/__init__.py"))
 FORMULAS = {"numpy", "model.formulas", "model.errors"}  # all that formulas may know
 OPTIONAL = {  # packages of extras, and who may import them: inside a function
@@ -41,7 +45,7 @@ FRAMEWORK_FREE = ("app.service", "app.compute", "app.metrics", "app.settings")
 
 @cache
 def tree(module: str) -> ast.Module:
-    return ast.parse(MODULES[module].read_text())
+    return ast.parse((MODULES | CLIENT)[module].read_text())
 
 
 def imports(module: str, *, top_level: bool = False) -> set[str]:
@@ -180,6 +184,26 @@ def test_a_protocol_imports_neither_another_protocol_nor_the_whole_application()
             assert not found, module
 
 
+@pytest.mark.parametrize("module", CLIENT)
+def test_the_client_knows_httpx_only_and_frames_inside_functions(module: str) -> None:
+    known = {"httpx", "mc_dropout_client"} | sys.stdlib_module_names
+    frames = {"pandas", "polars"} if module == "mc_dropout_client.tables" else set()
+    assert packages(module) <= known | frames
+    eager = {name.partition(".")[0] for name in imports(module, top_level=True)}
+    assert eager <= known
+
+
+def test_nobody_imports_the_client() -> None:
+    for module in MODULES:
+        assert "mc_dropout_client" not in packages(module), module
+
+
+def test_the_client_exports_what_its_door_imports() -> None:
+    door = importlib.import_module("mc_dropout_client")
+    imported = {n.rpartition(".")[2] for n in imports("mc_dropout_client.__init__")}
+    assert sorted(door.__all__) == sorted(imported)
+
+
 def test_nobody_imports_a_host() -> None:
     for module in MODULES:
         assert not [name for name in imports(module) if name.startswith("app.ray_serve")], module
@@ -229,9 +253,9 @@ def test_all_names_exactly_what_model_exports() -> None:
     assert all(hasattr(model, name) for name in model.__all__)
 
 
-@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("module", [*MODULES, *CLIENT])
 def test_modules_and_functions_fit_on_a_screen_or_few(module: str) -> None:
-    assert len(MODULES[module].read_text().splitlines()) <= 400
+    assert len((MODULES | CLIENT)[module].read_text().splitlines()) <= 400
     for node in ast.walk(tree(module)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             lines = (node.end_lineno or node.lineno) - node.lineno + 1

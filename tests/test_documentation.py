@@ -23,6 +23,7 @@ from app.__main__ import main as serve
 from app.native.schemas import PredictRequest, PredictResponse
 from app.settings import Settings
 from docs import tables
+from mc_dropout_client.command import main as ask_by_command
 from model.commands import main
 from model.tasks.task import TASKS
 from tests.server import serving
@@ -129,6 +130,25 @@ def test_the_python_example_prints_what_is_shown() -> None:
         for text in (printed.getvalue(), shown)
     )
     assert found == pytest.approx(expected, rel=RELATIVE)
+
+
+def test_the_blocks_about_the_client_print_what_is_shown(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = page("client").replace("http://localhost:8000", url)
+    for code in blocks(text, "python"):
+        exec(code, {})
+    printed = capsys.readouterr().out
+    first, second = blocks(text, "text")
+    assert printed.startswith(first)
+    assert printed.endswith(second)
+    (command,) = commands(text, "mcd")
+    example = httpx.get(f"{url}/models/diabetes", timeout=60).json()["example"]
+    monkeypatch.chdir(tmp_path)
+    Path("rows.csv").write_text(f"{','.join(example)}\n{','.join(map(str, example.values()))}\n")
+    assert ask_by_command(command[1:]) == 0
+    (row,) = csv.DictReader(Path("answers.csv").read_text().splitlines())
+    assert float(row["lower"]) < float(row["mean"]) < float(row["upper"])
 
 
 def test_a_table_of_ones_own_is_trained_on_served_evaluated_and_calibrated_anew_as_shown(
