@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from model.artifact import Card, read
 from model.calibration import Acceptance, Allowance, Similarity, promise, tolerated
-from model.data import Row, SeenRows
+from model.data import Rows, SeenRows
 from model.errors import Detail, InputError
 from model.options import Estimator, MaskScope, PredictOptions, Resolved, resolved
 from model.passes import (
@@ -71,9 +71,7 @@ class Predictor:
         self._ranges_known = all(feature.range for feature in self._schema.numeric()[0])
         self._device = next(network.parameters()).device
 
-    def predict(
-        self, rows: Sequence[Row] | np.ndarray, options: PredictOptions | None = None
-    ) -> Predictions:
+    def predict(self, rows: Rows, options: PredictOptions | None = None) -> Predictions:
         """A prediction for every row.
 
         A row is an object keyed by feature name, or a list in the card's order. `rows` may also be
@@ -81,7 +79,7 @@ class Predictor:
         """
         return self.predict_encoded(self.encode(rows), options or PredictOptions())
 
-    def encode(self, rows: Sequence[Row] | np.ndarray) -> np.ndarray:
+    def encode(self, rows: Rows) -> np.ndarray:
         """The rows checked and standardised, [B, D] float32; fast, without torch."""
         return self._schema.encode(rows)
 
