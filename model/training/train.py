@@ -11,6 +11,7 @@ from model.artifact import Artifact, Card, check_destination, checked_name, save
 from model.data import (
     Split,
     Table,
+    Tabular,
     Target,
     choose_features,
     choose_target,
@@ -20,6 +21,7 @@ from model.data import (
     fit_schema,
     fit_target,
     option,
+    read_table,
     share_rare_classes,
     split_rows,
 )
@@ -49,7 +51,7 @@ CORRECTING_ROWS = 200  # with at least so many calibration rows, a quarter corre
 
 
 def train(
-    table: Table,
+    table: Table | Tabular,
     targets: str | Sequence[str],
     folder: str | Path,
     *,
@@ -67,10 +69,11 @@ def train(
 ) -> Card:
     """The card of a model trained on a table and saved in `folder`, with its held-out metrics.
 
-    The seed, or `split`, divides the rows into disjoint training, validation, calibration and test
-    parts. Validation rows choose the dropout rate if a rate is searched for, decide when to stop,
-    and fit the noise or the temperature. With `options.refit` the weights then learn from the
-    validation rows too. A classifier with CORRECTING_ROWS calibration rows or more corrects its
+    The table may have any form that `read_table` takes: a frame of pandas, polars or pyarrow, for
+    example. The seed, or `split`, divides the rows into disjoint training, validation, calibration
+    and test parts. Validation rows choose the dropout rate if a rate is searched for, decide when
+    to stop, and fit the noise or the temperature. With `options.refit` the weights then learn from
+    the validation rows too. A classifier with CORRECTING_ROWS calibration rows or more corrects its
     temperature for that with a quarter of them. The other calibration rows only calibrate, the test
     rows only measure. With `calibrate_by` each category of that feature has its own calibration,
     with `by_class` each class, if all of them have enough rows.
@@ -87,6 +90,9 @@ def train(
     folder = Path(folder).absolute()
     name = checked_name(name or folder.name)
     check_destination(folder)
+    if not isinstance(table, Table):
+        learned = [*keep, *([targets] if isinstance(targets, str) else targets)]
+        table, drop = read_table(table, drop=drop, keep=learned), ()
     targets = find_columns(targets, list(table.columns), table=table.name)
     columns = _Columns(targets, tuple(drop), tuple(keep), _logs(table, targets, log_target))
     data = _prepare(table, columns, task=task, missing=missing, options=options, split=split)
