@@ -2,7 +2,7 @@
 
 from model.data.choice import choose_features
 from model.data.feature import CategoricalFeature, Feature, NumericFeature
-from model.data.frames import Tabular, frame_with_names, plain_row
+from model.data.frames import Tabular, index_of, plain_row
 from model.data.names import clean, find_columns, split_list
 from model.data.numbers import USUAL_CELLS, CellRule, NumberFormat
 from model.data.options import ReadOptions, option
@@ -49,7 +49,7 @@ __all__ = [
     "find_columns",
     "fit_schema",
     "fit_target",
-    "frame_with_names",
+    "index_of",
     "kept",
     "option",
     "plain_row",

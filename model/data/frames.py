@@ -102,6 +102,13 @@ def frame_with_names(source: Tabular) -> Frame | None:
     return None
 
 
+def index_of(source: Any) -> Any:
+    """The index of a frame of pandas; None for anything else."""
+    pandas = sys.modules.get("pandas")
+    is_frame = pandas is not None and isinstance(source, pandas.DataFrame)
+    return source.index if is_frame else None
+
+
 def as_array(source: Any) -> Any:
     """A torch tensor, or anything else that is an array, as a numpy array; else the same object."""
     if isinstance(source, np.ndarray | list | tuple) or not hasattr(source, "__array__"):
@@ -165,7 +172,7 @@ def _of_narwhals(kind: str, source: Any) -> Frame:
         columns[name] = cells
         if series.dtype in (narwhals.Categorical, narwhals.Enum):
             kinds[name] = "categories"
-    return Frame(kind, columns, kinds, narwhals.maybe_get_index(frame))
+    return Frame(kind, columns, kinds, index_of(source))
 
 
 def _of_mapping(kind: str, source: Mapping[Any, Any]) -> Frame:

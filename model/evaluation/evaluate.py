@@ -121,14 +121,13 @@ def evaluate(
     ]
     shares = [_held(rows, y[index], target) for rows in (predictions.rows, *others)]
     outcomes = tuple(
-        _compared(outcome, card, options.coverage)
-        if isinstance(outcome, RegressionOutcome)
-        else outcome
-        for outcome in _outcomes(predictions.rows, y[index], target, densities)
-    )
-    outcomes = tuple(
-        replace(outcome, held=tuple(share[at] for share in shares if share))
-        for at, outcome in enumerate(outcomes)
+        replace(
+            _compared(outcome, card, options.coverage)
+            if isinstance(outcome, RegressionOutcome)
+            else outcome,
+            held=tuple(share[at] for share in shares if share),
+        )
+        for at, outcome in enumerate(_outcomes(predictions.rows, y[index], target, densities))
     )
     return Evaluation(
         card=card,

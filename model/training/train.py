@@ -69,14 +69,14 @@ def train(
 ) -> Card:
     """The card of a model trained on a table and saved in `folder`, with its held-out metrics.
 
-    The table may have any form that `read_table` takes: a frame of pandas, polars or pyarrow, for
-    example. The seed, or `split`, divides the rows into disjoint training, validation, calibration
-    and test parts. Validation rows choose the dropout rate if a rate is searched for, decide when
-    to stop, and fit the noise or the temperature. With `options.refit` the weights then learn from
-    the validation rows too. A classifier with CORRECTING_ROWS calibration rows or more corrects its
-    temperature for that with a quarter of them. The other calibration rows only calibrate, the test
-    rows only measure. With `calibrate_by` each category of that feature has its own calibration,
-    with `by_class` each class, if all of them have enough rows.
+    The table may have any form that `read_table` takes. The seed, or `split`, divides its rows into
+    disjoint training, validation, calibration and test parts. Validation rows choose the dropout
+    rate if a rate is searched for, decide when to stop, and fit the noise or the temperature. With
+    `options.refit` the weights then learn from the validation rows too. A classifier with
+    CORRECTING_ROWS calibration rows or more corrects its temperature for that with a quarter of
+    them. The other calibration rows only calibrate, the test rows only measure. With `calibrate_by`
+    each category of that feature has its own calibration, with `by_class` each class, if all of
+    them have enough rows.
 
     A missing cell is an error, or with `missing` "impute" it becomes the median or the most
     frequent text; with "drop" its row is left out. Rows without a target are left out under both.
@@ -86,13 +86,10 @@ def train(
     split that cannot be used, InputError for an option out of its domain, ArtifactError for a
     folder that holds something else.
     """
-    options = options or TrainOptions()
-    folder = Path(folder).absolute()
+    options, folder = options or TrainOptions(), Path(folder).absolute()
     name = checked_name(name or folder.name)
     check_destination(folder)
-    if not isinstance(table, Table):
-        learned = [*keep, *([targets] if isinstance(targets, str) else targets)]
-        table, drop = read_table(table, drop=drop, keep=learned), ()
+    table, drop = _read(table, targets, drop, keep)
     targets = find_columns(targets, list(table.columns), table=table.name)
     columns = _Columns(targets, tuple(drop), tuple(keep), _logs(table, targets, log_target))
     data = _prepare(table, columns, task=task, missing=missing, options=options, split=split)
@@ -104,6 +101,16 @@ def train(
     seen, kept = data.split.seen(refit=plan.refit), data.split.calibration
     similarity = fit_novelty(data.x[seen], data.x[kept], seed=plan.seed)
     return save(folder, Artifact(draft.card, draft.networks, similarity, draft.seen))
+
+
+def _read(
+    table: Table | Tabular, targets: str | Sequence[str], drop: Sequence[str], keep: Sequence[str]
+) -> tuple[Table, Sequence[str]]:
+    """The table, and the columns that are still to drop: none of those that were never read."""
+    if isinstance(table, Table):
+        return table, drop
+    learned = [*keep, *([targets] if isinstance(targets, str) else targets)]
+    return read_table(table, drop=drop, keep=learned), ()
 
 
 @dataclass(frozen=True, slots=True)
