@@ -14,7 +14,7 @@ Estimator = Literal["plain", "reduced"]
 MaskScope = Literal["shared", "per_row"]
 LabelSetMethod = Literal["lac", "aps", "raps"]
 SEED_LIMIT = 1 << 63
-BUILTINS = (bool, int, str, tuple, type(None))  # np.float64 is a float too, so it is not here
+BUILTINS = {bool, int, float, str, type(None)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,19 +86,17 @@ class Resolved(PredictOptions):
 
 def use_builtins(options: Any) -> None:
     """Replace the numpy numbers in a frozen dataclass by those of Python, and lists by tuples."""
-    for field in fields(options):
-        value = getattr(options, field.name)
-        if not isinstance(value, BUILTINS):
-            object.__setattr__(options, field.name, builtin(value))
-        elif isinstance(value, tuple):
-            object.__setattr__(options, field.name, tuple(map(builtin, value)))
+    for name in options.__dataclass_fields__:
+        value = getattr(options, name)
+        if type(value) not in BUILTINS:
+            object.__setattr__(options, name, builtin(value))
 
 
 def builtin(value: Any) -> Any:
     """A numpy number as Python's, an array or a list as a tuple; any other object as it is."""
     if isinstance(value, np.generic):
         return value.item()
-    if isinstance(value, list | np.ndarray) and np.ndim(value) == 1:
+    if isinstance(value, tuple | list | np.ndarray) and np.ndim(value) == 1:
         return tuple(map(builtin, value))
     return value
 

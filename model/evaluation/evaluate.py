@@ -121,12 +121,7 @@ def evaluate(
     ]
     shares = [_held(rows, y[index], target) for rows in (predictions.rows, *others)]
     outcomes = tuple(
-        replace(
-            _compared(outcome, card, options.coverage)
-            if isinstance(outcome, RegressionOutcome)
-            else outcome,
-            held=tuple(share[at] for share in shares if share),
-        )
+        replace(_compared(outcome, card, options.coverage), held=tuple(s[at] for s in shares if s))
         for at, outcome in enumerate(_outcomes(predictions.rows, y[index], target, densities))
     )
     return Evaluation(
@@ -285,10 +280,10 @@ def _regression(
     )
 
 
-def _compared(outcome: RegressionOutcome, card: Card, coverage: float) -> RegressionOutcome:
-    """The outcome with intervals of other kinds to compare with, if the card has their scores."""
+def _compared(outcome: Outcome, card: Card, coverage: float) -> Outcome:
+    """A regression's outcome with intervals of other kinds, if the card has their scores."""
     _, calibration = card.fitted
-    if calibration is None:
+    if calibration is None or not isinstance(outcome, RegressionOutcome):
         return outcome
     std = float(card.target_of_rows.stds[card.target.names.index(outcome.target)])
     reaches = {

@@ -96,8 +96,7 @@ def train(
     plan = options.plan(data.untuned(options.noise), len(data.split.train))
     grouping = Grouping(calibrate_by, by_class).checked(data.schema, data.target)
     draft = _refitted(selected(data, plan, name, progress), progress)
-    draft = _calibrated(draft, grouping)
-    draft = _measured(draft)
+    draft = _measured(_calibrated(draft, grouping))
     seen, kept = data.split.seen(refit=plan.refit), data.split.calibration
     similarity = fit_novelty(data.x[seen], data.x[kept], seed=plan.seed)
     return save(folder, Artifact(draft.card, draft.networks, similarity, draft.seen))
