@@ -32,6 +32,7 @@ from model.artifact.records import (
     TuningRecord,
     calibration_record,
 )
+from model.artifact.tables import table_of_model
 
 __all__ = [
     "Architecture",
@@ -62,5 +63,6 @@ __all__ = [
     "save",
     "save_landscape",
     "shipped",
+    "table_of_model",
     "target_record",
 ]

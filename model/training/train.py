@@ -11,6 +11,7 @@ from model.artifact import Artifact, Card, check_destination, checked_name, save
 from model.data import (
     Split,
     Table,
+    Tabular,
     Target,
     choose_features,
     choose_target,
@@ -20,6 +21,7 @@ from model.data import (
     fit_schema,
     fit_target,
     option,
+    read_table,
     share_rare_classes,
     split_rows,
 )
@@ -49,7 +51,7 @@ CORRECTING_ROWS = 200  # with at least so many calibration rows, a quarter corre
 
 
 def train(
-    table: Table,
+    table: Table | Tabular,
     targets: str | Sequence[str],
     folder: str | Path,
     *,
@@ -67,13 +69,14 @@ def train(
 ) -> Card:
     """The card of a model trained on a table and saved in `folder`, with its held-out metrics.
 
-    The seed, or `split`, divides the rows into disjoint training, validation, calibration and test
-    parts. Validation rows choose the dropout rate if a rate is searched for, decide when to stop,
-    and fit the noise or the temperature. With `options.refit` the weights then learn from the
-    validation rows too. A classifier with CORRECTING_ROWS calibration rows or more corrects its
-    temperature for that with a quarter of them. The other calibration rows only calibrate, the test
-    rows only measure. With `calibrate_by` each category of that feature has its own calibration,
-    with `by_class` each class, if all of them have enough rows.
+    The table may have any form that `read_table` takes. The seed, or `split`, divides its rows into
+    disjoint training, validation, calibration and test parts. Validation rows choose the dropout
+    rate if a rate is searched for, decide when to stop, and fit the noise or the temperature. With
+    `options.refit` the weights then learn from the validation rows too. A classifier with
+    CORRECTING_ROWS calibration rows or more corrects its temperature for that with a quarter of
+    them. The other calibration rows only calibrate, the test rows only measure. With `calibrate_by`
+    each category of that feature has its own calibration, with `by_class` each class, if all of
+    them have enough rows.
 
     A missing cell is an error, or with `missing` "impute" it becomes the median or the most
     frequent text; with "drop" its row is left out. Rows without a target are left out under both.
@@ -83,21 +86,30 @@ def train(
     split that cannot be used, InputError for an option out of its domain, ArtifactError for a
     folder that holds something else.
     """
-    options = options or TrainOptions()
-    folder = Path(folder).absolute()
+    options, folder = options or TrainOptions(), Path(folder).absolute()
     name = checked_name(name or folder.name)
     check_destination(folder)
+    table, drop = _read(table, targets, drop, keep)
     targets = find_columns(targets, list(table.columns), table=table.name)
     columns = _Columns(targets, tuple(drop), tuple(keep), _logs(table, targets, log_target))
     data = _prepare(table, columns, task=task, missing=missing, options=options, split=split)
     plan = options.plan(data.untuned(options.noise), len(data.split.train))
     grouping = Grouping(calibrate_by, by_class).checked(data.schema, data.target)
     draft = _refitted(selected(data, plan, name, progress), progress)
-    draft = _calibrated(draft, grouping)
-    draft = _measured(draft)
+    draft = _measured(_calibrated(draft, grouping))
     seen, kept = data.split.seen(refit=plan.refit), data.split.calibration
     similarity = fit_novelty(data.x[seen], data.x[kept], seed=plan.seed)
     return save(folder, Artifact(draft.card, draft.networks, similarity, draft.seen))
+
+
+def _read(
+    table: Table | Tabular, targets: str | Sequence[str], drop: Sequence[str], keep: Sequence[str]
+) -> tuple[Table, Sequence[str]]:
+    """The table, and the columns that are still to drop: none of those that were never read."""
+    if isinstance(table, Table):
+        return table, drop
+    learned = [*keep, *([targets] if isinstance(targets, str) else targets)]
+    return read_table(table, drop=drop, keep=learned), ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,7 +132,7 @@ def step_seconds(predictor: Predictor, **asked: Any) -> tuple[list[float], Expla
     ("inputs", "hidden", "asked"),
     [
         (400, (8,), {"passes": 1000, "background_rows": 2}),
-        (400, (8,), {"passes": 2, "background_rows": 60}),
+        (400, (8,), {"passes": 4, "background_rows": 60}),
         (8, (400, 400), {"passes": 1000, "background_rows": 2}),
     ],
 )
