@@ -24,7 +24,7 @@ WINGS = sorted(path.parent.name for path in (ROOT / "model").glob("*/__init__.py
 FORMULAS = {"numpy", "model.formulas", "model.errors"}  # all that formulas may know
 OPTIONAL = {  # packages of extras, and who may import them: inside a function
     "PIL": {"model.exploration.landscape_drawing"},
-    "pyarrow": {"model.data.csv_file", "model.data.reading"},
+    "pyarrow": {"model.data.csv_file", "model.data.reading", "model.scoring.parquet_source"},
     "sklearn": {"model.data.examples"},
     "tqdm": {"model.commands.progress"},
 }
