@@ -34,6 +34,10 @@ class Sink(Protocol):
         """Make the output whole."""
         ...
 
+    def close(self) -> None:
+        """Close the files; of an output that is not whole, what is written can be gone on with."""
+        ...
+
 
 class PartialFiles:
     """An output and its file of refused rows, each growing in a file beside it.
@@ -87,6 +91,12 @@ class PartialFiles:
         self._state.unlink()
         _beside(self._out, PARTIAL).unlink(missing_ok=True)
 
+    def close(self) -> None:
+        if self._files and not self._files[0].closed:
+            self._save()
+        for file in self._files:
+            file.close()
+
     def _save(self) -> None:
         """Write the state, when the bytes that it tells of are on the disk."""
         for file in self._files:
@@ -124,8 +134,10 @@ class Pipe:
             self._spool.seek(0)
             write_parquet(self._spool, self._file)
         self._file.flush()
-        if self._rejects:
-            self._rejects.close()
+
+    def close(self) -> None:
+        for file in filter(None, (self._spool, self._rejects)):
+            file.close()
 
 
 def saved_state(out: Path, rejects: Path | None) -> dict[str, Any] | None:

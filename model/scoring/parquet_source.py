@@ -55,8 +55,9 @@ class ParquetSource:
         """None: the number of rows is known."""
 
     def kept_type(self, name: str) -> Any:
-        """The Arrow type of the column."""
-        return self._schema.field(self._titles[name]).type
+        """The Arrow type of the column; that of the values, if it has a dictionary."""
+        kind = self._schema.field(self._titles[name]).type
+        return kind.value_type if pyarrow().types.is_dictionary(kind) else kind
 
     def chunks(self, wanted: Wanted, rows: int, skip: int = 0) -> Iterator[Chunk]:
         """The rows after the first `skip`, in chunks."""
@@ -68,7 +69,7 @@ class ParquetSource:
                 size=len(table),
                 lines=None,
                 cells={f: self._cells(name, columns[name]) for f, name in wanted.features.items()},
-                kept={name: columns[name] for name in wanted.kept},
+                kept={n: columns[n].cast(self.kept_type(n)) for n in wanted.kept},
                 broken={},
             )
             first += len(table)

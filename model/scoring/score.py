@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from model.data import ReadOptions, Schema, clean, find_columns
 from model.errors import DataError, Detail, InputError
 from model.messages import flag, listed, nearest, shown
@@ -133,7 +135,8 @@ def score_file(
         job = _job(folder, predictor, chosen_options, reading, (of[1], rows), wanted, options)
         run = _Run(job, predictor, options, stream.name)
         sink = _sink(out, run, {**asked, "seed": seed}, state)
-        first = run.all(rows, wanted, sink, progress)
+        with closing(sink):
+            first = run.all(rows, wanted, sink, progress)
     resumed = state["done"]["rows"] if state else 0
     done = sink.done
     said = (*rows.notices, *notices)
@@ -180,7 +183,7 @@ class _Run:
             advice = f"{flag('on_error')} skip leaves such rows out"
             raise DataError(f"{self.name}, {first.place}: {first.message}; {advice}")
         lines = {
-            ROW: [refusal.row for refusal in result.refused],
+            ROW: np.array([refusal.row for refusal in result.refused]),
             "line": [refusal.line for refusal in result.refused],
             "message": [refusal.message for refusal in result.refused],
         }
