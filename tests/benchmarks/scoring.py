@@ -6,8 +6,8 @@
 The model is a network of 8 features trained here in a moment, with the default widths. The engine's
 rate is that of `Predictor.predict_encoded` on encoded rows in memory, in one thread, as it is
 measured before and after the command. The share compares rows per second of processor time, which
-other programs change little; that of a file of one row, the start, is left out. Each command is a fresh process.
-Linux only.
+other programs change little; that of a file of one row, the start, is left out. Each
+command is a fresh process. Linux only.
 """
 
 import argparse
