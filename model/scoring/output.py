@@ -15,7 +15,7 @@ from model.messages import flag
 from model.scoring.formats import write_parquet
 from model.scoring.stream import PIPE
 
-_CHECKPOINT_SECONDS = 1.0
+_CHECKPOINT_SECONDS = 0.2
 PARTIAL = ".partial"
 _STATE = ".state"
 

@@ -15,7 +15,7 @@ from tests.model.scoring.files import house_rows, read, write
 
 PREDICT = [sys.executable, "-m", "model", "predict"]
 COUNT = 9000
-SLOW = ["--passes", "600", "--estimator", "plain", "--seed", "5"]  # some seconds
+SLOW = ["--passes", "1200", "--estimator", "plain", "--seed", "5"]  # some seconds
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def test_a_run_that_is_killed_goes_on_to_the_same_bytes(
     arguments = (regression_artifact, source, "--out", out, "--keep-columns", "id", "--resume")
     other = run(*arguments, "--passes", "7")
     assert other.returncode == 2
-    assert b"--resume: the interrupted run had another passes: 600, not 7" in other.stderr
+    assert b"--resume: the interrupted run had another passes: 1200, not 7" in other.stderr
     with out.with_name(f"{out.name}.partial").open("ab") as partial:
         partial.write(b"half a row")  # what a kill leaves after the last checkpoint
     resumed = run(*arguments, *SLOW[:4], "--workers", "2")
