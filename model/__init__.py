@@ -47,6 +47,7 @@ from model.options import Estimator, LabelSetMethod, MaskScope, PredictOptions, 
 from model.passes import COVARIANCE_CLASSES, return_freed_memory
 from model.predictions import Predictions
 from model.predictor import Predictor, fresh_seed, load, use_threads
+from model.scoring import Score, ScoreOptions, score_file
 from model.tasks import (
     ClassificationPrediction,
     Columns,
@@ -107,6 +108,8 @@ __all__ = [
     "ReadOptions",
     "RegressionPrediction",
     "Resolved",
+    "Score",
+    "ScoreOptions",
     "Split",
     "Sweep",
     "Table",
@@ -133,6 +136,7 @@ __all__ = [
     "report_text",
     "return_freed_memory",
     "save_landscape",
+    "score_file",
     "shipped",
     "sweep",
     "sweep_axis",

@@ -35,6 +35,7 @@ OPTIONAL = {  # packages of extras, and who may import them: inside a function
         "model.data.frames",
         "model.data.reading",
         "model.predictions",
+        "model.scoring.parquet_source",
     },
     "sklearn": {"model.data.examples"},
     "tqdm": {"model.commands.progress"},

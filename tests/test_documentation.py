@@ -35,7 +35,7 @@ PAGES = {
 }
 README = PAGES["README.md"]
 MOST_LINES = 180  # of README
-COMMANDS = "train", "import", "calibrate", "evaluate", "landscape", "show"
+COMMANDS = "train", "import", "calibrate", "evaluate", "predict", "landscape", "show"
 RELATIVE = 1e-4  # other processors round otherwise
 NUMBER = r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?"
 
@@ -243,7 +243,7 @@ def test_every_option_that_is_named_is_one_of_our_commands(
         with pytest.raises(SystemExit):
             program(arguments)
     known = set(re.findall(r"--[\w-]+", capsys.readouterr().out))
-    names = ("answer", "training", "importing", "evaluating", "landscape", "settings")
+    names = ("answer", "training", "importing", "evaluating", "landscape", "scoring", "settings")
     pages = map(page, names)
     named = {flag for text in pages for flag in re.findall(r"(?<![\w-])--[a-z][\w-]*", text)}
     assert named

@@ -10,6 +10,7 @@ from model.commands.evaluate import add_evaluate
 from model.commands.import_ import add_import
 from model.commands.landscape import add_landscape
 from model.commands.parsing import CommandParser, in_flags, refuse_unknown
+from model.commands.predict import add_predict
 from model.commands.show import add_show
 from model.commands.terminal import complain, write
 from model.commands.train import add_train
@@ -20,6 +21,7 @@ COMMANDS = (  # in the order of --help
     add_import,
     add_evaluate,
     add_calibrate,
+    add_predict,
     add_landscape,
     add_show,
 )
@@ -42,12 +44,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
-    return write(output)
+    return write(output) if output else 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = CommandParser(
-        prog="python -m model", description="Train, import, calibrate, evaluate and draw models."
+        prog="python -m model",
+        description="Train, import, calibrate, evaluate, use and draw models.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for add in COMMANDS:

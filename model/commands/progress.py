@@ -11,14 +11,21 @@ from model import Epoch
 class CountBar(AbstractContextManager["CountBar"]):
     """A bar of how many of a number are done."""
 
-    def __init__(self, unit: str) -> None:
-        self._bar = _bar(unit)
+    def __init__(self, unit: str, *, scale: bool = False) -> None:
+        self._bar = _bar(unit, scale=scale)
+        self._started = False
 
-    def show(self, done: int, of: int) -> None:
-        """Draw the bar; a terminal that is gone does not end the work."""
+    def show(self, done: int, of: int | None) -> None:
+        """Draw the bar; a terminal that is gone does not end the work.
+
+        What the first call says to be done was done before, and is not in the rate.
+        """
         if self._bar is None:
             return
         with suppress(OSError):
+            if not self._started:
+                self._bar.initial = self._bar.n = self._bar.last_print_n = done
+                self._started = True
             self._bar.total = of
             self._bar.update(done - self._bar.n)
 
@@ -62,10 +69,10 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
                 self._bar.close()
 
 
-def _bar(unit: str) -> Any:
-    """A tqdm bar of no total yet; None without tqdm."""
+def _bar(unit: str, *, scale: bool = False) -> Any:
+    """A tqdm bar of no total yet, of thousands or millions with `scale`; None without tqdm."""
     try:
         from tqdm import tqdm
     except ImportError:
         return None
-    return tqdm(unit=unit, leave=False, disable=None if sys.stderr else True)
+    return tqdm(unit=unit, unit_scale=scale, leave=False, disable=None if sys.stderr else True)

@@ -1,6 +1,8 @@
 """Turn a table into arrays: read it, encode features and target, split the rows."""
 
 from model.data.choice import choose_features
+from model.data.csv_file import Layout, layout_of
+from model.data.encoding import encoding_of
 from model.data.feature import CategoricalFeature, Feature, NumericFeature
 from model.data.frames import Tabular, index_of, plain_row
 from model.data.names import clean, find_columns, split_list
@@ -17,7 +19,7 @@ from model.data.preparation import (
     spread,
 )
 from model.data.rare_classes import count_classes, share_rare_classes
-from model.data.reading import read_table
+from model.data.reading import json_object, read_table
 from model.data.schema import Row, Rows, Schema, Target
 from model.data.seen import NO_HASHES, Repeats, SeenRows, kept, repeats, row_hashes
 from model.data.table import Table
@@ -28,6 +30,7 @@ __all__ = [
     "CategoricalFeature",
     "CellRule",
     "Feature",
+    "Layout",
     "NumberFormat",
     "NumericFeature",
     "ReadOptions",
@@ -46,11 +49,14 @@ __all__ = [
     "count_classes",
     "encode_table",
     "encode_target",
+    "encoding_of",
     "find_columns",
     "fit_schema",
     "fit_target",
     "index_of",
+    "json_object",
     "kept",
+    "layout_of",
     "option",
     "plain_row",
     "read_table",

@@ -39,7 +39,7 @@ class Sheet:
 
 
 @dataclass(frozen=True, slots=True)
-class _Layout:
+class Layout:
     """Text, delimiter, names, and the line on which the rows start; `width` is that of the rows."""
 
     file: str
@@ -55,11 +55,19 @@ class _Layout:
         lines = islice(io.StringIO(self.text, newline=""), self.start - 1)
         return self.text[sum(map(len, lines)) :]
 
+    @property
+    def names(self) -> list[str]:
+        """The names of the columns; one without a name gets one, which no other column has."""
+        names = list[str]()
+        for at, name in enumerate(self.header):
+            names.append(name or unnamed([*self.header, *names], at))
+        return names
+
 
 def read_sheet(file: str, text: str, options: ReadOptions) -> Sheet:
     """The cells of the text of a CSV file; raises DataError naming file and line."""
-    text, delimiter, notices = _without_comments(file, text, options)
-    layout = _layout(file, text, delimiter or _delimiter(text), options)
+    layout, notices = layout_of(file, text, options)
+    text = layout.text
     if not layout.width:
         return Sheet(layout.header, None, (), None, tuple(notices))
     cells = _arrow_cells(layout)
@@ -70,6 +78,15 @@ def read_sheet(file: str, text: str, options: ReadOptions) -> Sheet:
     if kept is not None:
         cells, lines = cells.filter(kept), None if lines is None else lines[kept]
     return _named(layout, cells, lines, [*notices, *said])
+
+
+def layout_of(file: str, text: str, options: ReadOptions) -> tuple[Layout, list[str]]:
+    """The layout of the text of a CSV file, or of its first rows, and what was left out.
+
+    Raises DataError for a first line that may be no names.
+    """
+    text, delimiter, notices = _without_comments(file, text, options)
+    return _layout(file, text, delimiter or _delimiter(text), options), notices
 
 
 def _without_comments(
@@ -135,7 +152,7 @@ def _delimiter(text: str) -> str:
     return max(",;\t|", key=first.count)
 
 
-def _layout(file: str, text: str, delimiter: str, options: ReadOptions) -> _Layout:
+def _layout(file: str, text: str, delimiter: str, options: ReadOptions) -> Layout:
     try:
         head = list(islice(_records(text, delimiter), 2))
     except csv.Error as error:
@@ -145,7 +162,7 @@ def _layout(file: str, text: str, delimiter: str, options: ReadOptions) -> _Layo
     (line, first), (below, row) = head[0], head[1] if len(head) > 1 else (0, [])
     if options.header == "no":
         names = [f"column_{at + 1}" for at in range(len(first))]
-        return _Layout(file, text, delimiter, names, line, len(first))
+        return Layout(file, text, delimiter, names, line, len(first))
     header = list(map(clean, first))
     if options.header == "auto":
         _check_header(file, header)
@@ -154,7 +171,7 @@ def _layout(file: str, text: str, delimiter: str, options: ReadOptions) -> _Layo
     elif len(row) == len(header) + 1:
         # A delimiter at the end of each row, or names of rows before it, as R writes them.
         header = [*header, ""] if not row[-1].strip() else ["", *header]
-    return _Layout(file, text, delimiter, header, below, len(row))
+    return Layout(file, text, delimiter, header, below, len(row))
 
 
 def _check_header(file: str, header: list[str]) -> None:
@@ -180,7 +197,7 @@ def _are_names(numbers: list[float], *, alone: bool) -> bool:
     return running and start.is_integer() and (not alone or start == 0 or len(numbers) >= 5)
 
 
-def _arrow_cells(layout: _Layout) -> Any:
+def _arrow_cells(layout: Layout) -> Any:
     """All cells of the rows as an Arrow table of strings; a missing cell is ""."""
     arrow, arrow_csv = import_module("pyarrow"), import_module("pyarrow.csv")
     data = layout.body.encode() + b"\n"  # Arrow takes a single row without its end for none
@@ -208,7 +225,7 @@ def _arrow_cells(layout: _Layout) -> Any:
     return cells
 
 
-def _filled_rows(layout: _Layout, cells: Any) -> tuple[np.ndarray | None, list[str]]:
+def _filled_rows(layout: Layout, cells: Any) -> tuple[np.ndarray | None, list[str]]:
     """Which rows are neither empty nor the names again, bool; None if all are; and notices."""
     compute = import_module("pyarrow.compute")
     blank = re.search(rf'^[ "{re.escape(layout.delimiter)}]+\r?$', layout.body, re.M)
@@ -229,7 +246,7 @@ def _filled_rows(layout: _Layout, cells: Any) -> tuple[np.ndarray | None, list[s
     return (~(empty | names), said) if said else (None, [])
 
 
-def _named(layout: _Layout, cells: Any, lines: np.ndarray | None, notices: list[str]) -> Sheet:
+def _named(layout: Layout, cells: Any, lines: np.ndarray | None, notices: list[str]) -> Sheet:
     """The sheet with names for columns that have none; an empty column without name is left out."""
     compute = import_module("pyarrow.compute")
     names, kept, index = list[str](), list[int](), list[str]()
@@ -246,7 +263,7 @@ def _named(layout: _Layout, cells: Any, lines: np.ndarray | None, notices: list[
     return Sheet(names, cells.select(kept), tuple(dict.fromkeys(index)), lines, tuple(notices))
 
 
-def _check_quotes(layout: _Layout) -> None:
+def _check_quotes(layout: Layout) -> None:
     """Raise DataError for a quote that is never closed, which makes one cell of the rest."""
     good = 1
     try:
@@ -257,7 +274,7 @@ def _check_quotes(layout: _Layout) -> None:
         raise DataError(f"{layout.file}: {message} ({error})") from error
 
 
-def _lines(layout: _Layout, rows: int) -> np.ndarray | None:
+def _lines(layout: Layout, rows: int) -> np.ndarray | None:
     """The line number of each row, with blank lines and quoted line ends; None if unknown."""
     if layout.body.rstrip("\r\n").count("\n") == rows - 1:
         return np.arange(layout.start, layout.start + rows)
@@ -269,7 +286,7 @@ def _lines(layout: _Layout, rows: int) -> np.ndarray | None:
     return np.array(lines) if len(lines) == rows else None
 
 
-def _fault(layout: _Layout, reason: str) -> DataError:
+def _fault(layout: Layout, reason: str) -> DataError:
     """The error of a file with rows of unequal length: the first such row, or the parser's text."""
     try:
         records = _records(layout.text, layout.delimiter)

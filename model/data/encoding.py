@@ -19,12 +19,7 @@ _GUESS = "cp1252"  # of files that are no UTF-8: that of Windows in the west
 
 def decoded(file: str, data: bytes, options: ReadOptions) -> str:
     """The text of a file; raises DataError naming a line, and the option that reads the file."""
-    name = options.encoding
-    if not name:
-        name = next((known for mark, known in _MARKS if data.startswith(mark)), "utf-8")
-        guess = _utf16(data) if name == "utf-8" else None
-        if guess:
-            raise DataError(f"{file}: not UTF-8 text; read the file with {option(encoding=guess)}")
+    name = encoding_of(file, data, options)
     try:
         return data.decode(name).removeprefix("\ufeff")
     except UnicodeError as error:
@@ -32,6 +27,17 @@ def decoded(file: str, data: bytes, options: ReadOptions) -> str:
         line = data[:at].count(b"\n") + 1
         advice = _advice(data, at) if name == "utf-8" else "name another encoding"
         raise DataError(f"{file}, line {line}: not {name.upper()} text; {advice}") from error
+
+
+def encoding_of(file: str, start: bytes, options: ReadOptions) -> str:
+    """The encoding of a file that starts with these bytes; raises DataError for UTF-16 unmarked."""
+    if options.encoding:
+        return options.encoding
+    name = next((known for mark, known in _MARKS if start.startswith(mark)), "utf-8")
+    guess = _utf16(start) if name == "utf-8" else None
+    if guess:
+        raise DataError(f"{file}: not UTF-8 text; read the file with {option(encoding=guess)}")
+    return name
 
 
 def _utf16(data: bytes) -> str | None:

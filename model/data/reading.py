@@ -238,11 +238,19 @@ def _read_json_lines(empty: Table, data: bytes, asked: _Choice) -> Table:
 
 def _json_record(where: str, text: str) -> dict[str, Any]:
     try:
+        return json_object(text)
+    except ValueError as error:
+        raise DataError(f"{where}: {error}") from error
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """The object of a line of JSON Lines; raises ValueError that says what else the line is."""
+    try:
         record = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{where}: not JSON: {error}") from error
+        raise ValueError(f"not JSON: {error}") from error
     if not isinstance(record, dict):
-        raise DataError(f"{where}: {shown(record)} is not an object keyed by column name")
+        raise ValueError(f"{shown(record)} is not an object keyed by column name")
     return record
 
 
