@@ -15,7 +15,7 @@ from model.artifact.card import (
     feature_records,
     target_record,
 )
-from model.artifact.folder import Artifact, check_destination, read, save
+from model.artifact.folder import Artifact, check_destination, read, save, sealed
 from model.artifact.landscape import (
     DotRecord,
     LandscapeRecord,
@@ -61,6 +61,7 @@ __all__ = [
     "read_landscape",
     "save",
     "save_landscape",
+    "sealed",
     "shipped",
     "target_record",
 ]

@@ -19,7 +19,7 @@ from model.data.rare_classes import count_classes, share_rare_classes
 from model.data.reading import read_table
 from model.data.schema import Row, Schema, Target
 from model.data.seen import NO_HASHES, Repeats, SeenRows, kept, repeats, row_hashes
-from model.data.table import Table
+from model.data.table import Table, texts_of
 
 __all__ = [
     "NO_HASHES",
@@ -55,4 +55,5 @@ __all__ = [
     "split_list",
     "split_rows",
     "spread",
+    "texts_of",
 ]

@@ -83,10 +83,45 @@ def train(
     split that cannot be used, InputError for an option out of its domain, ArtifactError for a
     folder that holds something else.
     """
-    options = options or TrainOptions()
     folder = Path(folder).absolute()
     name = checked_name(name or folder.name)
     check_destination(folder)
+    artifact = trained(
+        table,
+        targets,
+        name=name,
+        task=task,
+        missing=missing,
+        drop=drop,
+        keep=keep,
+        log_target=log_target,
+        options=options,
+        split=split,
+        calibrate_by=calibrate_by,
+        by_class=by_class,
+        progress=progress,
+    )
+    return save(folder, artifact)
+
+
+def trained(
+    table: Table,
+    targets: str | Sequence[str],
+    *,
+    name: str,
+    task: str = "auto",
+    missing: str = "error",
+    drop: Sequence[str] = (),
+    keep: Sequence[str] = (),
+    log_target: bool | str | Sequence[str] = False,
+    options: TrainOptions | None = None,
+    split: Split | None = None,
+    calibrate_by: str | None = None,
+    by_class: bool = False,
+    progress: Callable[[Epoch], None] = lambda _: None,
+) -> Artifact:
+    """The artifact that `train` saves, without saving it; raises DataError and InputError."""
+    options = options or TrainOptions()
     targets = find_columns(targets, list(table.columns), table=table.name)
     columns = _Columns(targets, tuple(drop), tuple(keep), _logs(table, targets, log_target))
     data = _prepare(table, columns, task=task, missing=missing, options=options, split=split)
@@ -97,7 +132,7 @@ def train(
     draft = _measured(draft)
     seen, kept = data.split.seen(refit=plan.refit), data.split.calibration
     similarity = fit_novelty(data.x[seen], data.x[kept], seed=plan.seed)
-    return save(folder, Artifact(draft.card, draft.networks, similarity, draft.seen))
+    return Artifact(draft.card, draft.networks, similarity, draft.seen)
 
 
 @dataclass(frozen=True, slots=True)
