@@ -10,14 +10,14 @@ import hashlib
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
 from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
-from sklearn.utils import check_random_state
+from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -27,7 +27,7 @@ from model.data import (
     Split,
     Table,
     clean,
-    encode_table,
+    read_table,
     share_rare_classes,
     split_rows,
     texts_of,
@@ -101,10 +101,8 @@ class _MCDropout(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         X = self._checked(X, reset=False)
         asked = {"passes": self.passes, "seed": self._seed, **options}
         with _value_errors():
-            schema = self.predictor_.card.schema_of_rows
-            x = encode_table(Table("X", self._columns(X), ""), schema)
             plain = {name: _plain(value) for name, value in asked.items()}
-            return self.predictor_.predict_encoded(x, PredictOptions(**plain))
+            return self.predictor_.predict(self._features(X), PredictOptions(**plain))
 
     def uncertainty(self, X: Any) -> dict[str, np.ndarray]:
         """The fields of the predictions of rows [B, D] by name, without the regions.
@@ -127,20 +125,18 @@ class _MCDropout(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         with _value_errors():
             return self.predictor_.save(folder, name=folder.name)
 
-    def _train(self, X: np.ndarray, targets: dict[str, np.ndarray], task: str) -> None:
-        """Train on rows [B, D] and their targets, by name; `_split` leaves no test rows."""
+    def _train(self, X: Any, targets: dict[str, np.ndarray], task: str) -> None:
+        """Train on the rows of a table and their targets, by name; no rows are for tests."""
         with _value_errors():
             options = self._options()
-            features = self._columns(X)
-            columns = features | targets
-            table = Table("X", columns, _sha256(columns))
+            features = read_table(X, keep=[*map(clean, getattr(self, "feature_names_in_", ()))])
             artifact = trained(
-                table,
+                _joined(features, targets),
                 list(targets),
                 name="model",
                 task=task,
                 missing=self.missing,
-                keep=list(features),
+                keep=list(features.columns),
                 options=options,
                 split=self._split(targets, options.seed),
             )
@@ -157,21 +153,31 @@ class _MCDropout(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
             return TrainOptions(**given, seed=int(self.random_state))
         return TrainOptions(**given, seed=int(check_random_state(self.random_state).randint(2**31)))
 
-    def _checked(self, *data: Any, reset: bool = True, **checks: Any) -> Any:
-        """X [B, D], and y if given, as arrays; raises ValueError and TypeError."""
-        finite = True if self.missing == "error" else "allow-nan"
-        return validate_data(
-            self, *data, reset=reset, dtype=None, ensure_all_finite=finite, **checks
-        )
+    def _checked(self, X: Any, *, reset: bool = True) -> Any:
+        """Rows [B, D] as a table: a frame itself, or the columns of an array by name.
 
-    def _columns(self, X: np.ndarray) -> dict[str, np.ndarray]:
-        """The columns of rows [B, D] by name; raises ValueError for two columns of one name."""
-        names = [clean(name) for name in getattr(self, "feature_names_in_", ())]
-        names = [name or f"x{at}" for at, name in enumerate(names or [""] * X.shape[1])]
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None:
-            raise ValueError(f"two columns have the name {twice!r}; give each its own name")
+        Raises ValueError and TypeError.
+        """
+        if hasattr(X, "columns"):
+            validate_data(self, X, reset=reset, skip_check_array=True)
+            if hasattr(self, "feature_names_in_"):
+                return X
+        finite = True if self.missing == "error" else "allow-nan"
+        checks = {
+            "dtype": None,
+            "ensure_all_finite": finite,
+            "ensure_min_samples": 2 if reset else 1,
+        }
+        X = validate_data(self, X, reset=reset, **checks)
+        known = [clean(name) for name in getattr(self, "feature_names_in_", [""] * X.shape[1])]
+        names = [name or f"x{at}" for at, name in enumerate(known)]
         return dict(zip(names, X.T, strict=True))
+
+    def _features(self, X: Any) -> dict[str, Any]:
+        """The columns of a table that are features: training leaves constant columns out."""
+        known = {feature.name for feature in self.predictor_.card.features}
+        names = X if isinstance(X, dict) else self.feature_names_in_
+        return {name: X[name] for name in names if clean(name) in known}
 
     def _target_names(self, y: Any, count: int) -> list[str]:
         """A name for each target: that of a series, or those of a frame, else y, or y0, y1, ..."""
@@ -221,11 +227,13 @@ class MCDropoutRegressor(RegressorMixin, _MCDropout):  # type: ignore[misc]
     def fit(self, X: Any, y: Any, **refused: Any) -> Self:
         """Train on rows [B, D] and targets [B] or [B, T]."""
         _refuse(refused)
-        rows, target = self._checked(X, y, multi_output=True, y_numeric=True, ensure_min_samples=2)
+        target = validate_data(self, "no_validation", y, multi_output=True, y_numeric=True)
+        check_consistent_length(X, target)
+        table = self._checked(X)
         self._flat = target.ndim == 1
         target = target.astype(np.float64).reshape(len(target), -1)
         names = self._target_names(y, target.shape[1])
-        self._train(rows, dict(zip(names, target.T, strict=True)), "regression")
+        self._train(table, dict(zip(names, target.T, strict=True)), "regression")
         return self
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
@@ -280,14 +288,16 @@ class MCDropoutClassifier(ClassifierMixin, _MCDropout):  # type: ignore[misc]
     def fit(self, X: Any, y: Any, **refused: Any) -> Self:
         """Train on rows [B, D] and their classes [B]: texts, whole numbers or truth values."""
         _refuse(refused)
-        rows, target = self._checked(X, y, ensure_min_samples=2)
+        target = validate_data(self, "no_validation", y)
+        check_consistent_length(X, target)
+        table = self._checked(X)
         check_classification_targets(target)
         self.classes_, indices = np.unique(target, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(f"y has one class, {self.classes_[0]!r}; a classifier needs two")
         names = texts_of(self.classes_.tolist())
         (name,) = self._target_names(y, 1)
-        self._train(rows, {name: names[indices]}, "classification")
+        self._train(table, {name: names[indices]}, "classification")
         known = self.predictor_.card.target_of_rows.classes
         self._order = np.array([known.index(name) for name in names])
         return self
@@ -346,14 +356,12 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _sha256(columns: dict[str, np.ndarray]) -> str:
-    """A hash of the columns, which tells the table of a training from others."""
-    content = hashlib.sha256()
-    for name, column in columns.items():
-        content.update(repr(name).encode())
-        numbers = column.dtype.kind in "fiub"
-        content.update(column.tobytes() if numbers else repr(column.tolist()).encode())
-    return content.hexdigest()
+def _joined(features: Table, targets: dict[str, np.ndarray]) -> Table:
+    """The table with the targets as its last columns, and a hash of all."""
+    content = hashlib.sha256(features.sha256.encode())
+    for name, column in targets.items():
+        content.update(repr((name, column.tolist())).encode())
+    return replace(features, columns=features.columns | targets, sha256=content.hexdigest())
 
 
 @contextmanager

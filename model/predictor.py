@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from model.artifact import Artifact, Card, checked_name, read, save
 from model.calibration import Acceptance, Allowance, Similarity, promise, tolerated
-from model.data import Row, SeenRows
+from model.data import Rows, SeenRows
 from model.errors import Detail, InputError
 from model.options import Estimator, MaskScope, PredictOptions, Resolved, resolved
 from model.passes import (
@@ -80,9 +80,7 @@ class Predictor:
         card = self.card.model_copy(update={"name": checked_name(name)}) if name else self.card
         return save(folder, Artifact(card, self._networks, self._similarity, self.seen))
 
-    def predict(
-        self, rows: Sequence[Row] | np.ndarray, options: PredictOptions | None = None
-    ) -> Predictions:
+    def predict(self, rows: Rows, options: PredictOptions | None = None) -> Predictions:
         """A prediction for every row.
 
         A row is an object keyed by feature name, or a list in the card's order. `rows` may also be
@@ -90,7 +88,7 @@ class Predictor:
         """
         return self.predict_encoded(self.encode(rows), options or PredictOptions())
 
-    def encode(self, rows: Sequence[Row] | np.ndarray) -> np.ndarray:
+    def encode(self, rows: Rows) -> np.ndarray:
         """The rows checked and standardised, [B, D] float32; fast, without torch."""
         return self._schema.encode(rows)
 

@@ -24,7 +24,9 @@ WINGS = sorted(path.parent.name for path in (ROOT / "model").glob("*/__init__.py
 FORMULAS = {"numpy", "model.formulas", "model.errors"}  # all that formulas may know
 OPTIONAL = {  # packages of extras, and who may import them: inside a function
     "PIL": {"model.exploration.landscape_drawing"},
-    "pyarrow": {"model.data.csv_file", "model.data.reading"},
+    "narwhals": {"model.data.frames"},  # required and small, and needed for frames only
+    "pandas": {"model.data.frames"},
+    "pyarrow": {"model.data.csv_file", "model.data.frames", "model.data.reading"},
     "sklearn": {"model.data.examples", "model.estimators"},
     "tqdm": {"model.commands.progress"},
 }

@@ -2,6 +2,7 @@
 
 from model.data.choice import choose_features
 from model.data.feature import CategoricalFeature, Feature, NumericFeature
+from model.data.frames import Tabular, frame_with_names
 from model.data.names import clean, find_columns, split_list
 from model.data.numbers import USUAL_CELLS, CellRule, NumberFormat
 from model.data.options import ReadOptions, option
@@ -16,8 +17,8 @@ from model.data.preparation import (
     spread,
 )
 from model.data.rare_classes import count_classes, share_rare_classes
-from model.data.reading import read_table
-from model.data.schema import Row, Schema, Target
+from model.data.reading import as_table, read_table
+from model.data.schema import Row, Rows, Schema, Target
 from model.data.seen import NO_HASHES, Repeats, SeenRows, kept, repeats, row_hashes
 from model.data.table import Table, texts_of
 
@@ -32,11 +33,14 @@ __all__ = [
     "ReadOptions",
     "Repeats",
     "Row",
+    "Rows",
     "Schema",
     "SeenRows",
     "Split",
     "Table",
+    "Tabular",
     "Target",
+    "as_table",
     "choose_features",
     "choose_target",
     "clean",
@@ -46,6 +50,7 @@ __all__ = [
     "find_columns",
     "fit_schema",
     "fit_target",
+    "frame_with_names",
     "kept",
     "option",
     "read_table",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 from itertools import chain
 from operator import itemgetter
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from model.data.cells import Column, marks_notice, unlearnable
 from model.data.csv_file import check_names, read_sheet
 from model.data.encoding import decoded
 from model.data.examples import example
+from model.data.frames import Frame, Kind, Tabular, frame_of
 from model.data.names import clean, find_columns, unnamed
 from model.data.options import ReadOptions, option
 from model.data.table import Table, texts_of
@@ -35,7 +37,7 @@ class _Choice:
 
 
 def read_table(
-    source: str | Path,
+    source: str | Path | Tabular,
     *,
     categorical: str | Collection[str] = (),
     drop: str | Collection[str] = (),
@@ -43,16 +45,19 @@ def read_table(
     only: Collection[str] | None = None,
     options: ReadOptions | None = None,
 ) -> Table:
-    """The table in a file, or a bundled table such as "example:wine".
+    """The table in a file, a bundled table such as "example:wine", or a table in any other form.
 
-    The extension decides the format. In every format a column is numeric if each of its cells is a
-    number, or a text that is one; see `ReadOptions`. `categorical` columns are read as text in
-    every case. Columns that the file calls an index, or that have no name, are left out unless
-    `keep` has them. Neither `drop` columns nor those that `only` does not have are checked. A text
-    in `categorical`, `drop` or `keep` is the name of a column, or else a list with commas. Raises
-    DataError naming file, row, column and value.
+    A frame of pandas, polars or pyarrow is a table, and so are a list of objects, a mapping of
+    columns and a structured array. The extension of a file decides its format. In every format a
+    column is numeric if each of its cells is a number, or a text that is one; see `ReadOptions`.
+    `categorical` columns are read as text in every case. Columns that the file calls an index, or
+    that have no name, are left out unless `keep` has them. Neither `drop` columns nor those that
+    `only` does not have are checked. A text in `categorical`, `drop` or `keep` is the name of a
+    column, or else a list with commas. Raises DataError naming file, row, column and value.
     """
     options, asked = options or ReadOptions(), _Choice(categorical, drop, keep, only)
+    if not isinstance(source, str | PathLike):
+        return _read_frame(frame_of(source), options, asked)
     if str(source).startswith("example:"):
         return _example(str(source), asked)
     path = Path(source)
@@ -75,6 +80,11 @@ def read_table(
     if not table.row_count:
         raise DataError(f"{path.name} has no rows")
     return table
+
+
+def as_table(source: Table | Tabular) -> Table:
+    """The table itself, or the result of `read_table` for a table in any other form."""
+    return source if isinstance(source, Table) else read_table(source)
 
 
 def _example(source: str, asked: _Choice) -> Table:
@@ -243,6 +253,43 @@ def _json_record(where: str, text: str) -> dict[str, Any]:
 
 def _refuse_constant(constant: str) -> None:
     raise ValueError(f"{constant} is not a JSON number; write null for a missing value")
+
+
+def _read_frame(frame: Frame, options: ReadOptions, asked: _Choice) -> Table:
+    names, titles = _titles(list(frame.columns)), list(frame.columns)
+    kept, texts, index = _kept(frame.name, names, list(filter(_is_index, names)), asked)
+
+    def read(column: Column) -> np.ndarray:
+        title = titles[names.index(column.name)]
+        kind, text = frame.kind(title), column.name in texts
+        return _frame_column(column, frame.columns[title], kind, text=text)
+
+    table = _filled(Table(frame.name, {}, "", reading=options, index=index), kept, read)
+    if not table.row_count:
+        raise DataError(f"{table.name} has no rows")
+    return replace(table, sha256=_digest(table))
+
+
+def _frame_column(column: Column, cells: np.ndarray, kind: Kind, *, text: bool) -> np.ndarray:
+    known = cells.tolist()
+    if kind == "moments" and not text:
+        moments = [cell for cell in known if cell is not None]
+        moment = str(moments[0]) if moments else "NaT"
+        said = unlearnable(moment, column.name, few=len(set(map(str, moments))) <= 50)
+        raise DataError(f"{column.table.name}, column {column.name!r}: {said}")
+    if cells.dtype != object:
+        numbers = column.numbers(cells.astype(np.float64))
+        return texts_of(numbers.tolist()) if text else numbers
+    return column.texts(known) if text or kind == "categories" else column.objects(known)
+
+
+def _digest(table: Table) -> str:
+    """A hash of the names and the cells as they were read; that of a file is of its bytes."""
+    found = hashlib.sha256(json.dumps(list(table.columns)).encode())
+    for cells in table.columns.values():
+        numbers = cells.dtype != object
+        found.update(cells.tobytes() if numbers else json.dumps(cells.tolist()).encode())
+    return found.hexdigest()
 
 
 def _kept(

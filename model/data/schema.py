@@ -14,8 +14,10 @@ from typing import Any, cast
 import numpy as np
 
 from model.data.feature import CategoricalFeature, Feature, NumericFeature
+from model.data.frame_columns import columns_of, features_of, records_of
+from model.data.frames import Frame, Tabular, as_array, frame_with_names, plain_row
 from model.data.names import clean
-from model.errors import Detail, InputError
+from model.errors import DataError, Detail, InputError
 from model.messages import listed, nearest, shown
 
 MAX_DETAILS = 20
@@ -23,6 +25,7 @@ LEAST_LOG = -700.0  # of a decoded target: exp of less is not a normal float64
 RANGE_SLACK = 1e-6  # in scales: rounding to float32 must not put a training row outside the range
 
 Row = Mapping[str, object] | Sequence[object]
+Rows = Sequence[Row] | np.ndarray | Tabular
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,19 +148,37 @@ class Schema:
         """The number of encoded columns, D."""
         return sum(feature.width for feature in self.features)
 
-    def encode(self, rows: Sequence[Row] | np.ndarray) -> np.ndarray:
+    def encode(self, rows: Rows) -> np.ndarray:
         """The rows encoded for the network, float32 [B, D].
 
         All rows are objects keyed by feature name, or all are arrays in the schema's order. Named
-        tuples and the rows of a structured array are objects. One array [B, features] of numbers is
-        fastest. A value that is missing, masked or NaN is filled in if the schema says so. Raises
-        InputError with one detail per fault, at most 20.
+        tuples are objects. A frame, a structured array and a mapping of columns go by the names of
+        their columns. One array [B, features] of numbers is fastest. A value that is missing,
+        masked, NaN, NA or NaT is filled in if the schema says so. Raises InputError with one detail
+        per fault, at most 20.
         """
+        if not isinstance(rows, list | tuple):
+            try:
+                frame, rows = frame_with_names(rows), as_array(rows)
+            except DataError as error:
+                raise InputError(f"rows: {error}", [Detail("rows", str(error))]) from error
+            if frame:
+                return self._encode_frame(frame)
         try:
             return self._encode_plain(rows)
         except (LookupError, TypeError, ValueError, OverflowError):
             pass  # some cell has a fault, or a valid but unusual type: check each cell
         return self.assemble(_checked(self, _with_names(self.names, rows)))
+
+    def _encode_frame(self, frame: Frame) -> np.ndarray:
+        """The encoded rows of a frame: column by column, and cell by cell if one has a fault."""
+        columns = features_of(frame, self.features)
+        found = columns_of(columns, self.features, frame.row_count)
+        if found and frame.row_count:
+            x = self.assemble(found)
+            if np.isfinite(x).all():
+                return x
+        return self.assemble(_checked(self, records_of(columns, frame.row_count)))
 
     def assemble(self, columns: Sequence[Sequence[float] | np.ndarray]) -> np.ndarray:
         """Encoded rows, float32 [B, D], from a column per feature: numbers, or category indices.
@@ -290,19 +311,17 @@ class Schema:
 
 def _with_names(names: Sequence[str], rows: Any) -> Any:
     """The rows as objects or lists; a name in another Unicode form becomes the schema's."""
-    if isinstance(rows, np.ndarray) and rows.ndim:
-        fields, rows = rows.dtype.names, rows.tolist()
-        rows = [dict(zip(fields, row, strict=True)) for row in rows] if fields else rows
+    rows = rows.tolist() if isinstance(rows, np.ndarray) and rows.ndim else rows
+    if not isinstance(rows, Sequence) or isinstance(rows, str | bytes):
+        way = "give a list of rows, an array [rows, features] or a frame"
+        message = f"{shown(rows)} is no table: {way}"
+        raise InputError(f"rows: {message}", [Detail("rows", message)])
     known = {clean(name): name for name in names}
     return [_row_with_names(known, row) for row in rows]
 
 
 def _row_with_names(known: Mapping[str, str], row: Any) -> Any:
-    if isinstance(row, tuple) and hasattr(row, "_asdict"):
-        row = row._asdict()
-    elif isinstance(row, np.void | np.ma.MaskedArray):
-        fields, row = row.dtype.names, row.tolist()
-        row = dict(zip(fields, row, strict=True)) if fields else row
+    row = plain_row(row)
     if not isinstance(row, Mapping) or set(known.values()).issuperset(row):
         return row
     own = {name: known.get(clean(name), name) if isinstance(name, str) else name for name in row}

@@ -69,11 +69,10 @@ def train(
 
     The seed, or `split`, divides the rows into disjoint training, validation, calibration and test
     parts. Validation rows choose the dropout rate if a rate is searched for, decide when to stop,
-    and fit the noise or the temperature. With `options.refit` the weights then learn from the
-    validation rows too. A classifier with CORRECTING_ROWS calibration rows or more corrects its
-    temperature for that with a quarter of them. The other calibration rows only calibrate, the test
-    rows only measure. With `calibrate_by` each category of that feature has its own calibration,
-    with `by_class` each class, if all of them have enough rows.
+    and fit the noise or the temperature. With `options.refit` the weights then learn from them too,
+    and CORRECTING_ROWS calibration rows or more give a quarter to a classifier's temperature. With
+    `calibrate_by` each category of that feature has its own calibration, with `by_class` each
+    class, if all of them have enough rows. Test rows only measure.
 
     A missing cell is an error, or with `missing` "impute" it becomes the median or the most
     frequent text; with "drop" its row is left out. Rows without a target are left out under both.
@@ -84,12 +83,11 @@ def train(
     folder that holds something else.
     """
     folder = Path(folder).absolute()
-    name = checked_name(name or folder.name)
     check_destination(folder)
     artifact = trained(
         table,
         targets,
-        name=name,
+        name=checked_name(name or folder.name),
         task=task,
         missing=missing,
         drop=drop,
