@@ -75,12 +75,10 @@ def train(
     class, if all of them have enough rows. Test rows only measure.
 
     A missing cell is an error, or with `missing` "impute" it becomes the median or the most
-    frequent text; with "drop" its row is left out. Rows without a target are left out under both.
-    Columns that only tell rows apart are left out, unless `keep` has them. With `log_target` the
-    network learns the logarithms of all targets, or of the targets named, which must be above 0;
-    all numbers of a prediction are about the targets themselves. Raises DataError for a table or a
-    split that cannot be used, InputError for an option out of its domain, ArtifactError for a
-    folder that holds something else.
+    frequent text; with "drop" its row is left out, as rows without a target are under both. Columns that only tell rows apart are left out, unless `keep` has them. With `log_target` the
+    network learns the logarithms of all targets, or of those named, which must be above 0; all
+    numbers of a prediction are about the targets themselves. Raises DataError for an unusable table
+    or split, InputError for an option out of its domain, ArtifactError for an unusable folder.
     """
     folder = Path(folder).absolute()
     check_destination(folder)
