@@ -3,7 +3,9 @@
 import math
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
+
+import numpy as np
 
 from model.errors import Detail, InputError
 from model.messages import nearest, shown
@@ -12,6 +14,7 @@ Estimator = Literal["plain", "reduced"]
 MaskScope = Literal["shared", "per_row"]
 LabelSetMethod = Literal["lac", "aps", "raps"]
 SEED_LIMIT = 1 << 63
+BUILTINS = {bool, int, float, str, type(None)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,7 @@ class PredictOptions:
     largest_error: float | None = None
 
     def __post_init__(self) -> None:
+        use_builtins(self)
         for field, value, domain, ok in (
             ("passes", self.passes, "a whole number, 2 or more", _passes(self.passes)),
             ("seed", self.seed, "a whole number in [0, 2^63)", _seed(self.seed)),
@@ -78,6 +82,23 @@ class Resolved(PredictOptions):
     passes: int = 100
     estimator: Estimator = "reduced"
     masks: MaskScope = "shared"
+
+
+def use_builtins(options: Any) -> None:
+    """Replace the numpy numbers in a frozen dataclass by those of Python, and lists by tuples."""
+    for name in options.__dataclass_fields__:
+        value = getattr(options, name)
+        if type(value) not in BUILTINS:
+            object.__setattr__(options, name, builtin(value))
+
+
+def builtin(value: Any) -> Any:
+    """A numpy number as Python's, an array or a list as a tuple; any other object as it is."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, tuple | list | np.ndarray) and np.ndim(value) == 1:
+        return tuple(map(builtin, value))
+    return value
 
 
 @lru_cache(256)  # most requests have the options of an earlier request

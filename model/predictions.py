@@ -1,16 +1,17 @@
 """Predictions of all rows of a request, and how they are made of blocks of rows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any, Literal
 
 import numpy as np
 
 from model.calibration import Acceptance
-from model.errors import Detail, InputError
+from model.errors import DataError, Detail, InputError
 from model.options import Estimator, MaskScope, Resolved
 from model.passes import Passes
-from model.tasks import Columns, Prediction, Task, TaskName
+from model.tasks import Columns, Prediction, Task, TaskName, flat
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,48 @@ class Predictions:
     rows: Columns[Prediction]
     acceptance: Acceptance | None = None  # if the options have a largest error
     note: str | None = None
+    index: Any = field(default=None, compare=False, repr=False)  # of the frame of pandas, if any
+
+    def to_numpy(self) -> np.ndarray:
+        """The rows as a structured array [B], whose fields are the columns of `to_pandas`.
+
+        Texts, tuples and arrays are objects.
+        """
+        columns = flat(self.rows)
+        found = np.empty(
+            len(self.rows), [(name, each.cells.dtype) for name, each in columns.items()]
+        )
+        for name, each in columns.items():
+            found[name] = each.cells
+        return found
+
+    def to_pandas(self) -> Any:
+        """The rows as a frame of pandas, with the index of the frame that was predicted.
+
+        A field of a row is a column: `mean`, `std`, `warnings`. `lower` and `upper` are the ends of
+        the interval, `labels` the label set, and `method` says how either was made. Where there are
+        several targets or classes, a number of each is in the column "field:name", as `mean:price`.
+        Label sets and warnings are tuples of texts, samples are arrays. Raises DataError without
+        pandas.
+        """
+        columns = {name: each.cells for name, each in flat(self.rows).items()}
+        return _library("pandas", "pandas").DataFrame(columns, index=self.index)
+
+    def to_arrow(self) -> Any:
+        """The rows as a table of pyarrow, with the columns of `to_pandas`; tuples are lists.
+
+        Polars and others make a frame of it without a copy. Raises DataError without pyarrow.
+        """
+        arrow = _library("pyarrow", "mc-dropout-service[train]")
+        types = {
+            "text": arrow.string(),
+            "texts": arrow.list_(arrow.string()),
+            "numbers": arrow.list_(arrow.float64()),
+        }
+        columns = flat(self.rows)
+        return arrow.table(
+            {n: arrow.array(each.cells, types.get(each.kind)) for n, each in columns.items()}
+        )
 
     def of_rows(self, start: int, stop: int) -> "Predictions":
         """The predictions of some of the rows; `dataclasses.replace` takes three times as long."""
@@ -47,6 +90,7 @@ class Predictions:
             self.rows[start:stop],
             self.acceptance,
             self.note,
+            None if self.index is None else self.index[start:stop],
         )
 
 
@@ -78,6 +122,14 @@ def summarised(
         acceptance=acceptance,
         note=None if estimator == options.estimator else task.plain_because,
     )
+
+
+def _library(module: str, package: str) -> Any:
+    try:
+        return import_module(module)
+    except ImportError as error:
+        message = f'{module} is not installed: pip install "{package}"'
+        raise DataError(message) from error
 
 
 def used(task: Task[Any], options: Resolved) -> Estimator:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from model.artifact import Artifact, Card, checked_name, read, save
 from model.calibration import Acceptance, Allowance, Similarity, promise, tolerated
-from model.data import Rows, SeenRows
+from model.data import Rows, SeenRows, index_of
 from model.errors import Detail, InputError
 from model.options import Estimator, MaskScope, PredictOptions, Resolved, resolved
 from model.passes import (
@@ -84,9 +84,13 @@ class Predictor:
         """A prediction for every row.
 
         A row is an object keyed by feature name, or a list in the card's order. `rows` may also be
-        one array [B, features] of numbers. Raises InputError naming row, feature and value.
+        a frame of pandas, polars or pyarrow, a structured array or a mapping of columns, which go
+        by their names, or an array or tensor [B, features] of numbers. Raises InputError naming
+        row, feature and value.
         """
-        return self.predict_encoded(self.encode(rows), options or PredictOptions())
+        found = self.predict_encoded(self.encode(rows), options or PredictOptions())
+        index = index_of(rows)
+        return found if index is None else replace(found, index=index)
 
     def encode(self, rows: Rows) -> np.ndarray:
         """The rows checked and standardised, [B, D] float32; fast, without torch."""

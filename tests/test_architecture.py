@@ -25,8 +25,13 @@ FORMULAS = {"numpy", "model.formulas", "model.errors"}  # all that formulas may 
 OPTIONAL = {  # packages of extras, and who may import them: inside a function
     "PIL": {"model.exploration.landscape_drawing"},
     "narwhals": {"model.data.frames"},  # required and small, and needed for frames only
-    "pandas": {"model.data.frames"},
-    "pyarrow": {"model.data.csv_file", "model.data.frames", "model.data.reading"},
+    "pandas": {"model.data.frames", "model.predictions"},
+    "pyarrow": {
+        "model.data.csv_file",
+        "model.data.frames",
+        "model.data.reading",
+        "model.predictions",
+    },
     "sklearn": {"model.data.examples", "model.estimators"},
     "tqdm": {"model.commands.progress"},
 }

@@ -32,6 +32,7 @@ from model.artifact.records import (
     TuningRecord,
     calibration_record,
 )
+from model.artifact.tables import table_of_model
 
 __all__ = [
     "Architecture",
@@ -63,5 +64,6 @@ __all__ = [
     "save_landscape",
     "sealed",
     "shipped",
+    "table_of_model",
     "target_record",
 ]

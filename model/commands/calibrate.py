@@ -7,7 +7,7 @@ from typing import Any
 from model import calibrate, load
 from model.commands.command import add_by, add_command
 from model.commands.describe import describe
-from model.commands.table_options import add_table_of_model, table_of_model
+from model.commands.table_options import add_table_of_model, asked_table
 
 _EXAMPLES = """examples:
   python -m model calibrate houses sold-in-may.csv
@@ -29,7 +29,7 @@ def add_calibrate(commands: Any) -> None:
 
 
 def _calibrate(arguments: argparse.Namespace) -> str:
-    table = table_of_model(load(arguments.folder).card, arguments)
+    table = asked_table(load(arguments.folder).card, arguments)
     card = calibrate(
         arguments.folder, table, out=arguments.out, by=arguments.by, by_class=arguments.by_class
     )

@@ -8,7 +8,7 @@ from typing import Any
 from model import PredictOptions, evaluate, load, report_page, report_text
 from model.commands.command import add_command
 from model.commands.output import write_file
-from model.commands.table_options import add_table_of_model, table_of_model
+from model.commands.table_options import add_table_of_model, asked_table
 
 _EXAMPLES = """examples:
   python -m model evaluate houses houses.csv
@@ -58,7 +58,7 @@ def _evaluate(arguments: argparse.Namespace) -> str:
         largest_error=arguments.largest_error,
     )
     predictor = load(arguments.folder)
-    table = table_of_model(predictor.card, arguments)
+    table = asked_table(predictor.card, arguments)
     evaluation = evaluate(predictor, table, options, seeds=arguments.seeds)
     if arguments.report:
         write_file(arguments.report, report_page(evaluation))

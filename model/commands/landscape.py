@@ -21,7 +21,7 @@ from model import (
 from model.commands.command import add_command
 from model.commands.output import write_file
 from model.commands.progress import CountBar
-from model.commands.table_options import add_table_of_model, table_of_model
+from model.commands.table_options import add_table_of_model, asked_table
 
 _EXAMPLES = """examples:
   python -m model landscape houses houses.csv --out houses-landscape.html
@@ -74,7 +74,7 @@ def _landscape(arguments: argparse.Namespace) -> str:
     if out is not None and out.suffix.lower() == ".png":
         check_png()
     predictor = load(arguments.folder)
-    table = table_of_model(predictor.card, arguments)
+    table = asked_table(predictor.card, arguments)
     use_threads(1)  # the products of a small network are too short to share among threads
     with CountBar("point") as bar:
         found = landscape(predictor, table, options, progress=bar.show)

@@ -4,7 +4,8 @@ import argparse
 from dataclasses import replace
 from itertools import chain
 
-from model import Card, ReadOptions, Table, read_table
+from model import Card, ReadOptions, Table
+from model.artifact import table_of_model
 from model.commands.terminal import complain
 from model.data import split_list
 
@@ -54,26 +55,19 @@ def add_table_of_model(parser: argparse.ArgumentParser) -> None:
     add_reading(parser, usual=" (default: as the model was trained)")
 
 
-def table_of_model(card: Card, arguments: argparse.Namespace) -> Table:
+def asked_table(card: Card, arguments: argparse.Namespace) -> Table:
     """The columns of the table that the model needs, read as those of its training were.
 
     Standard error has the table's notices.
     """
     settings = getattr(card.training, "settings", {})
-    texts = [entry.name for entry in card.features if entry.kind == "categorical"]
-    table = read_table(
+    table = table_of_model(
+        card,
         arguments.data,
-        categorical=[*texts, *(card.target.names if card.target.classes else ())],
         drop=arguments.drop,
-        only=[*(entry.name for entry in card.features), *card.target.names],
+        missing=arguments.missing,
         options=read_options(arguments, ReadOptions.of(settings)),
     )
-    if (arguments.missing or settings.get("missing", "error")) != "error":
-        needed = [entry.name for entry in card.features if entry.fill is None]
-        kept = table.complete_rows([*needed, *card.target.names])
-        if len(kept) < table.row_count:
-            notice = f"left out {table.row_count - len(kept)} rows, which have a missing value"
-            table = replace(table.rows(kept), notices=(*table.notices, notice))
     for notice in table.notices:
         complain(f"note: {notice}")
     return table

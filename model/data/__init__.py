@@ -2,7 +2,7 @@
 
 from model.data.choice import choose_features
 from model.data.feature import CategoricalFeature, Feature, NumericFeature
-from model.data.frames import Tabular, frame_with_names
+from model.data.frames import Tabular, index_of, plain_row
 from model.data.names import clean, find_columns, split_list
 from model.data.numbers import USUAL_CELLS, CellRule, NumberFormat
 from model.data.options import ReadOptions, option
@@ -17,7 +17,7 @@ from model.data.preparation import (
     spread,
 )
 from model.data.rare_classes import count_classes, share_rare_classes
-from model.data.reading import as_table, read_table
+from model.data.reading import read_table
 from model.data.schema import Row, Rows, Schema, Target
 from model.data.seen import NO_HASHES, Repeats, SeenRows, kept, repeats, row_hashes
 from model.data.table import Table, texts_of
@@ -40,7 +40,6 @@ __all__ = [
     "Table",
     "Tabular",
     "Target",
-    "as_table",
     "choose_features",
     "choose_target",
     "clean",
@@ -50,9 +49,10 @@ __all__ = [
     "find_columns",
     "fit_schema",
     "fit_target",
-    "frame_with_names",
+    "index_of",
     "kept",
     "option",
+    "plain_row",
     "read_table",
     "repeats",
     "row_hashes",

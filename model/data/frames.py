@@ -4,6 +4,8 @@
 gives an Arrow C stream is read by pyarrow.
 """
 
+import hashlib
+import json
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -51,6 +53,14 @@ class Frame:
         """The kind of that column."""
         return self.kinds.get(name, "cells")
 
+    @property
+    def sha256(self) -> str:
+        """A hash of names and cells, which is the same for each form of a table."""
+        found = hashlib.sha256()
+        for name in sorted(self.columns):
+            found.update(json.dumps(name).encode() + _content(self.columns[name]))
+        return found.hexdigest()
+
 
 def frame_of(source: Tabular) -> Frame:
     """The columns of a table whose columns have names; raises DataError for anything else."""
@@ -60,11 +70,11 @@ def frame_of(source: Tabular) -> Frame:
     kind, source = type(source).__name__, as_array(source)
     if isinstance(source, np.ndarray):
         way = "give a structured array, or a mapping such as dict(zip(names, array.T))"
-        raise DataError(f"the columns of {_a(kind)} have no names; {way}")
+        raise DataError(f"{kind} has no names of columns; {way}")
     if isinstance(source, Sequence) and not isinstance(source, str | bytes):
         return _of_records([plain_row(row) for row in source])
     way = "give a frame of pandas, polars or pyarrow, a list of objects, or a mapping of columns"
-    raise DataError(f"{_a(kind)} is not a table; {way}")
+    raise DataError(f"{kind} is not a table; {way}")
 
 
 def frame_with_names(source: Tabular) -> Frame | None:
@@ -82,14 +92,21 @@ def frame_with_names(source: Tabular) -> Frame | None:
     narwhals = import_module("narwhals")
     if narwhals.dependencies.is_into_series(source):
         way = "to_frame() makes a table of a column; frame.iloc[[0]] or frame[0:1] keeps a row one"
-        raise DataError(f"{_a(type(source).__name__)} is one column or row, not a table; {way}")
+        raise DataError(f"{type(source).__name__} is one column or row, not a table; {way}")
     if narwhals.dependencies.is_into_dataframe(source):
         return _of_narwhals(type(source).__name__, source)
     if hasattr(source, "collect") and hasattr(source, "collect_schema"):
-        raise DataError(f"{_a(type(source).__name__)} has no rows yet; collect() computes them")
+        raise DataError(f"{type(source).__name__} has no rows yet; collect() computes them")
     if hasattr(source, "__arrow_c_stream__"):
         return _of_narwhals(type(source).__name__, _arrow_table(source))
     return None
+
+
+def index_of(source: Any) -> Any:
+    """The index of a frame of pandas; None for anything else."""
+    pandas = sys.modules.get("pandas")
+    is_frame = pandas is not None and isinstance(source, pandas.DataFrame)
+    return source.index if is_frame else None
 
 
 def as_array(source: Any) -> Any:
@@ -155,7 +172,7 @@ def _of_narwhals(kind: str, source: Any) -> Frame:
         columns[name] = cells
         if series.dtype in (narwhals.Categorical, narwhals.Enum):
             kinds[name] = "categories"
-    return Frame(kind, columns, kinds, narwhals.maybe_get_index(frame))
+    return Frame(kind, columns, kinds, index_of(source))
 
 
 def _of_mapping(kind: str, source: Mapping[Any, Any]) -> Frame:
@@ -215,6 +232,16 @@ def _objects(cells: Sequence[Any]) -> np.ndarray:
     return found
 
 
+def _content(cells: np.ndarray) -> bytes:
+    """The cells as bytes: float64 if they are numbers, however they are kept, and else JSON."""
+    if cells.dtype == object:
+        kinds = set(map(type, cells.tolist())) - {type(None)}
+        if not kinds <= {int, float}:
+            return json.dumps(cells.tolist(), default=str).encode()
+    with np.errstate(over="ignore"):
+        return np.asarray(cells, dtype=np.float64).tobytes()
+
+
 def _has_moments(cells: np.ndarray) -> bool:
     return cells.dtype == object and any(map(_is_moment, cells.tolist()))
 
@@ -248,13 +275,9 @@ def _arrow_table(source: Any) -> Any:
         return import_module("pyarrow").table(source)
     except ImportError as error:
         hint = 'pip install "mc-dropout-service[train]"'
-        raise DataError(f"{_a(type(source).__name__)} needs pyarrow to be read: {hint}") from error
+        raise DataError(f"{type(source).__name__} needs pyarrow to be read: {hint}") from error
 
 
 def _is_series(row: Any) -> bool:
     pandas = sys.modules.get("pandas")
     return pandas is not None and isinstance(row, pandas.Series)
-
-
-def _a(kind: str) -> str:
-    return f"{'an' if kind[:1].lower() in 'aeiou' else 'a'} {kind}"

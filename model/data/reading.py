@@ -82,11 +82,6 @@ def read_table(
     return table
 
 
-def as_table(source: Table | Tabular) -> Table:
-    """The table itself, or the result of `read_table` for a table in any other form."""
-    return source if isinstance(source, Table) else read_table(source)
-
-
 def _example(source: str, asked: _Choice) -> Table:
     table = example(source)
     kept, texts, _ = _kept(table.name, list(table.columns), (), asked)
@@ -264,10 +259,11 @@ def _read_frame(frame: Frame, options: ReadOptions, asked: _Choice) -> Table:
         kind, text = frame.kind(title), column.name in texts
         return _frame_column(column, frame.columns[title], kind, text=text)
 
-    table = _filled(Table(frame.name, {}, "", reading=options, index=index), kept, read)
+    empty = Table(frame.name, {}, frame.sha256, reading=options, index=index)
+    table = _filled(empty, kept, read)
     if not table.row_count:
         raise DataError(f"{table.name} has no rows")
-    return replace(table, sha256=_digest(table))
+    return table
 
 
 def _frame_column(column: Column, cells: np.ndarray, kind: Kind, *, text: bool) -> np.ndarray:
@@ -281,15 +277,6 @@ def _frame_column(column: Column, cells: np.ndarray, kind: Kind, *, text: bool) 
         numbers = column.numbers(cells.astype(np.float64))
         return texts_of(numbers.tolist()) if text else numbers
     return column.texts(known) if text or kind == "categories" else column.objects(known)
-
-
-def _digest(table: Table) -> str:
-    """A hash of the names and the cells as they were read; that of a file is of its bytes."""
-    found = hashlib.sha256(json.dumps(list(table.columns)).encode())
-    for cells in table.columns.values():
-        numbers = cells.dtype != object
-        found.update(cells.tobytes() if numbers else json.dumps(cells.tolist()).encode())
-    return found.hexdigest()
 
 
 def _kept(

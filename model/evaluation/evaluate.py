@@ -6,11 +6,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from model.artifact import Card, TrainingRecord
+from model.artifact import Card, TrainingRecord, table_of_model
 from model.data import (
     NO_HASHES,
     Repeats,
     Table,
+    Tabular,
     Target,
     encode_table,
     encode_target,
@@ -90,17 +91,23 @@ class Evaluation:
 
 
 def evaluate(
-    predictor: Predictor, table: Table, options: PredictOptions = DEFAULTS, *, seeds: int = SEEDS
+    predictor: Predictor,
+    table: Table | Tabular,
+    options: PredictOptions = DEFAULTS,
+    *,
+    seeds: int = SEEDS,
 ) -> Evaluation:
     """The predictions for a table that has the target, compared with the actual targets.
 
-    Rows that the model was trained or calibrated on are left out, in whatever order and file they
-    come; of the table that trained the model, the test rows are left. The coverage of regions is
-    measured under `seeds` seeds: the errors of rows in one request are correlated, and one seed
-    does not show how much. Raises DataError naming file, row and column, or if no row is left.
+    The table may have any form that `read_table` takes. Rows that the model was trained or
+    calibrated on are left out, in whatever order and file they come; of the table that trained the
+    model, the test rows are left. The coverage of regions is measured under `seeds` seeds: the
+    errors of rows in one request are correlated, and one seed does not show how much. Raises
+    DataError naming file, row and column, or if no row is left.
     """
     options = predictor.resolved(options)
     card, target = predictor.card, predictor.card.target_of_rows
+    table = table_of_model(card, table)
     x, y = encode_table(table, card.schema_of_rows), encode_target(table, target)
     found = _seen_rows(predictor, table, y)
     part, index = _part(card, table, found), np.flatnonzero(~found.again)
@@ -114,14 +121,8 @@ def evaluate(
     ]
     shares = [_held(rows, y[index], target) for rows in (predictions.rows, *others)]
     outcomes = tuple(
-        _compared(outcome, card, options.coverage)
-        if isinstance(outcome, RegressionOutcome)
-        else outcome
-        for outcome in _outcomes(predictions.rows, y[index], target, densities)
-    )
-    outcomes = tuple(
-        replace(outcome, held=tuple(share[at] for share in shares if share))
-        for at, outcome in enumerate(outcomes)
+        replace(_compared(outcome, card, options.coverage), held=tuple(s[at] for s in shares if s))
+        for at, outcome in enumerate(_outcomes(predictions.rows, y[index], target, densities))
     )
     return Evaluation(
         card=card,
@@ -279,10 +280,10 @@ def _regression(
     )
 
 
-def _compared(outcome: RegressionOutcome, card: Card, coverage: float) -> RegressionOutcome:
-    """The outcome with intervals of other kinds to compare with, if the card has their scores."""
+def _compared(outcome: Outcome, card: Card, coverage: float) -> Outcome:
+    """A regression's outcome with intervals of other kinds, if the card has their scores."""
     _, calibration = card.fitted
-    if calibration is None:
+    if calibration is None or not isinstance(outcome, RegressionOutcome):
         return outcome
     std = float(card.target_of_rows.stds[card.target.names.index(outcome.target)])
     reaches = {

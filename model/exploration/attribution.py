@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from model.data import Row
+from model.data import Row, plain_row
 from model.errors import InputError
 from model.exploration.explanation import (
     BackgroundStd,
@@ -24,7 +24,7 @@ from model.exploration.moments import Moments, standard_error
 from model.exploration.rows import cells, encoded_row, fault
 from model.exploration.value import Value, value_names
 from model.messages import not_one_of, shown
-from model.options import PredictOptions
+from model.options import PredictOptions, builtin
 from model.passes import Source, pieces, sources
 from model.predictions import Predictions
 from model.predictor import Predictor, fresh_seed
@@ -101,7 +101,9 @@ def plan_explanation(
     most: ExplainLimits = NO_LIMIT,
 ) -> "ExplanationPlan":
     """The request to `explain`, checked; the default numbers keep within what is the most."""
-    PredictOptions(passes=passes, seed=seed)  # raises InputError
+    checked = PredictOptions(passes=passes, seed=seed)  # raises InputError
+    passes, seed, background_rows = checked.passes, checked.seed, builtin(background_rows)
+    row = plain_row(row)
     if passes is not None and passes < LEAST_PASSES:
         raise fault("passes", f"must be a whole number, {LEAST_PASSES} or more, not {passes}")
     if background_rows is not None and not (

@@ -31,8 +31,9 @@ from model.artifact import (
     ModelRecord,
     PlaneRecord,
     SurfaceRecord,
+    table_of_model,
 )
-from model.data import Table, encode_table, encode_target
+from model.data import Table, Tabular, encode_table, encode_target
 from model.errors import InputError
 from model.exploration.landscape_options import LandscapeOptions
 from model.exploration.landscape_planes import MaskSpace, mask_space, random_directions
@@ -116,18 +117,19 @@ class Landscape:
 
 def landscape(
     predictor: Predictor,
-    table: Table,
+    table: Table | Tabular,
     options: LandscapeOptions | None = None,
     *,
     progress: Progress = lambda done, of: None,  # noqa: ARG005
 ) -> Landscape:
     """The loss over two planes of weights, measured on rows of the table.
 
-    The landscape of an ensemble is that of its first member. `progress` is called with the points
-    that are done, and with all of them. Raises DataError naming file, row and column; InputError if
-    a loss is not finite.
+    The table may have any form that `read_table` takes. The landscape of an ensemble is that of its
+    first member. `progress` is called with the points that are done, and with all of them. Raises
+    DataError naming file, row and column; InputError if a loss is not finite.
     """
     options, card = options or LandscapeOptions(), predictor.card
+    table = table_of_model(card, table)
     x, y = encode_table(table, card.schema_of_rows), encode_target(table, card.target_of_rows)
     rows = _chosen(table.row_count, options)
     task = TASKS[card.task](card.target_of_rows, *card.fitted)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from model.errors import Detail, InputError
 from model.messages import shown
-from model.options import SEED_LIMIT
+from model.options import SEED_LIMIT, use_builtins
 
 LEAST_POINTS, MOST_POINTS = 5, 201  # along a side
 MOST_MASKS, MOST_EXTENT = 1000, 1000.0
@@ -30,6 +30,7 @@ class LandscapeOptions:
     seed: int = 1
 
     def __post_init__(self) -> None:
+        use_builtins(self)
         for name, value, domain, good in self._checks():
             if not good:
                 message = f"must be {domain}, not {shown(value)}"

@@ -10,10 +10,10 @@ from typing import Any, Literal, cast
 import numpy as np
 
 from model.artifact import Card
-from model.data import CategoricalFeature, Feature, NumericFeature, Row
+from model.data import CategoricalFeature, Feature, NumericFeature, Row, plain_row
 from model.exploration.rows import encoded_row, fault, find_feature, with_cell
 from model.messages import shown
-from model.options import PredictOptions, Resolved
+from model.options import PredictOptions, Resolved, builtin
 from model.predictions import Predictions
 from model.predictor import Predictor, fresh_seed
 
@@ -88,6 +88,7 @@ def line_options(predictor: Predictor, options: Resolved, lines: int) -> Resolve
 
     Raises InputError if `lines` is below 0.
     """
+    lines = builtin(lines)
     if lines < 0:
         raise fault("lines", f"must be 0 or more, not {lines}")
     least = 2 * predictor.card.architecture.members  # passes of a prediction
@@ -121,7 +122,8 @@ def sweep_axis(
     margin: float = MARGIN,
 ) -> Axis:
     """The points of a sweep, as `sweep` describes them; raises InputError naming the field."""
-    schema = card.schema_of_rows
+    schema, row = card.schema_of_rows, plain_row(row)
+    points, margin = builtin(points), builtin(margin)
     at = find_feature(schema, feature)
     swept = schema.features[at]
     cells = _points(swept, points, margin) if values is None else _given(swept, values)

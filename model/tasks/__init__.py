@@ -2,6 +2,7 @@
 
 from model.tasks.columns import Columns, FieldInfo, FieldKind, field_infos
 from model.tasks.defaults import USUAL_RATE, USUAL_WIDTHS
+from model.tasks.flat import FlatColumn, flat
 from model.tasks.predictions import (
     ClassificationPrediction,
     Interval,
@@ -19,6 +20,7 @@ __all__ = [
     "Columns",
     "FieldInfo",
     "FieldKind",
+    "FlatColumn",
     "Interval",
     "LabelSet",
     "Prediction",
@@ -27,4 +29,5 @@ __all__ = [
     "TaskName",
     "Value",
     "field_infos",
+    "flat",
 ]

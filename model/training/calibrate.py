@@ -20,9 +20,10 @@ from model.artifact import (
     calibration_record,
     read,
     save,
+    table_of_model,
 )
 from model.calibration import MOST_INPUTS, Calibration, Similarity, novelty
-from model.data import Table, encode_table, encode_target, spread
+from model.data import Table, Tabular, encode_table, encode_target, spread
 from model.errors import CalibrationError
 from model.formulas import by_group, rows_needed, sorted_scores
 from model.messages import listed
@@ -43,7 +44,7 @@ TUNING_ROWS = 10, 2_000  # the least and the most rows that tune, between which 
 
 def calibrate(
     folder: str | Path,
-    table: Table,
+    table: Table | Tabular,
     *,
     out: str | Path | None = None,
     by: str | None = None,
@@ -51,16 +52,18 @@ def calibrate(
 ) -> Card:
     """The card of a model calibrated anew on the rows of a table, without training it again.
 
-    The model is saved in its folder, or in `out`. The rows must be like those to predict later.
-    Rows that the model was trained on are left out, and the card says how many; a table that has
-    mostly such rows is refused. If no rows have fitted the noise or the temperature yet, as in an
-    imported model, a quarter of the rows fits it and does not calibrate. Training ranges that are
-    not known become the ranges of the rows. With `by` each category of that feature has its own
-    calibration, with `by_class` each class. Raises DataError, InputError for a `by` that is no
-    categorical feature, ArtifactError, and CalibrationError for too few rows.
+    The table may have any form that `read_table` takes. The model is saved in its folder, or in
+    `out`. The rows must be like those to predict later. Rows that the model was trained on are left
+    out, and the card says how many; a table that has mostly such rows is refused. If no rows have
+    fitted the noise or the temperature yet, as in an imported model, a quarter of the rows fits it
+    and does not calibrate. Training ranges that are not known become the ranges of the rows. With
+    `by` each category of that feature has its own calibration, with `by_class` each class. Raises
+    DataError, InputError for a `by` that is no categorical feature, ArtifactError, and
+    CalibrationError for too few rows.
     """
     card, networks, known, seen = read(folder)
     grouping = Grouping(by, by_class).checked(card.schema_of_rows, card.target_of_rows)
+    table = table_of_model(card, table)
     trained = trained_rows(card, seen, table)
     rows = np.flatnonzero(~trained.again)
     _check_enough(card, table, trained.again)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from model.calibration import NoiseKind
 from model.errors import Detail, InputError
 from model.messages import shown
+from model.options import use_builtins
 from model.passes import MOST_MEMBERS, ActivationName, MLPConfig
 from model.tasks import USUAL_RATE, USUAL_WIDTHS, Task
 
@@ -51,6 +52,7 @@ class TrainOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        use_builtins(self)
         layers = len(USUAL_WIDTHS if self.hidden is None else self.hidden)
         given = None if isinstance(self.dropout, str) else self.dropout
         count = 1 if given is None else len(given)

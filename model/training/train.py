@@ -11,6 +11,7 @@ from model.artifact import Artifact, Card, check_destination, checked_name, save
 from model.data import (
     Split,
     Table,
+    Tabular,
     Target,
     choose_features,
     choose_target,
@@ -20,6 +21,7 @@ from model.data import (
     fit_schema,
     fit_target,
     option,
+    read_table,
     share_rare_classes,
     split_rows,
 )
@@ -49,7 +51,7 @@ CORRECTING_ROWS = 200  # with at least so many calibration rows, a quarter corre
 
 
 def train(
-    table: Table,
+    table: Table | Tabular,
     targets: str | Sequence[str],
     folder: str | Path,
     *,
@@ -67,21 +69,21 @@ def train(
 ) -> Card:
     """The card of a model trained on a table and saved in `folder`, with its held-out metrics.
 
-    The seed, or `split`, divides the rows into disjoint training, validation, calibration and test
-    parts. Validation rows choose the dropout rate if a rate is searched for, decide when to stop,
-    and fit the noise or the temperature. With `options.refit` the weights then learn from them too,
-    and CORRECTING_ROWS calibration rows or more give a quarter to a classifier's temperature. With
-    `calibrate_by` each category of that feature has its own calibration, with `by_class` each
-    class, if all of them have enough rows. Test rows only measure.
+    The table may have any form that `read_table` takes. The seed, or `split`, divides its rows into
+    disjoint training, validation, calibration and test parts. Validation rows choose the dropout
+    rate if a rate is searched for, decide when to stop, and fit the noise or the temperature. With
+    `options.refit` the weights then learn from them too, and CORRECTING_ROWS calibration rows or
+    more give a quarter to a classifier's temperature. Each category of `calibrate_by` has its own
+    calibration, or with `by_class` each class, if all have enough rows.
 
     A missing cell is an error, or with `missing` "impute" it becomes the median or the most
-    frequent text; with "drop" its row is left out, as rows without a target are under both. Columns that only tell rows apart are left out, unless `keep` has them. With `log_target` the
-    network learns the logarithms of all targets, or of those named, which must be above 0; all
-    numbers of a prediction are about the targets themselves. Raises DataError for an unusable table
-    or split, InputError for an option out of its domain, ArtifactError for an unusable folder.
+    frequent text; "drop" leaves its row out; both leave out rows without a target. Columns that
+    only tell rows apart are left out, unless `keep` has them. With `log_target` the network learns
+    the logarithms of all targets, or of those named, which must be above 0; predictions are about
+    the targets themselves. Raises DataError for a table or split, InputError for an option, and
+    ArtifactError for a folder that cannot be used.
     """
-    folder = Path(folder).absolute()
-    check_destination(folder)
+    check_destination(folder := Path(folder).absolute())
     artifact = trained(
         table,
         targets,
@@ -101,7 +103,7 @@ def train(
 
 
 def trained(
-    table: Table,
+    table: Table | Tabular,
     targets: str | Sequence[str],
     *,
     name: str,
@@ -118,17 +120,27 @@ def trained(
 ) -> Artifact:
     """The artifact that `train` saves, without saving it; raises DataError and InputError."""
     options = options or TrainOptions()
+    table, drop = _read(table, targets, drop, keep)
     targets = find_columns(targets, list(table.columns), table=table.name)
     columns = _Columns(targets, tuple(drop), tuple(keep), _logs(table, targets, log_target))
     data = _prepare(table, columns, task=task, missing=missing, options=options, split=split)
     plan = options.plan(data.untuned(options.noise), len(data.split.train))
     grouping = Grouping(calibrate_by, by_class).checked(data.schema, data.target)
     draft = _refitted(selected(data, plan, name, progress), progress)
-    draft = _calibrated(draft, grouping)
-    draft = _measured(draft)
+    draft = _measured(_calibrated(draft, grouping))
     seen, kept = data.split.seen(refit=plan.refit), data.split.calibration
     similarity = fit_novelty(data.x[seen], data.x[kept], seed=plan.seed)
     return Artifact(draft.card, draft.networks, similarity, draft.seen)
+
+
+def _read(
+    table: Table | Tabular, targets: str | Sequence[str], drop: Sequence[str], keep: Sequence[str]
+) -> tuple[Table, Sequence[str]]:
+    """The table, and the columns that are still to drop: none of those that were never read."""
+    if isinstance(table, Table):
+        return table, drop
+    learned = [*keep, *([targets] if isinstance(targets, str) else targets)]
+    return read_table(table, drop=drop, keep=learned), ()
 
 
 @dataclass(frozen=True, slots=True)
