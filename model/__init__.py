@@ -4,6 +4,9 @@ Shape glossary, used in every module: P passes, B rows, D inputs (encoded featur
 O network outputs, K classes, V values of one pass. The pass axis comes first.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from model.artifact import Card, LandscapeRecord, read_landscape, save_landscape, shipped
 from model.calibration import Acceptance, NoiseKind
 from model.data import ReadOptions, Split, Table, read_table
@@ -61,6 +64,9 @@ from model.tasks import (
 )
 from model.training import Epoch, TrainOptions, calibrate, train
 
+if TYPE_CHECKING:
+    from model.estimators import MCDropoutClassifier, MCDropoutRegressor
+
 __all__ = [
     "COVARIANCE_CLASSES",
     "EXPLAIN_PASSES",
@@ -99,6 +105,8 @@ __all__ = [
     "LandscapeRecord",
     "LayerShare",
     "Lines",
+    "MCDropoutClassifier",
+    "MCDropoutRegressor",
     "MaskScope",
     "ModelError",
     "NoiseKind",
@@ -144,3 +152,15 @@ __all__ = [
     "train",
     "use_threads",
 ]
+
+if not TYPE_CHECKING:  # the checker would take any name for one of ours
+
+    def __getattr__(name: str) -> object:
+        """The estimators; scikit-learn, an extra, is loaded when the first of them is used."""
+        if name not in ("MCDropoutClassifier", "MCDropoutRegressor"):
+            raise AttributeError(f"module 'model' has no attribute {name!r}")
+        try:
+            return getattr(import_module("model.estimators"), name)
+        except ImportError as error:
+            hint = 'pip install "mc-dropout-service[train]"'
+            raise ImportError(f"{name} needs scikit-learn 1.6 or newer: {hint}") from error

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from model.artifact import Card, read
+from model.artifact import Artifact, Card, checked_name, read, save
 from model.calibration import Acceptance, Allowance, Similarity, promise, tolerated
 from model.data import Rows, SeenRows, index_of
 from model.errors import Detail, InputError
@@ -70,6 +70,15 @@ class Predictor:
         self._schema = card.schema_of_rows
         self._ranges_known = all(feature.range for feature in self._schema.numeric()[0])
         self._device = next(network.parameters()).device
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What pickle keeps: the parts of which the rest is made again."""
+        return Predictor, (self.card, self._networks, self._similarity, self.seen)
+
+    def save(self, folder: str | Path, *, name: str | None = None) -> Card:
+        """The card of the model, saved in a folder, under another name if one is given."""
+        card = self.card.model_copy(update={"name": checked_name(name)}) if name else self.card
+        return save(folder, Artifact(card, self._networks, self._similarity, self.seen))
 
     def predict(self, rows: Rows, options: PredictOptions | None = None) -> Predictions:
         """A prediction for every row.

@@ -151,6 +151,12 @@ def test_the_blocks_about_the_client_print_what_is_shown(
     assert float(row["lower"]) < float(row["mean"]) < float(row["upper"])
 
 
+def test_the_estimators_print_what_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    (code,), (shown,) = blocks(page("scikit-learn"), "python"), blocks(page("scikit-learn"), "text")
+    exec(code, {})
+    assert capsys.readouterr().out == shown
+
+
 def test_a_table_of_ones_own_is_trained_on_served_evaluated_and_calibrated_anew_as_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,7 @@ from model.artifact.card import (
     feature_records,
     target_record,
 )
-from model.artifact.folder import Artifact, check_destination, read, save
+from model.artifact.folder import Artifact, check_destination, read, save, sealed
 from model.artifact.landscape import (
     DotRecord,
     LandscapeRecord,
@@ -62,6 +62,7 @@ __all__ = [
     "read_landscape",
     "save",
     "save_landscape",
+    "sealed",
     "shipped",
     "table_of_model",
     "target_record",

@@ -65,6 +65,22 @@ def save(folder: str | Path, artifact: Artifact) -> Card:
     """
     folder = Path(folder).resolve()  # follows a link instead of replacing it
     check_destination(folder)
+    card, weights = _sealed(artifact)
+    files = {WEIGHTS: weights, CARD: card.model_dump_json(indent=1).encode() + b"\n"}
+    try:
+        _save(folder, files)
+    except OSError as error:
+        raise ArtifactError(f"{folder} cannot be written: {error.strerror}") from error
+    return card
+
+
+def sealed(artifact: Artifact) -> Artifact:
+    """The artifact with its card as `save` writes it, without saving it."""
+    return artifact._replace(card=_sealed(artifact)[0])
+
+
+def _sealed(artifact: Artifact) -> tuple[Card, bytes]:
+    """The card with the hash of the weights and its version, and the file of the weights."""
     card, networks, similarity, seen = artifact
     tensors = networks.tensors() | _similarity_tensors(similarity) | _seen_tensors(seen)
     weights = safetensors.torch.save(
@@ -77,13 +93,7 @@ def save(folder: str | Path, artifact: Artifact) -> Card:
             "seen": seen and seen_record(seen),
         }
     )
-    card = card.model_copy(update={"version": card.content_hash()})
-    files = {WEIGHTS: weights, CARD: card.model_dump_json(indent=1).encode() + b"\n"}
-    try:
-        _save(folder, files)
-    except OSError as error:
-        raise ArtifactError(f"{folder} cannot be written: {error.strerror}") from error
-    return card
+    return card.model_copy(update={"version": card.content_hash()}), weights
 
 
 def check_destination(folder: Path) -> None:

@@ -22,7 +22,7 @@ from model.data.rare_classes import count_classes, share_rare_classes
 from model.data.reading import json_object, read_table
 from model.data.schema import Row, Rows, Schema, Target
 from model.data.seen import NO_HASHES, Repeats, SeenRows, kept, repeats, row_hashes
-from model.data.table import Table
+from model.data.table import Table, texts_of
 
 __all__ = [
     "NO_HASHES",
@@ -66,4 +66,5 @@ __all__ = [
     "split_list",
     "split_rows",
     "spread",
+    "texts_of",
 ]

@@ -220,15 +220,16 @@ def split_rows(
     *,
     strata: np.ndarray | None = None,
     fractions: tuple[float, float, float, float] = FRACTIONS,
+    least: int = MIN_ROWS,
 ) -> Split:
     """A random split, the same for the same seed.
 
     With `strata` [rows], each part has about the same share of each class. Every class has a row in
     the training part, if that part has at least as many rows as there are classes. Raises DataError
-    for fewer than 20 rows.
+    for fewer than `least` rows.
     """
-    if rows < MIN_ROWS:
-        raise DataError(f"{rows} rows are too few to train on; at least {MIN_ROWS} are needed")
+    if rows < least:
+        raise DataError(f"{rows} rows are too few to train on; at least {least} are needed")
     if min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-9:
         raise DataError(f"the parts of the split must be 0 or more and add up to 1: {fractions}")
     random = np.random.default_rng(seed)

@@ -3,11 +3,12 @@
 from model.training.calibrate import calibrate
 from model.training.fit import Epoch
 from model.training.plan import TrainOptions
-from model.training.train import train
+from model.training.train import train, trained
 
 __all__ = [
     "Epoch",
     "TrainOptions",
     "calibrate",
     "train",
+    "trained",
 ]

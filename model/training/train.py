@@ -72,23 +72,54 @@ def train(
     The table may have any form that `read_table` takes. The seed, or `split`, divides its rows into
     disjoint training, validation, calibration and test parts. Validation rows choose the dropout
     rate if a rate is searched for, decide when to stop, and fit the noise or the temperature. With
-    `options.refit` the weights then learn from the validation rows too. A classifier with
-    CORRECTING_ROWS calibration rows or more corrects its temperature for that with a quarter of
-    them. The other calibration rows only calibrate, the test rows only measure. With `calibrate_by`
-    each category of that feature has its own calibration, with `by_class` each class, if all of
-    them have enough rows.
+    `options.refit` the weights then learn from them too, and CORRECTING_ROWS calibration rows or
+    more give a quarter to a classifier's temperature. Each category of `calibrate_by` has its own
+    calibration, or with `by_class` each class, if all have enough rows.
 
     A missing cell is an error, or with `missing` "impute" it becomes the median or the most
-    frequent text; with "drop" its row is left out. Rows without a target are left out under both.
-    Columns that only tell rows apart are left out, unless `keep` has them. With `log_target` the
-    network learns the logarithms of all targets, or of the targets named, which must be above 0;
-    all numbers of a prediction are about the targets themselves. Raises DataError for a table or a
-    split that cannot be used, InputError for an option out of its domain, ArtifactError for a
-    folder that holds something else.
+    frequent text; "drop" leaves its row out; both leave out rows without a target. Columns that
+    only tell rows apart are left out, unless `keep` has them. With `log_target` the network learns
+    the logarithms of all targets, or of those named, which must be above 0; predictions are about
+    the targets themselves. Raises DataError for a table or split, InputError for an option, and
+    ArtifactError for a folder that cannot be used.
     """
-    options, folder = options or TrainOptions(), Path(folder).absolute()
-    name = checked_name(name or folder.name)
-    check_destination(folder)
+    check_destination(folder := Path(folder).absolute())
+    artifact = trained(
+        table,
+        targets,
+        name=checked_name(name or folder.name),
+        task=task,
+        missing=missing,
+        drop=drop,
+        keep=keep,
+        log_target=log_target,
+        options=options,
+        split=split,
+        calibrate_by=calibrate_by,
+        by_class=by_class,
+        progress=progress,
+    )
+    return save(folder, artifact)
+
+
+def trained(
+    table: Table | Tabular,
+    targets: str | Sequence[str],
+    *,
+    name: str,
+    task: str = "auto",
+    missing: str = "error",
+    drop: Sequence[str] = (),
+    keep: Sequence[str] = (),
+    log_target: bool | str | Sequence[str] = False,
+    options: TrainOptions | None = None,
+    split: Split | None = None,
+    calibrate_by: str | None = None,
+    by_class: bool = False,
+    progress: Callable[[Epoch], None] = lambda _: None,
+) -> Artifact:
+    """The artifact that `train` saves, without saving it; raises DataError and InputError."""
+    options = options or TrainOptions()
     table, drop = _read(table, targets, drop, keep)
     targets = find_columns(targets, list(table.columns), table=table.name)
     columns = _Columns(targets, tuple(drop), tuple(keep), _logs(table, targets, log_target))
@@ -99,7 +130,7 @@ def train(
     draft = _measured(_calibrated(draft, grouping))
     seen, kept = data.split.seen(refit=plan.refit), data.split.calibration
     similarity = fit_novelty(data.x[seen], data.x[kept], seed=plan.seed)
-    return save(folder, Artifact(draft.card, draft.networks, similarity, draft.seen))
+    return Artifact(draft.card, draft.networks, similarity, draft.seen)
 
 
 def _read(
