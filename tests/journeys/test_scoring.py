@@ -1,11 +1,14 @@
 """The command `predict` as a process: killed and resumed, between pipes, in several processes."""
 
+import fcntl
 import json
 import os
 import pty
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -178,21 +181,13 @@ def test_a_terminal_has_a_bar_with_rows_per_second_and_the_time_left(
     regression_artifact: Path, source: Path, tmp_path: Path
 ) -> None:
     master, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
     command = [*PREDICT, regression_artifact, source, "--out", tmp_path / "out.csv", *SLOW]
-    with subprocess.Popen(
-        list(map(str, command)), stdout=subprocess.DEVNULL, stderr=terminal
-    ) as process:
-        os.close(terminal)
-        drawn = b""
-        while True:
-            try:
-                part = os.read(master, 4096)
-            except OSError:  # Linux says so when the other end is closed
-                break
-            if not part:
-                break
-            drawn += part
-        assert process.wait(60) == 0
+    subprocess.run(
+        list(map(str, command)), stdout=subprocess.DEVNULL, stderr=terminal, check=True, timeout=300
+    )
+    drawn = os.read(master, 1 << 16)
+    os.close(terminal)
     os.close(master)
     assert b"rows/s" in drawn or b"s/ rows" in drawn
     assert b"%|" in drawn
