@@ -174,6 +174,6 @@ def test_many_points_of_many_features_take_little_time() -> None:
     predictor = predictor_of(random_network(2_000, (4,), (0.0, 0.3)))
     row = {feature.name: 0.5 for feature in predictor.card.features}
     started = process_time()
-    x = sweep_axis(predictor.card, row, "x3", points=250).encoded()
-    assert process_time() - started < 0.05
-    assert x.shape == (250, 2_000)
+    x = sweep_axis(predictor.card, row, "x3", points=2_000).encoded()
+    assert process_time() - started < 0.5  # a row for each point took 2 s
+    assert x.shape == (2_000, 2_000)
