@@ -54,8 +54,8 @@ class Predictions:
         """The rows as a frame of pandas, with the index of the frame that was predicted.
 
         A field of a row is a column: `mean`, `std`, `warnings`. `lower` and `upper` are the ends of
-        the interval, `labels` the label set, and `method` says how either was made. Where there are
-        several targets or classes, a number of each is in the column "field:name", as `mean:price`.
+        the interval, `label_set` the label set, and `method` says how either was made. With several
+        targets or classes, a number of each is in the column "field.name", as `mean.price`.
         Label sets and warnings are tuples of texts, samples are arrays. Raises DataError without
         pandas.
         """

@@ -28,9 +28,9 @@ class FlatColumn:
 def flat(rows: Columns[Any]) -> Mapping[str, FlatColumn]:
     """The columns of the rows by name, in the order of the fields.
 
-    A number of one of several targets, or of a class, is in the column "field:name". A region has
+    A number of one of several targets, or of a class, is in the column "field.name". A region has
     no column of its own: the columns of an interval are `lower` and `upper`, that of a label set is
-    `labels`, and `method` says how the region was made.
+    `label_set`, and `method` says how the region was made. Files and the client have these names.
     """
     return dict(_flat(rows))
 
@@ -46,7 +46,8 @@ def _flat(rows: Columns[Any]) -> Iterator[tuple[str, FlatColumn]]:
                 for at, title in enumerate(_titles(name, rows.names)):
                     yield title, FlatColumn("numbers", _objects([p[:, at] for p in column]))
             case "region":
-                yield from ((n, found) for n, found in _flat(column) if n != LEFT_OUT)
+                inside = {"labels": name}  # the only column of a label set has the set's name
+                yield from ((inside.get(n, n), f) for n, f in _flat(column) if n != LEFT_OUT)
             case "class":
                 yield name, FlatColumn("text", _objects(rows.names)[column])
             case "classes":
@@ -61,7 +62,7 @@ def _flat(rows: Columns[Any]) -> Iterator[tuple[str, FlatColumn]]:
 
 
 def _titles(field: str, names: Sequence[str]) -> list[str]:
-    return [f"{field}:{name}" for name in names] or [field]
+    return [f"{field}.{name}" for name in names] or [field]
 
 
 def _objects(cells: Sequence[Any]) -> np.ndarray:

@@ -56,9 +56,9 @@ def test_numbers_of_several_targets_have_the_target_in_the_name(wells: model.Pre
     frame, row = found.to_pandas(), found.rows[0]
     assert isinstance(row, model.RegressionPrediction)
     for target in ("up", "down"):
-        assert frame[f"mean:{target}"][0] == row.mean[target]  # type: ignore[index]
-        assert frame[f"upper:{target}"][0] == row.interval.upper[target]  # type: ignore[index]
-        assert frame[f"samples:{target}"][0].shape == (10,)
+        assert frame[f"mean.{target}"][0] == row.mean[target]  # type: ignore[index]
+        assert frame[f"upper.{target}"][0] == row.interval.upper[target]  # type: ignore[index]
+        assert frame[f"samples.{target}"][0].shape == (10,)
     assert "mean" not in frame
     assert "passes" in frame
 
@@ -70,8 +70,8 @@ def test_a_classification_has_a_column_for_each_class_and_tuples_of_labels() -> 
     assert isinstance(row, model.ClassificationPrediction)
     assert row.label_set
     assert frame["label"].iloc[0] == row.label
-    assert frame["labels"].iloc[0] == row.label_set.labels
-    assert frame[[f"mean:{name}" for name in row.mean]].iloc[0].tolist() == list(row.mean.values())
+    assert frame["label_set"].iloc[0] == row.label_set.labels
+    assert frame[[f"mean.{name}" for name in row.mean]].iloc[0].tolist() == list(row.mean.values())
 
 
 @pytest.mark.parametrize("samples", [False, True])
