@@ -34,7 +34,6 @@ LEAST_PASSES = 4  # of one pair of noise, the errors of the layers are unknown
 ROW_PASSES = 2_000_000  # of the background rows that are taken if the request names no number
 MOST_BACKGROUND, LEAST_BACKGROUND = 100, 16  # of those
 LEAST_GIVEN = 2  # of one row, the error of the shares is unknown
-CHUNK_BYTES = 64 << 20  # of the passes that a step computes at once
 STEP_MACS = 1_000_000_000  # multiplications of a step: some 50 ms
 MACS_OF_MASKS = 50  # drawing a unit's mask takes as long as so many multiplications
 MACS_OF_VALUE, MACS_OF_CELL = 200, 500  # a value of a pass, and a cell of a row
@@ -181,11 +180,13 @@ class ExplanationPlan:
 
     @property
     def memory_bytes(self) -> int:
-        """About the bytes that the explanation takes while it is computed."""
+        """About the bytes that the explanation holds between its steps.
+
+        Those of a step are not in it: a process computes one step at a time.
+        """
         layers = 8 * self.passes * (3 + 3 * len(self.sources))
         shares = 8 * (self.passes + self.background_rows) * (len(self.cells) + 1)
-        step = 8 * self._step_rows * self._step_sets * (self.x.size + 4 * len(self.cells))
-        return 2 * layers + 2 * shares + step + CHUNK_BYTES
+        return 2 * layers + 2 * shares
 
     def rounds(self) -> ExplainRounds:
         """The work in rounds of steps, of some tens of milliseconds each.

@@ -1,6 +1,5 @@
 """What can be explained: targets, classes, seeds, and errors that name the field."""
 
-from time import process_time
 from typing import Any
 
 import numpy as np
@@ -110,22 +109,20 @@ def test_a_network_with_frozen_layers_is_explained_in_the_units_of_its_target() 
     assert abs(found.variance.value - y.var() * 4) < 5 * found.variance.error
 
 
-def step_seconds(predictor: Predictor, **asked: Any) -> tuple[list[float], Explanation]:
-    """The CPU time of each step of an explanation of a row, and of what is between the steps."""
+def chunks_of_steps(predictor: Predictor, **asked: Any) -> tuple[list[int], Explanation]:
+    """The number of chunks of passes that each step of an explanation of a row computes."""
     row = [0.0] * len(predictor.card.features)
-    rounds, took, results = plan_explanation(predictor, row, seed=1, **asked).rounds(), [], None
+    rounds, found, results = plan_explanation(predictor, row, seed=1, **asked).rounds(), [], None
     while True:
-        started = process_time()
         try:
             steps = rounds.send(results) if results else next(rounds)
         except StopIteration as end:
-            return [*took, process_time() - started], end.value
-        took.append(process_time() - started)
+            return found, end.value
         results = []
         for step in steps:
-            started = process_time()
-            results.append(step.run(lambda: None))
-            took.append(process_time() - started)
+            calls: list[None] = []
+            results.append(step.run(lambda: calls.append(None)))  # noqa: B023
+            found.append(len(calls))
 
 
 @pytest.mark.parametrize(
@@ -142,8 +139,8 @@ def test_each_step_is_a_small_part_of_the_work(
     """The server computes the batches of others between them."""
     kept = np.random.default_rng(0).normal(size=(20, inputs)).astype(np.float32)
     network = random_network(inputs, hidden, (0.0, *[0.2] * len(hidden)))
-    took, found = step_seconds(predictor_of(network, kept), **asked)
-    assert max(took) < 0.4 * sum(took)
+    chunks, found = chunks_of_steps(predictor_of(network, kept), **asked)
+    assert max(chunks) < 0.4 * sum(chunks)
     assert found.features is not None
     assert found.background is not None
     added = sum(feature.std.value for feature in found.features)
@@ -153,4 +150,4 @@ def test_each_step_is_a_small_part_of_the_work(
 def test_an_explanation_of_thousands_of_features_takes_little_memory() -> None:
     kept = np.random.default_rng(0).normal(size=(20, 1_000)).astype(np.float32)
     plan = plan_explanation(predictor_of(random_network(1_000, (4,), (0.0, 0.3)), kept), [0] * 1000)
-    assert plan.memory_bytes < 90 << 20
+    assert plan.memory_bytes < 40 << 20

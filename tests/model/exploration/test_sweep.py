@@ -1,6 +1,5 @@
 """A sweep is a prediction of its points under the same masks."""
 
-from time import process_time
 from typing import Any
 
 import numpy as np
@@ -169,11 +168,9 @@ def test_points_that_no_number_can_encode_are_refused(ends: tuple[float, float])
         sweep_axis(card, (0.1, 0.2), "x0")
 
 
-def test_many_points_of_many_features_take_little_time() -> None:
-    """The server makes them on its event loop."""
-    predictor = predictor_of(random_network(2_000, (4,), (0.0, 0.3)))
+def test_the_points_are_encoded_as_rows_with_their_values_are() -> None:
+    predictor = predictor_of(random_network(30, (4,), (0.0, 0.3)))
     row = {feature.name: 0.5 for feature in predictor.card.features}
-    started = process_time()
-    x = sweep_axis(predictor.card, row, "x3", points=2_000).encoded()
-    assert process_time() - started < 0.5  # a row for each point took 2 s
-    assert x.shape == (2_000, 2_000)
+    axis = sweep_axis(predictor.card, row, "x3", points=50)
+    rows = [{**row, "x3": value} for value in axis.values]
+    np.testing.assert_array_equal(axis.encoded(), predictor.encode(rows))
