@@ -173,7 +173,8 @@ def test_the_lines_of_a_sweep_are_passes_of_the_members_in_turn(
     predictor, options = load(folders["price"]), PredictOptions(passes=60, seed=5)
     found = sweep(predictor, HOUSES[0], "area", points=4, lines=lines, options=options)
     drawn = replace(options, samples=True, estimator="plain")
-    samples = predictor.predict(found.axis.rows, drawn).rows.columns["samples"]
+    rows = [{**HOUSES[0], "area": area} for area in found.axis.values]
+    samples = predictor.predict(rows, drawn).rows.columns["samples"]
     expected = np.stack([row[:lines, 0] for row in samples], axis=1)
     np.testing.assert_allclose(np.array(found.lines), expected, rtol=1e-5)
 
