@@ -89,6 +89,8 @@ def test_no_error_of_any_kind_lets_a_requests_content_into_the_log(server: Serve
             response = client.post(path, content=body, headers=sent)
             codes.add(response.json().get("code"))
             ids.add(response.headers["x-request-id"])
+        asked = {"x-api-key": KEY, "cookie": SECRET}
+        codes.add(client.get("/models/regression/landscape", headers=asked).json()["code"])
         page = {"origin": f"https://{SECRET}.org", "access-control-request-method": SECRET}
         codes.add(client.options("/predict", headers=page).json()["code"])
         bob = {"x-api-key": "l" * 20}
