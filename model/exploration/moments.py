@@ -47,17 +47,19 @@ class Moments:
     def part(self, layers: Layers, numbers: np.ndarray) -> Estimated:
         """A part of the variance, from numbers [N] of each pair of noise.
 
-        Its error has the same share of the allowance, which the variance's error may have.
+        Its error has the same share of the allowance, which the variance's error may have. All is
+        computed in units of V', so that no square of a huge variance overflows.
         """
-        mean, whole = float(numbers.mean()), float(layers.variance.mean())
+        whole = float(layers.variance.mean())
         if not whole:
             return Estimated(0.0, 0.0)
-        ratio, squares = self.variance.value / whole, self._squares(layers)
-        influence = ratio * numbers + mean / whole * (squares - ratio * layers.variance)
-        plain = float(standard_error(squares))
-        allowed = math.sqrt(max(self.variance.error**2 - plain**2, 0))
-        error = math.hypot(float(standard_error(influence)), mean / whole * allowed)
-        return Estimated(ratio * mean, error)
+        ratio, squares = self.variance.value / whole, self._squares(layers) / whole
+        parts, mean = numbers / whole, float(numbers.mean()) / whole
+        influence = ratio * parts + mean * (squares - ratio * layers.variance / whole)
+        plain, error = float(standard_error(squares)), self.variance.error / whole
+        allowed = math.sqrt(max(error**2 - plain**2, 0))
+        error = math.hypot(float(standard_error(influence)), mean * allowed)
+        return Estimated(ratio * mean * whole, error * whole)
 
     def _squares(self, layers: Layers) -> np.ndarray:
         """The mean squared deviation [N] of the two passes of each pair."""
