@@ -159,8 +159,8 @@ def test_routes_of_predictions_have_the_prefix_that_all_routes_have(edge: Served
         asked = path.format(name="regression", version=version)
         for method in methods:
             found = httpx.request(method, edge.url + asked)
-            stored = not path.endswith("/landscape")  # the model has none
-            assert found.status_code == ((200 if stored else 404) if method == "get" else 400), asked
+            of_get = 404 if path.endswith("/landscape") else 200  # the model has no landscape
+            assert found.status_code == (of_get if method == "get" else 400), asked
             beyond = httpx.request(method, f"{edge.url}/models{asked}")
             assert beyond.status_code in (404, 405), asked
             assert beyond.json()["code"] in ("not_found", "method_not_allowed", "unknown_model")
