@@ -18,6 +18,7 @@ from mc_dropout_client.errors import (
 from mc_dropout_client.flow import Flow, Reply, Send, send, wait
 
 TIMEOUT_HEADER = "x-request-timeout-seconds"
+LEAST_SECONDS = 0.001  # the header has three decimals, and a server refuses 0
 LONGEST_ANSWER_SECONDS = 300.0  # without a deadline: longer than a server lets a request wait
 SLACK_SECONDS = 1.0  # for the server's own answer that the deadline is over
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 10.0
@@ -38,11 +39,11 @@ class Deadline:
         return Deadline(None if seconds is None else time.monotonic() + seconds)
 
     def left(self) -> float | None:
-        """The seconds that are left; raises TimedOut if none are."""
+        """The seconds that are left; raises TimedOut if they are too few to be told a server."""
         if self.at is None:
             return None
         seconds = self.at - time.monotonic()
-        if seconds <= 0:
+        if seconds < LEAST_SECONDS:
             raise TimedOut("the deadline of the call is over", code="deadline_exceeded")
         return seconds
 
