@@ -1,6 +1,6 @@
 """Predictions of all rows of a request, and how they are made of blocks of rows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Literal
@@ -11,7 +11,7 @@ from model.calibration import Acceptance
 from model.errors import DataError, Detail, InputError
 from model.options import Estimator, MaskScope, Resolved
 from model.passes import Passes
-from model.tasks import Columns, Prediction, Task, TaskName, flat
+from model.tasks import Columns, FlatColumn, Prediction, Task, TaskName, flat
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +42,10 @@ class Predictions:
 
         Texts, tuples and arrays are objects.
         """
-        columns = flat(self.rows)
-        found = np.empty(
-            len(self.rows), [(name, each.cells.dtype) for name, each in columns.items()]
-        )
-        for name, each in columns.items():
-            found[name] = each.cells
+        columns = {column.name: cells for column, cells in self._flat()}
+        found = np.empty(len(self.rows), [(name, cells.dtype) for name, cells in columns.items()])
+        for name, cells in columns.items():
+            found[name] = cells
         return found
 
     def to_pandas(self) -> Any:
@@ -59,7 +57,7 @@ class Predictions:
         Label sets and warnings are tuples of texts, samples are arrays. Raises DataError without
         pandas.
         """
-        columns = {name: each.cells for name, each in flat(self.rows).items()}
+        columns = {column.name: cells for column, cells in self._flat()}
         return _library("pandas", "pandas").DataFrame(columns, index=self.index)
 
     def to_arrow(self) -> Any:
@@ -73,10 +71,14 @@ class Predictions:
             "texts": arrow.list_(arrow.string()),
             "numbers": arrow.list_(arrow.float64()),
         }
-        columns = flat(self.rows)
-        return arrow.table(
-            {n: arrow.array(each.cells, types.get(each.kind)) for n, each in columns.items()}
-        )
+        return arrow.table({c.name: arrow.array(x, types.get(c.kind)) for c, x in self._flat()})
+
+    def _flat(self) -> Iterator[tuple[FlatColumn, np.ndarray]]:
+        """The flat columns as arrays; `coverage` is left out, because the caller asked for it."""
+        for column, cells in flat(self.rows).items():
+            if column.field != "coverage":
+                numeric = column.kind in ("number", "count", "flag")
+                yield column, cells if numeric else _objects(cells)
 
     def of_rows(self, start: int, stop: int) -> "Predictions":
         """The predictions of some of the rows; `dataclasses.replace` takes three times as long."""
@@ -122,6 +124,14 @@ def summarised(
         acceptance=acceptance,
         note=None if estimator == options.estimator else task.plain_because,
     )
+
+
+def _objects(cells: Sequence[Any]) -> np.ndarray:
+    """An array of objects; numpy alone would make two axes of tuples of one length."""
+    found = np.empty(len(cells), dtype=object)
+    for row, cell in enumerate(cells):
+        found[row] = cell
+    return found
 
 
 def _library(module: str, package: str) -> Any:

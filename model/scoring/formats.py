@@ -10,8 +10,8 @@ from typing import IO, Any, Literal, get_args
 
 from model.errors import DataError, Detail, InputError
 from model.messages import listed, not_one_of
-from model.scoring.flat import FlatColumn
 from model.scoring.parquet_source import pyarrow
+from model.tasks import FlatColumn
 
 Format = Literal["csv", "tsv", "jsonl", "parquet"]
 GROUP_ROWS = 1 << 16  # of a row group of Parquet

@@ -14,9 +14,9 @@ from model.errors import DataError, Detail, InputError
 from model.messages import flag, listed, nearest, shown
 from model.options import PredictOptions, Resolved
 from model.predictor import Predictor, fresh_seed, load
+from model.scoring.choice import ROW, chosen
 from model.scoring.chunks import BLOCK_ROWS, TILE_ROWS, Source, Wanted
 from model.scoring.csv_source import CsvSource
-from model.scoring.flat import ROW, FlatColumn, chosen, flat_columns
 from model.scoring.formats import Format, Layout, format_of
 from model.scoring.json_source import JsonSource
 from model.scoring.output import (
@@ -32,6 +32,7 @@ from model.scoring.parquet_source import ParquetSource
 from model.scoring.scorer import Job, Refusal, Scored
 from model.scoring.stream import PIPE, Stream, open_stream
 from model.scoring.workers import scored
+from model.tasks import FlatColumn, flat
 
 KEPT_BESIDE = "input."  # before a kept column that has the name of another column
 _REFUSED = tuple(
@@ -241,7 +242,7 @@ def _job(
 ) -> Job:
     """The job; a prediction of an example row says which columns there are."""
     found = predictor.predict([predictor.example()], predict)
-    known = [FlatColumn(ROW, ROW, "count"), *flat_columns(found.rows)]
+    known = [FlatColumn(ROW, ROW, "count"), *flat(found.rows)]
     columns = chosen(known, options.columns)
     taken = {column.name for column in columns}
     kept = {name: f"{KEPT_BESIDE}{name}" if name in taken else name for name in wanted.kept}

@@ -11,10 +11,11 @@ from model.data import ReadOptions
 from model.errors import InputError
 from model.options import PredictOptions
 from model.predictor import Predictor, load, use_threads
+from model.scoring.choice import ROW
 from model.scoring.chunks import TILE_ROWS, Cells, Chunk
 from model.scoring.encoding import encode_rows, read_by
-from model.scoring.flat import ROW, FlatColumn, flat_columns
 from model.scoring.formats import Layout
+from model.tasks import FlatColumn, flat
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ class Scorer:
                 reasons[positions.pop(at)] = message
                 x = np.delete(x, at, axis=0)
                 continue
-            return positions, self._columns(flat_columns(found.rows))
+            return positions, self._columns(flat(found.rows))
         return [], {}
 
     def _columns(self, found: Mapping[FlatColumn, Any]) -> dict[str, Any]:

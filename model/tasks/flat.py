@@ -1,72 +1,67 @@
 """Predictions as flat columns, for frames and files: one column for each number of a row."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
+from model.tasks.columns import Columns, FieldKind, field_infos
 
-from model.tasks.columns import Columns, field_infos
+FlatKind = Literal["number", "count", "flag", "text", "texts", "numbers", "kept"]
+"""How the cells of a column are kept: arrays of numbers, whole numbers or truth values; texts;
+tuples of texts; arrays of numbers for each row; or cells of an input, as they are."""
 
-FlatKind = Literal["value", "text", "texts", "numbers"]
-"""value    a number or a truth value
-text     a text
-texts    a tuple of texts
-numbers  an array of numbers"""
-
-LEFT_OUT = "coverage"  # of a region: it is what the caller asked for
+_KINDS: dict[FieldKind, FlatKind] = {
+    "values": "number",
+    "number": "number",
+    "count": "count",
+    "flag": "flag",
+    "class": "text",
+    "classes": "texts",
+    "codes": "texts",
+    "text": "text",
+    "samples": "numbers",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class FlatColumn:
-    """The cells [B] of one column: numbers, truth values, or objects as `kind` says."""
+    """A column: `mean.price` has the field `mean`."""
 
+    name: str
+    field: str
     kind: FlatKind
-    cells: np.ndarray
 
 
-def flat(rows: Columns[Any]) -> Mapping[str, FlatColumn]:
-    """The columns of the rows by name, in the order of the fields.
+def flat(rows: Columns[Any]) -> dict[FlatColumn, Any]:
+    """The columns of the rows with their cells [B], in the order of the fields.
 
-    A number of one of several targets, or of a class, is in the column "field.name". A region has
+    A field with a value for each target or class is a column for each: `mean.price`. A region has
     no column of its own: the columns of an interval are `lower` and `upper`, that of a label set is
-    `label_set`, and `method` says how the region was made. Files and the client have these names.
+    `label_set`, and `coverage` and `method` say how the region was made.
     """
     return dict(_flat(rows))
 
 
-def _flat(rows: Columns[Any]) -> Iterator[tuple[str, FlatColumn]]:
+def _flat(rows: Columns[Any], region: str = "") -> Iterator[tuple[FlatColumn, Any]]:
     infos = field_infos(rows.kind)
     for name, column in rows.columns.items():
-        match infos[name].about.kind:
-            case "values":
-                for at, title in enumerate(_titles(name, rows.names)):
-                    yield title, FlatColumn("value", column[:, at])
-            case "samples":
-                for at, title in enumerate(_titles(name, rows.names)):
-                    yield title, FlatColumn("numbers", _objects([p[:, at] for p in column]))
-            case "region":
-                inside = {"labels": name}  # the only column of a label set has the set's name
-                yield from ((inside.get(n, n), f) for n, f in _flat(column) if n != LEFT_OUT)
-            case "class":
-                yield name, FlatColumn("text", _objects(rows.names)[column])
-            case "classes":
-                labels = [tuple(rows.names[k] for k in row if k >= 0) for row in column.tolist()]
-                yield name, FlatColumn("texts", _objects(labels))
-            case "codes":
-                yield name, FlatColumn("texts", _objects(column))
-            case "text":
-                yield name, FlatColumn("text", _objects(column))
-            case _:
-                yield name, FlatColumn("value", column)
+        kind = infos[name].about.kind
+        if kind == "region":
+            yield from _flat(column, name)
+        elif kind in ("values", "samples"):
+            for at, target in enumerate(rows.names or ("",)):
+                full = f"{name}.{target}" if target else name
+                cells = column[:, at] if kind == "values" else [each[:, at] for each in column]
+                yield FlatColumn(full, name, _KINDS[kind]), cells
+        else:
+            field = region if name == "labels" else name
+            yield FlatColumn(field, field, _KINDS[kind]), _named(rows.names, kind, column)
 
 
-def _titles(field: str, names: Sequence[str]) -> list[str]:
-    return [f"{field}.{name}" for name in names] or [field]
-
-
-def _objects(cells: Sequence[Any]) -> np.ndarray:
-    found = np.empty(len(cells), dtype=object)
-    for row, cell in enumerate(cells):
-        found[row] = cell
-    return found
+def _named(names: Sequence[str], kind: FieldKind, column: Any) -> Any:
+    """The column with the names of classes instead of their indices."""
+    if kind == "class":
+        return [names[at] for at in column.tolist()]
+    if kind == "classes":
+        return [tuple(names[at] for at in row if at >= 0) for row in column.tolist()]
+    return column
