@@ -1,12 +1,16 @@
-"""How soon the playground shows an answer: `python -m tests.benchmarks.playground`.
+"""How soon the playground shows an answer: `python -m tests.benchmarks.playground [--json]`.
 
 For each view and model: the milliseconds from a click on "Random" to the first plot, with 1,000
 passes, in Chromium on this machine, which the server shares; and the bytes of the page.
 """
 
+import argparse
+import json
 import tempfile
+from itertools import product
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import model
 from tests.browser import browser
@@ -36,25 +40,44 @@ return performance.getEntriesByType("resource").concat(performance.getEntriesByT
 
 def main() -> None:
     """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true", help="one JSON document instead of a table")
+    as_json = parser.parse_args().json
+    found = measured()
+    if as_json:
+        print(json.dumps(found, indent=2))
+        return
+    print("view         model          median ms   most ms   page kB")
+    for row in found:
+        numbers = f"{row['median_ms']:9.0f} {row['most_ms']:9.0f} {row['page_kb']:9.1f}"
+        print(f"{row['view']:12} {row['model']:14} {numbers}")
+
+
+def measured() -> list[dict[str, Any]]:
+    """A row for each view and model."""
+    found: list[dict[str, Any]] = []
     with (
         serving() as url,
         tempfile.TemporaryDirectory() as profile,
         browser(Path(profile)) as chrome,
     ):
         page = Page(chrome, url)
-        print("view         model          median ms   most ms   page kB")
-        for view in VIEWS:
-            for folder in model.shipped():
-                page.view(f"{view}?model={folder.name}&passes={PASSES}")
-                times = []
-                for _ in range(CLICKS):
-                    times.append(chrome.execute_async_script(_FIRST_PLOT))
-                    page.settle()
-                weight = page.script(_WEIGHT) / 1000
-                print(
-                    f"{view:12} {folder.name:14} {median(times):9.0f} {max(times):9.0f}"
-                    f" {weight:9.1f}"
-                )
+        for view, folder in product(VIEWS, model.shipped()):
+            page.view(f"{view}?model={folder.name}&passes={PASSES}")
+            times = []
+            for _ in range(CLICKS):
+                times.append(chrome.execute_async_script(_FIRST_PLOT))
+                page.settle()
+            found.append(
+                {
+                    "view": view,
+                    "model": folder.name,
+                    "median_ms": median(times),
+                    "most_ms": max(times),
+                    "page_kb": page.script(_WEIGHT) / 1000,
+                }
+            )
+    return found
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """The surfaces are the losses of networks whose weights really are moved and thinned."""
 
 import copy
-import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from model import (
-    InputError,
     Landscape,
     LandscapeOptions,
     Predictor,
@@ -20,8 +18,6 @@ from model import (
     TrainOptions,
     landscape,
     load,
-    read_table,
-    shipped,
     train,
 )
 from model.data import encode_table, encode_target
@@ -317,19 +313,6 @@ def test_more_points_and_other_chunks_do_not_change_a_loss(
             np.testing.assert_allclose(other.surfaces[name][::4, ::4], z, rtol=1e-4)
 
 
-def test_a_long_table_is_measured_on_random_rows_that_the_seed_decides(
-    regression_artifact: Path, sold: Table
-) -> None:
-    predictor = load(regression_artifact)
-    one, again, other = (
-        landscape(predictor, sold, LandscapeOptions(points=5, masks=1, rows=20, seed=seed))
-        for seed in (1, 1, 2)
-    )
-    assert one.rows == 20
-    assert centre(one, "deterministic") == centre(again, "deterministic")
-    assert centre(one, "deterministic") != centre(other, "deterministic")
-
-
 def test_a_network_without_dropout_has_the_plane_of_random_directions_alone(
     houses: Table, tmp_path: Path
 ) -> None:
@@ -374,41 +357,14 @@ def test_a_surface_is_kept_of_the_first_masks_only(regression_artifact: Path, so
         ]
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "said"),
-    [
-        ("points", 60, "odd"),
-        ("points", 3, "odd"),
-        ("points", True, "odd"),
-        ("extent", 0, "above 0"),
-        ("extent", float("nan"), "above 0"),
-        ("masks", 0, "from 1"),
-        ("rows", 0, "above 0"),
-        ("seed", -1, "2^63"),
-    ],
-)
-def test_an_option_out_of_its_domain_is_named(name: str, value: object, said: str) -> None:
-    with pytest.raises(InputError) as caught:
-        LandscapeOptions(**{name: value})  # type: ignore[arg-type]
-    assert str(caught.value).startswith(f"{name}: must be ")
-    assert said in str(caught.value)
-
-
-def test_a_plane_so_wide_that_the_loss_overflows_is_refused(
+def test_a_long_table_is_measured_on_random_rows_that_the_seed_decides(
     regression_artifact: Path, sold: Table
 ) -> None:
     predictor = load(regression_artifact)
-    for linear in predictor.networks.members[0].linears():
-        linear.weight *= 1e12
-    with pytest.raises(InputError, match="extent: the loss is not finite"):
-        landscape(predictor, sold, LandscapeOptions(points=5, masks=1, extent=1000.0))
-
-
-def test_a_fine_landscape_of_diabetes_takes_less_than_half_a_minute() -> None:
-    """Of this thread's own time, for 61 x 61 points and three surfaces in each plane."""
-    folder = shipped()[0]
-    predictor, table = load(folder), read_table(f"example:{folder.name}")
-    start = time.thread_time()
-    found = landscape(predictor, table, LandscapeOptions(points=61, masks=1))
-    assert time.thread_time() - start < 30
-    assert [len(plane.surfaces) for plane in found.planes] == [3, 3]
+    one, again, other = (
+        landscape(predictor, sold, LandscapeOptions(points=5, masks=1, rows=20, seed=seed))
+        for seed in (1, 1, 2)
+    )
+    assert one.rows == 20
+    assert centre(one, "deterministic") == centre(again, "deterministic")
+    assert centre(one, "deterministic") != centre(other, "deterministic")

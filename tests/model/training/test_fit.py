@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,14 +13,12 @@ from model.calibration import Tuning
 from model.data.schema import Target
 from model.errors import DataError, InputError
 from model.passes.masks import draw_noise
-from model.passes.network import MLP, ActivationName, Noise
+from model.passes.network import MLP
 from model.tasks.classification import Classification
 from model.tasks.regression import Regression
 from model.tasks.task import Task
-from model.training.adamw import CLIP_NORM
 from model.training.fit import Dataset, Epoch, Fit, fit, initialised, refit
 from model.training.plan import TrainOptions
-from model.training.stack import Stack
 
 OPTIONS = TrainOptions(hidden=(16,), dropout=(0.2,), epochs=25, patience=25, batch=16)
 REGRESSION = Regression(Target(("y",), (), (0.0,), (1.0,), (None,)))
@@ -281,47 +279,6 @@ def test_training_is_the_plain_loop_over_epochs_and_batches(changes: dict[str, f
     epochs: list[Epoch] = []
     fitted(options, progress=epochs.append)
     assert [epoch.validation_loss for epoch in epochs] == pytest.approx(found, rel=1e-4)
-
-
-@pytest.mark.parametrize("activation", get_args(ActivationName))
-@pytest.mark.parametrize(
-    "task",
-    [REGRESSION, LEARNED_NOISE, TWO_TARGETS, CLASSIFICATION],
-    ids=["homoscedastic", "heteroscedastic", "two targets", "classes"],
-)
-def test_the_gradient_of_all_members_at_once_is_that_of_autograd_for_each_alone(
-    task: Task[Any], activation: ActivationName
-) -> None:
-    """One step of three members on 40 rows, with dropout and input noise."""
-    options = TrainOptions(
-        hidden=(16, 8), activation=activation, input_dropout=0.1, input_noise=0.2, seed=3
-    )
-    config = options.plan(task, 40).config(inputs=3, outputs=task.outputs)
-    generators = [torch.Generator().manual_seed(m) for m in range(3)]
-    members, alone = (
-        [initialised(config, g.manual_seed(m)) for m, g in enumerate(generators)] for _ in range(2)
-    )
-    x = torch.randn(3, 40, 3, generator=generators[0])
-    y = (
-        torch.randint(3, (3, 40), generator=generators[0])
-        if task is CLASSIFICATION
-        else 3 * torch.randn(3, 40, task.linear, generator=generators[0])
-    )
-    noises = [draw_noise(config, m, range(1), torch.arange(40)) for m in range(3)]
-    noise = Noise(
-        tuple(torch.cat([n.masks[site] for n in noises]) for site in range(3)),
-        torch.cat([n.inputs for n in noises]),
-    )
-    stack = Stack(members, weight_decay=0.1)
-    stack.optimizer.rate = 1e-2
-    losses = stack.step(x, y, noise, task.loss_gradient)
-    for m, network in enumerate(alone):
-        found = task.loss(network(x[m], noises[m])[0], y[m])
-        found.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(network.parameters(), CLIP_NORM)
-        assert losses[m].item() == pytest.approx(found.item(), rel=1e-5)
-        for ours, theirs in zip(members[m].parameters(), network.parameters(), strict=True):
-            torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=1e-6)
 
 
 def test_the_first_member_is_the_network_that_the_seed_gives_alone() -> None:

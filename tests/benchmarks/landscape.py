@@ -1,0 +1,46 @@
+"""How long a landscape takes: `python -m tests.benchmarks.landscape [--json]`.
+
+For each shipped model: the processor seconds of one thread for 61 x 61 points and three surfaces
+(dropout off, the average, one mask) in each of two planes, on its own example table.
+"""
+
+import argparse
+import json
+import time
+from typing import Any
+
+from model import LandscapeOptions, landscape, load, read_table, shipped, use_threads
+
+OPTIONS = LandscapeOptions(points=61, masks=1)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true", help="one JSON document instead of a table")
+    as_json = parser.parse_args().json
+    found = measured()
+    if as_json:
+        print(json.dumps(found, indent=2))
+        return
+    print("model          surfaces   seconds")
+    for row in found:
+        print(f"{row['model']:14} {row['surfaces']:8} {row['seconds']:9.1f}")
+
+
+def measured() -> list[dict[str, Any]]:
+    """A row for each shipped model."""
+    use_threads(1)
+    found = []
+    for folder in shipped():
+        predictor, table = load(folder), read_table(f"example:{folder.name}")
+        start = time.thread_time()
+        drawn = landscape(predictor, table, OPTIONS)
+        seconds = time.thread_time() - start
+        surfaces = sum(len(plane.surfaces) for plane in drawn.planes)
+        found.append({"model": folder.name, "surfaces": surfaces, "seconds": seconds})
+    return found
+
+
+if __name__ == "__main__":
+    main()
