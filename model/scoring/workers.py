@@ -3,11 +3,13 @@
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing.connection import wait
 
 from model.errors import DataError
@@ -40,16 +42,38 @@ def scored(
 def _in_order(chunks: Iterable[Chunk], pool: ProcessPoolExecutor, most: int) -> Iterator[Scored]:
     waiting: deque[Future[Scored]] = deque()
     for chunk in chunks:
-        waiting.append(pool.submit(_score, chunk))
+        with _interrupts_held_back():  # a submit may start the processes
+            waiting.append(pool.submit(_score, chunk))
         if len(waiting) >= most:
             yield waiting.popleft().result()
     while waiting:
         yield waiting.popleft().result()
 
 
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Answer Ctrl-C afterwards; what starts meanwhile never sees one, not even as Python starts.
+
+    A mask alone is not enough: the system may give the signal to another thread of this process.
+    """
+    if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda number, _: held.append(number))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # new processes inherit it
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, handler)
+    if held:
+        raise KeyboardInterrupt
+
+
 def _start(job: Job) -> None:
     """Load the model in a new process, which ends with its parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent answers Ctrl-C
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent answers Ctrl-C, on Windows as well
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _scorer[:] = [Scorer(job)]
 

@@ -49,6 +49,17 @@ def kill_half_way(out: Path, *arguments: object) -> int:
     raise AssertionError("the command wrote nothing, or all at once")
 
 
+def count_of_workers(parent: int) -> int:
+    """How many processes of `multiprocessing` a process has started, and they have begun."""
+    count = 0
+    for child in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
+        try:
+            count += b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()
+        except OSError:  # it has ended
+            continue
+    return count
+
+
 def is_gone(group: int, until: float) -> bool:
     """Whether all processes of a group end in time; the last of them may take a moment."""
     while time.monotonic() < until:
@@ -157,18 +168,25 @@ def test_a_reader_that_has_seen_enough_ends_the_command_in_peace(
         assert process.wait(60) == 0
 
 
+@pytest.mark.parametrize("at_work", [False, True], ids=["while they start", "at work"])
 def test_ctrl_c_ends_all_processes_and_leaves_a_run_to_resume(
-    regression_artifact: Path, source: Path, tmp_path: Path
+    regression_artifact: Path, source: Path, tmp_path: Path, at_work: bool
 ) -> None:
     out = tmp_path / "out.csv"
     command = [*PREDICT, regression_artifact, source, "--out", out, *SLOWER, "--workers", "2"]
     with subprocess.Popen(
         list(map(str, command)), stderr=subprocess.PIPE, start_new_session=True
     ) as process:
-        state = tmp_path / "out.csv.state"
         until = time.monotonic() + 100
-        while not state.exists() and time.monotonic() < until:
-            time.sleep(0.05)
+        if at_work:
+            state = tmp_path / "out.csv.state"
+            while not (state.exists() and json.loads(state.read_text())["done"]["rows"]):
+                assert time.monotonic() < until
+                time.sleep(0.01)
+        else:
+            while count_of_workers(process.pid) == 0:
+                assert time.monotonic() < until
+            time.sleep(0.03)  # Python itself is starting in it
         os.killpg(process.pid, signal.SIGINT)
         assert process.wait(100) == 130
         assert process.stderr
