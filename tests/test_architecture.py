@@ -46,7 +46,7 @@ AT_THE_EDGES = {  # modules of `model` that take pydantic
     "model.artifact.folder",
     "model.artifact.landscape",
     "model.artifact.records",
-    "model.importing.importer",
+    "model.importing.building",
     "model.importing.specification",
 }
 FRAMEWORK_FREE = ("app.service", "app.compute", "app.metrics", "app.settings")

@@ -7,10 +7,11 @@ that folding layers loses no digits.
 import hashlib
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from torch import Tensor
 
@@ -28,18 +29,34 @@ _ALONE = "write the state dict alone: torch.save(module.state_dict(), ...)"
 Shape = tuple[int | None, ...]  # None: any length
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where weights come from: a name, a hash, and how many numbers it can hold at most."""
+
+    name: str
+    sha256: str
+    most_numbers: float
+
+    @classmethod
+    def of_file(cls, path: Path) -> Self:
+        """A file, which holds at most one number a byte."""
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return cls(path.name, digest, path.stat().st_size)
+
+
 class Weights:
     """The tensors of a state dict by key, and which of them no layer has taken yet."""
 
-    def __init__(self, path: Path, entries: Mapping[Any, Any], notices: Sequence[str] = ()) -> None:
-        self.name = path.name
+    def __init__(
+        self, source: Source, entries: Mapping[Any, Any], notices: Sequence[str] = ()
+    ) -> None:
+        self.name, self.sha256 = source.name, source.sha256
         self.notices = list(notices)  # what a reader of the card should know
         self._entries = entries
         self._left = set(map(str, entries))
-        self._size_bytes = path.stat().st_size
+        self._most_numbers = source.most_numbers
         self._taken = 0
-        with path.open("rb") as file:
-            self.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
 
     @property
     def left(self) -> list[str]:
@@ -110,7 +127,7 @@ class Weights:
     def _count(self, entry: Entry, where: str) -> None:
         """Raise ArtifactError if the tensors share so much that they outgrow the file."""
         self._taken += math.prod(entry.shape)
-        if self._taken > self._size_bytes:
+        if self._taken > self._most_numbers:
             said = f"claims {math.prod(entry.shape)} numbers, more than the file can hold"
             raise ArtifactError(f"{where} {said}")
 
@@ -132,7 +149,7 @@ def read_weights(path: str | Path, layers: Collection[str] = ()) -> Weights:
     chosen = best[0] if len(best) == 1 else _usual(path, best)
     others = [shown(place) for place in best if place != chosen]
     notices = [f"the weights are those under {shown(chosen)}, not {listed(others)}"]
-    return Weights(path, found[chosen], notices if others else ())
+    return Weights(Source.of_file(path), found[chosen], notices if others else ())
 
 
 def _places(content: Any) -> Iterator[tuple[str, dict[Any, Any]]]:
