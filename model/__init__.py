@@ -45,7 +45,7 @@ from model.exploration import (
     sweep_axis,
     sweep_options,
 )
-from model.importing import import_model
+from model.importing import import_model, wrap
 from model.options import Estimator, LabelSetMethod, MaskScope, PredictOptions, Resolved
 from model.passes import COVARIANCE_CLASSES, return_freed_memory
 from model.predictions import Predictions
@@ -151,6 +151,7 @@ __all__ = [
     "sweep_options",
     "train",
     "use_threads",
+    "wrap",
 ]
 
 if not TYPE_CHECKING:  # the checker would take any name for one of ours
