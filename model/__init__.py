@@ -45,6 +45,7 @@ from model.exploration import (
     sweep_axis,
     sweep_options,
 )
+from model.exporting import export_onnx, export_torch
 from model.importing import import_model, wrap
 from model.options import Estimator, LabelSetMethod, MaskScope, PredictOptions, Resolved
 from model.passes import COVARIANCE_CLASSES, return_freed_memory
@@ -127,6 +128,8 @@ __all__ = [
     "check_png",
     "evaluate",
     "explain",
+    "export_onnx",
+    "export_torch",
     "field_infos",
     "fresh_seed",
     "import_model",

@@ -139,6 +139,25 @@ def test_a_network_trained_elsewhere_is_brought_in_calibrated_and_served_as_show
     )
 
 
+def test_an_exported_network_is_asked_as_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = page("exporting")
+    for command in commands(text, "python -m model"):
+        *arguments, folder, flag, file = command[3:]
+        assert main([*arguments, str(ROOT / folder), flag, str(tmp_path / file)]) == 0
+    monkeypatch.chdir(tmp_path)
+    capsys.readouterr()
+    (code,), (shown,) = blocks(section(text, "ONNX"), "python"), blocks(text, "text")
+    exec(code, {})
+    assert capsys.readouterr().out == shown
+    predictor = model.load(ROOT / "model/artifact/pretrained/diabetes")
+    (row,) = predictor.predict([predictor.example()], model.PredictOptions(seed=0)).rows
+    assert f"mean {row.mean:.0f}," in shown
+    net = torch.load("diabetes.pt", weights_only=False)
+    assert isinstance(net, torch.nn.Sequential)
+
+
 def test_the_evaluation_prints_what_is_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
