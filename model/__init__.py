@@ -45,7 +45,7 @@ from model.exploration import (
     sweep_axis,
     sweep_options,
 )
-from model.exporting import export_onnx, export_torch
+from model.exporting import export_mlflow, export_onnx, export_torch, log_model
 from model.importing import import_model, wrap
 from model.options import Estimator, LabelSetMethod, MaskScope, PredictOptions, Resolved
 from model.passes import COVARIANCE_CLASSES, return_freed_memory
@@ -128,6 +128,7 @@ __all__ = [
     "check_png",
     "evaluate",
     "explain",
+    "export_mlflow",
     "export_onnx",
     "export_torch",
     "field_infos",
@@ -140,6 +141,7 @@ __all__ = [
     "line_options",
     "lines_of",
     "load",
+    "log_model",
     "plan_explanation",
     "read_landscape",
     "read_table",

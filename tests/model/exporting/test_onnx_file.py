@@ -185,7 +185,7 @@ def test_the_command_writes_both_files_and_says_what_the_inputs_are(
     assert found["targets"].shape == (2, 20, 1)
     with pytest.raises(SystemExit):
         main(["export", str(tmp_path / "flats")])
-    assert "one of --onnx FILE and --torch FILE is needed" in capsys.readouterr().err
+    assert "one of --onnx FILE, --torch FILE and --mlflow DIR is needed" in capsys.readouterr().err
     nowhere = str(tmp_path / "no" / "a.onnx")
     assert main(["export", str(tmp_path / "flats"), "--onnx", nowhere]) == 2
     assert "a.onnx cannot be written" in capsys.readouterr().err
