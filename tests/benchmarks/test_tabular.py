@@ -81,7 +81,7 @@ def test_a_run_that_is_begun_again_measures_what_is_missing_and_says_who_wins(
         assert 0 <= line.get("accuracy", 0) <= 1
         assert line["train_seconds"] > 0
     losses = next(row for row in page.read_text().split("\n") if row.startswith("| RMSE |"))
-    assert losses == "| RMSE | 1 | 0 | 0 | 1 |  | slope (linear) |"
+    assert losses == "| RMSE | 1 | 0 | 0 | 1 | 0% |  | slope (linear) |"
 
 
 def test_a_set_that_the_folder_lacks_is_refused(

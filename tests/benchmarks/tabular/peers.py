@@ -36,6 +36,7 @@ STEPS, PATIENCE = 500, 50  # of boosting: the most, and without a gain before it
 RATE = 0.05  # of boosting numbers
 CLASS_STEPS = 200  # of histogram boosting, at its usual rate of 0.1
 LEAST_WIDTH = 0.1  # between two quantiles, of the mean width
+UNCERTAIN = "RMSEWithUncertainty"  # CatBoost's loss of a mean and a variance
 TREES = 200  # of a forest
 GP_ROWS, GP_TUNING_ROWS, GP_CLASS_ROWS = 2_000, 500, 500
 NGBOOST_INPUTS = 50  # the most inputs of an NGBoost classifier, which grows K trees a step
@@ -264,36 +265,36 @@ def natural_boosting(
     return Learned(predict, found)
 
 
-def cat_boosting(
-    rows: Rows, held: Rows | None, options: Options, *, classes: bool = False
-) -> Learned:
-    """CatBoost: a normal law by RMSEWithUncertainty (Malinin et al. 2021), or the classes."""
+def cat_boosting(rows: Rows, held: Rows | None, options: Options, *, loss: str) -> Learned:
+    """CatBoost: the classes, a mean with one std, or a normal law (Malinin et al. 2021)."""
     from catboost import CatBoostClassifier, CatBoostRegressor
 
     usual = {
         "iterations": 2 * STEPS,
-        "loss_function": "MultiClass" if classes else "RMSEWithUncertainty",
+        "loss_function": loss,
         "learning_rate": RATE,
         "random_seed": 0,
         "thread_count": 1,
         "allow_writing_files": False,
         "verbose": False,
     }
-    machine = (CatBoostClassifier if classes else CatBoostRegressor)(**(usual | dict(options)))
+    kind = CatBoostClassifier if loss == "MultiClass" else CatBoostRegressor
+    machine = kind(**(usual | dict(options)))
     if held is None:
         machine.fit(rows.x, rows.y)
     else:
         known = (held.x, held.y)
         machine.fit(rows.x, rows.y, eval_set=known, early_stopping_rounds=PATIENCE)
-    found = {"iterations": machine.tree_count_}
-    if classes:
-        return Learned(machine.predict_proba, found)
 
-    def predict(x: np.ndarray) -> Law:
-        said = machine.predict(x, prediction_type="RMSEWithUncertainty")
+    def predict(x: np.ndarray) -> Any:
+        if loss == "MultiClass":
+            return machine.predict_proba(x)
+        if loss == "RMSE":
+            return _ones(machine.predict(x))
+        said = machine.predict(x, prediction_type=UNCERTAIN)
         return Law(said[:, 0], np.sqrt(said[:, 1]))
 
-    return Learned(predict, found)
+    return Learned(predict, {"iterations": machine.tree_count_})
 
 
 def _each(name: str, *values: Any) -> tuple[Options, ...]:
@@ -320,7 +321,13 @@ PEERS = {
         most_class_inputs=NGBOOST_INPUTS,
     ),
     "CatBoost": Peer(
-        *(cat_boosting, partial(cat_boosting, classes=True), _each("depth", 4, 6)),
+        *(partial(cat_boosting, loss="RMSE"), partial(cat_boosting, loss="MultiClass")),
+        _each("depth", 4, 6),
+        needs="catboost",
+    ),
+    "CatBoost, variance": Peer(
+        *(partial(cat_boosting, loss=UNCERTAIN), None),
+        _each("depth", 4, 6),
         needs="catboost",
     ),
 }

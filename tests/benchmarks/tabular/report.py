@@ -30,6 +30,7 @@ HEADS = {  # of the measures, in the order of the columns
 SMALLER = {"rmse", "nll", "crps", "equal_width", "log_loss", "ece"}  # is better
 LARGER = {"accuracy", "rank"}  # is better
 MAIN = next(iter(OURS))
+ROUNDING = 1e-9  # relative: two splits of which one is equal have a mean of one standard error
 DIGITS = 3  # of a mean, significant
 PARAGRAPHS = (
     "What `python -m tests.benchmarks.tabular DIR --json FILE --markdown docs/tabular.md` "
@@ -48,7 +49,9 @@ PARAGRAPHS = (
     "options.",
     "In the first two tables a tie is a mean difference of at most its standard error over "
     "the same splits. The best other method is the one with the best mean on that set by "
-    "that measure, so it is chosen on test rows, which favours the others.",
+    "that measure, so it is chosen on test rows, which favours the others. Where test rows "
+    "occur among the training rows too, as 27 % do in wine-quality-red, a method that "
+    "memorises rows profits.",
 )
 
 
@@ -64,7 +67,7 @@ class Duel:
     @property
     def verdict(self) -> str:
         """Win, tie or loss; a tie lies within one standard error."""
-        if abs(self.worse) <= (0 if math.isnan(self.error) else self.error):
+        if abs(self.worse) <= (0 if math.isnan(self.error) else self.error * (1 + ROUNDING)):
             return "tie"
         return "win" if self.worse < 0 else "loss"
 
@@ -152,14 +155,16 @@ def _by_split(lines: Sequence[Line], method: str, measure: str) -> dict[int, flo
 
 def _summary(lines: Sequence[Line], names: Sequence[str], others: Sequence[str]) -> list[Cells]:
     """How often ours wins, ties and loses by each measure, and where."""
-    found: list[Cells] = [("measure", "sets", "wins", "ties", "losses", "wins on", "loses on")]
+    head = ("measure", "sets", "wins", "ties", "losses", "won or tied", "wins on", "loses on")
+    found: list[Cells] = [head]
     for measure in (name for name in HEADS if name in SMALLER | LARGER):
         fought = duels(lines, names, others, measure)
         by = {v: [d for d in fought if d.verdict == v] for v in ("win", "tie", "loss")}
         if fought:
-            counts = (str(len(by[verdict])) for verdict in by)
+            counts = [str(len(by[verdict])) for verdict in by]
+            share = f"{1 - len(by['loss']) / len(fought):.0%}"
             where = (", ".join(map(_told, by[verdict])) for verdict in ("win", "loss"))
-            found.append((HEADS[measure], str(len(fought)), *counts, *where))
+            found.append((HEADS[measure], str(len(fought)), *counts, share, *where))
     return found
 
 
