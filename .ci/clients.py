@@ -1,4 +1,4 @@
-"""Checks deploy/kserve with KServe's own client, in an environment of its own: its pins are not ours.
+"""Checks deploy/kserve with KServe's own client, in an environment of its own for its pins.
 
 python .ci/clients.py        makes the environment and the server, and runs the next line there
 python .ci/clients.py URL    checks the manifests against the client's models, and asks the server
