@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from model.artifact import Artifact, Card, checked_name, read, save
+from model.artifact import Artifact, Card, read, save
 from model.calibration import Acceptance, Allowance, Similarity, promise, tolerated
 from model.data import Rows, SeenRows, index_of
 from model.errors import Detail, InputError
@@ -77,7 +77,7 @@ class Predictor:
 
     def save(self, folder: str | Path, *, name: str | None = None) -> Card:
         """The card of the model, saved in a folder, under another name if one is given."""
-        card = self.card.model_copy(update={"name": checked_name(name)}) if name else self.card
+        card = self.card.named(name)
         return save(folder, Artifact(card, self._networks, self._similarity, self.seen))
 
     def predict(self, rows: Rows, options: PredictOptions | None = None) -> Predictions:
@@ -376,10 +376,13 @@ class Predictor:
             batch.recorder.add(part, self._task.values(outputs))
 
 
-def load(folder: str | Path, *, device: str = "cpu") -> Predictor:
-    """The model saved in a folder, verified; raises ArtifactError saying what is wrong."""
+def load(folder: str | Path, *, device: str = "cpu", name: str | None = None) -> Predictor:
+    """The model saved in a folder, verified, under another name if one is given.
+
+    Raises ArtifactError saying what is wrong with the folder, InputError for a name not for URLs.
+    """
     card, network, similarity, seen = read(folder)
-    return Predictor(card, network.to(device), similarity, seen)
+    return Predictor(card.named(name), network.to(device), similarity, seen)
 
 
 def use_threads(count: int) -> None:
