@@ -13,6 +13,7 @@ from model.passes.mixtures import Source, mixed, sources
 from model.passes.network import (
     ACTIVATIONS,
     MLP,
+    MODULES,
     ActivationName,
     MLPConfig,
     Noise,
@@ -34,6 +35,7 @@ __all__ = [
     "ACTIVATIONS",
     "COVARIANCE_CLASSES",
     "MLP",
+    "MODULES",
     "MOST_MEMBERS",
     "ActivationName",
     "Batch",
