@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from model.artifact import Artifact, Card, read, save
 from model.calibration import Acceptance, Allowance, Similarity, promise, tolerated
-from model.data import Rows, SeenRows, index_of
+from model.data import Encoded, Rows, SeenRows, index_of
 from model.errors import Detail, InputError
 from model.options import Estimator, MaskScope, PredictOptions, Resolved, resolved
 from model.passes import (
@@ -88,13 +88,18 @@ class Predictor:
         by their names, or an array or tensor [B, features] of numbers. Raises InputError naming
         row, feature and value.
         """
-        found = self.predict_encoded(self.encode(rows), options or PredictOptions())
+        encoded = self.encoded(rows)
+        found = self.predict_encoded(encoded.x, options or PredictOptions()).warned(encoded.codes)
         index = index_of(rows)
         return found if index is None else replace(found, index=index)
 
     def encode(self, rows: Rows) -> np.ndarray:
         """The rows checked and standardised, [B, D] float32; fast, without torch."""
         return self._schema.encode(rows)
+
+    def encoded(self, rows: Rows) -> Encoded:
+        """The result of `encode`, and which values were missing and are filled in."""
+        return self._schema.encoded(rows)
 
     def example(self) -> dict[str, float | str]:
         """A row like the training rows, which the model accepts."""

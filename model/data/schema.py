@@ -13,16 +13,17 @@ from typing import Any, cast
 
 import numpy as np
 
+from model.data.encoded import Encoded, codes, filled
 from model.data.feature import CategoricalFeature, Feature, NumericFeature
 from model.data.frame_columns import columns_of, features_of, records_of
 from model.data.frames import Frame, Tabular, as_array, frame_with_names, plain_row
 from model.data.names import clean
+from model.data.numeric_columns import NumericColumns
 from model.errors import DataError, Detail, InputError
 from model.messages import listed, nearest, shown
 
 MAX_DETAILS = 20
 LEAST_LOG = -700.0  # of a decoded target: exp of less is not a normal float64
-RANGE_SLACK = 1e-6  # in scales: rounding to float32 must not put a training row outside the range
 
 Row = Mapping[str, object] | Sequence[object]
 Rows = Sequence[Row] | np.ndarray | Tabular
@@ -72,62 +73,6 @@ class Target:
         return np.where(self.by_log, positive, values)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Numbers:
-    """The numeric features as arrays [numeric features] float64, computed once for all rows.
-
-    `low` and `high` are the ends of the encoded training range, moved outwards by `RANGE_SLACK`.
-    """
-
-    features: tuple[NumericFeature, ...]
-    positions: tuple[int, ...]  # the encoded column of each
-    mean: np.ndarray
-    scale: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    marks: tuple[tuple[int, float], ...]  # feature and number that says that a value is missing
-
-    @classmethod
-    def of(cls, features: Sequence[Feature]) -> "_Numbers":
-        starts = accumulate((feature.width for feature in features), initial=0)
-        placed = [
-            (feature, at)
-            for feature, at in zip(features, starts, strict=False)
-            if isinstance(feature, NumericFeature)
-        ]
-        rows = [(each.low, each.high, each.mean, each.scale) for each, _ in placed]
-        low, high, mean, scale = np.array(rows, dtype=np.float64).reshape(-1, 4).T
-        low, high = (low - mean) / scale, (high - mean) / scale
-        return cls(
-            tuple(feature for feature, _ in placed),
-            tuple(at for _, at in placed),
-            mean=mean,
-            scale=scale,
-            low=low - RANGE_SLACK * (1 + abs(low)),
-            high=high + RANGE_SLACK * (1 + abs(high)),
-            marks=tuple(
-                (at, mark)
-                for at, (feature, _) in enumerate(placed)
-                for mark in sorted(feature.rule.missing_numbers)
-            ),
-        )
-
-    def read(self, block: np.ndarray) -> np.ndarray:
-        """The numbers of a request [B, numeric features] standardised, float32.
-
-        Raises ValueError for one that says that a value is missing.
-        """
-        for at, mark in self.marks:
-            if (block[:, at] == mark).any():
-                raise ValueError
-        return self.standardised(block)
-
-    def standardised(self, block: np.ndarray) -> np.ndarray:
-        """The numbers [B, numeric features] standardised, float32; inf where one overflows."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            return np.asarray((block - self.mean) / self.scale, dtype=np.float32)
-
-
 @dataclass(frozen=True)
 class Schema:
     """The features, in the network's order."""
@@ -135,8 +80,8 @@ class Schema:
     features: tuple[Feature, ...]
 
     @cached_property
-    def _numbers(self) -> "_Numbers":
-        return _Numbers.of(self.features)
+    def _numbers(self) -> NumericColumns:
+        return NumericColumns.of(self.features)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -149,7 +94,11 @@ class Schema:
         return sum(feature.width for feature in self.features)
 
     def encode(self, rows: Rows) -> np.ndarray:
-        """The rows encoded for the network, float32 [B, D].
+        """The rows encoded for the network, float32 [B, D]; see `encoded`."""
+        return self.encoded(rows).x
+
+    def encoded(self, rows: Rows) -> Encoded:
+        """The rows encoded for the network, and which of their values were filled in.
 
         All rows are objects keyed by feature name, or all are arrays in the schema's order. Named
         tuples are objects. A frame, a structured array and a mapping of columns go by the names of
@@ -168,17 +117,29 @@ class Schema:
             return self._encode_plain(rows)
         except (LookupError, TypeError, ValueError, OverflowError):
             pass  # some cell has a fault, or a valid but unusual type: check each cell
-        return self.assemble(_checked(self, _with_names(self.names, rows)))
+        return self._assembled(_checked(self, _with_names(self.names, rows)))
 
-    def _encode_frame(self, frame: Frame) -> np.ndarray:
+    def _encode_frame(self, frame: Frame) -> Encoded:
         """The encoded rows of a frame: column by column, and cell by cell if one has a fault."""
         columns = features_of(frame, self.features)
         found = columns_of(columns, self.features, frame.row_count)
         if found and frame.row_count:
-            x = self.assemble(found)
-            if np.isfinite(x).all():
-                return x
-        return self.assemble(_checked(self, records_of(columns, frame.row_count)))
+            encoded = self._assembled(found)
+            if np.isfinite(encoded.x).all():
+                return encoded
+        return self._assembled(_checked(self, records_of(columns, frame.row_count)))
+
+    def _assembled(self, columns: Sequence[Sequence[float] | np.ndarray]) -> Encoded:
+        """Encoded rows from a column per feature as `assemble` takes; nan is filled in."""
+        if not self._fills:
+            return Encoded(self.assemble(columns))
+        columns, imputed = filled(self.features, columns)
+        return Encoded(self.assemble(columns), self.names, imputed)
+
+    @cached_property
+    def _fills(self) -> bool:
+        """Whether a missing value of some feature is filled in."""
+        return any(feature.fill is not None for feature in self.features)
 
     def assemble(self, columns: Sequence[Sequence[float] | np.ndarray]) -> np.ndarray:
         """Encoded rows, float32 [B, D], from a column per feature: numbers, or category indices.
@@ -215,12 +176,7 @@ class Schema:
         numbers = self._numbers
         z = x if len(numbers.positions) == x.shape[1] else x[:, numbers.positions]
         beyond = (z < numbers.low) | (z > numbers.high)  # [B, numeric features]
-        codes: list[tuple[str, ...]] = [()] * len(x)
-        if not beyond.any():  # the usual case
-            return codes
-        for row, at in zip(*beyond.nonzero(), strict=True):
-            codes[row] += (f"outside_training_range:{numbers.features[at].name}",)
-        return codes
+        return codes("outside_training_range", numbers.names, beyond)
 
     @cached_property
     def columns(self) -> tuple[slice, ...]:
@@ -258,14 +214,14 @@ class Schema:
         """The numeric features, and the encoded column of each."""
         return list(self._numbers.features), list(self._numbers.positions)
 
-    def _encode_plain(self, rows: Sequence[Row] | np.ndarray) -> np.ndarray:
+    def _encode_plain(self, rows: Sequence[Row] | np.ndarray) -> Encoded:
         """The encoded rows, if all cells have built-in types and no fault; otherwise it raises."""
-        x = self._encode_array(rows) if isinstance(rows, np.ndarray) else self._encode_cells(rows)
-        if not np.isfinite(x).all():
+        plain = self._encode_array(rows) if isinstance(rows, np.ndarray) else self._cells(rows)
+        if not np.isfinite(plain.x).all():
             raise ValueError
-        return x
+        return plain
 
-    def _encode_array(self, rows: np.ndarray) -> np.ndarray:
+    def _encode_array(self, rows: np.ndarray) -> Encoded:
         """The encoded rows of numbers [B, features], if all features are numeric."""
         numeric = len(self.features) == len(self._numbers.features) and rows.dtype.kind in "fiu"
         shaped = rows.ndim == 2 and rows.shape[1] == self.width and len(rows)
@@ -273,7 +229,7 @@ class Schema:
             raise TypeError
         return self._numbers.read(np.asarray(rows, np.float64, order="C"))
 
-    def _encode_cells(self, rows: Sequence[Row]) -> np.ndarray:
+    def _cells(self, rows: Sequence[Row]) -> Encoded:
         kinds = set(map(type, rows))
         by_name = kinds == {dict}
         if not (by_name or kinds <= {list, tuple}):
@@ -283,10 +239,9 @@ class Schema:
                 raise TypeError
             objects = cast("Sequence[Mapping[str, object]]", rows)
             rows, by_name = [[row.get(name) for name in self.names] for row in objects], False
-        x = self._encode_numbers(rows, by_name)
-        return self._encode_columns(rows, by_name) if x is None else x
+        return self._encode_numbers(rows, by_name) or self._encode_columns(rows, by_name)
 
-    def _encode_numbers(self, rows: Sequence[Row], by_name: bool) -> np.ndarray | None:
+    def _encode_numbers(self, rows: Sequence[Row], by_name: bool) -> Encoded | None:
         """The encoded rows if every cell is a number, which is the usual case; otherwise None."""
         if not len(self.features) == len(self._numbers.features) > 1:
             return None
@@ -299,14 +254,17 @@ class Schema:
         block = np.fromiter(chain.from_iterable(lists), np.float64, count)
         return self._numbers.read(block.reshape(len(rows), -1))
 
-    def _encode_columns(self, rows: Sequence[Row], by_name: bool) -> np.ndarray:
-        columns = []
+    def _encode_columns(self, rows: Sequence[Row], by_name: bool) -> Encoded:
+        columns: list[Sequence[float] | np.ndarray] = []
         for position, feature in enumerate(self.features):
             cells = list(map(itemgetter(feature.name if by_name else position), rows))
-            if feature.fill is not None and None in cells:
-                cells = [feature.fill if cell is None else cell for cell in cells]
-            columns.append(feature.column(cells))
-        return self.assemble(columns)
+            if feature.fill is None or None not in cells:
+                columns.append(feature.column(cells))
+                continue
+            gaps = [cell is None for cell in cells]
+            whole = [feature.fill if cell is None else cell for cell in cells]
+            columns.append(np.where(gaps, np.nan, feature.column(whole)))
+        return self._assembled(columns)
 
 
 def _with_names(names: Sequence[str], rows: Any) -> Any:
@@ -330,7 +288,10 @@ def _row_with_names(known: Mapping[str, str], row: Any) -> Any:
 
 
 def _checked(schema: Schema, rows: Sequence[Row]) -> list[list[float]]:
-    """A column per feature, of numbers or indices; raises InputError with every fault."""
+    """A column per feature, of numbers or indices; raises InputError with every fault.
+
+    A value that is to be filled in is nan.
+    """
     faults = list(islice(_faults(schema, rows), MAX_DETAILS))
     if faults:
         where = ".".join(faults[0].field.split(".")[:2])
