@@ -1,11 +1,16 @@
 """The schema: check rows and encode them as the input of the network.
 
-Shapes: B rows, D encoded columns (a numeric feature is one, a categorical one per category).
+A numeric feature is encoded as its standardised number, with the columns of its piecewise-linear
+code behind if it has one (`model.data.codes`); a categorical one as a column for each category. The
+*plain* columns are all but those of the codes. The codes are functions of the plain columns, and
+distances between rows need no more than these.
+
+Shapes: B rows, D encoded columns, N plain columns.
 """
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate, chain, islice
 from operator import itemgetter
@@ -17,12 +22,12 @@ from model.data.feature import CategoricalFeature, Feature, NumericFeature
 from model.data.frame_columns import columns_of, features_of, records_of
 from model.data.frames import Frame, Tabular, as_array, frame_with_names, plain_row
 from model.data.names import clean
+from model.data.numeric import Numbers
 from model.errors import DataError, Detail, InputError
 from model.messages import listed, nearest, shown
 
 MAX_DETAILS = 20
 LEAST_LOG = -700.0  # of a decoded target: exp of less is not a normal float64
-RANGE_SLACK = 1e-6  # in scales: rounding to float32 must not put a training row outside the range
 
 Row = Mapping[str, object] | Sequence[object]
 Rows = Sequence[Row] | np.ndarray | Tabular
@@ -72,62 +77,6 @@ class Target:
         return np.where(self.by_log, positive, values)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Numbers:
-    """The numeric features as arrays [numeric features] float64, computed once for all rows.
-
-    `low` and `high` are the ends of the encoded training range, moved outwards by `RANGE_SLACK`.
-    """
-
-    features: tuple[NumericFeature, ...]
-    positions: tuple[int, ...]  # the encoded column of each
-    mean: np.ndarray
-    scale: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    marks: tuple[tuple[int, float], ...]  # feature and number that says that a value is missing
-
-    @classmethod
-    def of(cls, features: Sequence[Feature]) -> "_Numbers":
-        starts = accumulate((feature.width for feature in features), initial=0)
-        placed = [
-            (feature, at)
-            for feature, at in zip(features, starts, strict=False)
-            if isinstance(feature, NumericFeature)
-        ]
-        rows = [(each.low, each.high, each.mean, each.scale) for each, _ in placed]
-        low, high, mean, scale = np.array(rows, dtype=np.float64).reshape(-1, 4).T
-        low, high = (low - mean) / scale, (high - mean) / scale
-        return cls(
-            tuple(feature for feature, _ in placed),
-            tuple(at for _, at in placed),
-            mean=mean,
-            scale=scale,
-            low=low - RANGE_SLACK * (1 + abs(low)),
-            high=high + RANGE_SLACK * (1 + abs(high)),
-            marks=tuple(
-                (at, mark)
-                for at, (feature, _) in enumerate(placed)
-                for mark in sorted(feature.rule.missing_numbers)
-            ),
-        )
-
-    def read(self, block: np.ndarray) -> np.ndarray:
-        """The numbers of a request [B, numeric features] standardised, float32.
-
-        Raises ValueError for one that says that a value is missing.
-        """
-        for at, mark in self.marks:
-            if (block[:, at] == mark).any():
-                raise ValueError
-        return self.standardised(block)
-
-    def standardised(self, block: np.ndarray) -> np.ndarray:
-        """The numbers [B, numeric features] standardised, float32; inf where one overflows."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            return np.asarray((block - self.mean) / self.scale, dtype=np.float32)
-
-
 @dataclass(frozen=True)
 class Schema:
     """The features, in the network's order."""
@@ -135,8 +84,8 @@ class Schema:
     features: tuple[Feature, ...]
 
     @cached_property
-    def _numbers(self) -> "_Numbers":
-        return _Numbers.of(self.features)
+    def _numbers(self) -> Numbers:
+        return Numbers.of(self.features)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -195,8 +144,41 @@ class Schema:
             at += feature.width
         if numbers:
             block = np.array(numbers, dtype=np.float64).T  # [B, numeric features]
-            x[:, self._numbers.positions] = self._numbers.standardised(block)
+            self._numbers.put(self._numbers.standardised(block), x)
         return x
+
+    @cached_property
+    def _plain(self) -> np.ndarray:
+        """The numbers of the plain columns [N]."""
+        return np.setdiff1d(np.arange(self.width), self._numbers.code_columns)
+
+    def plain(self, x: np.ndarray) -> np.ndarray:
+        """The plain columns [B, N] of encoded rows x [B, D]: x itself without codes."""
+        return x if len(self._plain) == x.shape[1] else np.ascontiguousarray(x[:, self._plain])
+
+    def whole(self, plain: np.ndarray) -> np.ndarray:
+        """The encoded rows [B, D] that have these plain columns [B, N]."""
+        if len(self._plain) == self.width:
+            return plain
+        x = np.empty((len(plain), self.width), dtype=plain.dtype)
+        x[:, self._plain] = plain
+        self._numbers.put(x[:, self._numbers.positions], x)
+        return x
+
+    @property
+    def plain_width(self) -> int:
+        """The number of plain columns, N."""
+        return len(self._plain)
+
+    @cached_property
+    def without_codes(self) -> "Schema":
+        """The schema whose encoded columns are the plain ones."""
+        return Schema(
+            tuple(
+                replace(feature, edges=()) if isinstance(feature, NumericFeature) else feature
+                for feature in self.features
+            )
+        )
 
     def example(self, x: np.ndarray) -> dict[str, float | str]:
         """A row like the encoded training rows x [n, D], as its sender would write it.
@@ -213,7 +195,7 @@ class Schema:
     def outside(self, x: np.ndarray) -> list[tuple[str, ...]]:
         """The warnings "outside_training_range:<feature>" of each encoded row."""
         numbers = self._numbers
-        z = x if len(numbers.positions) == x.shape[1] else x[:, numbers.positions]
+        z = x if len(numbers.positions) == x.shape[1] else x[:, numbers.positions]  # [B, F]
         beyond = (z < numbers.low) | (z > numbers.high)  # [B, numeric features]
         codes: list[tuple[str, ...]] = [()] * len(x)
         if not beyond.any():  # the usual case
@@ -268,7 +250,7 @@ class Schema:
     def _encode_array(self, rows: np.ndarray) -> np.ndarray:
         """The encoded rows of numbers [B, features], if all features are numeric."""
         numeric = len(self.features) == len(self._numbers.features) and rows.dtype.kind in "fiu"
-        shaped = rows.ndim == 2 and rows.shape[1] == self.width and len(rows)
+        shaped = rows.ndim == 2 and rows.shape[1] == len(self.features) and len(rows)
         if not numeric or not shaped or np.ma.is_masked(rows):
             raise TypeError
         return self._numbers.read(np.asarray(rows, np.float64, order="C"))
