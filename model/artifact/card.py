@@ -209,6 +209,8 @@ class TrainingRecord(Provenance):
     refitted: bool = False  # the weights have learned from the validation rows too
     searched: dict[str, float] = Field(default={})  # log-likelihood of validation rows, by rate
     decays: dict[str, float] = Field(default={})  # the same, by weight decay
+    encodings: dict[str, float] = Field(default={})  # the same, by encoding
+    lengths: dict[str, float] = Field(default={})  # the same, by number of epochs
 
 
 class ImportRecord(Provenance):

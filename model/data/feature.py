@@ -53,7 +53,7 @@ class NumericFeature:
         return (self.low, self.high) if math.isfinite(self.low) else None
 
     def example(self, x: np.ndarray) -> float:
-        """The middle value of the encoded columns x [n, 1 + bins]; of none, about the training mean.
+        """The middle value of the encoded columns x [n, width]; of none, about the training mean.
 
         A mean of whole numbers is rounded to one; that they are whole shows in their range.
         """

@@ -166,6 +166,13 @@ class Schema:
         return x
 
     @property
+    def code_columns(self) -> np.ndarray:
+        """Whether each encoded column is one of a code, bool [D]."""
+        found = np.ones(self.width, dtype=bool)
+        found[self._plain] = False
+        return found
+
+    @property
     def plain_width(self) -> int:
         """The number of plain columns, N."""
         return len(self._plain)

@@ -209,7 +209,8 @@ def _uncalibrated(card: Card) -> Card:
 def fit_novelty(training: np.ndarray, calibration: np.ndarray, *, seed: int) -> Similarity | None:
     """The distance to training rows [R, N], with p-values from calibration rows [n, N].
 
-    Both have the plain columns. None without calibration rows, or with more than MOST_INPUTS columns.
+    Both have the plain columns. None without calibration rows, or with more than MOST_INPUTS of
+    those columns.
     """
     if not len(calibration) or training.shape[1] > MOST_INPUTS:
         return None

@@ -1,6 +1,7 @@
 """The piecewise-linear code of numbers is that of its authors, and goes on beyond the range."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -20,8 +21,7 @@ HOUSES = Schema((AREA, QUARTER, ROOMS))
 
 def by_the_definition(z: float, edges: list[float]) -> list[float]:
     """The code of Gorishniy et al. 2022, section 3.2, with both ends clipped, less one half."""
-    parts = zip(edges, edges[1:], strict=False)
-    return [min(max((z - low) / (high - low), 0.0), 1.0) - 0.5 for low, high in parts]
+    return [min(max((z - low) / (high - low), 0.0), 1.0) - 0.5 for low, high in pairwise(edges)]
 
 
 @pytest.mark.parametrize("area", [0.0, 20.0, 50.0, 149.0, 150.0, 290.0, 300.0])
@@ -67,7 +67,8 @@ def test_an_example_is_a_row_of_the_numbers_themselves() -> None:
 def test_bins_have_about_equal_numbers_of_rows() -> None:
     values = np.random.default_rng(0).exponential(size=1200)
     edges = quantile_edges(values, values.std())
-    assert len(edges) == BINS + 1 and edges[0] == values.min() and edges[-1] == values.max()
+    assert len(edges) == BINS + 1
+    assert (edges[0], edges[-1]) == (values.min(), values.max())
     assert set(np.histogram(values, edges)[0]) <= {99, 100, 101}
 
 
