@@ -103,8 +103,9 @@ class Predictor:
 
     def example(self) -> dict[str, float | str]:
         """A row like the training rows, which the model accepts."""
-        none = np.empty((0, self._schema.width))
-        return self._schema.example(self._similarity.typical if self._similarity else none)
+        none = np.empty((0, self._schema.plain_width))
+        typical = self._similarity.typical if self._similarity else none
+        return self._schema.example(self._schema.whole(typical))
 
     @np.errstate(all="ignore")  # `_check_finite` reports numbers that are not finite
     def predict_encoded(
@@ -235,7 +236,8 @@ class Predictor:
         estimate, counts, settled = self._estimate(batch, options)
         deterministic = self._deterministic(batch.x)
         x, by = batch.x.cpu().numpy(), self.card.calibration and self.card.calibration.by
-        likeness = None if self._similarity is None else self._similarity.likeness(x)
+        known = self._similarity
+        likeness = None if known is None else known.likeness(self._schema.plain(x))
         unseen = likeness.unseen if likeness else repeat(False, len(x))
         common = {n: tuple(self._warnings(n, options)) for n in set(counts.tolist())}
         return Passes(
@@ -368,7 +370,9 @@ class Predictor:
 
     def kept_rows(self) -> np.ndarray | None:
         """The training rows that the model keeps for distances, encoded, [R, D]; None without."""
-        return None if self._similarity is None else self._schema.nearest(self._similarity.rows)
+        if self._similarity is None:
+            return None
+        return self._schema.nearest(self._schema.whole(self._similarity.rows))
 
     def _record(self, batch: Batch, passes: int) -> None:
         """Run passes over the batch for its recorder only, if it has one."""

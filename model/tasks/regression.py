@@ -28,7 +28,13 @@ from model.options import PredictOptions
 from model.passes import Estimate, Passes
 from model.tasks import regression_loss
 from model.tasks.columns import Column, Columns
-from model.tasks.defaults import USUAL_RATE, USUAL_WIDTHS, TrainingDefaults
+from model.tasks.defaults import (
+    LEAST_EPOCHS,
+    USUAL_RATE,
+    USUAL_RATES,
+    USUAL_WIDTHS,
+    TrainingDefaults,
+)
 from model.tasks.intervals import Reach, centred
 from model.tasks.log_normal import moments
 from model.tasks.members import member_columns
@@ -98,6 +104,11 @@ class Regression:
         unit = f"; 1 is {self.target.scales[0]:.4g} squared" if len(names) == 1 else ""
         return f"mean squared error of {of}, standardised{unit}"
 
+    @property
+    def loss_name(self) -> str:
+        """What the loss is, in a word or two."""
+        return "negative log-likelihood" if self._heteroscedastic else "squared error"
+
     def loss_gradient(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """The loss [M] of outputs [M, B, O], and its gradient [M, B, O]."""
         return regression_loss.gradient(outputs, targets)
@@ -121,8 +132,10 @@ class Regression:
             hidden=(*USUAL_WIDTHS, USUAL_WIDTHS[-1]) if deep else USUAL_WIDTHS,
             dropout=round(USUAL_RATE * max(share, LEAST_SHARE), 4),  # never none
             weight_decays=(0.1 * share,),
-            epochs=400,
-            least_steps=10_000,
+            rates=USUAL_RATES,
+            epochs=LEAST_EPOCHS,
+            steps=5_000,
+            longer=3,
         )
 
     def validation_loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
