@@ -65,6 +65,11 @@ class Regression:
         return why if self.target.logs else None
 
     @property
+    def values_are_outputs(self) -> bool:
+        """Whether no target is learned by its logarithm."""
+        return not self.target.logs
+
+    @property
     def linear(self) -> int:
         """The number of targets: the reduced estimator estimates one output for each."""
         return len(self.target.names)
