@@ -57,13 +57,13 @@ class Estimation:
         fused = task.values_are_outputs
         self._kernel = kernel_of(networks, task.linear, controls=controls) if fused else None
 
-    def rows_at_once(self, options: Resolved) -> int:
-        """How many rows to run together."""
-        return KERNEL_ROWS_AT_ONCE if self._kernel_for(options) else ROWS_AT_ONCE
+    def rows_at_once(self, options: Resolved, *, record: bool) -> int:
+        """How many rows to run together; `record`: whether batches have a recorder."""
+        return KERNEL_ROWS_AT_ONCE if self._kernel_for(options, record=record) else ROWS_AT_ONCE
 
     def run(self, batch: Batch, options: Resolved) -> Estimated:
         """The estimates of a batch."""
-        kernel = None if batch.recorder else self._kernel_for(options)
+        kernel = self._kernel_for(options, record=batch.recorder is not None)
         if kernel:
             return self._by_kernel(kernel, batch, options)
         estimate, counts, settled = self._by_torch(batch, options)
@@ -80,10 +80,10 @@ class Estimation:
         ]
         return samplers[0] if len(samplers) == 1 else EnsembleSampler(samplers)
 
-    def _kernel_for(self, options: Resolved) -> Kernel | None:
+    def _kernel_for(self, options: Resolved, *, record: bool) -> Kernel | None:
         """The kernel, if it has the estimates of these options."""
         exact = self.exact and used(self._task, options) == "reduced"
-        return None if exact or options.tolerance is not None else self._kernel
+        return None if exact or record or options.tolerance is not None else self._kernel
 
     def _by_kernel(self, kernel: Kernel, batch: Batch, options: Resolved) -> Estimated:
         estimator, rows = used(self._task, options), len(batch.x)

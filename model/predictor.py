@@ -133,7 +133,7 @@ class Predictor:
     def _parts(self, batch: Batch, options: Resolved, *, record: bool) -> Iterator[Passes]:
         """The results of the passes for each block of rows; without rows, for one empty block."""
         with torch.inference_mode():
-            at_once = self._estimation.rows_at_once(options)
+            at_once = self._estimation.rows_at_once(options, record=record)
             for start in range(0, max(len(batch.x), 1), at_once):
                 few = len(batch.x) <= at_once
                 block = batch if few else batch.select(slice(start, start + at_once))

@@ -10,8 +10,8 @@ import torch
 
 from model import Estimator, MaskScope, PredictOptions, Predictor, load
 from model.artifact.folder import read
+from model.estimation import ROWS_AT_ONCE
 from model.passes.chunks import run
-from model.estimation import KERNEL_ROWS_AT_ONCE
 from tests.model.answers import HOUSE, HOUSES, close, numbers
 
 
@@ -46,7 +46,7 @@ def test_blocks_of_a_large_request_are_seamless(
     assert len(found) == 2500
     _, (network,), *_ = read(regression_artifact)
     scale, mean = predictor.card.target.scales[0], predictor.card.target.means[0]
-    for row in (0, KERNEL_ROWS_AT_ONCE - 1, KERNEL_ROWS_AT_ONCE, 2 * KERNEL_ROWS_AT_ONCE, 2499):
+    for row in (0, ROWS_AT_ONCE - 1, ROWS_AT_ONCE, 2 * ROWS_AT_ONCE, 2499):
         number = torch.tensor([row]) if masks == "per_row" else None
         alone = run(network, torch.from_numpy(x[[row]]), 8, passes=range(10), row_ids=number)
         expected = torch.cat(list(alone))[:, 0, 0].double().numpy() * scale + mean
@@ -61,7 +61,8 @@ def test_a_block_of_any_size_gives_the_same_numbers(
         options = PredictOptions(passes=10, seed=8, masks=masks)
         whole = predictor.predict(HOUSES * 3, options)
         with monkeypatch.context() as patch:
-            patch.setattr("model.predictor.KERNEL_ROWS_AT_ONCE", 2)
+            for name in ("ROWS_AT_ONCE", "KERNEL_ROWS_AT_ONCE"):
+                patch.setattr(f"model.estimation.{name}", 2)
             assert close(predictor.predict(HOUSES * 3, options), whole)
 
 
