@@ -66,8 +66,9 @@ class Estimation:
         kernel = self._kernel_for(options, record=batch.recorder is not None)
         if kernel:
             return self._by_kernel(kernel, batch, options)
-        estimate, counts, settled = self._by_torch(batch, options)
-        return Estimated(estimate, self._deterministic(batch.x), counts, settled)
+        with torch.inference_mode():
+            estimate, counts, settled = self._by_torch(batch, options)
+            return Estimated(estimate, self._deterministic(batch.x), counts, settled)
 
     def sampler(self, batch: Batch, estimator: Estimator) -> Sampler:
         """A sampler without any passes; not for `reduced` if it is `exact`."""
@@ -97,7 +98,8 @@ class Estimation:
         )
         estimate = self._wide(pooled_members(estimates), self._allowance(estimator), options.passes)
         counts = np.full(rows, options.passes)
-        return Estimated(estimate, outputs.mean(0, dtype=np.float64), counts, not rows)
+        off = outputs.astype(np.float64)
+        return Estimated(estimate, off[0] if len(off) == 1 else off.mean(0), counts, not rows)
 
     def _by_torch(self, batch: Batch, options: Resolved) -> tuple[Estimate, np.ndarray, bool]:
         """The estimate, each row's number of passes, and whether all met the tolerance."""

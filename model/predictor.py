@@ -132,15 +132,14 @@ class Predictor:
 
     def _parts(self, batch: Batch, options: Resolved, *, record: bool) -> Iterator[Passes]:
         """The results of the passes for each block of rows; without rows, for one empty block."""
-        with torch.inference_mode():
-            at_once = self._estimation.rows_at_once(options, record=record)
-            for start in range(0, max(len(batch.x), 1), at_once):
-                few = len(batch.x) <= at_once
-                block = batch if few else batch.select(slice(start, start + at_once))
-                if record:
-                    positions = torch.arange(len(block.x))
-                    block = replace(block, recorder=Recorder(positions))
-                yield self._run(block, options)
+        at_once = self._estimation.rows_at_once(options, record=record)
+        for start in range(0, max(len(batch.x), 1), at_once):
+            few = len(batch.x) <= at_once
+            block = batch if few else batch.select(slice(start, start + at_once))
+            if record:
+                positions = torch.arange(len(block.x))
+                block = replace(block, recorder=Recorder(positions))
+            yield self._run(block, options)
 
     def _summarised(
         self,
@@ -220,7 +219,7 @@ class Predictor:
         counts = found.counts
         x, by = batch.x.cpu().numpy(), self.card.calibration and self.card.calibration.by
         likeness = None if self._similarity is None else self._similarity.likeness(x)
-        unseen = likeness.unseen if likeness else repeat(False, len(x))
+        unseen = likeness.unseen.tolist() if likeness else repeat(False, len(x))
         common = {n: tuple(self._warnings(n, options)) for n in set(counts.tolist())}
         return Passes(
             estimate=found.estimate,
