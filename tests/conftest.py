@@ -9,7 +9,9 @@ import torch
 
 from model import Table, TrainOptions, train
 
-TINY = TrainOptions(members=1, encoding="raw", hidden=(16, 16), dropout=(0.2,), epochs=20, batch=32)
+TINY = TrainOptions(
+    members=1, number_encoding="raw", hidden=(16, 16), dropout=(0.2,), epochs=20, batch=32
+)
 
 
 @pytest.fixture(scope="session")
