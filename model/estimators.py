@@ -55,7 +55,7 @@ class _MCDropout(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         self,
         *,
         members: int = 5,
-        encoding: Literal["auto", "raw", "piecewise", "mixed"] = "auto",
+        number_encoding: Literal["auto", "raw", "piecewise", "mixed"] = "auto",
         hidden: int | Sequence[int] | None = None,
         dropout: float | Sequence[float] | Literal["search", "learn"] | None = None,
         input_dropout: float = 0.0,
@@ -73,7 +73,7 @@ class _MCDropout(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.members = members
-        self.encoding = encoding
+        self.number_encoding = number_encoding
         self.hidden = hidden
         self.dropout = dropout
         self.input_dropout = input_dropout

@@ -10,7 +10,9 @@ import torch
 from model import Table, TrainOptions, train
 
 JOURNEYS = Path(__file__).with_name("journeys")
-TINY = TrainOptions(members=1, encoding="raw", hidden=(16, 16), dropout=(0.2,), epochs=20, batch=32)
+TINY = TrainOptions(
+    members=1, number_encoding="raw", hidden=(16, 16), dropout=(0.2,), epochs=20, batch=32
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

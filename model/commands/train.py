@@ -74,8 +74,8 @@ def _add_network(parser: argparse.ArgumentParser, defaults: TrainOptions) -> Non
         f" (default: {defaults.members})",
     )
     add(
-        "--encoding",
-        default=defaults.encoding,
+        "--number-encoding",
+        default=defaults.number_encoding,
         choices=("auto", "raw", "piecewise", "mixed"),
         help="what the networks see of a number: itself, its piecewise-linear code too, or one of"
         " these in turn (default: auto, validation rows choose)",
@@ -145,7 +145,7 @@ def _log_target(given: list[str | bool] | None) -> bool | list[str]:
 def _train(arguments: argparse.Namespace) -> str:
     options = TrainOptions(
         members=arguments.members,
-        encoding=arguments.encoding,
+        number_encoding=arguments.number_encoding,
         hidden=arguments.hidden,
         dropout=arguments.dropout,
         input_dropout=arguments.input_dropout,

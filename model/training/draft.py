@@ -120,7 +120,7 @@ class Draft:
         patience = {"patience": plan.patience} if plan.patience else {}
         found = {} if plan.find_dropout == "given" else {"dropout": plan.find_dropout}
         return {
-            "encoding": plan.encoding,
+            "number_encoding": plan.encoding,
             "epochs": plan.epochs,
             **patience,
             "weight_decay": plan.weight_decays[0],

@@ -24,7 +24,7 @@ SEARCH: Literal["search"] = "search"
 class TrainOptions:
     """How to train; `Task.defaults` has the values of the options that are None.
 
-    `members` is the number of networks of an ensemble. `encoding` says what the networks see of a
+    `members` is the number of networks of an ensemble. `number_encoding` says what the networks see of a
     number: with "raw" the standardised number, with "piecewise" its piecewise-linear code beside
     it; with "mixed" the members do this and that in turn; with "auto", validation rows choose.
     `hidden` has the widths of the hidden layers. `dropout` is one rate for all hidden layers, or
@@ -45,7 +45,7 @@ class TrainOptions:
     """
 
     members: int = 5
-    encoding: Literal["auto"] | Encoding = "auto"
+    number_encoding: Literal["auto"] | Encoding = "auto"
     hidden: tuple[int, ...] | None = None
     dropout: tuple[float, ...] | Literal["search", "learn"] | None = None
     input_dropout: float = 0.0
@@ -72,9 +72,9 @@ class TrainOptions:
                 f"rates, {SEARCH!r} or {LEARN!r}, not {shown(self.dropout)}",
             ),
             (
-                self.encoding in ("auto", *get_args(Encoding)),
-                "encoding",
-                f"auto, raw, piecewise or mixed, not {shown(self.encoding)}",
+                self.number_encoding in ("auto", *get_args(Encoding)),
+                "number_encoding",
+                f"auto, raw, piecewise or mixed, not {shown(self.number_encoding)}",
             ),
             (
                 count in (1, layers),
@@ -136,7 +136,7 @@ class TrainOptions:
         given = (rate,) if self.dropout is None or isinstance(self.dropout, str) else self.dropout
         return Plan(
             members=self.members,
-            encoding=self.encoding,
+            encoding=self.number_encoding,
             hidden=widths,
             dropout=given * len(widths) if len(given) == 1 else given,
             find_dropout=self.dropout if isinstance(self.dropout, str) else "given",

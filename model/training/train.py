@@ -225,9 +225,9 @@ def _schema(
     table: Table, names: Sequence[str], rows: np.ndarray, missing: str, options: TrainOptions
 ) -> tuple[Schema, tuple[str, ...]]:
     """The schema, with codes unless they are not wanted, or are too many to choose unasked."""
-    coded = options.encoding != "raw"
+    coded = options.number_encoding != "raw"
     schema, notices = fit_schema(table, names, rows, missing=missing, codes=coded)
-    if options.encoding == "auto" and schema.code_columns.sum() > MOST_CODES:
+    if options.number_encoding == "auto" and schema.code_columns.sum() > MOST_CODES:
         return schema.without_codes, notices
     return schema, notices
 

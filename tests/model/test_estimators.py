@@ -28,7 +28,7 @@ from tests.conftest import house_columns
 
 QUICK: dict[str, Any] = {
     "members": 1,
-    "encoding": "raw",
+    "number_encoding": "raw",
     "hidden": (32,),
     "dropout": 0.1,
     "epochs": 60,
@@ -268,7 +268,13 @@ def test_the_card_is_that_of_train_with_the_same_rows_in_each_part(tmp_path: Pat
     columns = {name: HOUSES[name] for name in (*INPUTS, "price")}
     split = split_rows(200, 7, fractions=(0.65, 0.15, 0.2, 0.0))
     options = model.TrainOptions(
-        members=1, encoding="raw", hidden=(32,), dropout=(0.1,), epochs=5, weight_decay=1e-3, seed=7
+        members=1,
+        number_encoding="raw",
+        hidden=(32,),
+        dropout=(0.1,),
+        epochs=5,
+        weight_decay=1e-3,
+        seed=7,
     )
     table = model.read_table(columns)
     same = model.train(table, "price", tmp_path / "same", options=options, split=split)

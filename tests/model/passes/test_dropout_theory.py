@@ -190,7 +190,7 @@ def test_training_survives_passes_that_drop_a_whole_layer() -> None:
     x = torch.randn(64, 4, generator=generator)
     rows = Dataset(x, x.sum(1, keepdim=True))
     options = TrainOptions(
-        members=1, encoding="raw", hidden=(2, 2), dropout=(0.9,), epochs=30, batch=8
+        members=1, number_encoding="raw", hidden=(2, 2), dropout=(0.9,), epochs=30, batch=8
     )
     plan = options.plan(REGRESSION, len(rows))
     first = draw_noise(
@@ -229,7 +229,7 @@ def test_dropout_narrows_the_gap_between_training_and_test_loss() -> None:
     for rate in (0.0, 0.5):
         options = TrainOptions(
             members=1,
-            encoding="raw",
+            number_encoding="raw",
             hidden=(100, 100),
             dropout=(rate,),
             epochs=150,

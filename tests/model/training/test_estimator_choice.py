@@ -11,7 +11,7 @@ from tests.model.answers import without_allowances
 
 OPTIONS = TrainOptions(
     members=1,
-    encoding="raw",
+    number_encoding="raw",
     hidden=(40, 40, 40),
     dropout=(0.02,),
     epochs=60,

@@ -28,7 +28,7 @@ from model.commands.describe import describe
 from model.data.preparation import encode_table, encode_target
 
 OPTIONS = TrainOptions(
-    members=1, encoding="raw", hidden=(16, 16), dropout=(0.1,), epochs=40, batch=32
+    members=1, number_encoding="raw", hidden=(16, 16), dropout=(0.1,), epochs=40, batch=32
 )
 
 

@@ -19,7 +19,7 @@ from model.tasks import ENSEMBLE_RATE as FIRST
 from model.training.plan import SEARCH
 from model.training.rate_search import RATES, best_rate
 
-OPTIONS = TrainOptions(members=1, encoding="raw", hidden=(8,), dropout=SEARCH, epochs=3)
+OPTIONS = TrainOptions(members=1, number_encoding="raw", hidden=(8,), dropout=SEARCH, epochs=3)
 OTHERS = ("rent", "dear", "worth")
 PARTS = Split(np.arange(100), np.arange(100, 140), np.arange(140, 170), np.arange(170, 200))
 
@@ -93,7 +93,7 @@ def test_a_noisy_target_is_given_more_dropout_than_a_clean_one(tmp_path: Path) -
         y = signal + noise * random.normal(size=500)
         table = Table("made.csv", {**dict(zip("abcd", x.T, strict=True)), "y": y}, name * 8)
         options = TrainOptions(
-            members=1, encoding="raw", hidden=(32,), dropout=SEARCH, epochs=60, refit=False
+            members=1, number_encoding="raw", hidden=(32,), dropout=SEARCH, epochs=60, refit=False
         )
         card = train(table, "y", tmp_path / name, options=options, split=split)
         rates[name] = card.architecture.dropout[1]

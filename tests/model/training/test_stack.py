@@ -41,7 +41,7 @@ def test_the_gradient_of_all_members_at_once_is_that_of_autograd_for_each_alone(
     """
     options = TrainOptions(
         members=1,
-        encoding="raw",
+        number_encoding="raw",
         hidden=(16, 8),
         activation=activation,
         input_dropout=0.1,
