@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from model.artifact import Card, LandscapeRecord, read_landscape, save_landscape, shipped
 from model.calibration import Acceptance, NoiseKind
-from model.data import ReadOptions, Split, Table, read_table
+from model.data import Encoded, ReadOptions, Split, Table, read_table
 from model.errors import ArtifactError, CalibrationError, DataError, Detail, InputError, ModelError
 from model.evaluation import Evaluation, evaluate, report_page, report_text
 from model.exploration import (
@@ -85,6 +85,7 @@ __all__ = [
     "Columns",
     "DataError",
     "Detail",
+    "Encoded",
     "Epoch",
     "Estimated",
     "Estimator",

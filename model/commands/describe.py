@@ -107,6 +107,7 @@ def _total_variance(card: Card) -> list[str]:
 def _searched(record: TrainingRecord) -> list[str]:
     """The rates and weight decays that were tried, with the validation rows' log-likelihood."""
     kinds = {"dropout": record.searched, "weight decay": record.decays}
+    kinds = {"encoding": record.encodings, **kinds, "epochs": record.lengths}
     found = []
     for kind, values in kinds.items():
         tried = ", ".join(f"{kind} {number}: {readable(value)}" for number, value in values.items())

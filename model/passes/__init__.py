@@ -8,6 +8,7 @@ from model.passes.ensemble import (
     pooled_members,
 )
 from model.passes.estimate import COVARIANCE_CLASSES, Estimate, Passes, entropy, pooled, wide
+from model.passes.fused import Kernel, kernel_name, kernel_of
 from model.passes.masks import draw_noise, draw_uniforms
 from model.passes.mixtures import Source, mixed, sources
 from model.passes.network import (
@@ -42,6 +43,7 @@ __all__ = [
     "Ensemble",
     "EnsembleSampler",
     "Estimate",
+    "Kernel",
     "MLPConfig",
     "Noise",
     "Norm",
@@ -59,6 +61,8 @@ __all__ = [
     "entropy",
     "in_order",
     "keep_freed_memory",
+    "kernel_name",
+    "kernel_of",
     "mixed",
     "pieces",
     "pooled",
