@@ -75,6 +75,9 @@ MODELS: dict[str, Callable[[], Predictor]] = {
     "members without dropout": wrapped(
         [nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1)) for _ in range(2)], PRICE
     ),
+    "codes": lambda: wrap(
+        network(1, inputs=6), [{**FEATURES[0], "edges": [40.0, 90.0, 150.0]}, *FEATURES[1:]], PRICE
+    ),
     "input noise": lambda: predictor_of(
         random_network(4, (8,), (0.1, 0.2), input_noise=0.3)
     ),
@@ -167,6 +170,17 @@ def test_the_metadata_tell_how_to_make_the_inputs_and_repeat_themselves() -> Non
     assert (said["version"], said["target"]["units"]) == (predictor.card.version, ["kEUR"])
     assert [each.version for each in file.opset_import] == [17]
     assert [each.name for each in file.graph.input] == ["x", "mask_0", "mask_1", "mask_3"]
+
+
+def test_the_columns_of_a_code_are_told() -> None:
+    predictor = MODELS["codes"]()
+    file = onnx.load_from_string(export_onnx(predictor))
+    said = {each.key: json.loads(each.value) for each in file.metadata_props}
+    assert [each["columns"] for each in said["features"]] == [[0, 1, 2], [3], [4, 5]]
+    assert said["features"][0]["edges"] == [40.0, 90.0, 150.0]
+    row, x = said["example"]["row"], said["example"]["x"]
+    assert x[0] == pytest.approx((row["area"] - 100) / 30)
+    np.testing.assert_allclose(x, predictor.encode([row])[0])
 
 
 def test_the_command_writes_both_files_and_says_what_the_inputs_are(
