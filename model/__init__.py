@@ -54,18 +54,22 @@ from model.scoring import Score, ScoreOptions, score_file
 from model.tasks import (
     ClassificationPrediction,
     Columns,
+    Comparison,
     FieldInfo,
     FieldKind,
     Interval,
     LabelSet,
     RegressionPrediction,
     TaskName,
+    comparison_in_words,
     field_infos,
 )
 from model.training import Epoch, TrainOptions, calibrate, train
 
 if TYPE_CHECKING:
     from model.estimators import MCDropoutClassifier, MCDropoutRegressor
+
+__version__ = "0.1.0"
 
 __all__ = [
     "COVARIANCE_CLASSES",
@@ -82,6 +86,7 @@ __all__ = [
     "Card",
     "ClassificationPrediction",
     "Columns",
+    "Comparison",
     "DataError",
     "Detail",
     "Encoded",
@@ -126,6 +131,7 @@ __all__ = [
     "TrainOptions",
     "calibrate",
     "check_png",
+    "comparison_in_words",
     "evaluate",
     "explain",
     "field_infos",

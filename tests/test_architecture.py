@@ -37,7 +37,8 @@ OPTIONAL = {  # packages of extras, and who may import them: inside a function
         "model.predictions",
         "model.scoring.parquet_source",
     },
-    "sklearn": {"model.data.examples", "model.estimators"},
+    "sklearn": {"model.data.examples", "model.estimators", "model.tasks.baselines"},
+    "threadpoolctl": {"model.tasks.baselines"},
     "tqdm": {"model.commands.progress"},
 }
 LAZY = {"model.estimators": {"sklearn"}}  # modules that `model` loads when their names are used

@@ -2,6 +2,7 @@
 
 from model.artifact.card import (
     Architecture,
+    BaselineRecord,
     Card,
     FeatureRecord,
     ImportRecord,
@@ -37,6 +38,7 @@ from model.artifact.tables import table_of_model
 __all__ = [
     "Architecture",
     "Artifact",
+    "BaselineRecord",
     "CalibrationRecord",
     "Card",
     "DotRecord",

@@ -216,6 +216,14 @@ class ImportRecord(Provenance):
     specification_sha256: str
 
 
+class BaselineRecord(Record):
+    """A baseline on the test rows, and how much more it loses there; see `Comparison`."""
+
+    metrics: dict[str, float]
+    gain: float
+    gain_error: Annotated[float, Field(ge=0)]
+
+
 class SimilarityRecord(Record):
     """The number of rows for distances; the arrays are in the file of the weights."""
 
@@ -249,6 +257,7 @@ class Card(Record):
     training: TrainingRecord | ImportRecord
     metrics: dict[str, float]
     recall: dict[str, float] = Field(default={})  # of each class with a test row
+    baselines: dict[str, BaselineRecord] = Field(default={})  # by name; old cards have none
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

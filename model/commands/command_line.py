@@ -4,7 +4,7 @@ import argparse
 import signal
 from collections.abc import Callable, Sequence
 
-from model import ModelError
+from model import ModelError, __version__
 from model.commands.calibrate import add_calibrate
 from model.commands.evaluate import add_evaluate
 from model.commands.import_ import add_import
@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m model",
         description="Train, import, calibrate, evaluate, use and draw models.",
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for add in COMMANDS:
         add(commands)

@@ -1,6 +1,13 @@
 """Regression and classification; nothing outside of this package depends on which it is."""
 
+from model.tasks.baselines import baselines
 from model.tasks.columns import Columns, FieldInfo, FieldKind, field_infos
+from model.tasks.comparison import (
+    Comparison,
+    compared,
+    comparison_in_words,
+    point_figures,
+)
 from model.tasks.defaults import USUAL_RATE, USUAL_WIDTHS
 from model.tasks.flat import FlatColumn, flat
 from model.tasks.predictions import (
@@ -18,6 +25,7 @@ __all__ = [
     "USUAL_WIDTHS",
     "ClassificationPrediction",
     "Columns",
+    "Comparison",
     "FieldInfo",
     "FieldKind",
     "FlatColumn",
@@ -28,6 +36,10 @@ __all__ = [
     "Task",
     "TaskName",
     "Value",
+    "baselines",
+    "compared",
+    "comparison_in_words",
     "field_infos",
     "flat",
+    "point_figures",
 ]
