@@ -50,7 +50,7 @@ from model.options import Estimator, LabelSetMethod, MaskScope, PredictOptions, 
 from model.passes import COVARIANCE_CLASSES, return_freed_memory
 from model.predictions import Predictions
 from model.predictor import Predictor, fresh_seed, load, use_threads
-from model.scoring import Score, ScoreOptions, score_file
+from model.scoring import Ranked, Score, ScoreOptions, rank, rank_file, ranked_as, score_file
 from model.tasks import (
     ClassificationPrediction,
     Columns,
@@ -119,6 +119,7 @@ __all__ = [
     "PredictOptions",
     "Predictions",
     "Predictor",
+    "Ranked",
     "ReadOptions",
     "RegressionPrediction",
     "Resolved",
@@ -145,6 +146,9 @@ __all__ = [
     "lines_of",
     "load",
     "plan_explanation",
+    "rank",
+    "rank_file",
+    "ranked_as",
     "read_landscape",
     "read_table",
     "report_page",

@@ -11,6 +11,7 @@ from model.commands.import_ import add_import
 from model.commands.landscape import add_landscape
 from model.commands.parsing import CommandParser, in_flags, refuse_unknown
 from model.commands.predict import add_predict
+from model.commands.rank import add_rank
 from model.commands.show import add_show
 from model.commands.terminal import complain, write
 from model.commands.train import add_train
@@ -22,6 +23,7 @@ COMMANDS = (  # in the order of --help
     add_evaluate,
     add_calibrate,
     add_predict,
+    add_rank,
     add_landscape,
     add_show,
 )
