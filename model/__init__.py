@@ -45,7 +45,8 @@ from model.exploration import (
     sweep_axis,
     sweep_options,
 )
-from model.importing import import_model
+from model.exporting import export_onnx, export_torch
+from model.importing import import_model, wrap
 from model.options import Estimator, LabelSetMethod, MaskScope, PredictOptions, Resolved
 from model.passes import COVARIANCE_CLASSES, return_freed_memory
 from model.predictions import Predictions
@@ -135,6 +136,8 @@ __all__ = [
     "comparison_in_words",
     "evaluate",
     "explain",
+    "export_onnx",
+    "export_torch",
     "field_infos",
     "fresh_seed",
     "import_model",
@@ -162,6 +165,7 @@ __all__ = [
     "sweep_options",
     "train",
     "use_threads",
+    "wrap",
 ]
 
 if not TYPE_CHECKING:  # the checker would take any name for one of ours

@@ -2,7 +2,6 @@
 
 from model.artifact.card import (
     Architecture,
-    BaselineRecord,
     Card,
     FeatureRecord,
     ImportRecord,
@@ -28,6 +27,7 @@ from model.artifact.landscape import (
 )
 from model.artifact.pretrained import shipped
 from model.artifact.records import (
+    BaselineRecord,
     CalibrationRecord,
     ServingRecord,
     TuningRecord,

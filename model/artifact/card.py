@@ -5,6 +5,7 @@ import json
 import re
 from dataclasses import asdict
 from functools import cached_property
+from itertools import pairwise
 from math import inf
 from typing import Annotated, Any, Literal, Self, cast
 
@@ -13,7 +14,13 @@ from pydantic import (
     model_validator,
 )
 
-from model.artifact.records import CalibrationRecord, Record, ServingRecord, TuningRecord
+from model.artifact.records import (
+    BaselineRecord,
+    CalibrationRecord,
+    Record,
+    ServingRecord,
+    TuningRecord,
+)
 from model.calibration import Calibration, Similarity, Tuning
 from model.data import (
     USUAL_CELLS,
@@ -36,6 +43,7 @@ Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Width = Annotated[int, Field(ge=1, le=1 << 20)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
 TargetScale = Annotated[float, Field(ge=1e-100, le=1e100)]  # so that a float holds its square
+MOST_EDGES = 1025  # of a feature: far more bins than `model.data.codes` makes
 LARGEST_LOG = 230.0  # the same limit for the logarithm of a geometric mean
 
 
@@ -78,7 +86,8 @@ class _OfFeature(Record):
 class NumericRecord(_OfFeature):
     """A numeric feature; `range` is that of the training rows, in the feature's own unit.
 
-    `range` may be None if the model was trained elsewhere.
+    `range` may be None if the model was trained elsewhere. `edges` are those of the bins of the
+    feature's piecewise-linear code, in the same unit; without a code there are none.
     """
 
     kind: Literal["numeric"] = "numeric"
@@ -86,11 +95,16 @@ class NumericRecord(_OfFeature):
     mean: float
     scale: Annotated[float, Field(gt=0)]
     fill: float | None = None
+    edges: Annotated[tuple[float, ...], Field(max_length=MOST_EDGES)] = Field(
+        default=(), exclude_if=lambda edges: not edges
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.range and self.range[0] > self.range[1]:
             raise ValueError("range must not end below its start")
+        if len(self.edges) in (1, 2) or not all(a < b for a, b in pairwise(self.edges)):
+            raise ValueError("edges must be three or more numbers, each above the one before")
         return self
 
 
@@ -201,6 +215,8 @@ class TrainingRecord(Provenance):
     refitted: bool = False  # the weights have learned from the validation rows too
     searched: dict[str, float] = Field(default={})  # log-likelihood of validation rows, by rate
     decays: dict[str, float] = Field(default={})  # the same, by weight decay
+    encodings: dict[str, float] = Field(default={})  # the same, by encoding
+    lengths: dict[str, float] = Field(default={})  # the same, by number of epochs
 
 
 class ImportRecord(Provenance):
@@ -214,14 +230,6 @@ class ImportRecord(Provenance):
     further: tuple[tuple[str, str], ...] = ()
     specification: str
     specification_sha256: str
-
-
-class BaselineRecord(Record):
-    """A baseline on the test rows, and how much more it loses there; see `Comparison`."""
-
-    metrics: dict[str, float]
-    gain: float
-    gain_error: Annotated[float, Field(ge=0)]
 
 
 class SimilarityRecord(Record):
@@ -316,6 +324,13 @@ class Card(Record):
             **shape.model_dump(exclude={"before", "after", "members"}),
         )
 
+    def named(self, name: str | None) -> "Card":
+        """The card under another name, with its version; itself if the name is None.
+
+        Raises InputError for a name that is not safe in a URL.
+        """
+        return self.model_copy(update={"name": checked_name(name)}) if name is not None else self
+
     def content_hash(self) -> str:
         """The first 16 digits of the SHA-256 of the card's canonical JSON without `version`.
 
@@ -376,7 +391,13 @@ def _record(feature: Feature, reading: ReadingRecord | None) -> NumericRecord | 
     own: dict[str, Any] = {"name": feature.name, "fill": feature.fill, "reading": reading}
     if isinstance(feature, CategoricalFeature):
         return CategoricalRecord(**own, categories=feature.categories)
-    return NumericRecord(**own, range=feature.range, mean=feature.mean, scale=feature.scale)
+    return NumericRecord(
+        **own,
+        range=feature.range,
+        mean=feature.mean,
+        scale=feature.scale,
+        edges=feature.edges,
+    )
 
 
 def _feature(entry: NumericRecord | CategoricalRecord) -> Feature:
@@ -384,6 +405,5 @@ def _feature(entry: NumericRecord | CategoricalRecord) -> Feature:
     if isinstance(entry, CategoricalRecord):
         return CategoricalFeature(entry.name, entry.categories, cast("str | None", fill), rule)
     low, high = entry.range or (-inf, inf)
-    return NumericFeature(
-        entry.name, entry.mean, entry.scale, low, high, cast("float | None", fill), rule
-    )
+    number = cast("float | None", fill)
+    return NumericFeature(entry.name, entry.mean, entry.scale, low, high, number, rule, entry.edges)

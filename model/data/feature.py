@@ -26,10 +26,11 @@ FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 @dataclass(frozen=True, slots=True)
 class NumericFeature:
-    """A feature of numbers, encoded as (value - mean) / scale.
+    """A feature of numbers, encoded as (value - mean) / scale, and as its code if it has edges.
 
     `low` and `high` are the training range, infinite if it is unknown. `fill` replaces a missing
     value; if it is None, a missing value is an error. `rule` is how the training file was read.
+    `edges` are those of the bins of the piecewise-linear code, ascending; see `model.data.codes`.
     """
 
     name: str
@@ -39,11 +40,12 @@ class NumericFeature:
     high: float
     fill: float | None = None
     rule: CellRule = USUAL_CELLS
+    edges: tuple[float, ...] = ()
 
     @property
     def width(self) -> int:
-        """The number of encoded columns."""
-        return 1
+        """The number of encoded columns: the standardised number's, and one for each bin."""
+        return len(self.edges) or 1
 
     @property
     def range(self) -> tuple[float, float] | None:
@@ -51,7 +53,7 @@ class NumericFeature:
         return (self.low, self.high) if math.isfinite(self.low) else None
 
     def example(self, x: np.ndarray) -> float:
-        """The middle value of the encoded columns x [n, 1]; of none, about the training mean.
+        """The middle value of the encoded columns x [n, width]; of none, about the training mean.
 
         A mean of whole numbers is rounded to one; that they are whole shows in their range.
         """

@@ -1,28 +1,32 @@
 """The schema: check rows and encode them as the input of the network.
 
-Shapes: B rows, D encoded columns (a numeric feature is one, a categorical one per category).
+A numeric feature is encoded as its standardised number, with the columns of its piecewise-linear
+code behind if it has one (`model.data.codes`); a categorical one as a column for each category. The
+*plain* columns are all but those of the codes. The codes are functions of the plain columns, and
+distances between rows need no more than these.
+
+Shapes: B rows, D encoded columns, N plain columns.
 """
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import accumulate, chain, islice
+from itertools import accumulate, chain
 from operator import itemgetter
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 
+from model.data.checking import checked, with_names
 from model.data.encoded import Encoded, codes, filled
 from model.data.feature import CategoricalFeature, Feature, NumericFeature
 from model.data.frame_columns import columns_of, features_of, records_of
-from model.data.frames import Frame, Tabular, as_array, frame_with_names, plain_row
+from model.data.frames import Frame, Tabular, as_array, frame_with_names
 from model.data.names import clean
 from model.data.numeric_columns import NumericColumns
 from model.errors import DataError, Detail, InputError
 from model.messages import listed, nearest, shown
 
-MAX_DETAILS = 20
 LEAST_LOG = -700.0  # of a decoded target: exp of less is not a normal float64
 
 Row = Mapping[str, object] | Sequence[object]
@@ -117,7 +121,7 @@ class Schema:
             return self._encode_plain(rows)
         except (LookupError, TypeError, ValueError, OverflowError):
             pass  # some cell has a fault, or a valid but unusual type: check each cell
-        return self._assembled(_checked(self, _with_names(self.names, rows)))
+        return self._assembled(checked(self, with_names(self.names, rows)))
 
     def _encode_frame(self, frame: Frame) -> Encoded:
         """The encoded rows of a frame: column by column, and cell by cell if one has a fault."""
@@ -127,7 +131,7 @@ class Schema:
             encoded = self._assembled(found)
             if np.isfinite(encoded.x).all():
                 return encoded
-        return self._assembled(_checked(self, records_of(columns, frame.row_count)))
+        return self._assembled(checked(self, records_of(columns, frame.row_count)))
 
     def _assembled(self, columns: Sequence[Sequence[float] | np.ndarray]) -> Encoded:
         """Encoded rows from a column per feature as `assemble` takes; nan is filled in."""
@@ -156,8 +160,48 @@ class Schema:
             at += feature.width
         if numbers:
             block = np.array(numbers, dtype=np.float64).T  # [B, numeric features]
-            x[:, self._numbers.positions] = self._numbers.standardised(block)
+            self._numbers.put(self._numbers.standardised(block), x)
         return x
+
+    @cached_property
+    def _plain(self) -> np.ndarray:
+        """The numbers of the plain columns [N]."""
+        return np.setdiff1d(np.arange(self.width), self._numbers.code_columns)
+
+    def plain(self, x: np.ndarray) -> np.ndarray:
+        """The plain columns [B, N] of encoded rows x [B, D]: x itself without codes."""
+        return x if len(self._plain) == x.shape[1] else np.ascontiguousarray(x[:, self._plain])
+
+    def whole(self, plain: np.ndarray) -> np.ndarray:
+        """The encoded rows [B, D] that have these plain columns [B, N]."""
+        if len(self._plain) == self.width:
+            return plain
+        x = np.empty((len(plain), self.width), dtype=plain.dtype)
+        x[:, self._plain] = plain
+        self._numbers.put(x[:, self._numbers.positions], x)
+        return x
+
+    @property
+    def code_columns(self) -> np.ndarray:
+        """Whether each encoded column is one of a code, bool [D]."""
+        found = np.ones(self.width, dtype=bool)
+        found[self._plain] = False
+        return found
+
+    @property
+    def plain_width(self) -> int:
+        """The number of plain columns, N."""
+        return len(self._plain)
+
+    @cached_property
+    def without_codes(self) -> "Schema":
+        """The schema whose encoded columns are the plain ones."""
+        return Schema(
+            tuple(
+                replace(feature, edges=()) if isinstance(feature, NumericFeature) else feature
+                for feature in self.features
+            )
+        )
 
     def example(self, x: np.ndarray) -> dict[str, float | str]:
         """A row like the encoded training rows x [n, D], as its sender would write it.
@@ -174,7 +218,7 @@ class Schema:
     def outside(self, x: np.ndarray) -> list[tuple[str, ...]]:
         """The warnings "outside_training_range:<feature>" of each encoded row."""
         numbers = self._numbers
-        z = x if len(numbers.positions) == x.shape[1] else x[:, numbers.positions]
+        z = x if len(numbers.positions) == x.shape[1] else x[:, numbers.positions]  # [B, F]
         beyond = (z < numbers.low) | (z > numbers.high)  # [B, numeric features]
         return codes("outside_training_range", numbers.names, beyond)
 
@@ -224,7 +268,7 @@ class Schema:
     def _encode_array(self, rows: np.ndarray) -> Encoded:
         """The encoded rows of numbers [B, features], if all features are numeric."""
         numeric = len(self.features) == len(self._numbers.features) and rows.dtype.kind in "fiu"
-        shaped = rows.ndim == 2 and rows.shape[1] == self.width and len(rows)
+        shaped = rows.ndim == 2 and rows.shape[1] == len(self.features) and len(rows)
         if not numeric or not shaped or np.ma.is_masked(rows):
             raise TypeError
         return self._numbers.read(np.asarray(rows, np.float64, order="C"))
@@ -265,90 +309,3 @@ class Schema:
             whole = [feature.fill if cell is None else cell for cell in cells]
             columns.append(np.where(gaps, np.nan, feature.column(whole)))
         return self._assembled(columns)
-
-
-def _with_names(names: Sequence[str], rows: Any) -> Any:
-    """The rows as objects or lists; a name in another Unicode form becomes the schema's."""
-    rows = rows.tolist() if isinstance(rows, np.ndarray) and rows.ndim else rows
-    if not isinstance(rows, Sequence) or isinstance(rows, str | bytes):
-        way = "give a list of rows, an array [rows, features] or a frame"
-        message = f"{shown(rows)} is no table: {way}"
-        raise InputError(f"rows: {message}", [Detail("rows", message)])
-    known = {clean(name): name for name in names}
-    return [_row_with_names(known, row) for row in rows]
-
-
-def _row_with_names(known: Mapping[str, str], row: Any) -> Any:
-    row = plain_row(row)
-    if not isinstance(row, Mapping) or set(known.values()).issuperset(row):
-        return row
-    own = {name: known.get(clean(name), name) if isinstance(name, str) else name for name in row}
-    counts = Counter(own.values())
-    return {own[name] if counts[own[name]] == 1 else name: row[name] for name in row}
-
-
-def _checked(schema: Schema, rows: Sequence[Row]) -> list[list[float]]:
-    """A column per feature, of numbers or indices; raises InputError with every fault.
-
-    A value that is to be filled in is nan.
-    """
-    faults = list(islice(_faults(schema, rows), MAX_DETAILS))
-    if faults:
-        where = ".".join(faults[0].field.split(".")[:2])
-        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-        raise InputError(f"{where}: {faults[0].message}{more}", faults)
-    lists = [
-        [row.get(name) for name in schema.names] if isinstance(row, Mapping) else row
-        for row in rows
-    ]
-    return [
-        [feature.encoded(row[at]) for row in lists] for at, feature in enumerate(schema.features)
-    ]
-
-
-def _faults(schema: Schema, rows: Sequence[Row]) -> Iterator[Detail]:
-    """Every fault, row by row."""
-    if not len(rows):
-        yield Detail("rows", "there are no rows; at least one is needed")
-    by_name = [isinstance(row, Mapping) for row in rows]
-    for number, row in enumerate(rows):
-        where = f"rows.{number}"
-        if isinstance(row, Mapping):
-            yield from _object_faults(schema, row, where)
-        elif not isinstance(row, list | tuple | np.ndarray):
-            yield Detail(where, f"{shown(row)} is neither an object nor an array of values")
-        elif len(row) != len(schema.features):
-            expected = f"{len(schema.features)}: {listed(schema.names)}"
-            yield Detail(where, f"the row has {len(row)} values; the model expects {expected}")
-        else:
-            for feature, cell in zip(schema.features, row, strict=True):
-                yield from _cell_fault(feature, cell, where)
-        if by_name[number] != by_name[0]:
-            yield Detail(where, "rows must be all objects or all arrays; this and the first differ")
-
-
-def _object_faults(schema: Schema, row: Mapping[str, object], where: str) -> Iterator[Detail]:
-    expected = f"the model expects {listed(schema.names)}"
-    known = set(schema.names)
-    unknown = islice((name for name in row if name not in known), MAX_DETAILS)
-    likes = {name: nearest(name, schema.names) for name in unknown}
-    yield from (_unknown(name, like, expected, where) for name, like in likes.items() if like)
-    for feature in schema.features:
-        if feature.name in row:
-            yield from _cell_fault(feature, row[feature.name], where)
-        elif feature.fill is None:
-            message = f"feature {shown(feature.name)} is missing; {expected}"
-            yield Detail(f"{where}.{feature.name}", message)
-    yield from (_unknown(name, like, expected, where) for name, like in likes.items() if not like)
-
-
-def _unknown(name: object, like: str, expected: str, where: str) -> Detail:
-    """The fault of an unknown name, a text of the sender: quoted in its printable form only."""
-    quoted = shown(name)
-    return Detail(f"{where}.{quoted[1:-1]}", f"unknown feature {quoted}{like}; {expected}")
-
-
-def _cell_fault(feature: Feature, cell: object, where: str) -> Iterator[Detail]:
-    fault = feature.fault(cell)
-    if fault:
-        yield Detail(f"{where}.{feature.name}", f"feature {shown(feature.name)} {fault}")

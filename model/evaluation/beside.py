@@ -33,10 +33,11 @@ def beside(
     """
     target, index = predictor.card.target_of_rows, rows.index
     learned = _learned(predictor, table) if found.count else np.arange(0)
+    x = predictor.card.schema_of_rows.plain(rows.x)  # without the codes of numbers
     if len(index) < 2:
         return ({},) * len(outcomes)
     if len(learned):
-        fitted = baselines(target, rows.x[learned], rows.y[learned], rows.x[index])
+        fitted = baselines(target, x[learned], rows.y[learned], x[index])
     else:
         fitted = dict(_known(predictor.card, len(index)))
     return tuple(

@@ -8,8 +8,9 @@ from model.tasks.comparison import (
     comparison_in_words,
     point_figures,
 )
-from model.tasks.defaults import USUAL_RATE, USUAL_WIDTHS
+from model.tasks.defaults import ENSEMBLE_RATE, USUAL_RATE, USUAL_WIDTHS
 from model.tasks.flat import FlatColumn, flat
+from model.tasks.log_normal import MOST_NOISE
 from model.tasks.predictions import (
     ClassificationPrediction,
     Interval,
@@ -20,6 +21,8 @@ from model.tasks.predictions import (
 from model.tasks.task import TASKS, Prediction, Task, TaskName
 
 __all__ = [
+    "ENSEMBLE_RATE",
+    "MOST_NOISE",
     "TASKS",
     "USUAL_RATE",
     "USUAL_WIDTHS",

@@ -19,7 +19,8 @@ def beside_baselines(
     learned, test = data.split.seen(refit=refit), data.split.test
     if len(test) < 2:
         return {}
-    found = baselines(data.target, data.x[learned], data.y[learned], data.x[test])
+    x = data.schema.plain(data.x)  # without the codes of numbers
+    found = baselines(data.target, x[learned], data.y[learned], x[test])
     return {
         name: BaselineRecord(**asdict(compared(data.target, each, network, data.y[test])))
         for name, each in found.items()
