@@ -35,7 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (place / "docs").mkdir()
     shutil.copy(ROOT / "docs/houses.csv", place / "docs")
     with contextlib.chdir(place):
-        brief = ["--target", "price", "--epochs", "2", "--hidden", "4"]
+        brief = ["--target", "price", "--epochs", "2", "--hidden", "4", "--members", "1"]
         assert main(["train", "docs/houses.csv", "--out", "houses", *brief]) == 0
     return place
 
@@ -115,7 +115,7 @@ def test_the_command_that_learns_logarithms_runs(
         for words in commands(page("training"), "python -m model train")
         if "--log-target" in words
     )
-    assert main([*command[3:], "--epochs", "2", "--force"]) == 0
+    assert main([*command[3:], "--epochs", "2", "--members", "1", "--force"]) == 0
 
 
 def test_no_page_has_blocks_that_are_forgotten() -> None:

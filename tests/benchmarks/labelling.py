@@ -14,6 +14,7 @@ rows are of all kinds alike.
 import argparse
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -44,7 +45,14 @@ KINDS, RARE = 6, 0.1  # of the simulated table; the share of the rows of all rar
 CHOICES = ("rank", "uncertain", "random")
 FIRST, ROUND, ROUNDS = 40, 20, 4
 JUDGED = 1 / 3
-TRAINING = TrainOptions(hidden=(50, 50), epochs=150, refit=False, weight_decay=0.3)
+TRAINING = TrainOptions(
+    members=1,
+    number_encoding="raw",
+    hidden=(50, 50),
+    epochs=150,
+    refit=False,
+    weight_decay=0.3,
+)
 
 
 def trained(table: Table, target: str, labelled: np.ndarray, seed: int, place: Path) -> Predictor:
@@ -56,9 +64,7 @@ def trained(table: Table, target: str, labelled: np.ndarray, seed: int, place: P
     none, part = np.arange(0), some.row_count // 5
     learned = np.concatenate([np.array(first, dtype=np.int64), rows[part:]])  # each class is there
     split = Split(np.sort(learned), np.sort(rows[:part]), none, none)
-    options = TrainOptions(
-        hidden=TRAINING.hidden, epochs=TRAINING.epochs, refit=False, seed=seed, weight_decay=0.3
-    )
+    options = replace(TRAINING, seed=seed)
     task = "regression" if regression else "classification"
     train(some, target, place / "m", task=task, split=split, options=options)
     return load(place / "m")
