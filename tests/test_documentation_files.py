@@ -18,7 +18,16 @@ from tests.documentation import PAGES, ROOT, blocks, commands, page
 from tests.server import serving
 
 RUN = {  # pages whose blocks are run here, or by tests/test_documentation_runs.py and the journeys
-    *("answer", "client", "evaluating", "explaining", "frames", "importing", "labelling"),
+    *(
+        "answer",
+        "client",
+        "evaluating",
+        "explaining",
+        "exporting",
+        "frames",
+        "importing",
+        "labelling",
+    ),
     *("landscape", "open-inference", "scikit-learn", "scoring", "training"),
 }
 NOT_RUN = {
@@ -88,7 +97,9 @@ def test_the_blocks_about_labelling_run(folder: Path, monkeypatch: pytest.Monkey
     assert main(command[3:]) == 0
     rows = list(csv.DictReader(Path("to-label.csv").read_text().splitlines()))
     assert len(rows) == 20
-    described = re.findall(r"`([\w.]+)`", " ".join(re.findall(r"^\| (`.*?) \|", text, re.M)))
+    described = re.findall(
+        r"`([\w.]+)`", " ".join(re.findall(r"^\| (`.*?) \|", text.split("\n## ")[0], re.M))
+    )
     assert described == list(rows[0])
     (piped,) = (b for b in blocks(text, "bash") if b.startswith("cat"))
     found = [json.loads(line) for line in bash(piped, folder).splitlines()]

@@ -82,7 +82,7 @@ def test_a_model_that_exists_is_replaced_with_force_only_and_kept_if_training_fa
     said = mistake(capsys, *needed, *TRAINING)
     assert "holds a model already" in said
     assert "--force" in said
-    mistake(capsys, *needed, *TRAINING, "--force", "--learning-rate", "1e30")
+    assert main([*needed, *TRAINING, "--force", "--learning-rate", "1e30"]) == 2
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
     assert main([*needed, *TRAINING, "--force", "--seed", "5"]) == 0
     assert load(out).card.training.seed == 5
