@@ -51,22 +51,26 @@ from model.options import Estimator, LabelSetMethod, MaskScope, PredictOptions, 
 from model.passes import COVARIANCE_CLASSES, return_freed_memory
 from model.predictions import Predictions
 from model.predictor import Predictor, fresh_seed, load, use_threads
-from model.scoring import Score, ScoreOptions, score_file
+from model.scoring import Ranked, Score, ScoreOptions, rank, rank_file, ranked_as, score_file
 from model.tasks import (
     ClassificationPrediction,
     Columns,
+    Comparison,
     FieldInfo,
     FieldKind,
     Interval,
     LabelSet,
     RegressionPrediction,
     TaskName,
+    comparison_in_words,
     field_infos,
 )
 from model.training import Epoch, TrainOptions, calibrate, train
 
 if TYPE_CHECKING:
     from model.estimators import MCDropoutClassifier, MCDropoutRegressor
+
+__version__ = "0.1.0"
 
 __all__ = [
     "COVARIANCE_CLASSES",
@@ -83,6 +87,7 @@ __all__ = [
     "Card",
     "ClassificationPrediction",
     "Columns",
+    "Comparison",
     "DataError",
     "Detail",
     "Encoded",
@@ -115,6 +120,7 @@ __all__ = [
     "PredictOptions",
     "Predictions",
     "Predictor",
+    "Ranked",
     "ReadOptions",
     "RegressionPrediction",
     "Resolved",
@@ -127,6 +133,7 @@ __all__ = [
     "TrainOptions",
     "calibrate",
     "check_png",
+    "comparison_in_words",
     "evaluate",
     "explain",
     "export_mlflow",
@@ -144,6 +151,9 @@ __all__ = [
     "load",
     "log_model",
     "plan_explanation",
+    "rank",
+    "rank_file",
+    "ranked_as",
     "read_landscape",
     "read_table",
     "report_page",

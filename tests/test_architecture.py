@@ -44,7 +44,8 @@ OPTIONAL = {  # packages of extras, and who may import them: inside a function
         "model.predictions",
         "model.scoring.parquet_source",
     },
-    "sklearn": {"model.data.examples", "model.estimators"},
+    "sklearn": {"model.data.examples", "model.estimators", "model.tasks.baselines"},
+    "threadpoolctl": {"model.tasks.baselines"},
     "tqdm": {"model.commands.progress"},
 }
 LAZY = {  # modules that are loaded when they are used only

@@ -211,7 +211,7 @@ def test_the_command_that_trained_a_shipped_model_is_the_one_shown(folder: Path)
         if out in words
     )
     card = model.load(folder).card
-    words = [word for word in command if word != "--no-refit"]
+    words = [word for word in command if word not in ("--no-refit", "--force")]
     given = dict(zip(words[5::2], words[6::2], strict=True))
     task = TASKS[card.task](card.target_of_rows, *card.fitted)
     defaults = model.TrainOptions(members=1, number_encoding="raw")

@@ -14,7 +14,13 @@ from pydantic import (
     model_validator,
 )
 
-from model.artifact.records import CalibrationRecord, Record, ServingRecord, TuningRecord
+from model.artifact.records import (
+    BaselineRecord,
+    CalibrationRecord,
+    Record,
+    ServingRecord,
+    TuningRecord,
+)
 from model.calibration import Calibration, Similarity, Tuning
 from model.data import (
     USUAL_CELLS,
@@ -259,6 +265,7 @@ class Card(Record):
     training: TrainingRecord | ImportRecord
     metrics: dict[str, float]
     recall: dict[str, float] = Field(default={})  # of each class with a test row
+    baselines: dict[str, BaselineRecord] = Field(default={})  # by name; old cards have none
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

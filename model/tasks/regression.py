@@ -28,6 +28,7 @@ from model.options import PredictOptions
 from model.passes import Estimate, Passes
 from model.tasks import regression_loss
 from model.tasks.columns import Column, Columns
+from model.tasks.comparison import regression_figures
 from model.tasks.defaults import (
     LEAST_EPOCHS,
     USUAL_RATE,
@@ -338,7 +339,7 @@ class Regression:
     def metrics(
         self, predictions: Columns[RegressionPrediction], actual: np.ndarray
     ) -> dict[str, float]:
-        """RMSE and MAE of the mean, and RMSE of the deterministic pass, in the target's unit.
+        """RMSE, MAE and R^2 of the mean, and RMSE of the deterministic pass, in the target's unit.
 
         Several targets are averaged in units of their training std. `actual` is standardised.
         """
@@ -348,11 +349,7 @@ class Regression:
             self._scale.in_units(predictions.columns[name]) * unit
             for name in ("mean", "deterministic")
         )
-        return {
-            "rmse": scores.rmse(mean, true),
-            "mae": scores.mae(mean, true),
-            "deterministic_rmse": scores.rmse(off, true),
-        }
+        return regression_figures(mean, true) | {"deterministic_rmse": scores.rmse(off, true)}
 
     @cached_property
     def _scale(self) -> Scale:

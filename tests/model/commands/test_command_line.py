@@ -1,6 +1,7 @@
 """The command line: exit code 0 when done; 2 and one line for a user's mistake."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model import load
+from model import Table, TrainOptions, load, train
 from model.commands import main
 from model.commands.describe import describe
 from model.commands.progress import ProgressBar
@@ -33,7 +34,7 @@ def data(tmp_path: Path) -> Path:
 
 def trained(data: Path, *options: str) -> int:
     out = data.with_name("out")
-    needed = ["train", str(data), "--target", "price", "--out", str(out), "--drop", "id"]
+    needed = ["train", str(data), "--target", "price", "--out", str(out), "--drop", "id", "--force"]
     return main([*needed, *TRAINING, *options])
 
 
@@ -69,6 +70,53 @@ def test_train_writes_an_artifact_and_says_how_good_it_is_and_how_to_serve_it(
     assert "rmse" in printed
     assert f"{readable(card.metrics['rmse'])}" in printed
     assert f"python -m app --model {out}" in printed
+
+
+def test_a_model_that_exists_is_replaced_with_force_only_and_kept_if_training_fails(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert trained(data) == 0
+    out = data.with_name("out")
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    needed = ["train", str(data), "--target", "price", "--out", str(out), "--drop", "id"]
+    said = mistake(capsys, *needed, *TRAINING)
+    assert "holds a model already" in said
+    assert "--force" in said
+    assert main([*needed, *TRAINING, "--force", "--learning-rate", "1e30"]) == 2
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert main([*needed, *TRAINING, "--force", "--seed", "5"]) == 0
+    assert load(out).card.training.seed == 5
+
+
+def test_train_and_show_say_what_baselines_reach_and_a_verdict(
+    houses: Table, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card = train(
+        houses, "price", tmp_path / "m", drop=["dear", "worth"], options=TrainOptions(epochs=2)
+    )
+    assert main(["show", str(tmp_path / "m")]) == 0
+    printed = capsys.readouterr().out
+    for name, each in card.baselines.items():
+        assert f"  baseline   {name}: rmse {readable(each.metrics['rmse'])}" in printed
+    assert "r2 " in printed
+    assert "  verdict    By RMSE, " in printed
+    assert card.baselines["linear model"].metrics["r2"] > 0.9  # prices are linear in area and rooms
+    area = houses.columns["area"]
+    (line,) = (line for line in printed.split("\n") if line.startswith("    area"))
+    assert "number, " in line
+    assert float(line.split()[2]) >= float(readable(area.min()))
+    assert "text: east, north, south" in printed
+
+
+def test_show_tells_the_version_alone_for_scripts_and_the_program_its_own(
+    artifact: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["show", str(artifact), "--version"]) == 0
+    assert capsys.readouterr().out == f"{load(artifact).card.version}\n"
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    assert re.fullmatch(r"python -m model \d+\.\d+\.\d+\n", capsys.readouterr().out)
 
 
 def test_dropout_rates_are_given_searched_or_learned(
