@@ -5,6 +5,7 @@ import json
 import re
 from dataclasses import asdict
 from functools import cached_property
+from itertools import pairwise
 from math import inf
 from typing import Annotated, Any, Literal, Self, cast
 
@@ -36,6 +37,7 @@ Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Width = Annotated[int, Field(ge=1, le=1 << 20)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
 TargetScale = Annotated[float, Field(ge=1e-100, le=1e100)]  # so that a float holds its square
+MOST_EDGES = 1025  # of a feature: far more bins than `model.data.codes` makes
 LARGEST_LOG = 230.0  # the same limit for the logarithm of a geometric mean
 
 
@@ -78,7 +80,8 @@ class _OfFeature(Record):
 class NumericRecord(_OfFeature):
     """A numeric feature; `range` is that of the training rows, in the feature's own unit.
 
-    `range` may be None if the model was trained elsewhere.
+    `range` may be None if the model was trained elsewhere. `edges` are those of the bins of the
+    feature's piecewise-linear code, in the same unit; without a code there are none.
     """
 
     kind: Literal["numeric"] = "numeric"
@@ -86,11 +89,16 @@ class NumericRecord(_OfFeature):
     mean: float
     scale: Annotated[float, Field(gt=0)]
     fill: float | None = None
+    edges: Annotated[tuple[float, ...], Field(max_length=MOST_EDGES)] = Field(
+        default=(), exclude_if=lambda edges: not edges
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.range and self.range[0] > self.range[1]:
             raise ValueError("range must not end below its start")
+        if len(self.edges) in (1, 2) or not all(a < b for a, b in pairwise(self.edges)):
+            raise ValueError("edges must be three or more numbers, each above the one before")
         return self
 
 
@@ -201,6 +209,8 @@ class TrainingRecord(Provenance):
     refitted: bool = False  # the weights have learned from the validation rows too
     searched: dict[str, float] = Field(default={})  # log-likelihood of validation rows, by rate
     decays: dict[str, float] = Field(default={})  # the same, by weight decay
+    encodings: dict[str, float] = Field(default={})  # the same, by encoding
+    lengths: dict[str, float] = Field(default={})  # the same, by number of epochs
 
 
 class ImportRecord(Provenance):
@@ -374,7 +384,13 @@ def _record(feature: Feature, reading: ReadingRecord | None) -> NumericRecord | 
     own: dict[str, Any] = {"name": feature.name, "fill": feature.fill, "reading": reading}
     if isinstance(feature, CategoricalFeature):
         return CategoricalRecord(**own, categories=feature.categories)
-    return NumericRecord(**own, range=feature.range, mean=feature.mean, scale=feature.scale)
+    return NumericRecord(
+        **own,
+        range=feature.range,
+        mean=feature.mean,
+        scale=feature.scale,
+        edges=feature.edges,
+    )
 
 
 def _feature(entry: NumericRecord | CategoricalRecord) -> Feature:
@@ -382,6 +398,5 @@ def _feature(entry: NumericRecord | CategoricalRecord) -> Feature:
     if isinstance(entry, CategoricalRecord):
         return CategoricalFeature(entry.name, entry.categories, cast("str | None", fill), rule)
     low, high = entry.range or (-inf, inf)
-    return NumericFeature(
-        entry.name, entry.mean, entry.scale, low, high, cast("float | None", fill), rule
-    )
+    number = cast("float | None", fill)
+    return NumericFeature(entry.name, entry.mean, entry.scale, low, high, number, rule, entry.edges)

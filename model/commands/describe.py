@@ -46,6 +46,8 @@ def _members(count: int) -> str:
 def _origin(card: Card) -> list[str]:
     """The origin of the weights, and the metrics if they were trained here."""
     record = card.training
+    if isinstance(record, ImportRecord) and not record.specification:
+        return [f"  wrapped    from a module of class {record.weights}"]
     if isinstance(record, ImportRecord):
         return [f"  imported   from {record.weights}, described by {record.specification}"]
     return [
@@ -105,6 +107,7 @@ def _total_variance(card: Card) -> list[str]:
 def _searched(record: TrainingRecord) -> list[str]:
     """The rates and weight decays that were tried, with the validation rows' log-likelihood."""
     kinds = {"dropout": record.searched, "weight decay": record.decays}
+    kinds = {"encoding": record.encodings, **kinds, "epochs": record.lengths}
     found = []
     for kind, values in kinds.items():
         tried = ", ".join(f"{kind} {number}: {readable(value)}" for number, value in values.items())

@@ -74,6 +74,13 @@ def _add_network(parser: argparse.ArgumentParser, defaults: TrainOptions) -> Non
         f" (default: {defaults.members})",
     )
     add(
+        "--number-encoding",
+        default=defaults.number_encoding,
+        choices=("auto", "raw", "piecewise", "mixed"),
+        help="what the networks see of a number: itself, its piecewise-linear code too, or one of"
+        " these in turn (default: auto, validation rows choose)",
+    )
+    add(
         "--hidden",
         type=widths,
         metavar="W,W",
@@ -84,9 +91,10 @@ def _add_network(parser: argparse.ArgumentParser, defaults: TrainOptions) -> Non
         "--dropout",
         type=rates,
         metavar="P",
-        help="one rate for all hidden layers, or one for each: 0.1,0.2 (default: 0.1; less for a"
-        " regression with more than 1,200 training rows); search: try several rates and keep the"
-        " best on validation rows; learn: find a rate for each hidden layer with concrete dropout,"
+        help="one rate for all hidden layers, or one for each: 0.1,0.2 (default: validation rows"
+        " choose from 0.005, 0.02 and 0.05; with --members 1 it is 0.1, or less for a regression"
+        " with more than 1,200 training rows); search: choose from eight rates up to 0.5; learn:"
+        " find a rate for each hidden layer with concrete dropout,"
         " in a first training",
     )
     add("--input-dropout", type=float, default=defaults.input_dropout, metavar="P")
@@ -137,6 +145,7 @@ def _log_target(given: list[str | bool] | None) -> bool | list[str]:
 def _train(arguments: argparse.Namespace) -> str:
     options = TrainOptions(
         members=arguments.members,
+        number_encoding=arguments.number_encoding,
         hidden=arguments.hidden,
         dropout=arguments.dropout,
         input_dropout=arguments.input_dropout,

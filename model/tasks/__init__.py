@@ -1,8 +1,9 @@
 """Regression and classification; nothing outside of this package depends on which it is."""
 
 from model.tasks.columns import Columns, FieldInfo, FieldKind, field_infos
-from model.tasks.defaults import USUAL_RATE, USUAL_WIDTHS
+from model.tasks.defaults import ENSEMBLE_RATE, USUAL_RATE, USUAL_WIDTHS
 from model.tasks.flat import FlatColumn, flat
+from model.tasks.log_normal import MOST_NOISE
 from model.tasks.predictions import (
     ClassificationPrediction,
     Interval,
@@ -13,6 +14,8 @@ from model.tasks.predictions import (
 from model.tasks.task import TASKS, Prediction, Task, TaskName
 
 __all__ = [
+    "ENSEMBLE_RATE",
+    "MOST_NOISE",
     "TASKS",
     "USUAL_RATE",
     "USUAL_WIDTHS",

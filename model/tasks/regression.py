@@ -28,7 +28,13 @@ from model.options import PredictOptions
 from model.passes import Estimate, Passes
 from model.tasks import regression_loss
 from model.tasks.columns import Column, Columns
-from model.tasks.defaults import USUAL_RATE, USUAL_WIDTHS, TrainingDefaults
+from model.tasks.defaults import (
+    LEAST_EPOCHS,
+    USUAL_RATE,
+    USUAL_RATES,
+    USUAL_WIDTHS,
+    TrainingDefaults,
+)
 from model.tasks.intervals import Reach, centred
 from model.tasks.log_normal import moments
 from model.tasks.members import member_columns
@@ -65,6 +71,11 @@ class Regression:
         return why if self.target.logs else None
 
     @property
+    def values_are_outputs(self) -> bool:
+        """Whether no target is learned by its logarithm."""
+        return not self.target.logs
+
+    @property
     def linear(self) -> int:
         """The number of targets: the reduced estimator estimates one output for each."""
         return len(self.target.names)
@@ -98,6 +109,11 @@ class Regression:
         unit = f"; 1 is {self.target.scales[0]:.4g} squared" if len(names) == 1 else ""
         return f"mean squared error of {of}, standardised{unit}"
 
+    @property
+    def loss_name(self) -> str:
+        """What the loss is, in a word or two."""
+        return "negative log-likelihood" if self._heteroscedastic else "squared error"
+
     def loss_gradient(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """The loss [M] of outputs [M, B, O], and its gradient [M, B, O]."""
         return regression_loss.gradient(outputs, targets)
@@ -121,8 +137,10 @@ class Regression:
             hidden=(*USUAL_WIDTHS, USUAL_WIDTHS[-1]) if deep else USUAL_WIDTHS,
             dropout=round(USUAL_RATE * max(share, LEAST_SHARE), 4),  # never none
             weight_decays=(0.1 * share,),
-            epochs=400,
-            least_steps=10_000,
+            rates=USUAL_RATES,
+            epochs=LEAST_EPOCHS,
+            steps=5_000,
+            longer=3,
         )
 
     def validation_loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -146,8 +164,8 @@ class Regression:
 
     def quantities(self, estimate: Estimate, passes: int | np.ndarray) -> Quantities:  # noqa: ARG002
         """Means, in units of the passes' std, and variances; the unit of all else is 0."""
-        is_target = np.isin(np.arange(estimate.mean.shape[-1]), self._at)
-        unit = np.where(is_target, estimate.variance, 0)
+        unit = np.zeros_like(estimate.variance)
+        unit[:, self._at] = estimate.variance[:, self._at]
         return {
             "mean": Quantity(estimate.mean, estimate.mean_error, np.sqrt(unit)),
             "variance": Quantity(estimate.variance, estimate.variance_error, unit),
@@ -251,9 +269,8 @@ class Regression:
         if self.linear > 1 or not any(self.tuning.largest_errors):
             return None
         columns, unit = predictions.columns, self._scale.unit[0]
-        error = (self._scale.in_units(columns["mean"]) - self._scale.encoded_in_units(actual))[
-            :, 0
-        ] * unit
+        off = self._scale.in_units(columns["mean"]) - self._scale.encoded_in_units(actual)
+        error = off[:, 0] * unit
         std, largest = np.sqrt(columns["total_variance"])[:, 0], self.tuning.largest_errors[0]
         return root_mean_square(std, error, largest=float(largest * unit))
 
@@ -342,10 +359,11 @@ class Regression:
         return Scale(self.target)
 
     @cached_property
-    def _at(self) -> np.ndarray:
+    def _at(self) -> np.ndarray | slice:
         """Where the values of a pass have the mean of each target, [T]."""
         log = self.target.by_log
-        return np.where(log, self.outputs + log.cumsum() - 1, np.arange(self.linear))
+        found = np.where(log, self.outputs + log.cumsum() - 1, np.arange(self.linear))
+        return found if self.target.logs else slice(self.linear)  # a view, not a copy
 
     @cached_property
     def _share(self) -> np.ndarray:
@@ -377,7 +395,8 @@ class Regression:
         noise = self._noise(estimate.mean[:, count : self.outputs])
         noise = noise + np.zeros_like(estimate.mean[:, :count])
         spread = np.sqrt(self._factor * estimate.variance[:, :count] + noise)
-        noise[:, log] = estimate.mean[:, self._at[log] + log.sum()]
+        if self.target.logs:
+            noise[:, log] = estimate.mean[:, self.outputs + log.sum() :]
         return spread, noise
 
     def _samples(self, passes: Passes) -> dict[str, list[np.ndarray]]:
@@ -395,4 +414,4 @@ class Regression:
 
 def _root_mean_square(stds: np.ndarray) -> np.ndarray:
     """The root [B] of the mean square of the stds [B, T]."""
-    return np.asarray(np.sqrt(np.square(stds).mean(1)))
+    return np.asarray(stds[:, 0] if stds.shape[1] == 1 else np.sqrt(np.square(stds).mean(1)))

@@ -27,7 +27,9 @@ from model.commands import main
 from model.commands.describe import describe
 from model.data.preparation import encode_table, encode_target
 
-OPTIONS = TrainOptions(hidden=(16, 16), dropout=(0.1,), epochs=40, batch=32)
+OPTIONS = TrainOptions(
+    members=1, number_encoding="raw", hidden=(16, 16), dropout=(0.1,), epochs=40, batch=32
+)
 
 
 def incomes(seed: int, rows: int = 500) -> Table:
