@@ -47,7 +47,7 @@ RUN into="pip --python /opt/venv/bin/python install --no-cache-dir" \
 
 # The project as a wheel, with its kernel, and what the wheel installs.
 FROM dependencies AS build
-COPY pyproject.toml setup.p[y] LICENSE README.md ./
+COPY pyproject.toml setup.py LICENSE README.md ./
 COPY app app
 COPY model model
 RUN PYTHONPATH=/opt/setuptools pip --python /opt/venv/bin/python wheel \
