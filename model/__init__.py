@@ -47,7 +47,7 @@ from model.exploration import (
 )
 from model.importing import import_model
 from model.options import Estimator, LabelSetMethod, MaskScope, PredictOptions, Resolved
-from model.passes import COVARIANCE_CLASSES, return_freed_memory
+from model.passes import COVARIANCE_CLASSES, kernel_name, return_freed_memory
 from model.predictions import Predictions
 from model.predictor import Predictor, fresh_seed, load, use_threads
 from model.scoring import Score, ScoreOptions, score_file
@@ -130,6 +130,7 @@ __all__ = [
     "field_infos",
     "fresh_seed",
     "import_model",
+    "kernel_name",
     "landscape",
     "landscape_page",
     "landscape_png",
