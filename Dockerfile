@@ -30,7 +30,7 @@ RUN pip install --no-cache-dir --require-hashes -r service.txt \
     && rm -rf /opt/venv/lib/python*/site-packages/torch/include \
         /opt/venv/lib/python*/site-packages/torch/test
 
-COPY pyproject.toml LICENSE README.md ./
+COPY pyproject.toml setup.py LICENSE README.md ./
 COPY app app
 COPY model model
 RUN pip install --no-cache-dir --no-deps --no-build-isolation .

@@ -44,5 +44,6 @@ if __name__ == "__main__":
     listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
-    uvicorn.Server(uvicorn.Config(app, access_log=False, log_level="error")).run([listener])
+    config = uvicorn.Config(app, http="httptools", access_log=False, log_level="error")
+    uvicorn.Server(config).run([listener])
     sys.exit(0)
