@@ -48,7 +48,7 @@ from model.exploration import (
 from model.exporting import export_mlflow, export_onnx, export_torch, log_model
 from model.importing import import_model, wrap
 from model.options import Estimator, LabelSetMethod, MaskScope, PredictOptions, Resolved
-from model.passes import COVARIANCE_CLASSES, return_freed_memory
+from model.passes import COVARIANCE_CLASSES, kernel_name, return_freed_memory
 from model.predictions import Predictions
 from model.predictor import Predictor, fresh_seed, load, use_threads
 from model.scoring import Ranked, Score, ScoreOptions, rank, rank_file, ranked_as, score_file
@@ -142,6 +142,7 @@ __all__ = [
     "field_infos",
     "fresh_seed",
     "import_model",
+    "kernel_name",
     "landscape",
     "landscape_page",
     "landscape_png",

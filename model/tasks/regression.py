@@ -296,12 +296,7 @@ class Regression:
     def summarise(self, passes: Passes, options: PredictOptions) -> Columns[RegressionPrediction]:
         """One prediction per row; means scale with the target's std, variances with its square."""
         estimate, at, unit = passes.estimate, self._at, self._scale.unit
-        mean, deterministic = (
-            self._scale.own(part[:, at]) for part in (estimate.mean, passes.deterministic)
-        )  # [B, T]
-        variance, variance_error = (
-            part[:, at] * unit**2 for part in (estimate.variance, estimate.variance_error)
-        )
+        variance = estimate.variance[:, at] * unit**2  # [B, T]
         spread, noise = self._spread_and_noise(estimate)
         noise = noise * unit**2
         total = self._factor * variance + noise
@@ -309,13 +304,13 @@ class Regression:
         centre = estimate.mean[:, : self.linear]
         judging = judged(self.calibration, _root_mean_square(spread), passes.warnings)
         columns: dict[str, Column] = {
-            "mean": mean,
+            "mean": self._scale.own(estimate.mean[:, at]),
             "variance": variance,
             "std": np.sqrt(variance),
             "mean_error": estimate.mean_error[:, at] * unit,
-            "variance_error": variance_error,
+            "variance_error": estimate.variance_error[:, at] * unit**2,
             **member_columns(estimate, at, unit),
-            "deterministic": deterministic,
+            "deterministic": self._scale.own(passes.deterministic[:, at]),
             "noise_variance": noise,
             "total_variance": total,
             "interval": reach.intervals(centre, spread, options.coverage, passes.groups),
@@ -358,9 +353,10 @@ class Regression:
     @cached_property
     def _at(self) -> np.ndarray | slice:
         """Where the values of a pass have the mean of each target, [T]."""
+        if not self.target.logs:
+            return slice(self.linear)  # a view, not a copy
         log = self.target.by_log
-        found = np.where(log, self.outputs + log.cumsum() - 1, np.arange(self.linear))
-        return found if self.target.logs else slice(self.linear)  # a view, not a copy
+        return np.where(log, self.outputs + log.cumsum() - 1, np.arange(self.linear))
 
     @cached_property
     def _share(self) -> np.ndarray:
@@ -389,8 +385,8 @@ class Regression:
     def _spread_and_noise(self, estimate: Estimate) -> tuple[np.ndarray, np.ndarray]:
         """The total stds of standardised targets, and the noise variances in units, [B, T]."""
         count, log = self.linear, self.target.by_log
-        noise = self._noise(estimate.mean[:, count : self.outputs])
-        noise = noise + np.zeros_like(estimate.mean[:, :count])
+        none = np.zeros_like(estimate.mean[:, :count])
+        noise = self._noise(estimate.mean[:, count : self.outputs]) + none
         spread = np.sqrt(self._factor * estimate.variance[:, :count] + noise)
         if self.target.logs:
             noise[:, log] = estimate.mean[:, self.outputs + log.sum() :]
@@ -398,10 +394,8 @@ class Regression:
 
     def _samples(self, passes: Passes) -> dict[str, list[np.ndarray]]:
         """The column of samples, if there are any: an array [P, T] of each row."""
-        if passes.samples is None:
-            return {}
-        units = [self._scale.own(row[:, self._at]) for row in passes.samples]
-        return {"samples": units}
+        rows = passes.samples
+        return {} if rows is None else {"samples": [self._scale.own(r[:, self._at]) for r in rows]}
 
     @property
     def _names(self) -> tuple[str, ...]:
