@@ -63,8 +63,9 @@ def _chosen(data: Prepared, plan: Plan, name: str, told: Phases) -> Draft:
     Networks of each encoding and rate train beside each other. After Ctrl-C the choice is made
     among them as they are.
     """
-    both: tuple[Encoding, ...] = ("raw", "piecewise")
-    kinds = both if plan.encoding in ("auto", "mixed") else (plan.encoding,)
+    kinds: tuple[Encoding, ...] = ("raw", "piecewise")
+    if plan.encoding in kinds:
+        kinds = (plan.encoding,)
     if plan.encoding != "auto" and not plan.rates:
         return _fitted(data, plan, name, told("training"))
     if kinds == ("raw",):
@@ -78,9 +79,10 @@ def _chosen(data: Prepared, plan: Plan, name: str, told: Phases) -> Draft:
     fitted = fit(task, training, validation, trial.plan, told(f"choosing {what}"))
     found = trial.judged(task, fitted.networks, validation)
     encodings = found.by_encoding() if plan.encoding == "auto" else {}
-    encoding = plan.encoding
-    if encoding == "auto":
+    if plan.encoding == "auto":
         encoding = max(encodings, key=lambda kind: float(encodings[kind].mean()))
+    else:
+        encoding = plan.encoding
     rates = found.by_rate(encoding)
     plan = replace(plan, encoding=encoding)
     if rates:

@@ -111,7 +111,7 @@ class Judged:
         for kind in dict.fromkeys(self.trial.kinds):
             if encoding in ("mixed", kind):
                 own = [at for at in self._all if self.trial.kinds[at] == kind]
-                own.sort(key=lambda at: abs(math.log((self.trial.rates[at] or rate) / rate)))
+                own.sort(key=lambda at: _apart(self.trial.rates[at], rate))
                 networks += [self.networks[at] for at in own[:count]]
         return Ensemble(networks)
 
@@ -139,6 +139,11 @@ class Judged:
         tuned = replace(self.task, tuning=tuning)  # type: ignore[type-var]
         values = tuned.values(outputs).double().numpy()
         return np.asarray(tuned.log_density(values, true).sum(-1))
+
+
+def _apart(tried: float | None, rate: float) -> float:
+    """How far a rate that was tried is from another, on the scale of logarithms; 0 if given."""
+    return 0.0 if tried is None else abs(math.log(tried / rate))
 
 
 def networks_at(networks: Ensemble, rates: Sequence[float]) -> Ensemble:
