@@ -80,6 +80,13 @@ def _parser() -> argparse.ArgumentParser:
         help="folder of a model, repeatable; the first is the default model "
         "(MCD_MODELS, default: the shipped models)",
     )
+    parser.add_argument(
+        "--name",
+        dest="names",
+        action="append",
+        metavar="NAME=DIR",
+        help="folder of a model and the name to serve it under, repeatable (MCD_NAMES)",
+    )
     for name in ("host", "port", "uds", "workers"):
         field = Settings.model_fields[name]
         text = f"{field.description} (MCD_{name.upper()}, default: {field.default or 'none'})"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from model.artifact import Card, LandscapeRecord, read_landscape, save_landscape, shipped
 from model.calibration import Acceptance, NoiseKind
-from model.data import ReadOptions, Split, Table, read_table
+from model.data import Encoded, ReadOptions, Split, Table, read_table
 from model.errors import ArtifactError, CalibrationError, DataError, Detail, InputError, ModelError
 from model.evaluation import Evaluation, evaluate, report_page, report_text
 from model.exploration import (
@@ -45,7 +45,8 @@ from model.exploration import (
     sweep_axis,
     sweep_options,
 )
-from model.importing import import_model
+from model.exporting import export_onnx, export_torch
+from model.importing import import_model, wrap
 from model.options import Estimator, LabelSetMethod, MaskScope, PredictOptions, Resolved
 from model.passes import COVARIANCE_CLASSES, return_freed_memory
 from model.predictions import Predictions
@@ -84,6 +85,7 @@ __all__ = [
     "Columns",
     "DataError",
     "Detail",
+    "Encoded",
     "Epoch",
     "Estimated",
     "Estimator",
@@ -127,6 +129,8 @@ __all__ = [
     "check_png",
     "evaluate",
     "explain",
+    "export_onnx",
+    "export_torch",
     "field_infos",
     "fresh_seed",
     "import_model",
@@ -151,6 +155,7 @@ __all__ = [
     "sweep_options",
     "train",
     "use_threads",
+    "wrap",
 ]
 
 if not TYPE_CHECKING:  # the checker would take any name for one of ours

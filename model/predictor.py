@@ -10,38 +10,29 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from model.artifact import Artifact, Card, checked_name, read, save
-from model.calibration import Acceptance, Allowance, Similarity, promise, tolerated
-from model.data import Rows, SeenRows, index_of
+from model.artifact import Artifact, Card, read, save
+from model.calibration import Acceptance, Similarity, promise
+from model.data import Encoded, Rows, SeenRows, index_of
 from model.errors import Detail, InputError
+from model.estimation import Estimation
 from model.options import Estimator, MaskScope, PredictOptions, Resolved, resolved
 from model.passes import (
     MLP,
     Batch,
     Ensemble,
-    EnsembleSampler,
     Estimate,
     Noise,
     Passes,
-    PlainSampler,
     Recorder,
-    ReducedSampler,
-    Reduction,
-    Sampler,
     draw_noise,
     in_order,
     keep_freed_memory,
-    pooled_members,
-    sample,
-    sample_until,
-    wide,
 )
 from model.predictions import Predictions, density, summarised, used
 from model.tasks import TASKS, Task
 
-ROWS_AT_ONCE = 512  # bounds the memory of a large request; answers do not depend on it
 UNSEEN = "unseen_combination"  # the warning of a row whose values are each in range
 FRESH_SEEDS = 1 << 53
 
@@ -61,11 +52,8 @@ class Predictor:
         self._networks = Ensemble.of(network)
         self._similarity = similarity
         self._task: Task[Any] = TASKS[card.task](card.target_of_rows, *card.fitted)
-        self._reductions = [
-            Reduction(member, self._task.linear, controls=card.serving.controls)
-            for member in self._networks
-        ]
-        self.exact = self._reductions[0].exact  # whether `reduced` needs no pass
+        self._estimation = Estimation(self._networks, self._task, controls=card.serving.controls)
+        self.exact = self._estimation.exact  # whether `reduced` needs no pass
         keep_freed_memory()
         self._schema = card.schema_of_rows
         self._ranges_known = all(feature.range for feature in self._schema.numeric()[0])
@@ -77,7 +65,7 @@ class Predictor:
 
     def save(self, folder: str | Path, *, name: str | None = None) -> Card:
         """The card of the model, saved in a folder, under another name if one is given."""
-        card = self.card.model_copy(update={"name": checked_name(name)}) if name else self.card
+        card = self.card.named(name)
         return save(folder, Artifact(card, self._networks, self._similarity, self.seen))
 
     def predict(self, rows: Rows, options: PredictOptions | None = None) -> Predictions:
@@ -88,13 +76,18 @@ class Predictor:
         by their names, or an array or tensor [B, features] of numbers. Raises InputError naming
         row, feature and value.
         """
-        found = self.predict_encoded(self.encode(rows), options or PredictOptions())
+        encoded = self.encoded(rows)
+        found = self.predict_encoded(encoded.x, options or PredictOptions()).warned(encoded.codes)
         index = index_of(rows)
         return found if index is None else replace(found, index=index)
 
     def encode(self, rows: Rows) -> np.ndarray:
         """The rows checked and standardised, [B, D] float32; fast, without torch."""
         return self._schema.encode(rows)
+
+    def encoded(self, rows: Rows) -> Encoded:
+        """The result of `encode`, and which values were missing and are filled in."""
+        return self._schema.encoded(rows)
 
     def example(self) -> dict[str, float | str]:
         """A row like the training rows, which the model accepts."""
@@ -145,14 +138,14 @@ class Predictor:
 
     def _parts(self, batch: Batch, options: Resolved, *, record: bool) -> Iterator[Passes]:
         """The results of the passes for each block of rows; without rows, for one empty block."""
-        with torch.inference_mode():
-            for start in range(0, max(len(batch.x), 1), ROWS_AT_ONCE):
-                few = len(batch.x) <= ROWS_AT_ONCE
-                block = batch if few else batch.select(slice(start, start + ROWS_AT_ONCE))
-                if record:
-                    positions = torch.arange(len(block.x))
-                    block = replace(block, recorder=Recorder(positions))
-                yield self._run(block, options)
+        at_once = self._estimation.rows_at_once(options, record=record)
+        for start in range(0, max(len(batch.x), 1), at_once):
+            few = len(batch.x) <= at_once
+            block = batch if few else batch.select(slice(start, start + at_once))
+            if record:
+                positions = torch.arange(len(block.x))
+                block = replace(block, recorder=Recorder(positions))
+            yield self._run(block, options)
 
     def _summarised(
         self,
@@ -228,18 +221,18 @@ class Predictor:
 
     def _run(self, batch: Batch, options: Resolved) -> Passes:
         """The results of the passes over a block of rows."""
-        estimate, counts, settled = self._estimate(batch, options)
-        deterministic = self._deterministic(batch.x)
+        found = self._estimation.run(batch, options)
+        counts = found.counts
         x, by = batch.x.cpu().numpy(), self.card.calibration and self.card.calibration.by
         known = self._similarity
         likeness = None if known is None else known.likeness(self._schema.plain(x))
-        unseen = likeness.unseen if likeness else repeat(False, len(x))
+        unseen = likeness.unseen.tolist() if likeness else repeat(False, len(x))
         common = {n: tuple(self._warnings(n, options)) for n in set(counts.tolist())}
         return Passes(
-            estimate=estimate,
-            deterministic=deterministic,
+            estimate=found.estimate,
+            deterministic=found.deterministic,
             counts=counts,
-            settled=settled,
+            settled=found.settled,
             warnings=[
                 (*common[count], *(codes or ((UNSEEN,) if strange else ())))
                 for count, codes, strange in zip(
@@ -250,12 +243,6 @@ class Predictor:
             samples=batch.recorder.recorded(len(x)) if batch.recorder else None,
             groups=self._schema.categories(by, x) if by else (),
         )
-
-    def _deterministic(self, x: Tensor) -> np.ndarray:
-        """The values [B, V] of x [B, D] with dropout off, float64; the members' average."""
-        found = [self._task.values(member(x)).double() for member in self._networks]
-        values = found[0] if len(found) == 1 else torch.stack(found).mean(0)
-        return np.asarray(values.cpu().numpy())
 
     def _warnings(self, passes: int, options: Resolved) -> Iterator[str]:
         """The warnings of all rows that took so many passes, about the model and the options."""
@@ -269,51 +256,6 @@ class Predictor:
         elif passes not in (0, made.passes) or used(self._task, options) != made.estimator:
             yield f"calibrated_with:{made.estimator}:{made.passes}"
 
-    def _estimate(self, batch: Batch, options: Resolved) -> tuple[Estimate, np.ndarray, bool]:
-        """The estimate, each row's number of passes, and whether all met the tolerance."""
-        rows, estimator = len(batch.x), used(self._task, options)
-        if estimator == "reduced" and self.exact:
-            self._record(batch, options.passes)
-            exact = pooled_members([each.integrated(batch.x) for each in self._reductions])
-            return exact, np.zeros(rows, dtype=np.int64), True
-        sampler, tolerance = self._sampler(batch, estimator), options.tolerance
-        allowance = self._allowance(estimator)
-        if tolerance is None or not rows:  # no rows: every row has met the tolerance
-            estimate = sample(sampler, options.passes)
-            wider = self._wide(estimate, allowance, options.passes)
-            return wider, np.full(rows, options.passes), not rows
-        lesser = tolerated(allowance) if allowance else None
-
-        def excess(estimate: Estimate, passes: int | np.ndarray) -> np.ndarray:
-            return self._task.relative_error(self._wide(estimate, lesser, passes)) / tolerance
-
-        estimate, counts = sample_until(excess, sampler, rows, passes=options.passes)
-        met = bool((excess(estimate, counts) <= 1).all())
-        return self._wide(estimate, allowance, counts), counts, met
-
-    def _sampler(self, batch: Batch, estimator: Estimator) -> Sampler:
-        """A sampler without any passes; not for `reduced` if it is `exact`."""
-        values, joint = self._task.values, self._task.joint
-        samplers: list[Sampler] = [
-            ReducedSampler.of(member, batch, reduction)
-            if estimator == "reduced"
-            else PlainSampler.of(member, batch, values, joint=joint)
-            for member, reduction in zip(self._networks, self._reductions, strict=True)
-        ]
-        return samplers[0] if len(samplers) == 1 else EnsembleSampler(samplers)
-
-    def _allowance(self, estimator: Estimator) -> Allowance | None:
-        """The allowance of an estimator, if the model has one."""
-        calibration = self._task.calibration
-        return None if calibration is None else calibration.allowances.get(estimator)
-
-    def _wide(
-        self, estimate: Estimate, allowance: Allowance | None, passes: int | np.ndarray
-    ) -> Estimate:
-        if allowance is None:
-            return estimate
-        return wide(estimate, self._task.quantities(estimate, passes), allowance, passes)
-
     def blocks(
         self, x: np.ndarray, estimator: Estimator, *, passes: int, count: int, seed: int
     ) -> list[Estimate]:
@@ -323,7 +265,9 @@ class Predictor:
         The error bars have no allowance.
         """
         with torch.inference_mode():
-            fresh = self._sampler(Batch(torch.from_numpy(x).to(self._device), seed), estimator)
+            fresh = self._estimation.sampler(
+                Batch(torch.from_numpy(x).to(self._device), seed), estimator
+            )
             samplers = [fresh.restarted() for _ in range(count)]
             for block, sampler in enumerate(samplers):
                 sampler.take(range(block * passes, (block + 1) * passes))
@@ -369,21 +313,14 @@ class Predictor:
             return None
         return self._schema.nearest(self._schema.whole(self._similarity.rows))
 
-    def _record(self, batch: Batch, passes: int) -> None:
-        """Run passes over the batch for its recorder only, if it has one."""
-        if batch.recorder is None:
-            return
-        everything = range(passes)
-        for part, outputs in self._networks.outputs(
-            batch.x, batch.seed, passes=everything, row_ids=batch.row_ids
-        ):
-            batch.recorder.add(part, self._task.values(outputs))
 
+def load(folder: str | Path, *, device: str = "cpu", name: str | None = None) -> Predictor:
+    """The model saved in a folder, verified, under another name if one is given.
 
-def load(folder: str | Path, *, device: str = "cpu") -> Predictor:
-    """The model saved in a folder, verified; raises ArtifactError saying what is wrong."""
+    Raises ArtifactError saying what is wrong with the folder, InputError for a name not for URLs.
+    """
     card, network, similarity, seen = read(folder)
-    return Predictor(card, network.to(device), similarity, seen)
+    return Predictor(card.named(name), network.to(device), similarity, seen)
 
 
 def use_threads(count: int) -> None:

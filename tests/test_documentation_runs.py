@@ -115,10 +115,11 @@ def test_a_network_trained_elsewhere_is_brought_in_calibrated_and_served_as_show
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = page("importing")
-    (code,), (spec,) = blocks(text, "python"), blocks(text, "json")
+    (train, wrap), (spec,) = blocks(text, "python"), blocks(text, "json")
     monkeypatch.chdir(tmp_path)
     with torch.random.fork_rng():
-        exec(code, scope := {})
+        exec(train, scope := {})
+    exec(wrap, scope)
     (tmp_path / "wear.json").write_text(spec)
     shown = commands(text, "python -m model")
     assert " ".join(shown[0]) in section(README, "Import")
@@ -132,6 +133,29 @@ def test_a_network_trained_elsewhere_is_brought_in_calibrated_and_served_as_show
     assert row["deterministic"] == pytest.approx(net(torch.tensor([[2.5, 1.0]])).item(), rel=1e-5)
     assert row["warnings"] == []
     assert row["interval"]["lower"] < math.sin(2.5) + 0.5 < row["interval"]["upper"]
+    (same,) = model.load("wrapped").predict([[2.5, 1.0]], model.PredictOptions(seed=0)).rows
+    assert (same.deterministic, same.interval.lower) == pytest.approx(
+        (row["deterministic"], row["interval"]["lower"]), rel=1e-4
+    )
+
+
+def test_an_exported_network_is_asked_as_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = page("exporting")
+    for command in commands(text, "python -m model"):
+        *arguments, folder, flag, file = command[3:]
+        assert main([*arguments, str(ROOT / folder), flag, str(tmp_path / file)]) == 0
+    monkeypatch.chdir(tmp_path)
+    capsys.readouterr()
+    (code,), (shown,) = blocks(section(text, "ONNX"), "python"), blocks(text, "text")
+    exec(code, {})
+    assert capsys.readouterr().out == shown
+    predictor = model.load(ROOT / "model/artifact/pretrained/diabetes")
+    (row,) = predictor.predict([predictor.example()], model.PredictOptions(seed=0)).rows
+    assert f"mean {row.mean:.0f}," in shown
+    net = torch.load("diabetes.pt", weights_only=False)
+    assert isinstance(net, torch.nn.Sequential)
 
 
 def test_the_evaluation_prints_what_is_shown(

@@ -317,6 +317,13 @@ class Card(Record):
             **shape.model_dump(exclude={"before", "after", "members"}),
         )
 
+    def named(self, name: str | None) -> "Card":
+        """The card under another name, with its version; itself if the name is None.
+
+        Raises InputError for a name that is not safe in a URL.
+        """
+        return self.model_copy(update={"name": checked_name(name)}) if name is not None else self
+
     def content_hash(self) -> str:
         """The first 16 digits of the SHA-256 of the card's canonical JSON without `version`.
 

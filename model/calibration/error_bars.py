@@ -20,6 +20,7 @@ Shapes: K blocks, B rows, V values.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -106,6 +107,8 @@ def tied(needs: Sequence[float]) -> tuple[float, ...]:
 
 def widened(found: Quantity, allowance: Sequence[float], passes: int | np.ndarray) -> np.ndarray:
     """The error bars with the allowance added; `passes` is [B] or one number."""
+    if isinstance(passes, int):
+        return np.asarray(np.hypot(found.error, found.unit * _at_one(tuple(allowance), passes)))
     units = np.reshape(_at(allowance, passes), (-1, *[1] * (found.unit.ndim - 1)))
     return np.asarray(np.hypot(found.error, found.unit * units))
 
@@ -116,6 +119,12 @@ def tolerated(allowance: Allowance) -> Allowance:
     Old cards have no `tolerance`; then `variance` stays.
     """
     return {**allowance, "variance": allowance.get(TOLERANCE, allowance["variance"])}
+
+
+@lru_cache(256)
+def _at_one(allowance: tuple[float, ...], passes: int) -> float:
+    """`_at` of one number: most requests have that of an earlier request."""
+    return float(_at(allowance, passes))
 
 
 def _at(allowance: Sequence[float], passes: int | np.ndarray) -> np.ndarray:

@@ -27,6 +27,7 @@ SHRINKAGE = 0.01  # of the covariance: whitening stretches no direction more tha
 TIE = 1e-6  # relative difference below which two distances are equal
 MOST_INPUTS = 2048  # the covariance of more takes many seconds to invert, and over 16 MB
 COMPARED_AT_ONCE = 32  # their products with the reference rows fit in the cache of a core
+FEW_VALUES = 1 << 15  # of reference rows: differences in float64 are faster than torch's products
 NEIGHBOURS = 15  # whose middle is an example of a row: like them, but none of them
 ROUNDING = float(np.finfo(np.float32).eps)
 
@@ -95,8 +96,16 @@ class Similarity:
         x = np.linalg.solve(self._whitened[1].numpy().T, near.T).T
         return np.asarray(x + self.centre.double().numpy())
 
+    @cached_property
+    def _columns(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The centre [D], the whitening [D, D] and the reference rows by column [D, R], float64."""
+        reference = np.ascontiguousarray(self.reference.double().numpy().T)
+        return self.centre.double().numpy(), self.whitening.double().numpy(), reference
+
     def distances(self, x: np.ndarray) -> np.ndarray:
         """Each row's distance [B] to the nearest reference row, in whitened units."""
+        if len(x) == 1 and self.reference.numel() <= FEW_VALUES:
+            return self._distance(x[0])
         blocks = list(self._blocks(x))
         return blocks[0] if len(blocks) == 1 else np.concatenate([np.empty(0), *blocks])
 
@@ -115,6 +124,14 @@ class Similarity:
         _check_rows("calibration", calibration)
         scores = np.sort(self.distances(calibration)).astype(np.float32)
         return replace(self, scores=torch.from_numpy(scores))
+
+    def _distance(self, x: np.ndarray) -> np.ndarray:
+        """The distance [1] of one row x [D]: few values need no call of torch."""
+        centre, whitening, reference = self._columns
+        z = np.einsum("i,ij->j", x - centre, whitening)
+        off = reference - z[:, None]  # [D, R]
+        off *= off
+        return np.asarray(np.sqrt(off.sum(0).min(keepdims=True)))
 
     def _blocks(self, x: np.ndarray) -> Iterator[np.ndarray]:
         """The distances, COMPARED_AT_ONCE rows at a time.

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from model import ModelError
 from model.commands.calibrate import add_calibrate
 from model.commands.evaluate import add_evaluate
+from model.commands.export import add_export
 from model.commands.import_ import add_import
 from model.commands.landscape import add_landscape
 from model.commands.parsing import CommandParser, in_flags, refuse_unknown
@@ -23,6 +24,7 @@ COMMANDS = (  # in the order of --help
     add_calibrate,
     add_predict,
     add_landscape,
+    add_export,
     add_show,
 )
 
@@ -50,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = CommandParser(
         prog="python -m model",
-        description="Train, import, calibrate, evaluate, use and draw models.",
+        description="Train, import, calibrate, evaluate, use, draw and export models.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for add in COMMANDS:

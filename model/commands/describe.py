@@ -46,6 +46,8 @@ def _members(count: int) -> str:
 def _origin(card: Card) -> list[str]:
     """The origin of the weights, and the metrics if they were trained here."""
     record = card.training
+    if isinstance(record, ImportRecord) and not record.specification:
+        return [f"  wrapped    from a module of class {record.weights}"]
     if isinstance(record, ImportRecord):
         return [f"  imported   from {record.weights}, described by {record.specification}"]
     return [

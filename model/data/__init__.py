@@ -2,6 +2,7 @@
 
 from model.data.choice import choose_features
 from model.data.csv_file import Layout, layout_of
+from model.data.encoded import Encoded
 from model.data.encoding import encoding_of
 from model.data.feature import CategoricalFeature, Feature, NumericFeature
 from model.data.frames import Tabular, index_of, plain_row
@@ -29,6 +30,7 @@ __all__ = [
     "USUAL_CELLS",
     "CategoricalFeature",
     "CellRule",
+    "Encoded",
     "Feature",
     "Layout",
     "NumberFormat",

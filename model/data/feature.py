@@ -81,10 +81,13 @@ class NumericFeature:
         return None if self._is_missing(cell) else float(cast("float", self._number(cell)))
 
     def encoded(self, cell: object) -> float:
-        """A cell without fault as a number; a missing one is filled in."""
-        if self._is_missing(cell):
-            return cast("float", self.fill)
-        return float(cast("float", self._number(cell)))
+        """A cell without fault as a number; nan if its value is missing."""
+        return math.nan if self._is_missing(cell) else float(cast("float", self._number(cell)))
+
+    @property
+    def filling(self) -> float:
+        """The number of a missing value, if the feature has a fill."""
+        return cast("float", self.fill)
 
     def fault(self, cell: object) -> str | None:
         """The fault of the cell, worded to follow "feature 'x' "; None if it has none."""
@@ -156,10 +159,15 @@ class CategoricalFeature:
         index = category_index(self.categories, cell)
         return None if index is None else self.categories[index]
 
-    def encoded(self, cell: object) -> int:
-        """A cell without fault as the index of its category; a missing one is filled in."""
+    def encoded(self, cell: object) -> float:
+        """A cell without fault as the index of its category; nan if its value is missing."""
         index = category_index(self.categories, cell)
-        return self.categories.index(cast("str", self.fill)) if index is None else index
+        return math.nan if index is None else index
+
+    @property
+    def filling(self) -> float:
+        """The index of a missing value's category, if the feature has a fill."""
+        return self.categories.index(cast("str", self.fill))
 
     def fault(self, cell: object) -> str | None:
         """The fault of the cell, worded to follow "feature 'x' "; None if it has none."""

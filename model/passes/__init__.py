@@ -8,11 +8,13 @@ from model.passes.ensemble import (
     pooled_members,
 )
 from model.passes.estimate import COVARIANCE_CLASSES, Estimate, Passes, entropy, pooled, wide
+from model.passes.fused import Kernel, kernel_name, kernel_of
 from model.passes.masks import draw_noise, draw_uniforms
 from model.passes.mixtures import Source, mixed, sources
 from model.passes.network import (
     ACTIVATIONS,
     MLP,
+    MODULES,
     ActivationName,
     MLPConfig,
     Noise,
@@ -34,12 +36,14 @@ __all__ = [
     "ACTIVATIONS",
     "COVARIANCE_CLASSES",
     "MLP",
+    "MODULES",
     "MOST_MEMBERS",
     "ActivationName",
     "Batch",
     "Ensemble",
     "EnsembleSampler",
     "Estimate",
+    "Kernel",
     "MLPConfig",
     "Noise",
     "Norm",
@@ -57,6 +61,8 @@ __all__ = [
     "entropy",
     "in_order",
     "keep_freed_memory",
+    "kernel_name",
+    "kernel_of",
     "mixed",
     "pieces",
     "pooled",

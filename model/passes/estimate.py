@@ -157,7 +157,14 @@ def wide(
     mean, variance = (
         widened(quantities[name], allowance[name], passes) for name in ("mean", "variance")
     )
-    return replace(estimate, mean_error=mean, variance_error=variance)
+    return Estimate(
+        estimate.mean,
+        estimate.variance,
+        mean,
+        variance,
+        estimate.agreement,
+        estimate.between,
+    )
 
 
 def pooled(blocks: Sequence[Estimate]) -> Estimate:

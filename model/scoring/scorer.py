@@ -84,7 +84,8 @@ class Scorer:
     ) -> tuple[list[int], dict[str, Any]]:
         """The positions of a tile's rows that have predictions, and their columns."""
         kept = [at for at in rows if at not in reasons]
-        x, positions, refused = encode_rows(self._schema, chunk.cells, kept)
+        encoded, positions, refused = encode_rows(self._schema, chunk.cells, kept)
+        x, codes = encoded.x, encoded.codes
         reasons.update(refused)
         while positions:
             row_ids = np.array(positions, dtype=np.int64) + chunk.first
@@ -93,9 +94,9 @@ class Scorer:
             except InputError as error:
                 at, message = _overflow(error)
                 reasons[positions.pop(at)] = message
-                x = np.delete(x, at, axis=0)
+                x, codes = np.delete(x, at, axis=0), [*codes[:at], *codes[at + 1 :]]
                 continue
-            return positions, self._columns(flat(found.rows))
+            return positions, self._columns(flat(found.warned(codes).rows))
         return [], {}
 
     def _columns(self, found: Mapping[FlatColumn, Any]) -> dict[str, Any]:

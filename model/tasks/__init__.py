@@ -3,6 +3,7 @@
 from model.tasks.columns import Columns, FieldInfo, FieldKind, field_infos
 from model.tasks.defaults import ENSEMBLE_RATE, USUAL_RATE, USUAL_WIDTHS
 from model.tasks.flat import FlatColumn, flat
+from model.tasks.log_normal import MOST_NOISE
 from model.tasks.predictions import (
     ClassificationPrediction,
     Interval,
@@ -14,6 +15,7 @@ from model.tasks.task import TASKS, Prediction, Task, TaskName
 
 __all__ = [
     "ENSEMBLE_RATE",
+    "MOST_NOISE",
     "TASKS",
     "USUAL_RATE",
     "USUAL_WIDTHS",

@@ -62,6 +62,7 @@ class Classification:
         "the reduced estimator needs a linear output; behind a softmax it gains little (measured)"
     )
     joint: ClassVar[bool] = True
+    values_are_outputs: ClassVar[bool] = False
     retunes: ClassVar[bool] = True
 
     @property

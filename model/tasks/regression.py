@@ -71,6 +71,11 @@ class Regression:
         return why if self.target.logs else None
 
     @property
+    def values_are_outputs(self) -> bool:
+        """Whether no target is learned by its logarithm."""
+        return not self.target.logs
+
+    @property
     def linear(self) -> int:
         """The number of targets: the reduced estimator estimates one output for each."""
         return len(self.target.names)
@@ -159,8 +164,8 @@ class Regression:
 
     def quantities(self, estimate: Estimate, passes: int | np.ndarray) -> Quantities:  # noqa: ARG002
         """Means, in units of the passes' std, and variances; the unit of all else is 0."""
-        is_target = np.isin(np.arange(estimate.mean.shape[-1]), self._at)
-        unit = np.where(is_target, estimate.variance, 0)
+        unit = np.zeros_like(estimate.variance)
+        unit[:, self._at] = estimate.variance[:, self._at]
         return {
             "mean": Quantity(estimate.mean, estimate.mean_error, np.sqrt(unit)),
             "variance": Quantity(estimate.variance, estimate.variance_error, unit),
@@ -264,9 +269,8 @@ class Regression:
         if self.linear > 1 or not any(self.tuning.largest_errors):
             return None
         columns, unit = predictions.columns, self._scale.unit[0]
-        error = (self._scale.in_units(columns["mean"]) - self._scale.encoded_in_units(actual))[
-            :, 0
-        ] * unit
+        off = self._scale.in_units(columns["mean"]) - self._scale.encoded_in_units(actual)
+        error = off[:, 0] * unit
         std, largest = np.sqrt(columns["total_variance"])[:, 0], self.tuning.largest_errors[0]
         return root_mean_square(std, error, largest=float(largest * unit))
 
@@ -355,10 +359,11 @@ class Regression:
         return Scale(self.target)
 
     @cached_property
-    def _at(self) -> np.ndarray:
+    def _at(self) -> np.ndarray | slice:
         """Where the values of a pass have the mean of each target, [T]."""
         log = self.target.by_log
-        return np.where(log, self.outputs + log.cumsum() - 1, np.arange(self.linear))
+        found = np.where(log, self.outputs + log.cumsum() - 1, np.arange(self.linear))
+        return found if self.target.logs else slice(self.linear)  # a view, not a copy
 
     @cached_property
     def _share(self) -> np.ndarray:
@@ -390,7 +395,8 @@ class Regression:
         noise = self._noise(estimate.mean[:, count : self.outputs])
         noise = noise + np.zeros_like(estimate.mean[:, :count])
         spread = np.sqrt(self._factor * estimate.variance[:, :count] + noise)
-        noise[:, log] = estimate.mean[:, self._at[log] + log.sum()]
+        if self.target.logs:
+            noise[:, log] = estimate.mean[:, self.outputs + log.sum() :]
         return spread, noise
 
     def _samples(self, passes: Passes) -> dict[str, list[np.ndarray]]:
@@ -408,4 +414,4 @@ class Regression:
 
 def _root_mean_square(stds: np.ndarray) -> np.ndarray:
     """The root [B] of the mean square of the stds [B, T]."""
-    return np.asarray(np.sqrt(np.square(stds).mean(1)))
+    return np.asarray(stds[:, 0] if stds.shape[1] == 1 else np.sqrt(np.square(stds).mean(1)))

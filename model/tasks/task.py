@@ -33,6 +33,11 @@ class Task(Protocol[P]):
     """Whether the values are class probabilities and their entropy; then passes have agreement."""
 
     @property
+    def values_are_outputs(self) -> bool:
+        """Whether `values` returns the network's outputs as they are."""
+        ...
+
+    @property
     def calibration(self) -> Calibration | None:
         """The calibration; None if the model has none."""
         ...

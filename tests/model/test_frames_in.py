@@ -88,7 +88,7 @@ def test_a_row_of_a_sweep_and_of_an_explanation_goes_by_its_names(
     for other in (backwards, pd.Series(row)):
         swept = model.sweep(diabetes, other, "bmi", points=np.int64(3), options=OPTIONS)
         by_name = model.sweep(diabetes, row, "bmi", points=3)
-        np.testing.assert_array_equal(swept.axis.encoded(), by_name.axis.encoded())
+        np.testing.assert_array_equal(swept.axis.encoded().x, by_name.axis.encoded().x)
         few = {"passes": np.int64(8), "seed": np.int64(1), "background_rows": np.int64(4)}
         assert model.explain(diabetes, other, **few) == model.explain(diabetes, row, **few)
 

@@ -26,7 +26,7 @@ from model import (
 )
 from model.artifact.folder import read
 from model.calibration.regions import SPREAD
-from model.predictor import ROWS_AT_ONCE
+from model.estimation import KERNEL_ROWS_AT_ONCE
 from tests.model.answers import HOUSE, HOUSES, close, numbers, without_allowances
 
 
@@ -304,9 +304,9 @@ def test_an_overflow_inside_the_network_is_an_error_never_a_nan(
 
 def test_the_row_that_overflows_is_named_at_every_position(regression_artifact: Path) -> None:
     predictor = enlarged(regression_artifact)
-    x = np.zeros((ROWS_AT_ONCE + 50, 5), dtype=np.float32)
-    x[ROWS_AT_ONCE + 7, 0] = 3e38
-    with pytest.raises(InputError, match=rf"^rows\.{ROWS_AT_ONCE + 7}: "):
+    x = np.zeros((KERNEL_ROWS_AT_ONCE + 50, 5), dtype=np.float32)
+    x[KERNEL_ROWS_AT_ONCE + 7, 0] = 3e38
+    with pytest.raises(InputError, match=rf"^rows\.{KERNEL_ROWS_AT_ONCE + 7}: "):
         predictor.predict_encoded(x, PredictOptions(passes=5))
 
 

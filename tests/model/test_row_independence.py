@@ -10,8 +10,8 @@ import torch
 
 from model import Estimator, MaskScope, PredictOptions, Predictor, load
 from model.artifact.folder import read
+from model.estimation import ROWS_AT_ONCE
 from model.passes.chunks import run
-from model.predictor import ROWS_AT_ONCE
 from tests.model.answers import HOUSE, HOUSES, close, numbers
 
 
@@ -61,7 +61,8 @@ def test_a_block_of_any_size_gives_the_same_numbers(
         options = PredictOptions(passes=10, seed=8, masks=masks)
         whole = predictor.predict(HOUSES * 3, options)
         with monkeypatch.context() as patch:
-            patch.setattr("model.predictor.ROWS_AT_ONCE", 2)
+            for name in ("ROWS_AT_ONCE", "KERNEL_ROWS_AT_ONCE"):
+                patch.setattr(f"model.estimation.{name}", 2)
             assert close(predictor.predict(HOUSES * 3, options), whole)
 
 

@@ -306,7 +306,9 @@ def test_what_belongs_to_no_layer_is_ignored_by_the_file_the_command_or_the_call
     arguments = ["import", "--architecture", str(tmp_path / "net.json"), "--weights"]
     arguments += [str(tmp_path / "net.pt"), "--out", str(tmp_path / "net")]
     assert main(arguments) == 2
-    assert "takes 'train_acc.tp'; if the outputs do not" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "takes 'train_acc.tp'; if the outputs do not" in said
+    assert said.endswith("ignore them: --ignore 'train_acc.*'\n")
     assert main([*arguments, "--ignore", "train_acc.*", "--ignore", "val_acc.*"]) == 0
     said = "left out of the weights: loss_fn.weight, train_acc.tp"
     assert f"note       {said}" in capsys.readouterr().out

@@ -1,0 +1,152 @@
+"""From encoded rows to estimates: by the compiled kernel, by samplers of torch, or in closed form.
+
+Shapes: B rows, D inputs, V values of one pass.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from model.calibration import Allowance, tolerated
+from model.options import Estimator, Resolved
+from model.passes import (
+    Batch,
+    Ensemble,
+    EnsembleSampler,
+    Estimate,
+    Kernel,
+    PlainSampler,
+    ReducedSampler,
+    Reduction,
+    Sampler,
+    kernel_of,
+    pooled_members,
+    sample,
+    sample_until,
+    wide,
+)
+from model.predictions import used
+from model.tasks import Task
+
+ROWS_AT_ONCE = 512  # bounds the memory of a large request; answers do not depend on it
+KERNEL_ROWS_AT_ONCE = 4096  # the kernel keeps no passes of many rows
+
+
+@dataclass(frozen=True, slots=True)
+class Estimated:
+    """The estimate of B rows, and what it took."""
+
+    estimate: Estimate
+    deterministic: np.ndarray  # [B, V], dropout off
+    counts: np.ndarray  # [B] int64, passes taken by each row
+    settled: bool  # whether every row met the tolerance, if one was given
+
+
+class Estimation:
+    """The estimates of networks of one shape, for a task. Threads may share it."""
+
+    def __init__(self, networks: Ensemble, task: Task[Any], *, controls: bool) -> None:
+        self._networks, self._task = networks, task
+        self._reductions = [
+            Reduction(member, task.linear, controls=controls) for member in networks
+        ]
+        self.exact = self._reductions[0].exact  # whether `reduced` needs no pass
+        fused = task.values_are_outputs
+        self._kernel = kernel_of(networks, task.linear, controls=controls) if fused else None
+
+    def rows_at_once(self, options: Resolved, *, record: bool) -> int:
+        """How many rows to run together; `record`: whether batches have a recorder."""
+        return KERNEL_ROWS_AT_ONCE if self._kernel_for(options, record=record) else ROWS_AT_ONCE
+
+    def run(self, batch: Batch, options: Resolved) -> Estimated:
+        """The estimates of a batch."""
+        kernel = self._kernel_for(options, record=batch.recorder is not None)
+        if kernel:
+            return self._by_kernel(kernel, batch, options)
+        with torch.inference_mode():
+            estimate, counts, settled = self._by_torch(batch, options)
+            return Estimated(estimate, self._deterministic(batch.x), counts, settled)
+
+    def sampler(self, batch: Batch, estimator: Estimator) -> Sampler:
+        """A sampler without any passes; not for `reduced` if it is `exact`."""
+        values, joint = self._task.values, self._task.joint
+        samplers: list[Sampler] = [
+            ReducedSampler.of(member, batch, reduction)
+            if estimator == "reduced"
+            else PlainSampler.of(member, batch, values, joint=joint)
+            for member, reduction in zip(self._networks, self._reductions, strict=True)
+        ]
+        return samplers[0] if len(samplers) == 1 else EnsembleSampler(samplers)
+
+    def _kernel_for(self, options: Resolved, *, record: bool) -> Kernel | None:
+        """The kernel, if it has the estimates of these options."""
+        exact = self.exact and used(self._task, options) == "reduced"
+        return None if exact or record or options.tolerance is not None else self._kernel
+
+    def _by_kernel(self, kernel: Kernel, batch: Batch, options: Resolved) -> Estimated:
+        estimator, rows = used(self._task, options), len(batch.x)
+        estimates, outputs = kernel.estimates(
+            batch.x.numpy(),
+            batch.seed,
+            passes=options.passes,
+            reduced=estimator == "reduced",
+            row_ids=None if batch.row_ids is None else batch.row_ids.numpy(),
+            before_chunk=batch.before_chunk,
+        )
+        estimate = self._wide(pooled_members(estimates), self._allowance(estimator), options.passes)
+        counts = np.full(rows, options.passes)
+        off = outputs.astype(np.float64)
+        return Estimated(estimate, off[0] if len(off) == 1 else off.mean(0), counts, not rows)
+
+    def _by_torch(self, batch: Batch, options: Resolved) -> tuple[Estimate, np.ndarray, bool]:
+        """The estimate, each row's number of passes, and whether all met the tolerance."""
+        rows, estimator = len(batch.x), used(self._task, options)
+        if estimator == "reduced" and self.exact:
+            self._record(batch, options.passes)
+            exact = pooled_members([each.integrated(batch.x) for each in self._reductions])
+            return exact, np.zeros(rows, dtype=np.int64), True
+        sampler, tolerance = self.sampler(batch, estimator), options.tolerance
+        allowance = self._allowance(estimator)
+        if tolerance is None or not rows:  # no rows: every row has met the tolerance
+            estimate = sample(sampler, options.passes)
+            wider = self._wide(estimate, allowance, options.passes)
+            return wider, np.full(rows, options.passes), not rows
+        lesser = tolerated(allowance) if allowance else None
+
+        def excess(estimate: Estimate, passes: int | np.ndarray) -> np.ndarray:
+            return self._task.relative_error(self._wide(estimate, lesser, passes)) / tolerance
+
+        estimate, counts = sample_until(excess, sampler, rows, passes=options.passes)
+        met = bool((excess(estimate, counts) <= 1).all())
+        return self._wide(estimate, allowance, counts), counts, met
+
+    def _deterministic(self, x: Tensor) -> np.ndarray:
+        """The values [B, V] of x [B, D] with dropout off, float64; the members' average."""
+        found = [self._task.values(member(x)).double() for member in self._networks]
+        values = found[0] if len(found) == 1 else torch.stack(found).mean(0)
+        return np.asarray(values.cpu().numpy())
+
+    def _allowance(self, estimator: Estimator) -> Allowance | None:
+        """The allowance of an estimator, if the model has one."""
+        calibration = self._task.calibration
+        return None if calibration is None else calibration.allowances.get(estimator)
+
+    def _wide(
+        self, estimate: Estimate, allowance: Allowance | None, passes: int | np.ndarray
+    ) -> Estimate:
+        if allowance is None:
+            return estimate
+        return wide(estimate, self._task.quantities(estimate, passes), allowance, passes)
+
+    def _record(self, batch: Batch, passes: int) -> None:
+        """Run passes over the batch for its recorder only, if it has one."""
+        if batch.recorder is None:
+            return
+        everything = range(passes)
+        for part, outputs in self._networks.outputs(
+            batch.x, batch.seed, passes=everything, row_ids=batch.row_ids
+        ):
+            batch.recorder.add(part, self._task.values(outputs))

@@ -1,0 +1,181 @@
+"""The compiled kernel: passes of small networks on the CPU, without torch.
+
+The kernel (`model/passes/kernel`) draws the masks of `model.passes.masks` and has the formulas of
+the samplers, fused over blocks of rows that fit in the caches. So its numbers equal those of torch
+to rounding; tests hold that. The installation of the package compiles it where a C++ compiler is.
+Without it, torch computes everything.
+
+Shapes: M members, B rows, D inputs, O outputs.
+"""
+
+import ctypes
+import os
+from collections.abc import Callable, Sequence
+from functools import cache
+from importlib.machinery import EXTENSION_SUFFIXES
+from itertools import pairwise
+from pathlib import Path
+from typing import get_args
+from weakref import finalize
+
+import numpy as np
+
+from model.passes.ensemble import Ensemble
+from model.passes.estimate import Estimate
+from model.passes.network import ActivationName, MLPConfig
+
+OFF = ("off", "0", "false", "no")  # values of MCD_KERNEL
+WIDEST = 256  # units; with wider layers, the products of torch are faster
+MOST_LAYERS = 16
+AT_ONCE = 1 << 25  # multiplications of a call, a few ms
+LEAST_ROWS = 32  # of a call: a block of the kernel
+
+
+class Kernel:
+    """Networks of one shape as the kernel keeps them: a copy of their weights."""
+
+    def __init__(
+        self, library: ctypes.CDLL, variant: int, networks: Ensemble, linear: int, *, controls: bool
+    ) -> None:
+        config = networks.config
+        self._library, self._variant, self._members = library, variant, len(networks)
+        self._inputs, self._outputs = config.inputs, config.outputs
+        widths = (*config.site_widths, config.outputs)
+        self._macs = sum(a * b for a, b in pairwise(widths))
+        weights = np.concatenate(
+            [
+                part.detach().numpy().ravel()
+                for network in networks
+                for layer in network.linears()
+                for part in (layer.weight, layer.bias)
+            ]
+        ).astype(np.float32, copy=False)
+        self._handle = library.mcd_create(
+            len(networks),
+            len(widths) - 1,
+            (ctypes.c_int * len(widths))(*widths),
+            (ctypes.c_int * len(config.drop_levels))(*config.drop_levels),
+            get_args(ActivationName).index(config.activation),
+            linear,
+            controls,
+            weights.ctypes.data,
+        )
+        if not self._handle:
+            raise MemoryError("no memory for the kernel's copy of the weights")
+        finalize(self, library.mcd_free, self._handle)
+
+    def estimates(
+        self,
+        x: np.ndarray,
+        seed: int,
+        *,
+        passes: int,
+        reduced: bool,
+        row_ids: np.ndarray | None = None,
+        before_chunk: Callable[[], None] = lambda: None,
+    ) -> tuple[Sequence[Estimate], np.ndarray]:
+        """Each member's estimate from its share of the passes, and its outputs without dropout.
+
+        The outputs are [M, B, O] float32, of rows x [B, D] float32. `row_ids` are as in
+        `draw_noise`. `before_chunk` is as in `Batch`.
+        """
+        x = np.ascontiguousarray(x, dtype=np.float32)
+        ids = None if row_ids is None else np.ascontiguousarray(row_ids, dtype=np.int64)
+        rows, members = len(x), self._members
+        numbers = np.empty((members, 4, rows, self._outputs))
+        outputs = np.empty((members, rows, self._outputs), dtype=np.float32)
+        at_once = max(AT_ONCE // (self._macs * passes) // LEAST_ROWS * LEAST_ROWS, LEAST_ROWS)
+        for start in range(0, rows, at_once):
+            before_chunk()
+            self._library.mcd_run(
+                self._handle,
+                self._variant,
+                x.ctypes.data,
+                rows,
+                start,
+                min(start + at_once, rows),
+                seed,
+                passes,
+                None if ids is None else ids.ctypes.data,
+                reduced,
+                numbers.ctypes.data,
+                outputs.ctypes.data,
+            )
+        return [Estimate(*each) for each in numbers], outputs
+
+
+def kernel_of(
+    networks: Ensemble, linear: int, *, controls: bool = True, variant: str | None = None
+) -> Kernel | None:
+    """The networks for the kernel; None if torch is to compute them.
+
+    The first `linear` outputs are those that the reduced estimator estimates. `variant` names one
+    of `variants`; by default it is the fastest. torch computes layers of more than WIDEST units,
+    norms, Gaussian input noise, and all on other devices than the CPU.
+    """
+    library, device = _library(), next(networks.parameters()).device
+    if library is None or device.type != "cpu" or not fits(networks.config):
+        return None
+    known = variants()
+    number = _numbers()[variant or known[0]]
+    return Kernel(library, number, networks, linear, controls=controls)
+
+
+def fits(config: MLPConfig) -> bool:
+    """Whether the kernel computes networks of this shape."""
+    return (
+        config.stochastic
+        and not config.normalised
+        and not config.input_noise
+        and len(config.site_widths) <= MOST_LAYERS
+        and max(*config.site_widths, config.outputs) <= WIDEST
+    )
+
+
+def variants() -> tuple[str, ...]:
+    """The kernel's variants that this processor runs, the fastest first; none without a kernel."""
+    return tuple(_numbers())
+
+
+def kernel_name() -> str:
+    """What computes the passes of small networks: `compiled (avx512)`, or `torch`."""
+    known = variants()
+    return f"compiled ({known[0]})" if known else "torch"
+
+
+@cache
+def _numbers() -> dict[str, int]:
+    """The number of each variant that this processor runs."""
+    library, found, number = _library(), dict[str, int](), 0
+    while library is not None and (name := library.mcd_variant(number)) != b"":
+        if name:
+            found[name.decode()] = number
+        number += 1
+    return found
+
+
+@cache
+def _library() -> ctypes.CDLL | None:
+    """The compiled library; None if it is absent, or if MCD_KERNEL switches it off."""
+    if os.environ.get("MCD_KERNEL", "").strip().lower() in OFF:
+        return None
+    folder = Path(__file__).parent
+    files = (folder / f"_kernel{suffix}" for suffix in EXTENSION_SUFFIXES)
+    path = os.environ.get("MCD_KERNEL") or next((str(f) for f in files if f.exists()), None)
+    try:
+        return _declared(ctypes.CDLL(path)) if path else None
+    except OSError:  # of another machine, or without its C++ library
+        return None
+
+
+def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
+    """The library with the types of its functions."""
+    pointer, whole, long = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64
+    library.mcd_variant.argtypes, library.mcd_variant.restype = [whole], ctypes.c_char_p
+    library.mcd_create.argtypes = [whole, whole, pointer, pointer, whole, whole, whole, pointer]
+    library.mcd_create.restype = pointer
+    library.mcd_free.argtypes, library.mcd_free.restype = [pointer], None
+    library.mcd_run.argtypes = [pointer, whole, pointer, long, long, long, ctypes.c_uint64, long]
+    library.mcd_run.argtypes += [pointer, whole, pointer, pointer]
+    library.mcd_run.restype = None
+    return library

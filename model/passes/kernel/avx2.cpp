@@ -1,0 +1,7 @@
+// The kernel for processors with AVX2.
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#pragma GCC target("avx2,fma")
+#define W 8
+#include "body.hpp"
+void run_avx2(const Ensemble &e, int member, const Job &job) { run(e, member, job); }
+#endif

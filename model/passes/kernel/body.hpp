@@ -1,0 +1,22 @@
+// One variant of the kernel, for vectors of W floats.
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "networks.hpp"
+
+namespace {
+#include "vectors.hpp"
+#include "masks.hpp"
+#include "control.hpp"
+#include "moments.hpp"
+#include "rows.hpp"
+#include "blocks.hpp"
+
+void run(const Ensemble &e, int member, const Job &job) {
+  if (job.row_ids || job.to - job.from < FEW_ROWS)
+    each_row(e, member, job);
+  else
+    each_block(e, member, job);
+}
+}  // namespace

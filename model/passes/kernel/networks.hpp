@@ -1,0 +1,43 @@
+// The networks as the kernel keeps them, and the passes of one member. Plain data: every variant of
+// the kernel reads it.
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+enum Activation { RELU, GELU, SILU, TANH, ELU, LEAKY_RELU };
+
+enum { PAD = 16, MOST_LAYERS = 16 };  // rows of matrices are padded with zeros to whole vectors
+
+// A linear layer. `rows` is [out + 1][in_padded], the last row zero; `columns` is its transpose.
+struct Layer {
+  int in, out, in_padded, out_padded;
+  const float *rows, *columns, *bias;
+};
+
+// Networks of one shape. Site s has `width[s]` units, dropped with the probability level[s] / 2^16.
+struct Ensemble {
+  int members, sites, activation, first, targets, outputs, controls;
+  int width[MOST_LAYERS], level[MOST_LAYERS], word[MOST_LAYERS], words[MOST_LAYERS + 1];
+  float scale[MOST_LAYERS], spread[MOST_LAYERS];
+  const Layer *layers;  // [members][sites]
+  void *memory;
+};
+
+// Rows `from` to `to` of x, and where the answers of one member go: [4][rows][outputs] and
+// [rows][outputs].
+struct Job {
+  const float *x;
+  int64_t rows, from, to;
+  const int64_t *row_ids;  // null: all rows share their masks
+  uint64_t seed;
+  int64_t start, step, count;  // the passes of the member
+  int reduced;
+  double *estimate;
+  float *deterministic;
+};
+
+typedef void (*Run)(const Ensemble &, int member, const Job &);
+
+void run_baseline(const Ensemble &, int, const Job &);
+void run_avx2(const Ensemble &, int, const Job &);
+void run_avx512(const Ensemble &, int, const Job &);
