@@ -391,13 +391,8 @@ def _record(feature: Feature, reading: ReadingRecord | None) -> NumericRecord | 
     own: dict[str, Any] = {"name": feature.name, "fill": feature.fill, "reading": reading}
     if isinstance(feature, CategoricalFeature):
         return CategoricalRecord(**own, categories=feature.categories)
-    return NumericRecord(
-        **own,
-        range=feature.range,
-        mean=feature.mean,
-        scale=feature.scale,
-        edges=feature.edges,
-    )
+    own |= {"range": feature.range, "edges": feature.edges}
+    return NumericRecord(**own, mean=feature.mean, scale=feature.scale)
 
 
 def _feature(entry: NumericRecord | CategoricalRecord) -> Feature:

@@ -29,22 +29,13 @@ from model.passes import Estimate, Passes
 from model.tasks import regression_loss
 from model.tasks.columns import Column, Columns
 from model.tasks.comparison import regression_figures
-from model.tasks.defaults import (
-    LEAST_EPOCHS,
-    USUAL_RATE,
-    USUAL_RATES,
-    USUAL_WIDTHS,
-    TrainingDefaults,
-)
+from model.tasks.defaults import TrainingDefaults, regression_defaults
 from model.tasks.intervals import Reach, centred
 from model.tasks.log_normal import moments
 from model.tasks.members import member_columns
 from model.tasks.predictions import RegressionPrediction
 from model.tasks.scale import Scale
 
-SMALL_TABLE = 1_200  # rows up to which a weight decay and a dropout rate of 0.1 were best
-LEAST_SHARE = 0.1  # of that rate: the least rate for many rows
-LARGE_TABLE = 5_000  # rows from which three layers are better than two
 SHARE = 2.0  # an interval has the row's total std + SHARE typical std; best on validation rows
 INNER, INNER_REACH = 0.8, 1.282  # coverage of an interval, and half its width in stds if normal
 LEAST_SQUARE = 1e-9  # the least squared error of standardised targets to divide by
@@ -125,24 +116,8 @@ class Regression:
         return self.linear * per_target
 
     def defaults(self, rows: int) -> TrainingDefaults:
-        """Less weight decay and dropout, and a third layer, for many rows.
-
-        The more rows there are, the less the prior weighs: in the objective of Gal and Ghahramani
-        2016 the weight decay is proportional to 1 / rows. The values were chosen on validation rows
-        of six small regressions. Training does not stop early: means improve long after the
-        likelihood of validation rows has begun to fall, and `tuned` corrects the noise.
-        """
-        share = min(1.0, SMALL_TABLE / rows)
-        deep = rows >= LARGE_TABLE
-        return TrainingDefaults(
-            hidden=(*USUAL_WIDTHS, USUAL_WIDTHS[-1]) if deep else USUAL_WIDTHS,
-            dropout=round(USUAL_RATE * max(share, LEAST_SHARE), 4),  # never none
-            weight_decays=(0.1 * share,),
-            rates=USUAL_RATES,
-            epochs=LEAST_EPOCHS,
-            steps=5_000,
-            longer=3,
-        )
+        """Less weight decay and dropout, and a third layer, for many rows."""
+        return regression_defaults(rows)
 
     def validation_loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The loss; heteroscedastic noise is first scaled by the factor of the least loss."""
