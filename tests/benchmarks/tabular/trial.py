@@ -34,7 +34,7 @@ TEST_SEED = 100  # any but the calibration's
 TODAY = "one network"  # the name of the base line among OURS
 OURS: dict[str, Mapping[str, Any]] = {  # options of `train` that differ from its defaults
     "ours": {},
-    TODAY: {"members": 1},
+    TODAY: {"members": 1, "number_encoding": "raw"},
 }
 METHODS = (*OURS, *PEERS)
 
