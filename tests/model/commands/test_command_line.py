@@ -137,6 +137,7 @@ def test_dropout_rates_are_given_searched_or_learned(
 def test_every_training_option_reaches_the_card(data: Path) -> None:
     options = {
         "--members": "2",
+        "--number-encoding": "mixed",
         "--hidden": "6,5",
         "--dropout": "0.1,0.2",
         "--input-dropout": "0.05",
@@ -161,6 +162,7 @@ def test_every_training_option_reaches_the_card(data: Path) -> None:
         "members": 2,
     }
     assert card.training.settings == {
+        "number_encoding": "mixed",
         "epochs": 3,
         "patience": 2,
         "batch": 7,
@@ -199,13 +201,23 @@ def test_a_dropped_column_may_hold_anything(data: Path) -> None:
     assert trained(data, "--drop", "id,area") == 0
 
 
+def test_without_a_terminal_training_tells_each_phase_in_a_line(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert trained(data) == 0
+    first, last = capsys.readouterr().err.splitlines()
+    assert first.startswith("choosing the encoding and the dropout rate: epoch 1 of 2, negative")
+    assert " on validation rows" in first
+    assert last.startswith("final training: epoch 1 of 2, negative log-likelihood ")
+
+
 def test_ctrl_c_in_training_keeps_the_best_so_far_and_says_so(
     data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(ProgressBar, "_advance", interrupt)
+    monkeypatch.setattr(ProgressBar, "show", interrupt)
     assert trained(data) == 0
     assert "interrupted after epoch 1" in capsys.readouterr().out
     assert load(data.with_name("out")).card.training.epochs == 1
