@@ -131,6 +131,13 @@ def _parser() -> argparse.ArgumentParser:
         help="folder of a model, repeatable; the first is the default model "
         "(MCD_MODELS, default: the shipped models)",
     )
+    parser.add_argument(
+        "--name",
+        dest="names",
+        action="append",
+        metavar="NAME=DIR",
+        help="folder of a model and the name to serve it under, repeatable (MCD_NAMES)",
+    )
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version, and end")
     for name in ("host", "port", "uds", "workers"):
         field = Settings.model_fields[name]

@@ -19,6 +19,7 @@ _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9.-]+|\[[0-9a-f:]+\])(:\d{1,5}
 _OWN_PORT = re.compile(r"http://.*:80|https://.*:443")
 # Of ASCII letters, digits and marks that stay as they are in a URL; no segment is empty or dots.
 _SEGMENTS = re.compile(r"(/(?!\.+(/|$))[A-Za-z0-9._~!$&'()*+,;=:@-]+)*")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # as a card may have it
 _COLLECTOR = re.compile(r"OTEL_EXPORTER_OTLP_((TRACES|METRICS)_)?ENDPOINT")
 
 
@@ -37,6 +38,11 @@ class Settings(BaseSettings):
         default=(),
         description="Folders of the models to serve, separated by ':' as in PATH; the first is the "
         "default model. If it is empty, the service has the shipped models.",
+    )
+    names: Annotated[tuple[tuple[str, Path], ...], NoDecode] = Field(
+        default=(),
+        description="Folders of more models to serve, each under a name of your choice: NAME=DIR, "
+        "separated by ':'.",
     )
     models_dir: Path | None = Field(
         default=None,
@@ -181,12 +187,39 @@ class Settings(BaseSettings):
     def _split_origins(cls, value: Any) -> Any:
         return _split(value, ",")
 
+    @field_validator("names", mode="before")
+    @classmethod
+    def _split_names(cls, value: Any) -> Any:
+        pairs = [
+            part.partition("=")[::2] if isinstance(part, str) else part
+            for part in _split(value, os.pathsep)
+        ]
+        for name, folder in pairs:
+            if not folder or not _NAME.fullmatch(name):
+                raise ValueError(
+                    "a name and a folder are like houses=/models/1; a name has letters, digits, "
+                    "'.', '_' and '-'"
+                )
+        return tuple(pairs)
+
+    @field_validator("names")
+    @classmethod
+    def _check_names(
+        cls, value: tuple[tuple[str, Path], ...], info: ValidationInfo
+    ) -> tuple[tuple[str, Path], ...]:
+        folders = [*info.data.get("models", ()), *(folder for _, folder in value)]
+        if len(set(folders)) < len(folders) or len(dict(value)) < len(value):
+            raise ValueError("one folder has one name, and one name one folder")
+        return value
+
     @field_validator("models_dir", "uds", "api_keys_file", mode="before")
     @classmethod
-    def _refuse_an_empty_path(cls, value: Any) -> Any:
-        if value == "":  # which would be the working directory
-            raise ValueError("an empty path; leave the setting out")
-        return value
+    def _refuse_an_empty_path(cls, value: Any, info: ValidationInfo) -> Any:
+        if value != "":
+            return value
+        if info.field_name == "models_dir" and (info.data.get("models") or info.data.get("names")):
+            return None  # a container has no other way to undo what its image sets
+        raise ValueError("an empty path; leave the setting out")  # it is the working directory
 
     @field_validator("root_path")
     @classmethod

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from model.artifact import Card, LandscapeRecord, read_landscape, save_landscape, shipped
 from model.calibration import Acceptance, NoiseKind
-from model.data import ReadOptions, Split, Table, read_table
+from model.data import Encoded, ReadOptions, Split, Table, read_table
 from model.errors import ArtifactError, CalibrationError, DataError, Detail, InputError, ModelError
 from model.evaluation import Evaluation, evaluate, report_page, report_text
 from model.exploration import (
@@ -45,27 +45,32 @@ from model.exploration import (
     sweep_axis,
     sweep_options,
 )
-from model.importing import import_model
+from model.exporting import export_mlflow, export_onnx, export_torch, log_model
+from model.importing import import_model, wrap
 from model.options import Estimator, LabelSetMethod, MaskScope, PredictOptions, Resolved
 from model.passes import COVARIANCE_CLASSES, kernel_name, return_freed_memory
 from model.predictions import Predictions
 from model.predictor import Predictor, fresh_seed, load, use_threads
-from model.scoring import Score, ScoreOptions, score_file
+from model.scoring import Ranked, Score, ScoreOptions, rank, rank_file, ranked_as, score_file
 from model.tasks import (
     ClassificationPrediction,
     Columns,
+    Comparison,
     FieldInfo,
     FieldKind,
     Interval,
     LabelSet,
     RegressionPrediction,
     TaskName,
+    comparison_in_words,
     field_infos,
 )
 from model.training import Epoch, TrainOptions, calibrate, train
 
 if TYPE_CHECKING:
     from model.estimators import MCDropoutClassifier, MCDropoutRegressor
+
+__version__ = "0.1.0"
 
 __all__ = [
     "COVARIANCE_CLASSES",
@@ -82,8 +87,10 @@ __all__ = [
     "Card",
     "ClassificationPrediction",
     "Columns",
+    "Comparison",
     "DataError",
     "Detail",
+    "Encoded",
     "Epoch",
     "Estimated",
     "Estimator",
@@ -113,6 +120,7 @@ __all__ = [
     "PredictOptions",
     "Predictions",
     "Predictor",
+    "Ranked",
     "ReadOptions",
     "RegressionPrediction",
     "Resolved",
@@ -125,8 +133,12 @@ __all__ = [
     "TrainOptions",
     "calibrate",
     "check_png",
+    "comparison_in_words",
     "evaluate",
     "explain",
+    "export_mlflow",
+    "export_onnx",
+    "export_torch",
     "field_infos",
     "fresh_seed",
     "import_model",
@@ -138,7 +150,11 @@ __all__ = [
     "line_options",
     "lines_of",
     "load",
+    "log_model",
     "plan_explanation",
+    "rank",
+    "rank_file",
+    "ranked_as",
     "read_landscape",
     "read_table",
     "report_page",
@@ -152,6 +168,7 @@ __all__ = [
     "sweep_options",
     "train",
     "use_threads",
+    "wrap",
 ]
 
 if not TYPE_CHECKING:  # the checker would take any name for one of ours

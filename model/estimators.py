@@ -54,7 +54,8 @@ class _MCDropout(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
     def __init__(
         self,
         *,
-        members: int = 1,
+        members: int = 5,
+        number_encoding: Literal["auto", "raw", "piecewise", "mixed"] = "auto",
         hidden: int | Sequence[int] | None = None,
         dropout: float | Sequence[float] | Literal["search", "learn"] | None = None,
         input_dropout: float = 0.0,
@@ -72,6 +73,7 @@ class _MCDropout(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.members = members
+        self.number_encoding = number_encoding
         self.hidden = hidden
         self.dropout = dropout
         self.input_dropout = input_dropout

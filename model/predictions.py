@@ -1,7 +1,7 @@
 """Predictions of all rows of a request, and how they are made of blocks of rows."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Any, Literal
 
@@ -36,6 +36,17 @@ class Predictions:
     acceptance: Acceptance | None = None  # if the options have a largest error
     note: str | None = None
     index: Any = field(default=None, compare=False, repr=False)  # of the frame of pandas, if any
+
+    def warned(self, codes: Sequence[tuple[str, ...]]) -> "Predictions":
+        """The predictions with further warnings of each row; the same ones if there are none."""
+        if not any(codes):
+            return self
+        rows = self.rows
+        warnings = [
+            (*known, *new) for known, new in zip(rows.columns["warnings"], codes, strict=True)
+        ]
+        columns = {**rows.columns, "warnings": warnings}
+        return replace(self, rows=Columns(rows.kind, columns, rows.names))
 
     def to_numpy(self) -> np.ndarray:
         """The rows as a structured array [B], whose fields are the columns of `to_pandas`.

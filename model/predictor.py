@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from model.artifact import Artifact, Card, checked_name, read, save
+from model.artifact import Artifact, Card, read, save
 from model.calibration import Acceptance, Similarity, promise
-from model.data import Rows, SeenRows, index_of
+from model.data import Encoded, Rows, SeenRows, index_of
 from model.errors import Detail, InputError
 from model.estimation import Estimation
 from model.options import Estimator, MaskScope, PredictOptions, Resolved, resolved
@@ -65,7 +65,7 @@ class Predictor:
 
     def save(self, folder: str | Path, *, name: str | None = None) -> Card:
         """The card of the model, saved in a folder, under another name if one is given."""
-        card = self.card.model_copy(update={"name": checked_name(name)}) if name else self.card
+        card = self.card.named(name)
         return save(folder, Artifact(card, self._networks, self._similarity, self.seen))
 
     def predict(self, rows: Rows, options: PredictOptions | None = None) -> Predictions:
@@ -76,7 +76,8 @@ class Predictor:
         by their names, or an array or tensor [B, features] of numbers. Raises InputError naming
         row, feature and value.
         """
-        found = self.predict_encoded(self.encode(rows), options or PredictOptions())
+        encoded = self.encoded(rows)
+        found = self.predict_encoded(encoded.x, options or PredictOptions()).warned(encoded.codes)
         index = index_of(rows)
         return found if index is None else replace(found, index=index)
 
@@ -84,10 +85,15 @@ class Predictor:
         """The rows checked and standardised, [B, D] float32; fast, without torch."""
         return self._schema.encode(rows)
 
+    def encoded(self, rows: Rows) -> Encoded:
+        """The result of `encode`, and which values were missing and are filled in."""
+        return self._schema.encoded(rows)
+
     def example(self) -> dict[str, float | str]:
         """A row like the training rows, which the model accepts."""
-        none = np.empty((0, self._schema.width))
-        return self._schema.example(self._similarity.typical if self._similarity else none)
+        none = np.empty((0, self._schema.plain_width))
+        typical = self._similarity.typical if self._similarity else none
+        return self._schema.example(self._schema.whole(typical))
 
     @np.errstate(all="ignore")  # `_check_finite` reports numbers that are not finite
     def predict_encoded(
@@ -218,7 +224,8 @@ class Predictor:
         found = self._estimation.run(batch, options)
         counts = found.counts
         x, by = batch.x.cpu().numpy(), self.card.calibration and self.card.calibration.by
-        likeness = None if self._similarity is None else self._similarity.likeness(x)
+        known = self._similarity
+        likeness = None if known is None else known.likeness(self._schema.plain(x))
         unseen = likeness.unseen.tolist() if likeness else repeat(False, len(x))
         common = {n: tuple(self._warnings(n, options)) for n in set(counts.tolist())}
         return Passes(
@@ -302,13 +309,18 @@ class Predictor:
 
     def kept_rows(self) -> np.ndarray | None:
         """The training rows that the model keeps for distances, encoded, [R, D]; None without."""
-        return None if self._similarity is None else self._schema.nearest(self._similarity.rows)
+        if self._similarity is None:
+            return None
+        return self._schema.nearest(self._schema.whole(self._similarity.rows))
 
 
-def load(folder: str | Path, *, device: str = "cpu") -> Predictor:
-    """The model saved in a folder, verified; raises ArtifactError saying what is wrong."""
+def load(folder: str | Path, *, device: str = "cpu", name: str | None = None) -> Predictor:
+    """The model saved in a folder, verified, under another name if one is given.
+
+    Raises ArtifactError saying what is wrong with the folder, InputError for a name not for URLs.
+    """
     card, network, similarity, seen = read(folder)
-    return Predictor(card, network.to(device), similarity, seen)
+    return Predictor(card.named(name), network.to(device), similarity, seen)
 
 
 def use_threads(count: int) -> None:

@@ -9,7 +9,21 @@ import torch
 
 from model import Table, TrainOptions, train
 
-TINY = TrainOptions(hidden=(16, 16), dropout=(0.2,), epochs=20, batch=32)
+JOURNEYS = Path(__file__).with_name("journeys")
+TINY = TrainOptions(
+    members=1, number_encoding="raw", hidden=(16, 16), dropout=(0.2,), epochs=20, batch=32
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let each process of `pytest -n 2` take whole modules, and one of them all journeys.
+
+    What a module makes is made once, and no two journeys compete for the processors.
+    """
+    for item in items:
+        group = JOURNEYS if JOURNEYS in item.path.parents else item.path
+        name = group.relative_to(JOURNEYS.parent).as_posix()
+        item.add_marker(pytest.mark.xdist_group(name))
 
 
 @pytest.fixture(scope="session")

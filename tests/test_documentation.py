@@ -28,7 +28,7 @@ from tests.documentation import (
 from tests.server import serving
 
 MOST_LINES = 180  # of README
-COMMANDS = "train", "import", "calibrate", "evaluate", "predict", "landscape", "show"
+COMMANDS = "train", "import", "calibrate", "evaluate", "predict", "landscape", "export", "show"
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,16 @@ def test_every_option_that_is_named_is_one_of_our_commands(
         with pytest.raises(SystemExit):
             program(arguments)
     known = set(re.findall(r"--[\w-]+", capsys.readouterr().out))
-    names = ("answer", "training", "importing", "evaluating", "landscape", "scoring", "settings")
+    names = (
+        "answer",
+        "training",
+        "importing",
+        "exporting",
+        "evaluating",
+        "landscape",
+        "scoring",
+        "settings",
+    )
     pages = map(page, names)
     named = {flag for text in pages for flag in re.findall(r"(?<![\w-])--[a-z][\w-]*", text)}
     assert named
@@ -171,3 +180,4 @@ def test_ci_runs_exactly_the_commands_for_developers() -> None:
 def test_the_changelog_has_the_version() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert f"\n## [{version}] - " in (ROOT / "CHANGELOG.md").read_text()
+    assert version == model.__version__

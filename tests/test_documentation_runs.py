@@ -115,10 +115,11 @@ def test_a_network_trained_elsewhere_is_brought_in_calibrated_and_served_as_show
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = page("importing")
-    (code,), (spec,) = blocks(text, "python"), blocks(text, "json")
+    (train, wrap), (spec,) = blocks(text, "python"), blocks(text, "json")
     monkeypatch.chdir(tmp_path)
     with torch.random.fork_rng():
-        exec(code, scope := {})
+        exec(train, scope := {})
+    exec(wrap, scope)
     (tmp_path / "wear.json").write_text(spec)
     shown = commands(text, "python -m model")
     assert " ".join(shown[0]) in section(README, "Import")
@@ -132,6 +133,43 @@ def test_a_network_trained_elsewhere_is_brought_in_calibrated_and_served_as_show
     assert row["deterministic"] == pytest.approx(net(torch.tensor([[2.5, 1.0]])).item(), rel=1e-5)
     assert row["warnings"] == []
     assert row["interval"]["lower"] < math.sin(2.5) + 0.5 < row["interval"]["upper"]
+    (same,) = model.load("wrapped").predict([[2.5, 1.0]], model.PredictOptions(seed=0)).rows
+    assert (same.deterministic, same.interval.lower) == pytest.approx(
+        (row["deterministic"], row["interval"]["lower"]), rel=1e-4
+    )
+
+
+def test_an_exported_network_is_asked_as_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = page("exporting")
+    for command in commands(text, "python -m model"):
+        *arguments, folder, flag, file = command[3:]
+        assert main([*arguments, str(ROOT / folder), flag, str(tmp_path / file)]) == 0
+    monkeypatch.chdir(tmp_path)
+    capsys.readouterr()
+    (code,), (shown,) = (blocks(section(text, "ONNX"), kind) for kind in ("python", "text"))
+    exec(code, {})
+    assert capsys.readouterr().out == shown
+    predictor = model.load(ROOT / "model/artifact/pretrained/diabetes")
+    (row,) = predictor.predict([predictor.example()], model.PredictOptions(seed=0)).rows
+    assert f"mean {row.mean:.0f}," in shown
+    net = torch.load("diabetes.pt", weights_only=False)
+    assert isinstance(net, torch.nn.Sequential)
+
+
+@pytest.mark.filterwarnings("ignore:.*type hint is inferred:UserWarning")  # at MLflow's import
+@pytest.mark.filterwarnings("ignore:Operation with range:DeprecationWarning")  # its use of pandas
+def test_a_logged_model_is_asked_as_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = section(page("exporting"), "MLflow")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", (tmp_path / "runs").as_uri())
+    monkeypatch.chdir(ROOT)
+    (code,), (shown,) = blocks(text, "python"), blocks(text, "text")
+    exec(code, {})
+    assert capsys.readouterr().out == shown
 
 
 def test_the_evaluation_prints_what_is_shown(
@@ -173,10 +211,11 @@ def test_the_command_that_trained_a_shipped_model_is_the_one_shown(folder: Path)
         if out in words
     )
     card = model.load(folder).card
-    words = [word for word in command if word != "--no-refit"]
+    words = [word for word in command if word not in ("--no-refit", "--force")]
     given = dict(zip(words[5::2], words[6::2], strict=True))
     task = TASKS[card.task](card.target_of_rows, *card.fitted)
-    defaults = model.TrainOptions()
+    defaults = model.TrainOptions(members=1, number_encoding="raw")
+    assert (given["--members"], given["--number-encoding"]) == ("1", "raw")
     plan = defaults.plan(task, card.training.rows["train"])
     hidden = given.get("--hidden", ",".join(map(str, plan.hidden)))
     rates = given.get("--dropout", str(plan.dropout[0]))

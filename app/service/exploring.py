@@ -92,10 +92,10 @@ def prepare_sweep(
     )
     chosen = sweep_options(predictor, options)
     service.check(*_demanded(predictor, axis, asked, chosen))
-    x, single = axis.encoded(), None
+    rows, single = axis.encoded(), None
     if asked.lines:
-        single = Prepared(predictor, x, line_options(predictor, chosen, asked.lines))
-    return PreparedSweep(axis, Prepared(predictor, x, chosen), single, asked.lines)
+        single = Prepared(predictor, rows, line_options(predictor, chosen, asked.lines))
+    return PreparedSweep(axis, Prepared(predictor, rows, chosen), single, asked.lines)
 
 
 def _demanded(predictor: Predictor, axis: Axis, asked: Points, chosen: Resolved) -> list[Demand]:

@@ -71,9 +71,9 @@ class Library:
 def read_library(settings: Settings, previous: Library | None = None) -> Library:
     """The library in the folders that the settings name.
 
-    Without a `previous` library, a broken folder of `settings.models` raises ArtifactError, and two
-    models with one name raise SettingsError. With a `previous` library, both are faults. Raises
-    SettingsError if there is no model at all.
+    Without a `previous` library, a broken folder of `settings.models` or `settings.names` raises
+    ArtifactError, and two models with one name raise SettingsError. With a `previous` library, both
+    are faults. Raises SettingsError if there is no model at all.
     """
     sources: dict[Path, Source] = {}
     models: dict[str, tuple[Predictor, ...]] = {}
@@ -81,11 +81,13 @@ def read_library(settings: Settings, previous: Library | None = None) -> Library
     unseen: list[str] = []
     groups = _groups(settings, previous or Library(), unseen)
     faults = [*unseen]
-    strict = settings.models if previous is None else ()
+    named = _named(settings)
+    strict = named if previous is None else {}
     for group in groups:
         for folder in group:
             before = previous.sources.get(folder) if previous else None
-            sources[folder] = _read(folder, before, None if folder in strict else faults)
+            found = None if folder in strict else faults
+            sources[folder] = _read(folder, named.get(folder), before, found)
             predictor = sources[folder].predictor
             if predictor is None:
                 continue
@@ -112,7 +114,7 @@ def _groups(settings: Settings, before: Library, unseen: list[str]) -> list[list
     For an entry that cannot be looked into, those of the library `before`, and a sentence more in
     `unseen`.
     """
-    groups = [[folder] for folder in settings.models]
+    groups = [[folder] for folder in _named(settings)]
     if settings.models_dir is None:
         return groups or [[folder] for folder in model.shipped()]
     try:
@@ -121,6 +123,14 @@ def _groups(settings: Settings, before: Library, unseen: list[str]) -> list[list
         message = f"MCD_MODELS_DIR: {settings.models_dir}: {error.strerror or error}"
         raise SettingsError(message) from error
     return [*groups, *(_versions(entry, before, unseen) for entry in entries)]
+
+
+def _named(settings: Settings) -> dict[Path, str | None]:
+    """The folders that the settings name one by one, each with the name that its model is to have.
+
+    None stands for the name on its card.
+    """
+    return {**dict.fromkeys(settings.models), **{folder: name for name, folder in settings.names}}
 
 
 def _versions(entry: Path, before: Library, unseen: list[str]) -> list[Path]:
@@ -178,13 +188,18 @@ def _natural(folder: Path) -> list[tuple[bool, int, str]]:
     return [(not part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts]
 
 
-def _read(folder: Path, before: Source | None, faults: list[str] | None) -> Source:
-    """The folder's content, `before` if it is the same; raises where there is no list of faults."""
+def _read(
+    folder: Path, name: str | None, before: Source | None, faults: list[str] | None
+) -> Source:
+    """The folder's content, `before` if it is the same; raises where there is no list of faults.
+
+    The model has the name that is given, if one is.
+    """
     signature = _signature(folder)
     if before and before.signature == signature:
         return before
     try:
-        predictor = model.load(folder)
+        predictor = model.load(folder, name=name)
     except ArtifactError as error:
         if faults is None:
             raise

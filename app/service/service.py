@@ -22,6 +22,7 @@ from app.service.models import Answer, Example, Models
 from app.settings import Settings
 from model import (
     Card,
+    Encoded,
     Explanation,
     ExplanationPlan,
     Predictions,
@@ -40,19 +41,19 @@ T = TypeVar("T")
 
 
 class Prepared(NamedTuple):
-    """A checked request: encoded rows x [B, D], and the options with the model's own values."""
+    """A checked request: encoded rows, x [B, D], and the options with the model's own values."""
 
     predictor: Predictor
-    x: np.ndarray
+    rows: Encoded
     options: Resolved
 
     @property
     def memory_bytes(self) -> int:
         """About the bytes that the rows and their predictions take in memory."""
-        rows, values = len(self.x), values_of(self.predictor.card)
+        rows, values = len(self.rows.x), values_of(self.predictor.card)
         samples = rows * self.options.passes * values if self.options.samples else 0
         answer = rows * (ROW_BYTES + VALUE_BYTES * values) + SAMPLE_BYTES * samples
-        return int(self.x.nbytes) + answer
+        return int(self.rows.x.nbytes) + answer
 
 
 class Service:
@@ -206,7 +207,7 @@ class Service:
         self._check_ready()  # again: reading the rows may have taken long
         asked = predictor.resolved(options)
         check_limits(self.settings, of_prediction(len(rows), predictor.card, asked))
-        return Prepared(predictor, predictor.encode(rows), asked)
+        return Prepared(predictor, predictor.encoded(rows), asked)
 
     async def predict(
         self, prepared: Prepared, *, timeout_seconds: float | None = None, observed: bool = True
@@ -219,8 +220,9 @@ class Service:
         """
         predictor = prepared.predictor
         predictions = await self._computation.predict(
-            predictor, prepared.x, prepared.options, timeout_seconds=timeout_seconds
+            predictor, prepared.rows.x, prepared.options, timeout_seconds=timeout_seconds
         )
+        predictions = predictions.warned(prepared.rows.codes)
         if observed:
             self._observe(predictor.card, predictions)
         return Answer(predictor.card, predictions)

@@ -201,7 +201,7 @@ def _similarity(folder: Path, tensors: dict[str, Tensor]) -> Similarity:
 def _similarity_shapes(card: Card) -> dict[str, tuple[int, ...]]:
     if card.similarity is None:
         return {}
-    width, entry = card.schema_of_rows.width, card.similarity
+    width, entry = card.schema_of_rows.plain_width, card.similarity
     return {
         f"{SIMILARITY}centre": (width,),
         f"{SIMILARITY}whitening": (width, width),

@@ -130,17 +130,19 @@ def save_landscape(folder: str | Path, record: LandscapeRecord) -> int:
 def read_landscape(folder: str | Path, card: Card) -> LandscapeRecord | None:
     """The landscape beside the model of that card; None if there is none.
 
-    Raises ArtifactError if the file is damaged, or of another model or version.
+    It has the card's name: a model may be loaded under another. Raises ArtifactError if the file is
+    damaged, or of another model or version.
     """
     folder = Path(folder)
     path = folder / LANDSCAPE
     if not os.path.lexists(path):
         return None
     record = _record(path, _content(folder))
-    if record.model != ModelRecord(name=card.name, version=card.version):
+    saved = card.model_copy(update={"name": record.model.name})  # the version is its hash
+    if record.model.version != card.version or saved.content_hash() != card.version:
         made = f"{shown(record.model.name)}, version {shown(record.model.version)}"
         raise ArtifactError(f"{path} is of {made}, not of version '{card.version}'; draw it again")
-    return record
+    return record.model_copy(update={"model": ModelRecord(name=card.name, version=card.version)})
 
 
 def _content(folder: Path) -> bytes:

@@ -4,13 +4,15 @@ import argparse
 import signal
 from collections.abc import Callable, Sequence
 
-from model import ModelError
+from model import ModelError, __version__
 from model.commands.calibrate import add_calibrate
 from model.commands.evaluate import add_evaluate
+from model.commands.export import add_export
 from model.commands.import_ import add_import
 from model.commands.landscape import add_landscape
 from model.commands.parsing import CommandParser, in_flags, refuse_unknown
 from model.commands.predict import add_predict
+from model.commands.rank import add_rank
 from model.commands.show import add_show
 from model.commands.terminal import complain, write
 from model.commands.train import add_train
@@ -22,7 +24,9 @@ COMMANDS = (  # in the order of --help
     add_evaluate,
     add_calibrate,
     add_predict,
+    add_rank,
     add_landscape,
+    add_export,
     add_show,
 )
 
@@ -50,8 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = CommandParser(
         prog="python -m model",
-        description="Train, import, calibrate, evaluate, use and draw models.",
+        description="Train, import, calibrate, evaluate, use, draw and export models.",
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for add in COMMANDS:
         add(commands)

@@ -1,11 +1,13 @@
-"""The progress of a command, on a terminal, if tqdm is installed."""
+"""The progress of a command: a bar on a terminal if tqdm is installed, and otherwise lines."""
 
 import sys
-from collections.abc import Callable
+import time
 from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 from model import Epoch
+
+SECONDS_APART = 5.0  # of two lines
 
 
 class CountBar(AbstractContextManager["CountBar"]):
@@ -36,37 +38,53 @@ class CountBar(AbstractContextManager["CountBar"]):
 
 
 class ProgressBar(AbstractContextManager["ProgressBar"]):
-    """A bar of the epochs, which ends early if training does."""
+    """The epochs of each phase of a training: a bar on a terminal, elsewhere lines."""
 
     def __init__(self) -> None:
-        self._bar = _bar("epoch")
-        self.show: Callable[[Epoch], None] = (
-            (lambda _: None) if self._bar is None else self._advance
-        )
+        self._bar: Any = _bar("epoch") if sys.stderr and sys.stderr.isatty() else None
+        self._phase, self._said_at = "", 0.0
 
-    def _advance(self, epoch: Epoch) -> None:
-        with suppress(OSError):  # a terminal that is gone does not end the training
-            self._draw(epoch)
+    def show(self, epoch: Epoch) -> None:
+        """Show an epoch; a terminal that is gone does not end the training."""
+        with suppress(OSError):
+            if self._bar is None:
+                self._say(epoch)
+            else:
+                self._draw(epoch)
+
+    def _say(self, epoch: Epoch) -> None:
+        """Print a line at the start of a phase, and every SECONDS_APART."""
+        now = time.monotonic()
+        if sys.stderr is None or (
+            epoch.phase == self._phase and now - self._said_at < SECONDS_APART
+        ):
+            return
+        self._phase, self._said_at = epoch.phase, now
+        print(_line(epoch), file=sys.stderr, flush=True)  # noqa: T201
 
     def _draw(self, epoch: Epoch) -> None:
         if epoch.number == 1:
             self._bar.reset(total=epoch.of)
-        said = {"train": f"{epoch.training_loss:.4f}", "best": epoch.best_epoch}
-        if epoch.rate is not None:
-            said = {"dropout": f"{epoch.rate:g}", **said}
-        if epoch.decay is not None:
-            said = {"weight decay": f"{epoch.decay:g}", **said}
-        if epoch.validation_loss is None:
-            said = {"refit": said["train"]}
-        else:
-            said["validation"] = f"{epoch.validation_loss:.4f}"
-        self._bar.set_postfix(said, refresh=False)
+            self._bar.set_description(epoch.phase, refresh=False)
+        self._bar.set_postfix_str(_losses(epoch), refresh=False)
         self._bar.update()
 
     def __exit__(self, *error: object) -> None:
         with suppress(OSError):
             if self._bar is not None:
                 self._bar.close()
+
+
+def _line(epoch: Epoch) -> str:
+    return f"{epoch.phase}: epoch {epoch.number} of {epoch.of}, {_losses(epoch)}"
+
+
+def _losses(epoch: Epoch) -> str:
+    """The losses with the metric's name."""
+    found = f"{epoch.metric} {epoch.training_loss:.4f} on training rows"
+    if epoch.validation_loss is None:
+        return found
+    return f"{found}, {epoch.validation_loss:.4f} on validation rows"
 
 
 def _bar(unit: str, *, scale: bool = False) -> Any:

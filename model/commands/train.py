@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from model import NoiseKind, ReadOptions, TrainOptions, read_table, train, use_threads
-from model.commands.command import add_by, add_command
+from model.commands.command import add_by, add_command, add_force, check_replaces
 from model.commands.describe import describe
 from model.commands.parsing import rates, widths
 from model.commands.progress import ProgressBar
@@ -31,6 +31,7 @@ def add_train(commands: Any) -> None:
     add("data", metavar="DATA", help="a .csv, .parquet or .jsonl file, or example:NAME")
     add("--target", required=True, action="append", metavar="COL", help="column, or columns: a,b")
     add("--out", required=True, type=Path, metavar="DIR", help="artifact folder to write")
+    add_force(parser)
     add("--name", help="the model's name (default: the folder's)")
     add(
         "--task",
@@ -74,6 +75,13 @@ def _add_network(parser: argparse.ArgumentParser, defaults: TrainOptions) -> Non
         f" (default: {defaults.members})",
     )
     add(
+        "--number-encoding",
+        default=defaults.number_encoding,
+        choices=("auto", "raw", "piecewise", "mixed"),
+        help="what the networks see of a number: itself, its piecewise-linear code too, or one of"
+        " these in turn (default: auto, validation rows choose)",
+    )
+    add(
         "--hidden",
         type=widths,
         metavar="W,W",
@@ -84,9 +92,10 @@ def _add_network(parser: argparse.ArgumentParser, defaults: TrainOptions) -> Non
         "--dropout",
         type=rates,
         metavar="P",
-        help="one rate for all hidden layers, or one for each: 0.1,0.2 (default: 0.1; less for a"
-        " regression with more than 1,200 training rows); search: try several rates and keep the"
-        " best on validation rows; learn: find a rate for each hidden layer with concrete dropout,"
+        help="one rate for all hidden layers, or one for each: 0.1,0.2 (default: validation rows"
+        " choose from 0.005, 0.02 and 0.05; with --members 1 it is 0.1, or less for a regression"
+        " with more than 1,200 training rows); search: choose from eight rates up to 0.5; learn:"
+        " find a rate for each hidden layer with concrete dropout,"
         " in a first training",
     )
     add("--input-dropout", type=float, default=defaults.input_dropout, metavar="P")
@@ -135,8 +144,10 @@ def _log_target(given: list[str | bool] | None) -> bool | list[str]:
 
 
 def _train(arguments: argparse.Namespace) -> str:
+    check_replaces(arguments.out, force=arguments.force)
     options = TrainOptions(
         members=arguments.members,
+        number_encoding=arguments.number_encoding,
         hidden=arguments.hidden,
         dropout=arguments.dropout,
         input_dropout=arguments.input_dropout,

@@ -26,10 +26,11 @@ FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 @dataclass(frozen=True, slots=True)
 class NumericFeature:
-    """A feature of numbers, encoded as (value - mean) / scale.
+    """A feature of numbers, encoded as (value - mean) / scale, and as its code if it has edges.
 
     `low` and `high` are the training range, infinite if it is unknown. `fill` replaces a missing
     value; if it is None, a missing value is an error. `rule` is how the training file was read.
+    `edges` are those of the bins of the piecewise-linear code, ascending; see `model.data.codes`.
     """
 
     name: str
@@ -39,11 +40,12 @@ class NumericFeature:
     high: float
     fill: float | None = None
     rule: CellRule = USUAL_CELLS
+    edges: tuple[float, ...] = ()
 
     @property
     def width(self) -> int:
-        """The number of encoded columns."""
-        return 1
+        """The number of encoded columns: the standardised number's, and one for each bin."""
+        return len(self.edges) or 1
 
     @property
     def range(self) -> tuple[float, float] | None:
@@ -51,7 +53,7 @@ class NumericFeature:
         return (self.low, self.high) if math.isfinite(self.low) else None
 
     def example(self, x: np.ndarray) -> float:
-        """The middle value of the encoded columns x [n, 1]; of none, about the training mean.
+        """The middle value of the encoded columns x [n, width]; of none, about the training mean.
 
         A mean of whole numbers is rounded to one; that they are whole shows in their range.
         """
@@ -79,10 +81,13 @@ class NumericFeature:
         return None if self._is_missing(cell) else float(cast("float", self._number(cell)))
 
     def encoded(self, cell: object) -> float:
-        """A cell without fault as a number; a missing one is filled in."""
-        if self._is_missing(cell):
-            return cast("float", self.fill)
-        return float(cast("float", self._number(cell)))
+        """A cell without fault as a number; nan if its value is missing."""
+        return math.nan if self._is_missing(cell) else float(cast("float", self._number(cell)))
+
+    @property
+    def filling(self) -> float:
+        """The number of a missing value, if the feature has a fill."""
+        return cast("float", self.fill)
 
     def fault(self, cell: object) -> str | None:
         """The fault of the cell, worded to follow "feature 'x' "; None if it has none."""
@@ -154,10 +159,15 @@ class CategoricalFeature:
         index = category_index(self.categories, cell)
         return None if index is None else self.categories[index]
 
-    def encoded(self, cell: object) -> int:
-        """A cell without fault as the index of its category; a missing one is filled in."""
+    def encoded(self, cell: object) -> float:
+        """A cell without fault as the index of its category; nan if its value is missing."""
         index = category_index(self.categories, cell)
-        return self.categories.index(cast("str", self.fill)) if index is None else index
+        return math.nan if index is None else index
+
+    @property
+    def filling(self) -> float:
+        """The index of a missing value's category, if the feature has a fill."""
+        return self.categories.index(cast("str", self.fill))
 
     def fault(self, cell: object) -> str | None:
         """The fault of the cell, worded to follow "feature 'x' "; None if it has none."""

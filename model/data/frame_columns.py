@@ -45,7 +45,10 @@ def features_of(frame: Frame, features: Sequence[Feature]) -> dict[str, np.ndarr
 def columns_of(
     columns: Mapping[str, np.ndarray], features: Sequence[Feature], rows: int
 ) -> list[Any] | None:
-    """A column for each feature: numbers, or indices; None if a cell has a fault."""
+    """A column for each feature: numbers, or indices; None if a cell has a fault.
+
+    A value that is to be filled in is nan.
+    """
     found = []
     for feature in features:
         cells = columns.get(feature.name)
@@ -67,7 +70,7 @@ def _column(feature: Feature, cells: np.ndarray) -> Any:
         gaps = np.isnan(numbers) | np.isin(numbers, list(feature.rule.missing_numbers))
         if feature.fill is None:
             return None if gaps.any() else numbers
-        return np.where(gaps, feature.fill, numbers)
+        return np.where(gaps, np.nan, numbers)
     known = cells.tolist()
     try:
         return feature.column(known)

@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 
+from model.data.codes import quantile_edges
 from model.data.feature import (
     CategoricalFeature,
     Feature,
@@ -35,13 +36,19 @@ _Task = Literal["regression", "binary", "multiclass"]
 
 
 def fit_schema(
-    table: Table, names: Sequence[str], rows: np.ndarray, *, missing: str = "error"
+    table: Table,
+    names: Sequence[str],
+    rows: np.ndarray,
+    *,
+    missing: str = "error",
+    codes: bool = False,
 ) -> tuple[Schema, tuple[str, ...]]:
     """The schema of the named columns with statistics of the given rows, and notices for the user.
 
     Columns that are constant in those rows, or have no value there, are dropped. A missing cell
     becomes the median or the most frequent text with `missing` "impute", and is refused otherwise.
-    Raises DataError naming the column.
+    With `codes`, numbers of three or more values have a piecewise-linear code. Raises DataError
+    naming the column.
     """
     if missing not in MISSING_CHOICES:
         raise DataError(f"missing: {not_one_of(missing, MISSING_CHOICES)}")
@@ -56,7 +63,7 @@ def fit_schema(
             ways = f"{option(missing='impute')}, or {option(missing='drop')}"
             advice = f"fill it in, or train with {ways}"
             raise table.fault(gaps[0], name, f"the value is missing; {advice}")
-        feature = _fit_feature(table, name, rows, impute=missing == "impute")
+        feature = _fit_feature(table, name, rows, impute=missing == "impute", codes=codes)
         if feature is None:
             notices.append(f"dropped constant column {name!r}")
             continue
@@ -64,7 +71,7 @@ def fit_schema(
         if len(gaps):
             count = f"{len(gaps)} of {table.row_count} rows"
             notices.append(f"filled missing cells of {name!r} with {feature.fill!r} ({count})")
-        if feature.width > MANY_CATEGORIES:
+        if isinstance(feature, CategoricalFeature) and feature.width > MANY_CATEGORIES:
             many = f"{feature.width} different texts, each an input of the network"
             way = option(drop=name)
             notices.append(f"column {name!r} has {many}; if they are not categories, {way}")
@@ -252,7 +259,9 @@ def spread(strata: np.ndarray, random: np.random.Generator) -> np.ndarray:
     return np.argsort(place, kind="stable")
 
 
-def _fit_feature(table: Table, name: str, rows: np.ndarray, *, impute: bool) -> Feature | None:
+def _fit_feature(
+    table: Table, name: str, rows: np.ndarray, *, impute: bool, codes: bool
+) -> Feature | None:
     """The feature with statistics of the given rows; None if it is constant in them."""
     column = table.column(name)
     present = column[rows][~missing_cells(column[rows])]
@@ -262,9 +271,9 @@ def _fit_feature(table: Table, name: str, rows: np.ndarray, *, impute: bool) -> 
     if fit is None:
         return None
     fill = float(np.median(present)) if impute else None
-    return NumericFeature(
-        name, *fit, float(present.min()), float(present.max()), fill, table.rule(name)
-    )
+    ends = float(present.min()), float(present.max())
+    edges = quantile_edges(present, fit[1]) if codes else ()
+    return NumericFeature(name, *fit, *ends, fill, table.rule(name), edges)
 
 
 def _fit_categories(

@@ -1,30 +1,34 @@
 """The schema: check rows and encode them as the input of the network.
 
-Shapes: B rows, D encoded columns (a numeric feature is one, a categorical one per category).
+A numeric feature is encoded as its standardised number, with the columns of its piecewise-linear
+code behind if it has one (`model.data.codes`); a categorical one as a column for each category. The
+*plain* columns are all but those of the codes. The codes are functions of the plain columns, and
+distances between rows need no more than these.
+
+Shapes: B rows, D encoded columns, N plain columns.
 """
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import accumulate, chain, islice
+from itertools import accumulate, chain
 from operator import itemgetter
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 
+from model.data.checking import Row, checked, with_names
+from model.data.encoded import Encoded, codes, filled
 from model.data.feature import CategoricalFeature, Feature, NumericFeature
 from model.data.frame_columns import columns_of, features_of, records_of
-from model.data.frames import Frame, Tabular, as_array, frame_with_names, plain_row
+from model.data.frames import Frame, Tabular, as_array, frame_with_names
 from model.data.names import clean
+from model.data.numeric_columns import NumericColumns
 from model.errors import DataError, Detail, InputError
 from model.messages import listed, nearest, shown
 
-MAX_DETAILS = 20
 LEAST_LOG = -700.0  # of a decoded target: exp of less is not a normal float64
-RANGE_SLACK = 1e-6  # in scales: rounding to float32 must not put a training row outside the range
 
-Row = Mapping[str, object] | Sequence[object]
 Rows = Sequence[Row] | np.ndarray | Tabular
 
 
@@ -72,62 +76,6 @@ class Target:
         return np.where(self.by_log, positive, values)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Numbers:
-    """The numeric features as arrays [numeric features] float64, computed once for all rows.
-
-    `low` and `high` are the ends of the encoded training range, moved outwards by `RANGE_SLACK`.
-    """
-
-    features: tuple[NumericFeature, ...]
-    positions: tuple[int, ...]  # the encoded column of each
-    mean: np.ndarray
-    scale: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    marks: tuple[tuple[int, float], ...]  # feature and number that says that a value is missing
-
-    @classmethod
-    def of(cls, features: Sequence[Feature]) -> "_Numbers":
-        starts = accumulate((feature.width for feature in features), initial=0)
-        placed = [
-            (feature, at)
-            for feature, at in zip(features, starts, strict=False)
-            if isinstance(feature, NumericFeature)
-        ]
-        rows = [(each.low, each.high, each.mean, each.scale) for each, _ in placed]
-        low, high, mean, scale = np.array(rows, dtype=np.float64).reshape(-1, 4).T
-        low, high = (low - mean) / scale, (high - mean) / scale
-        return cls(
-            tuple(feature for feature, _ in placed),
-            tuple(at for _, at in placed),
-            mean=mean,
-            scale=scale,
-            low=low - RANGE_SLACK * (1 + abs(low)),
-            high=high + RANGE_SLACK * (1 + abs(high)),
-            marks=tuple(
-                (at, mark)
-                for at, (feature, _) in enumerate(placed)
-                for mark in sorted(feature.rule.missing_numbers)
-            ),
-        )
-
-    def read(self, block: np.ndarray) -> np.ndarray:
-        """The numbers of a request [B, numeric features] standardised, float32.
-
-        Raises ValueError for one that says that a value is missing.
-        """
-        for at, mark in self.marks:
-            if (block[:, at] == mark).any():
-                raise ValueError
-        return self.standardised(block)
-
-    def standardised(self, block: np.ndarray) -> np.ndarray:
-        """The numbers [B, numeric features] standardised, float32; inf where one overflows."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            return np.asarray((block - self.mean) / self.scale, dtype=np.float32)
-
-
 @dataclass(frozen=True)
 class Schema:
     """The features, in the network's order."""
@@ -135,8 +83,8 @@ class Schema:
     features: tuple[Feature, ...]
 
     @cached_property
-    def _numbers(self) -> "_Numbers":
-        return _Numbers.of(self.features)
+    def _numbers(self) -> NumericColumns:
+        return NumericColumns.of(self.features)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -149,7 +97,11 @@ class Schema:
         return sum(feature.width for feature in self.features)
 
     def encode(self, rows: Rows) -> np.ndarray:
-        """The rows encoded for the network, float32 [B, D].
+        """The rows encoded for the network, float32 [B, D]; see `encoded`."""
+        return self.encoded(rows).x
+
+    def encoded(self, rows: Rows) -> Encoded:
+        """The rows encoded for the network, and which of their values were filled in.
 
         All rows are objects keyed by feature name, or all are arrays in the schema's order. Named
         tuples are objects. A frame, a structured array and a mapping of columns go by the names of
@@ -168,17 +120,29 @@ class Schema:
             return self._encode_plain(rows)
         except (LookupError, TypeError, ValueError, OverflowError):
             pass  # some cell has a fault, or a valid but unusual type: check each cell
-        return self.assemble(_checked(self, _with_names(self.names, rows)))
+        return self._assembled(checked(self.features, with_names(self.names, rows)))
 
-    def _encode_frame(self, frame: Frame) -> np.ndarray:
+    def _encode_frame(self, frame: Frame) -> Encoded:
         """The encoded rows of a frame: column by column, and cell by cell if one has a fault."""
         columns = features_of(frame, self.features)
         found = columns_of(columns, self.features, frame.row_count)
         if found and frame.row_count:
-            x = self.assemble(found)
-            if np.isfinite(x).all():
-                return x
-        return self.assemble(_checked(self, records_of(columns, frame.row_count)))
+            encoded = self._assembled(found)
+            if np.isfinite(encoded.x).all():
+                return encoded
+        return self._assembled(checked(self.features, records_of(columns, frame.row_count)))
+
+    def _assembled(self, columns: Sequence[Sequence[float] | np.ndarray]) -> Encoded:
+        """Encoded rows from a column per feature as `assemble` takes; nan is filled in."""
+        if not self._fills:
+            return Encoded(self.assemble(columns))
+        columns, imputed = filled(self.features, columns)
+        return Encoded(self.assemble(columns), self.names, imputed)
+
+    @cached_property
+    def _fills(self) -> bool:
+        """Whether a missing value of some feature is filled in."""
+        return any(feature.fill is not None for feature in self.features)
 
     def assemble(self, columns: Sequence[Sequence[float] | np.ndarray]) -> np.ndarray:
         """Encoded rows, float32 [B, D], from a column per feature: numbers, or category indices.
@@ -195,8 +159,48 @@ class Schema:
             at += feature.width
         if numbers:
             block = np.array(numbers, dtype=np.float64).T  # [B, numeric features]
-            x[:, self._numbers.positions] = self._numbers.standardised(block)
+            self._numbers.put(self._numbers.standardised(block), x)
         return x
+
+    @cached_property
+    def _plain(self) -> np.ndarray:
+        """The numbers of the plain columns [N]."""
+        return np.setdiff1d(np.arange(self.width), self._numbers.code_columns)
+
+    def plain(self, x: np.ndarray) -> np.ndarray:
+        """The plain columns [B, N] of encoded rows x [B, D]: x itself without codes."""
+        return x if len(self._plain) == x.shape[1] else np.ascontiguousarray(x[:, self._plain])
+
+    def whole(self, plain: np.ndarray) -> np.ndarray:
+        """The encoded rows [B, D] that have these plain columns [B, N]."""
+        if len(self._plain) == self.width:
+            return plain
+        x = np.empty((len(plain), self.width), dtype=plain.dtype)
+        x[:, self._plain] = plain
+        self._numbers.put(x[:, self._numbers.positions], x)
+        return x
+
+    @property
+    def code_columns(self) -> np.ndarray:
+        """Whether each encoded column is one of a code, bool [D]."""
+        found = np.ones(self.width, dtype=bool)
+        found[self._plain] = False
+        return found
+
+    @property
+    def plain_width(self) -> int:
+        """The number of plain columns, N."""
+        return len(self._plain)
+
+    @cached_property
+    def without_codes(self) -> "Schema":
+        """The schema whose encoded columns are the plain ones."""
+        return Schema(
+            tuple(
+                replace(feature, edges=()) if isinstance(feature, NumericFeature) else feature
+                for feature in self.features
+            )
+        )
 
     def example(self, x: np.ndarray) -> dict[str, float | str]:
         """A row like the encoded training rows x [n, D], as its sender would write it.
@@ -213,14 +217,9 @@ class Schema:
     def outside(self, x: np.ndarray) -> list[tuple[str, ...]]:
         """The warnings "outside_training_range:<feature>" of each encoded row."""
         numbers = self._numbers
-        z = x if len(numbers.positions) == x.shape[1] else x[:, numbers.positions]
+        z = x if len(numbers.positions) == x.shape[1] else x[:, numbers.positions]  # [B, F]
         beyond = (z < numbers.low) | (z > numbers.high)  # [B, numeric features]
-        codes: list[tuple[str, ...]] = [()] * len(x)
-        if not beyond.any():  # the usual case
-            return codes
-        for row, at in zip(*beyond.nonzero(), strict=True):
-            codes[row] += (f"outside_training_range:{numbers.features[at].name}",)
-        return codes
+        return codes("outside_training_range", numbers.names, beyond)
 
     @cached_property
     def columns(self) -> tuple[slice, ...]:
@@ -258,22 +257,22 @@ class Schema:
         """The numeric features, and the encoded column of each."""
         return list(self._numbers.features), list(self._numbers.positions)
 
-    def _encode_plain(self, rows: Sequence[Row] | np.ndarray) -> np.ndarray:
+    def _encode_plain(self, rows: Sequence[Row] | np.ndarray) -> Encoded:
         """The encoded rows, if all cells have built-in types and no fault; otherwise it raises."""
-        x = self._encode_array(rows) if isinstance(rows, np.ndarray) else self._encode_cells(rows)
-        if not np.isfinite(x).all():
+        plain = self._encode_array(rows) if isinstance(rows, np.ndarray) else self._cells(rows)
+        if not np.isfinite(plain.x).all():
             raise ValueError
-        return x
+        return plain
 
-    def _encode_array(self, rows: np.ndarray) -> np.ndarray:
+    def _encode_array(self, rows: np.ndarray) -> Encoded:
         """The encoded rows of numbers [B, features], if all features are numeric."""
         numeric = len(self.features) == len(self._numbers.features) and rows.dtype.kind in "fiu"
-        shaped = rows.ndim == 2 and rows.shape[1] == self.width and len(rows)
+        shaped = rows.ndim == 2 and rows.shape[1] == len(self.features) and len(rows)
         if not numeric or not shaped or np.ma.is_masked(rows):
             raise TypeError
         return self._numbers.read(np.asarray(rows, np.float64, order="C"))
 
-    def _encode_cells(self, rows: Sequence[Row]) -> np.ndarray:
+    def _cells(self, rows: Sequence[Row]) -> Encoded:
         kinds = set(map(type, rows))
         by_name = kinds == {dict}
         if not (by_name or kinds <= {list, tuple}):
@@ -283,10 +282,9 @@ class Schema:
                 raise TypeError
             objects = cast("Sequence[Mapping[str, object]]", rows)
             rows, by_name = [[row.get(name) for name in self.names] for row in objects], False
-        x = self._encode_numbers(rows, by_name)
-        return self._encode_columns(rows, by_name) if x is None else x
+        return self._encode_numbers(rows, by_name) or self._encode_columns(rows, by_name)
 
-    def _encode_numbers(self, rows: Sequence[Row], by_name: bool) -> np.ndarray | None:
+    def _encode_numbers(self, rows: Sequence[Row], by_name: bool) -> Encoded | None:
         """The encoded rows if every cell is a number, which is the usual case; otherwise None."""
         if not len(self.features) == len(self._numbers.features) > 1:
             return None
@@ -299,95 +297,14 @@ class Schema:
         block = np.fromiter(chain.from_iterable(lists), np.float64, count)
         return self._numbers.read(block.reshape(len(rows), -1))
 
-    def _encode_columns(self, rows: Sequence[Row], by_name: bool) -> np.ndarray:
-        columns = []
+    def _encode_columns(self, rows: Sequence[Row], by_name: bool) -> Encoded:
+        columns: list[Sequence[float] | np.ndarray] = []
         for position, feature in enumerate(self.features):
             cells = list(map(itemgetter(feature.name if by_name else position), rows))
-            if feature.fill is not None and None in cells:
-                cells = [feature.fill if cell is None else cell for cell in cells]
-            columns.append(feature.column(cells))
-        return self.assemble(columns)
-
-
-def _with_names(names: Sequence[str], rows: Any) -> Any:
-    """The rows as objects or lists; a name in another Unicode form becomes the schema's."""
-    rows = rows.tolist() if isinstance(rows, np.ndarray) and rows.ndim else rows
-    if not isinstance(rows, Sequence) or isinstance(rows, str | bytes):
-        way = "give a list of rows, an array [rows, features] or a frame"
-        message = f"{shown(rows)} is no table: {way}"
-        raise InputError(f"rows: {message}", [Detail("rows", message)])
-    known = {clean(name): name for name in names}
-    return [_row_with_names(known, row) for row in rows]
-
-
-def _row_with_names(known: Mapping[str, str], row: Any) -> Any:
-    row = plain_row(row)
-    if not isinstance(row, Mapping) or set(known.values()).issuperset(row):
-        return row
-    own = {name: known.get(clean(name), name) if isinstance(name, str) else name for name in row}
-    counts = Counter(own.values())
-    return {own[name] if counts[own[name]] == 1 else name: row[name] for name in row}
-
-
-def _checked(schema: Schema, rows: Sequence[Row]) -> list[list[float]]:
-    """A column per feature, of numbers or indices; raises InputError with every fault."""
-    faults = list(islice(_faults(schema, rows), MAX_DETAILS))
-    if faults:
-        where = ".".join(faults[0].field.split(".")[:2])
-        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-        raise InputError(f"{where}: {faults[0].message}{more}", faults)
-    lists = [
-        [row.get(name) for name in schema.names] if isinstance(row, Mapping) else row
-        for row in rows
-    ]
-    return [
-        [feature.encoded(row[at]) for row in lists] for at, feature in enumerate(schema.features)
-    ]
-
-
-def _faults(schema: Schema, rows: Sequence[Row]) -> Iterator[Detail]:
-    """Every fault, row by row."""
-    if not len(rows):
-        yield Detail("rows", "there are no rows; at least one is needed")
-    by_name = [isinstance(row, Mapping) for row in rows]
-    for number, row in enumerate(rows):
-        where = f"rows.{number}"
-        if isinstance(row, Mapping):
-            yield from _object_faults(schema, row, where)
-        elif not isinstance(row, list | tuple | np.ndarray):
-            yield Detail(where, f"{shown(row)} is neither an object nor an array of values")
-        elif len(row) != len(schema.features):
-            expected = f"{len(schema.features)}: {listed(schema.names)}"
-            yield Detail(where, f"the row has {len(row)} values; the model expects {expected}")
-        else:
-            for feature, cell in zip(schema.features, row, strict=True):
-                yield from _cell_fault(feature, cell, where)
-        if by_name[number] != by_name[0]:
-            yield Detail(where, "rows must be all objects or all arrays; this and the first differ")
-
-
-def _object_faults(schema: Schema, row: Mapping[str, object], where: str) -> Iterator[Detail]:
-    expected = f"the model expects {listed(schema.names)}"
-    known = set(schema.names)
-    unknown = islice((name for name in row if name not in known), MAX_DETAILS)
-    likes = {name: nearest(name, schema.names) for name in unknown}
-    yield from (_unknown(name, like, expected, where) for name, like in likes.items() if like)
-    for feature in schema.features:
-        if feature.name in row:
-            yield from _cell_fault(feature, row[feature.name], where)
-        elif feature.fill is None:
-            message = f"feature {shown(feature.name)} is missing; {expected}"
-            yield Detail(f"{where}.{feature.name}", message)
-    yield from (_unknown(name, like, expected, where) for name, like in likes.items() if not like)
-
-
-def _unknown(name: object, like: str, expected: str, where: str) -> Detail:
-    """The fault of an unknown name, a text of the sender: quoted in its printable form only."""
-    quoted = shown(name)
-    return Detail(f"{where}.{quoted[1:-1]}", f"unknown feature {quoted}{like}; {expected}")
-
-
-def _cell_fault(feature: Feature, cell: object, where: str) -> Iterator[Detail]:
-    fault = feature.fault(cell)
-    if fault:
-        yield Detail(f"{where}.{feature.name}", f"feature {shown(feature.name)} {fault}")
+            if feature.fill is None or None not in cells:
+                columns.append(feature.column(cells))
+                continue
+            gaps = [cell is None for cell in cells]
+            whole = [feature.fill if cell is None else cell for cell in cells]
+            columns.append(np.where(gaps, np.nan, feature.column(whole)))
+        return self._assembled(columns)

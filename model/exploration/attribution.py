@@ -117,7 +117,7 @@ def plan_explanation(
     default = None if predictor.card.target.classes else 0
     asked = ExplanationPlan(
         predictor,
-        encoded_row(schema, row),
+        encoded_row(schema, row).x,
         cells(schema, row),
         of=default if of is None else names.index(of),
         passes=passes or LEAST_PASSES,

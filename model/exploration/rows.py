@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from model.data import Row, Schema, clean
+from model.data import Encoded, Row, Schema, clean
 from model.errors import Detail, InputError
 from model.messages import listed, nearest, shown
 
@@ -18,10 +18,10 @@ def find_feature(schema: Schema, name: object) -> int:
     raise fault("feature", f"unknown feature {shown(name)}{like}; known: {listed(schema.names)}")
 
 
-def encoded_row(schema: Schema, row: Row) -> np.ndarray:
-    """One row encoded, [1, D]; raises InputError that names the field `row`."""
+def encoded_row(schema: Schema, row: Row) -> Encoded:
+    """One row encoded, x [1, D]; raises InputError that names the field `row`."""
     try:
-        return schema.encode([row])
+        return schema.encoded([row])
     except InputError as error:
         details = [Detail(f"row{each.field[6:]}", each.message) for each in error.details]
         raise InputError(f"row{str(error).removeprefix('rows.0')}", details) from None

@@ -11,7 +11,7 @@ from typing import Any, Literal, cast
 import numpy as np
 
 from model.artifact import Card
-from model.data import CategoricalFeature, Feature, NumericFeature, Row, Schema, plain_row
+from model.data import CategoricalFeature, Encoded, Feature, NumericFeature, Row, Schema, plain_row
 from model.exploration.rows import encoded_row, fault, find_feature, with_cell
 from model.messages import shown
 from model.options import PredictOptions, Resolved, builtin
@@ -37,13 +37,21 @@ class Axis:
     values: tuple[float | str | None, ...]  # None: the model fills in a missing value
     swept: Feature = field(repr=False)
     columns: slice = field(repr=False)  # the encoded columns of the feature
-    row: np.ndarray = field(repr=False, compare=False)  # [1, D]
+    schema: Schema = field(repr=False, compare=False)
+    row: Encoded = field(repr=False, compare=False)  # x [1, D]
 
-    def encoded(self) -> np.ndarray:
-        """The row with each of the values, encoded, [B, D]."""
-        x = self.row.repeat(len(self.values), axis=0)
-        x[:, self.columns] = Schema((self.swept,)).encode([[value] for value in self.values])
-        return x
+    def encoded(self) -> Encoded:
+        """The row with each of the values, encoded, x [B, D]."""
+        count, features = len(self.values), self.schema.names
+        points = Schema((self.swept,)).encoded([[value] for value in self.values])
+        x = self.row.x.repeat(count, axis=0)
+        x[:, self.columns] = points.x
+        imputed = np.zeros((count, len(features)), dtype=bool)
+        if self.row.imputed is not None:
+            imputed |= self.row.imputed
+        gaps = False if points.imputed is None else points.imputed[:, 0]
+        imputed[:, features.index(self.feature)] = gaps
+        return Encoded(x, features, imputed if imputed.any() else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +88,11 @@ def sweep(
     """
     axis = sweep_axis(predictor.card, row, feature, values=values, points=points, margin=margin)
     chosen = sweep_options(predictor, options or PredictOptions())
-    x = axis.encoded()
-    predictions = predictor.predict_encoded(x, chosen)
+    encoded = axis.encoded()
+    predictions = predictor.predict_encoded(encoded.x, chosen).warned(encoded.codes)
     if not lines:
         return Sweep(axis, predictions, [])
-    single = predictor.predict_encoded(x, line_options(predictor, chosen, lines))
+    single = predictor.predict_encoded(encoded.x, line_options(predictor, chosen, lines))
     return Sweep(axis, predictions, lines_of(single, lines))
 
 
@@ -139,7 +147,7 @@ def sweep_axis(
     swept = schema.features[at]
     cells = _points(swept, points, margin) if values is None else _given(swept, values)
     encoded = encoded_row(schema, with_cell(schema, row, at, cells[0]))
-    where = swept, schema.columns[at], encoded
+    where = swept, schema.columns[at], schema, encoded
     if isinstance(swept, NumericFeature):
         return Axis(swept.name, "numeric", swept.range, cells, *where)
     return Axis(swept.name, "categorical", None, cells, *where)

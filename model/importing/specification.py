@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn, Self, get_args
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from model.artifact import FeatureRecord, Name, Rate, TargetScale
@@ -157,11 +158,28 @@ def read_spec(path: str | Path) -> SpecFile:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not JSON: {error}") from error
-    try:
-        spec = Spec.model_validate(_completed(document))
-    except ValidationError as error:
-        raise _refusal(path, error) from error
+    spec = spec_of(document, str(path))
     return SpecFile(spec, path.name, hashlib.sha256(content).hexdigest())
+
+
+def spec_of(document: Any, source: str) -> Spec:
+    """The specification of a document whose lists are tuples; raises InputError naming a field."""
+    try:
+        return Spec.model_validate(_completed(document))
+    except ValidationError as error:
+        raise _refusal(source, error) from error
+
+
+def tuples(value: Any) -> Any:
+    """The value with tuples for all lists in it, and numbers for those of numpy."""
+    match value:
+        case dict():
+            return {key: tuples(each) for key, each in value.items()}
+        case list() | tuple():
+            return tuple(map(tuples, value))
+        case np.generic() | np.ndarray():
+            return tuples(value.tolist())
+    return value
 
 
 def _completed(document: Any) -> Any:
@@ -191,19 +209,15 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     for key, value in pairs:
         if key in found:
             raise ValueError(f"key {key!r} comes twice")
-        found[key] = _tuples(value)
+        found[key] = tuples(value)
     return found
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def _constant(text: str) -> NoReturn:
     raise ValueError(f"{text} is no number")
 
 
-def _refusal(path: Path, error: ValidationError) -> InputError:
+def _refusal(source: str, error: ValidationError) -> InputError:
     """The first fault, by the field's path in the document."""
     fault = error.errors(include_url=False)[0]
     tags = {"numeric", "categorical"}
@@ -213,4 +227,4 @@ def _refusal(path: Path, error: ValidationError) -> InputError:
     value = "" if fault["type"] in ("missing", "value_error") else f", not {shown(fault['input'])}"
     like = nearest(fault["loc"][-1], _FIELDS) if fault["type"] == "extra_forbidden" else ""
     said = f"no such field is known{like}" if fault["type"] == "extra_forbidden" else said + value
-    return InputError(f"{path}: {field}: {said}", [Detail(field, said)])
+    return InputError(f"{source}: {field}: {said}", [Detail(field, said)])

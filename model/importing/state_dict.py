@@ -7,20 +7,22 @@ that folding layers loses no digits.
 import hashlib
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from torch import Tensor
 
 from model.errors import ArtifactError
 from model.importing.checkpoint import Entry, described_kind, read_checkpoint
-from model.messages import listed, shown
+from model.messages import is_typed, listed, shown
 
 # The keys under which checkpoints keep the state dict of a network, the usual first.
 NESTED = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "module")
 FLOATS = ("float64", "float32", "float16", "bfloat16", "F64", "F32", "F16", "BF16")
+_MOST_PARTS = 20  # of a key, which are compared with the layers
 _LEVELS = 4  # of dicts and lists around a state dict
 _MOST_PLACES = 10_000  # dicts and lists that are looked at
 _ALONE = "write the state dict alone: torch.save(module.state_dict(), ...)"
@@ -28,18 +30,34 @@ _ALONE = "write the state dict alone: torch.save(module.state_dict(), ...)"
 Shape = tuple[int | None, ...]  # None: any length
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where weights come from: a name, a hash, and how many numbers it can hold at most."""
+
+    name: str
+    sha256: str
+    most_numbers: float
+
+    @classmethod
+    def of_file(cls, path: Path) -> Self:
+        """A file, which holds at most one number a byte."""
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return cls(path.name, digest, path.stat().st_size)
+
+
 class Weights:
     """The tensors of a state dict by key, and which of them no layer has taken yet."""
 
-    def __init__(self, path: Path, entries: Mapping[Any, Any], notices: Sequence[str] = ()) -> None:
-        self.name = path.name
+    def __init__(
+        self, source: Source, entries: Mapping[Any, Any], notices: Sequence[str] = ()
+    ) -> None:
+        self.name, self.sha256 = source.name, source.sha256
         self.notices = list(notices)  # what a reader of the card should know
         self._entries = entries
         self._left = set(map(str, entries))
-        self._size_bytes = path.stat().st_size
+        self._most_numbers = source.most_numbers
         self._taken = 0
-        with path.open("rb") as file:
-            self.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
 
     @property
     def left(self) -> list[str]:
@@ -110,7 +128,7 @@ class Weights:
     def _count(self, entry: Entry, where: str) -> None:
         """Raise ArtifactError if the tensors share so much that they outgrow the file."""
         self._taken += math.prod(entry.shape)
-        if self._taken > self._size_bytes:
+        if self._taken > self._most_numbers:
             said = f"claims {math.prod(entry.shape)} numbers, more than the file can hold"
             raise ArtifactError(f"{where} {said}")
 
@@ -118,21 +136,24 @@ class Weights:
 def read_weights(path: str | Path, layers: Collection[str] = ()) -> Weights:
     """The weights in a file; raises ArtifactError that names it.
 
-    `layers` are prefixes of keys. They tell which state dict is meant if the file has several.
+    `layers` are prefixes of keys. They tell which state dict is meant if the file has several, and
+    what comes before them in its keys, such as `module.` or `_orig_mod.`, which is taken off.
     """
     path = Path(path)
     content = read_checkpoint(path)
     found = {place: entries for place, entries in _places(content) if _tensors(entries)}
     if not found:
         raise ArtifactError(f"{path} holds no tensors by name, {_held(content)}; {_ALONE}")
-    fits = {place: _matches(entries, layers) for place, entries in found.items()}
+    fits = {place: max(_fits(entries, layers).values()) for place, entries in found.items()}
     best = [place for place in found if fits[place] == max(fits.values())]
     around = _around(best)
     best = [place for place in best if place not in around]
     chosen = best[0] if len(best) == 1 else _usual(path, best)
     others = [shown(place) for place in best if place != chosen]
     notices = [f"the weights are those under {shown(chosen)}, not {listed(others)}"]
-    return Weights(path, found[chosen], notices if others else ())
+    before = _before(path, _fits(found[chosen], layers))
+    entries = _without(before, found[chosen]) if before else found[chosen]
+    return Weights(Source.of_file(path), entries, notices if others else ())
 
 
 def _places(content: Any) -> Iterator[tuple[str, dict[Any, Any]]]:
@@ -155,10 +176,37 @@ def _tensors(entries: Mapping[Any, Any]) -> bool:
     return any(isinstance(key, str) and isinstance(each, Entry) for key, each in entries.items())
 
 
-def _matches(entries: Mapping[Any, Any], layers: Collection[str]) -> int:
-    """The number of the layers that have a key in the dict."""
-    prefixes = {key.rpartition(".")[0] for key in entries if isinstance(key, str)}
-    return len(prefixes.intersection(layers))
+def _fits(entries: Mapping[Any, Any], layers: Collection[str]) -> dict[str, int]:
+    """How many of the layers have a key, by what comes before their prefix in the keys."""
+    found = {"": 0}
+    for prefix in {key.rpartition(".")[0] for key in entries if isinstance(key, str)}:
+        parts = prefix.split(".")
+        for count in range(min(len(parts), _MOST_PARTS)):
+            if ".".join(parts[count:]) in layers:
+                before = "".join(f"{part}." for part in parts[:count])
+                found[before] = found.get(before, 0) + 1
+    return found
+
+
+def _before(path: Path, fits: Mapping[str, int]) -> str:
+    """What comes before the layers in the keys; raises ArtifactError if two answers fit alike."""
+    if fits[""]:
+        return ""
+    best = [before for before, count in fits.items() if count == max(fits.values())]
+    if len(best) > 1:
+        networks = listed([shown(before) for before in sorted(best)], 5)
+        said = f"several networks have these layers, whose keys begin with {networks}"
+        raise ArtifactError(f"{path}: {said}; write that into the prefixes of the layers")
+    return best[0]
+
+
+def _without(before: str, entries: Mapping[Any, Any]) -> dict[Any, Any]:
+    """The entries by their keys without what comes before; a key that is taken stays whole."""
+    keys = {key: key.removeprefix(before) if isinstance(key, str) else key for key in entries}
+    return {
+        key if short != key and short in entries else short: entries[key]
+        for key, short in keys.items()
+    }
 
 
 def _around(places: Sequence[str]) -> set[str]:
@@ -185,8 +233,10 @@ def _held(content: Any) -> str:
 
 
 def _advice(keys: Sequence[str]) -> str:
-    """The field of the specification that ignores the keys, and others of their prefix."""
+    """The option, or the field of the specification, that ignores the keys and those beside."""
     prefixes = dict.fromkeys(f"{key.split('.')[0]}.*" if "." in key else key for key in keys)
+    if is_typed():
+        return " ".join(f"--ignore '{each}'" for each in list(prefixes)[:5])
     patterns = ", ".join(f'"{each}"' for each in list(prefixes)[:5])
     return f'"ignore": [{patterns}] in the JSON file'
 

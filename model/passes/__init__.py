@@ -14,6 +14,7 @@ from model.passes.mixtures import Source, mixed, sources
 from model.passes.network import (
     ACTIVATIONS,
     MLP,
+    MODULES,
     ActivationName,
     MLPConfig,
     Noise,
@@ -35,6 +36,7 @@ __all__ = [
     "ACTIVATIONS",
     "COVARIANCE_CLASSES",
     "MLP",
+    "MODULES",
     "MOST_MEMBERS",
     "ActivationName",
     "Batch",

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from model.data import CategoricalFeature, Feature, NumericFeature, ReadOptions, Schema
+from model.data import CategoricalFeature, Encoded, Feature, NumericFeature, ReadOptions, Schema
 from model.errors import InputError
 from model.scoring.chunks import Cells
 
@@ -20,22 +20,22 @@ def read_by(schema: Schema, reading: ReadOptions | None) -> Schema:
 
 def encode_rows(
     schema: Schema, cells: Mapping[str, Cells], kept: Sequence[int]
-) -> tuple[np.ndarray, list[int], dict[int, str]]:
-    """The encoded rows x [b, D] among those kept, their positions, and why others are refused.
+) -> tuple[Encoded, list[int], dict[int, str]]:
+    """The encoded rows, x [b, D], among those kept, their positions, and why others are refused.
 
     `cells` has a column for each feature; a feature without one has missing values.
     """
     rows, positions, refused = _rows(schema, cells, kept), list(kept), dict[int, str]()
     while positions:
         try:
-            return schema.encode(rows), positions, refused
+            return schema.encoded(rows), positions, refused
         except InputError as error:
             wrong = {int(detail.field.split(".")[1]) for detail in error.details}
         for at in wrong:
             refused[positions[at]] = _reason(schema, rows[at])
         rows = [row for at, row in enumerate(rows) if at not in wrong]
         positions = [row for at, row in enumerate(positions) if at not in wrong]
-    return np.empty((0, schema.width), dtype=np.float32), [], refused
+    return Encoded(np.empty((0, schema.width), dtype=np.float32)), [], refused
 
 
 def _reason(schema: Schema, row: Sequence[object]) -> str:
@@ -59,7 +59,7 @@ def _rows(
 
 
 def _column(feature: Feature, cells: Cells | None, kept: Sequence[int]) -> Cells:
-    """The cells of the kept rows; float64 where they are numbers without a gap."""
+    """The cells of the kept rows; float64 where they are numbers, nan for one to fill in."""
     if cells is None:
         return [None] * len(kept)
     if isinstance(cells, np.ndarray):
@@ -71,10 +71,12 @@ def _column(feature: Feature, cells: Cells | None, kept: Sequence[int]) -> Cells
     numbers = cells if isinstance(cells, np.ndarray) else _numbers(feature, cells)
     if numbers is None:
         return cells
-    filled = _filled(feature, numbers)
-    if np.isnan(filled).any():
-        return [None if cell != cell else cell for cell in filled.tolist()]
-    return filled
+    if feature.fill is not None:
+        marks = list(feature.rule.missing_numbers)
+        return np.where(np.isin(numbers, marks), np.nan, numbers) if marks else numbers
+    if np.isnan(numbers).any():
+        return [None if cell != cell else cell for cell in numbers.tolist()]
+    return numbers
 
 
 def _numbers(feature: NumericFeature, cells: Sequence[object]) -> np.ndarray | None:
@@ -90,16 +92,6 @@ def _numbers(feature: NumericFeature, cells: Sequence[object]) -> np.ndarray | N
         return np.array([float(part) if part else np.nan for part in parts])
     except (TypeError, ValueError):
         return None
-
-
-def _filled(feature: NumericFeature, numbers: np.ndarray) -> np.ndarray:
-    """The numbers, with the feature's fill where a value is missing, if it has one."""
-    if feature.fill is None:
-        return numbers
-    missing = np.isnan(numbers)
-    for mark in feature.rule.missing_numbers:
-        missing |= numbers == mark
-    return np.where(missing, feature.fill, numbers)
 
 
 def _by(feature: Feature, reading: ReadOptions) -> Feature:

@@ -76,7 +76,7 @@ class Scorer:
         return Scored(
             chunk.size,
             self._job.layout.body(cells) if positions else b"",
-            tuple(_refusal(chunk, at, reasons[at]) for at in sorted(reasons)),
+            tuple(refusal(chunk, at, reasons[at]) for at in sorted(reasons)),
         )
 
     def _tile(
@@ -84,18 +84,19 @@ class Scorer:
     ) -> tuple[list[int], dict[str, Any]]:
         """The positions of a tile's rows that have predictions, and their columns."""
         kept = [at for at in rows if at not in reasons]
-        x, positions, refused = encode_rows(self._schema, chunk.cells, kept)
+        encoded, positions, refused = encode_rows(self._schema, chunk.cells, kept)
+        x, codes = encoded.x, encoded.codes
         reasons.update(refused)
         while positions:
             row_ids = np.array(positions, dtype=np.int64) + chunk.first
             try:
                 found = self._predictor.predict_encoded(x, self._job.options, row_ids=row_ids)
             except InputError as error:
-                at, message = _overflow(error)
+                at, message = overflow(error)
                 reasons[positions.pop(at)] = message
-                x = np.delete(x, at, axis=0)
+                x, codes = np.delete(x, at, axis=0), [*codes[:at], *codes[at + 1 :]]
                 continue
-            return positions, self._columns(flat(found.rows))
+            return positions, self._columns(flat(found.warned(codes).rows))
         return [], {}
 
     def _columns(self, found: Mapping[FlatColumn, Any]) -> dict[str, Any]:
@@ -103,7 +104,7 @@ class Scorer:
         return {c.name: found[c] for c in self._job.layout.columns if c in found}
 
 
-def _overflow(error: InputError) -> tuple[int, str]:
+def overflow(error: InputError) -> tuple[int, str]:
     """The row that an error of a prediction is about; another error is raised again."""
     for detail in error.details:
         if detail.field.startswith("rows."):
@@ -111,7 +112,8 @@ def _overflow(error: InputError) -> tuple[int, str]:
     raise error
 
 
-def _refusal(chunk: Chunk, at: int, message: str) -> Refusal:
+def refusal(chunk: Chunk, at: int, message: str) -> Refusal:
+    """The refusal of the row at that position of a chunk."""
     line = None if chunk.lines is None else chunk.lines[at]
     return Refusal(chunk.first + at + 1, line, message)
 

@@ -36,7 +36,13 @@ from model.formulas import (
 from model.options import LabelSetMethod, PredictOptions
 from model.passes import Estimate, Passes, entropy
 from model.tasks.columns import Column, Columns
-from model.tasks.defaults import USUAL_RATE, USUAL_WIDTHS, TrainingDefaults
+from model.tasks.defaults import (
+    LEAST_EPOCHS,
+    USUAL_RATE,
+    USUAL_RATES,
+    USUAL_WIDTHS,
+    TrainingDefaults,
+)
 from model.tasks.members import member_columns
 from model.tasks.predictions import ClassificationPrediction, LabelSet
 
@@ -91,6 +97,11 @@ class Classification:
         """The log loss before the temperature, as training minimises it."""
         return f"log loss of {self.target.names[0]}, in nats (before the temperature)"
 
+    @property
+    def loss_name(self) -> str:
+        """What the loss is, in a word or two."""
+        return "log loss"
+
     def nats_per_loss(self, loss: float) -> float:  # noqa: ARG002  a regression's
         """1: the loss is the negative log-likelihood."""
         return 1.0
@@ -109,8 +120,10 @@ class Classification:
             hidden=USUAL_WIDTHS,
             dropout=USUAL_RATE,
             weight_decays=(round(CLEAN_DECAY * share, 4), round(NOISY_DECAY * share, 4)),
-            epochs=100,
-            least_steps=0,
+            rates=USUAL_RATES,
+            epochs=LEAST_EPOCHS,
+            steps=5_000,
+            longer=0,
         )
 
     def validation_loss(self, outputs: Tensor, targets: Tensor) -> Tensor:

@@ -87,7 +87,7 @@ ACCEPT = About(
     "Whether to trust the row; only where the request names `largest_error`.", kind="flag"
 )
 ROW_PASSES = About("Passes that this row took.", kind="count")
-WARNINGS = About("Codes such as `outside_training_range:bmi`.", kind="codes")
+WARNINGS = About("Codes such as `outside_training_range:bmi` and `imputed:bmi`.", kind="codes")
 SAMPLES = About("What every pass predicts; only where asked for.", "target", "samples")
 PROBABILITY_SAMPLES = About(
     "Every pass's probabilities; only where asked for.", "probability", "samples"

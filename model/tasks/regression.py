@@ -28,16 +28,14 @@ from model.options import PredictOptions
 from model.passes import Estimate, Passes
 from model.tasks import regression_loss
 from model.tasks.columns import Column, Columns
-from model.tasks.defaults import USUAL_RATE, USUAL_WIDTHS, TrainingDefaults
+from model.tasks.comparison import regression_figures
+from model.tasks.defaults import TrainingDefaults, regression_defaults
 from model.tasks.intervals import Reach, centred
 from model.tasks.log_normal import moments
 from model.tasks.members import member_columns
 from model.tasks.predictions import RegressionPrediction
 from model.tasks.scale import Scale
 
-SMALL_TABLE = 1_200  # rows up to which a weight decay and a dropout rate of 0.1 were best
-LEAST_SHARE = 0.1  # of that rate: the least rate for many rows
-LARGE_TABLE = 5_000  # rows from which three layers are better than two
 SHARE = 2.0  # an interval has the row's total std + SHARE typical std; best on validation rows
 INNER, INNER_REACH = 0.8, 1.282  # coverage of an interval, and half its width in stds if normal
 LEAST_SQUARE = 1e-9  # the least squared error of standardised targets to divide by
@@ -103,6 +101,11 @@ class Regression:
         unit = f"; 1 is {self.target.scales[0]:.4g} squared" if len(names) == 1 else ""
         return f"mean squared error of {of}, standardised{unit}"
 
+    @property
+    def loss_name(self) -> str:
+        """What the loss is, in a word or two."""
+        return "negative log-likelihood" if self._heteroscedastic else "squared error"
+
     def loss_gradient(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """The loss [M] of outputs [M, B, O], and its gradient [M, B, O]."""
         return regression_loss.gradient(outputs, targets)
@@ -113,22 +116,8 @@ class Regression:
         return self.linear * per_target
 
     def defaults(self, rows: int) -> TrainingDefaults:
-        """Less weight decay and dropout, and a third layer, for many rows.
-
-        The more rows there are, the less the prior weighs: in the objective of Gal and Ghahramani
-        2016 the weight decay is proportional to 1 / rows. The values were chosen on validation rows
-        of six small regressions. Training does not stop early: means improve long after the
-        likelihood of validation rows has begun to fall, and `tuned` corrects the noise.
-        """
-        share = min(1.0, SMALL_TABLE / rows)
-        deep = rows >= LARGE_TABLE
-        return TrainingDefaults(
-            hidden=(*USUAL_WIDTHS, USUAL_WIDTHS[-1]) if deep else USUAL_WIDTHS,
-            dropout=round(USUAL_RATE * max(share, LEAST_SHARE), 4),  # never none
-            weight_decays=(0.1 * share,),
-            epochs=400,
-            least_steps=10_000,
-        )
+        """Less weight decay and dropout, and a third layer, for many rows."""
+        return regression_defaults(rows)
 
     def validation_loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The loss; heteroscedastic noise is first scaled by the factor of the least loss."""
@@ -320,7 +309,7 @@ class Regression:
     def metrics(
         self, predictions: Columns[RegressionPrediction], actual: np.ndarray
     ) -> dict[str, float]:
-        """RMSE and MAE of the mean, and RMSE of the deterministic pass, in the target's unit.
+        """RMSE, MAE and R^2 of the mean, and RMSE of the deterministic pass, in the target's unit.
 
         Several targets are averaged in units of their training std. `actual` is standardised.
         """
@@ -330,11 +319,7 @@ class Regression:
             self._scale.in_units(predictions.columns[name]) * unit
             for name in ("mean", "deterministic")
         )
-        return {
-            "rmse": scores.rmse(mean, true),
-            "mae": scores.mae(mean, true),
-            "deterministic_rmse": scores.rmse(off, true),
-        }
+        return regression_figures(mean, true) | {"deterministic_rmse": scores.rmse(off, true)}
 
     @cached_property
     def _scale(self) -> Scale:

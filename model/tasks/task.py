@@ -69,6 +69,11 @@ class Task(Protocol[P]):
         """What the training loss is, and its unit."""
         ...
 
+    @property
+    def loss_name(self) -> str:
+        """What the training loss is, in a word or two."""
+        ...
+
     def nats_per_loss(self, loss: float) -> float:
         """The nats of a row's negative log-likelihood per unit of training loss, near `loss`."""
         ...

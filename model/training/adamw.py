@@ -6,7 +6,7 @@ a step has the overhead of one tensor.
 Shapes: W weights in all.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -19,18 +19,21 @@ BETAS, EPSILON = (0.9, 0.999), 1e-8  # Adam's usual ones
 class AdamW:
     """AdamW (Loshchilov and Hutter 2019) on parameters that are views of `weights` [W].
 
-    The caller sets `rate`, the learning rate, before every step. The norm of each member's gradient
-    is clipped; the parameters of `members` networks of one shape follow one another.
+    The caller sets `rate`, the learning rate, before every step. The parameters of M networks of
+    one shape follow one another, and `weight_decays` has the decay of each. The norm of each
+    network's gradient is clipped.
     """
 
     def __init__(
-        self, parameters: Iterable[nn.Parameter], *, weight_decay: float, members: int = 1
+        self, parameters: Iterable[nn.Parameter], *, weight_decays: Sequence[float]
     ) -> None:
-        self.rate, self._weight_decay = 0.0, weight_decay
+        self.rate, members = 0.0, len(weight_decays)
+        self._decays = torch.tensor(weight_decays)[:, None]  # [M, 1]
         parts = list(parameters)
         self.weights = torch.cat([part.detach().flatten() for part in parts])
         self.gradient = torch.zeros_like(self.weights)
         self._of_members = self.gradient.view(members, -1)
+        self._weights = self.weights.view(members, -1)
         self._moments = torch.zeros_like(self.weights), torch.zeros_like(self.weights)
         self._steps = torch.zeros(())
         sizes = [part.numel() for part in parts]
@@ -50,6 +53,7 @@ class AdamW:
         """Move the weights down the gradient that is in `gradient`."""
         norm = torch.linalg.vector_norm(self._of_members, dim=1, keepdim=True)
         self._of_members.mul_((CLIP_NORM / (norm + 1e-6)).clamp_(max=1))
+        self._weights.mul_(1 - self.rate * self._decays)
         first, second = self._moments
         adamw(
             [self.weights],
@@ -62,7 +66,7 @@ class AdamW:
             lr=self.rate,
             beta1=BETAS[0],
             beta2=BETAS[1],
-            weight_decay=self._weight_decay,
+            weight_decay=0,  # above: each member has its own
             eps=EPSILON,
             amsgrad=False,
             maximize=False,

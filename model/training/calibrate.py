@@ -80,7 +80,8 @@ def calibrate(
     notices = (*trained.notices, *found.calibration.notices)
     record = found.calibration.model_copy(update={"tuning_rows": len(first), "notices": notices})
     card = card.model_copy(update={"serving": found.serving, "calibration": record})
-    similarity = _novelty_anew(known, x[~trained.again])
+    plain = card.schema_of_rows.plain(x[~trained.again])
+    similarity = _novelty_anew(known, plain)
     return save(out or folder, Artifact(card, networks, similarity, trained.seen(first, rows)))
 
 
@@ -206,9 +207,10 @@ def _uncalibrated(card: Card) -> Card:
 
 
 def fit_novelty(training: np.ndarray, calibration: np.ndarray, *, seed: int) -> Similarity | None:
-    """The distance to training rows [N, D], with p-values from calibration rows [n, D].
+    """The distance to training rows [R, N], with p-values from calibration rows [n, N].
 
-    None without calibration rows, or with more than MOST_INPUTS inputs.
+    Both have the plain columns. None without calibration rows, or with more than MOST_INPUTS of
+    those columns.
     """
     if not len(calibration) or training.shape[1] > MOST_INPUTS:
         return None
@@ -267,7 +269,7 @@ def share_log_loss(seen: np.ndarray, actual: np.ndarray, classes: int) -> float:
 
 
 def _novelty_anew(known: Similarity | None, x: np.ndarray) -> Similarity | None:
-    """The distance with p-values from rows x [B, D].
+    """The distance with p-values from rows x [B, N].
 
     If the model has no reference rows, half of x becomes them, and the other half calibrates.
     """

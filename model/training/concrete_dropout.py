@@ -125,7 +125,7 @@ def _learning(
     network = initialised(config, generator)
     first = torch.tensor(plan.dropout).clamp(LOWEST, HIGHEST)
     slow_logits = nn.Parameter(first.logit() / RATE_SPEEDUP)  # [L]
-    optimizer = AdamW([*network.parameters(), slow_logits], weight_decay=0)
+    optimizer = AdamW([*network.parameters(), slow_logits], weight_decays=(0.0,))
     steps, noise_level = count(), 1.0
 
     def step(x: Tensor, y: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ import numpy as np
 
 from model.artifact import (
     Architecture,
+    BaselineRecord,
     CalibrationRecord,
     Card,
     ServingRecord,
@@ -30,7 +31,8 @@ class Draft:
 
     `correcting` has the numbers of the calibration rows that corrected the tuning. `searched` and
     `decays` have the mean log density of validation rows under each dropout rate or weight decay
-    that was tried.
+    that was tried; `encodings` and `lengths` the same under each encoding, and each number of
+    epochs.
     """
 
     data: Prepared
@@ -43,9 +45,12 @@ class Draft:
     correcting: np.ndarray = field(default_factory=lambda: np.arange(0))
     metrics: Mapping[str, float] = field(default_factory=dict)
     recall: Mapping[str, float] = field(default_factory=dict)
+    baselines: Mapping[str, BaselineRecord] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
     searched: Mapping[str, float] = field(default_factory=dict)
     decays: Mapping[str, float] = field(default_factory=dict)
+    encodings: Mapping[str, float] = field(default_factory=dict)
+    lengths: Mapping[str, float] = field(default_factory=dict)
 
     def noted(self, notice: str) -> "Draft":
         """The draft with one more notice."""
@@ -79,6 +84,7 @@ class Draft:
             training=self._record(),
             metrics=dict(self.metrics),
             recall=dict(self.recall),
+            baselines=dict(self.baselines),
         )
 
     @property
@@ -105,6 +111,8 @@ class Draft:
             refitted=fitted.refitted,
             searched=dict(self.searched),
             decays=dict(self.decays),
+            encodings=dict(self.encodings),
+            lengths=dict(self.lengths),
             notices=(*data.notices, *self.notices),
             versions={package: version(package) for package in ("torch", "numpy")},
         )
@@ -115,6 +123,7 @@ class Draft:
         patience = {"patience": plan.patience} if plan.patience else {}
         found = {} if plan.find_dropout == "given" else {"dropout": plan.find_dropout}
         return {
+            "number_encoding": plan.encoding,
             "epochs": plan.epochs,
             **patience,
             "weight_decay": plan.weight_decays[0],

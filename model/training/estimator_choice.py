@@ -20,9 +20,10 @@ from model.tasks import TASKS
 TRUTH = 1024, 4  # passes of a block, and blocks; they and the longest trial blocks are the truth
 TRUTH_PASSES = math.prod(TRUTH) + KNOTS[-1] * BLOCKS[-1]
 TOGETHER = 16
-"""The number of rows that share their masks. If all rows shared them, one rare mask would decide
-the result of every row: on one network (naval) the allowance was .1 to .5, depending on the
-seed."""
+"""The number of rows that share their masks, for each member. If all rows shared them, one rare
+mask would decide the result of every row: on one network (naval) the allowance was .1 to .5,
+depending on the seed. The members of an ensemble draw their masks independently of each other, so
+more rows may share them: the number of independent draws is the same."""
 SEEDS_APART = 1 << 40  # no two groups of rows have a seed in common
 PAYS = 4.0
 """How many times smaller than plain's the squared errors of the reduced estimator must be, if it
@@ -50,22 +51,22 @@ def try_estimators(card: Card, networks: Ensemble, x: np.ndarray, *, seed: int) 
     """
     task = TASKS[card.task](card.target_of_rows, *card.fitted)
     x = x[np.linspace(0, len(x) - 1, min(len(x), MOST_ROWS)).astype(int)]
-    full, without = (
-        Predictor(_with(card, controls=controls), networks) for controls in (True, False)
-    )
+    full = Predictor(_with(card, controls=True), networks)
     runs: dict[Estimator, Runs] = {"plain": _run(full, x, "plain", seed)}
     serving = ServingRecord()
     if task.plain_because or full.exact:
         truth = _truth(full, x, "plain", seed, runs["plain"])
     else:
-        both = [_run(predictor, x, "reduced", seed) for predictor in (full, without)]
-        truth = _truth(full, x, "reduced", seed, both[0])
-        gains = [_gain(runs["plain"], run, truth, task.linear) for run in both]
-        controls = gains[0] >= PAYS
-        best = 0 if controls else 1
-        runs["reduced"], serving = both[best], _serving(gains[best], controls=controls)
+        runs["reduced"] = _run(full, x, "reduced", seed)
+        truth = _truth(full, x, "reduced", seed, runs["reduced"])
+        gain = _gain(runs["plain"], runs["reduced"], truth, task.linear)
+        controls = gain >= PAYS
         if not controls:
-            truth = _truth(without, x, "reduced", seed, both[1])
+            without = Predictor(_with(card, controls=False), networks)
+            runs["reduced"] = _run(without, x, "reduced", seed)
+            gain = _gain(runs["plain"], runs["reduced"], truth, task.linear)
+            truth = _truth(without, x, "reduced", seed, runs["reduced"])
+        serving = _serving(gain, controls=controls)
     allowances = {
         estimator: learned(
             {n: [task.quantities(e, n) for e in blocks] for n, blocks in run.items()},
@@ -105,15 +106,16 @@ def _blocks(
 ) -> list[Estimate]:
     """Estimates from blocks of passes; `size` is the passes of each, and how many blocks."""
     passes, count = size
+    together = TOGETHER * len(predictor.networks)
     parts = [
         predictor.blocks(
-            x[start : start + TOGETHER],
+            x[start : start + together],
             estimator,
             passes=passes,
             count=count,
             seed=seed + start * SEEDS_APART,
         )
-        for start in range(0, max(len(x), 1), TOGETHER)
+        for start in range(0, max(len(x), 1), together)
     ]
     return [Estimate.concatenated(rows) for rows in zip(*parts, strict=True)]
 

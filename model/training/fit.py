@@ -22,7 +22,7 @@ from model.messages import flag
 from model.passes import MLP, Ensemble, MLPConfig, Noise, chunk_passes, draw_noise
 from model.tasks import Task
 from model.training.adamw import AdamW
-from model.training.plan import Plan
+from model.training.plan import Plan, Variant
 from model.training.stack import Stack
 
 Step = Callable[[Tensor, Tensor], Tensor]
@@ -34,29 +34,36 @@ _SEEDS_APART = 0x9E3779B97F4A7C15  # of two members, modulo 2^63
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Encoded rows: `x` [B, D] float32; `y` [B, O] float32, or class indices [B] int64."""
+    """Encoded rows: `x` [B, D] float32; `y` [B, O] float32, or class indices [B] int64.
+
+    `codes` [D] says which columns are codes of numbers; None if none are.
+    """
 
     x: Tensor
     y: Tensor
+    codes: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.x)
 
     def __getitem__(self, index: Tensor) -> "Dataset":
-        return Dataset(self.x[index], self.y[index])
+        return replace(self, x=self.x[index], y=self.y[index])
 
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """The losses of one epoch, as the task defines its loss, for a progress display."""
+    """The losses of one epoch, averaged over the networks that train, for a progress display.
+
+    `phase` says in words what these networks are trained for, and `metric` what the losses are.
+    """
 
     number: int
     of: int
     training_loss: float  # with dropout
     validation_loss: float | None  # without; None while refitting
     best_epoch: int
-    rate: float | None = None  # the dropout rate, if several are tried
-    decay: float | None = None  # the weight decay, if a second one is tried
+    phase: str = ""
+    metric: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +92,7 @@ def fit(
     The validation loss is the average of the members' losses. Ctrl-C ends training early and keeps
     the networks so far. Raises DataError if no epoch has a finite validation loss.
     """
-    config = plan.config(inputs=training.x.shape[1], outputs=task.outputs)
-    training_run = _Run.of(config, plan)
+    training_run = _Run.of(task, training, plan)
     networks, optimizer = training_run.networks, training_run.stack.optimizer
     best, best_loss, best_epoch, epoch = optimizer.weights.clone(), math.inf, 0, 0
     interrupted = False
@@ -124,7 +130,7 @@ def refit(
     Ctrl-C, or with weights that are not finite, the networks of `fitted` are returned instead.
     """
     best = fitted.best_epoch
-    training_run = _Run.of(fitted.networks.config, plan)
+    training_run = _Run.of(task, rows, plan)
     try:
         for epoch, loss in enumerate(training_run.epochs(task, rows), start=1):
             progress(Epoch(epoch, best, loss, None, best))
@@ -149,17 +155,27 @@ class _Run:
     stack: Stack
 
     @classmethod
-    def of(cls, config: MLPConfig, plan: Plan) -> "_Run":
-        seeds = tuple((plan.seed + m * _SEEDS_APART) % (1 << 63) for m in range(plan.members))
+    def of(cls, task: Task[Any], rows: Dataset, plan: Plan) -> "_Run":
+        variants, config = plan.variants, plan.config(rows.x.shape[1], task.outputs)
+        seeds = tuple((plan.seed + m * _SEEDS_APART) % (1 << 63) for m in range(len(variants)))
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        networks = [initialised(config, generator) for generator in generators]
-        stack = Stack(networks, weight_decay=plan.weight_decays[0])
+        seen = _seen(rows, variants)
+        networks = [
+            initialised(
+                replace(config, dropout=(plan.input_dropout, *variant.dropout)),
+                generator,
+                seen=None if seen is None else seen[at],
+            )
+            for at, (variant, generator) in enumerate(zip(variants, generators, strict=True))
+        ]
+        decays = [variant.weight_decay for variant in variants]
+        stack = Stack(networks, weight_decays=decays, seen=seen)
         return cls(plan, seeds, generators, Ensemble(networks), stack)
 
     def epochs(self, task: Task[Any], rows: Dataset) -> Iterator[float]:
         """The mean training loss of each epoch, with fresh masks for every row of a mini-batch."""
         batch = min(self.plan.batch, len(rows))
-        noises = _noises(self.networks.config, self.seeds, batch)
+        noises = _noises([network.config for network in self.networks], self.seeds, batch)
 
         def step(x: Tensor, y: Tensor) -> Tensor:
             noise = _first(next(noises), x.shape[1])
@@ -178,14 +194,16 @@ def epochs(
     """The mean training loss of each epoch; each step of the iterator trains one epoch.
 
     Each generator shuffles the rows of one member. The learning rate falls to zero along a half
-    cosine over the plan's epochs.
+    cosine over the plan's epochs, in steps of up to GATHERED mini-batches.
     """
     count = len(rows)
     for epoch in range(plan.epochs):
-        optimizer.rate = plan.learning_rate * (1 + math.cos(math.pi * epoch / plan.epochs)) / 2
+        done = float(epoch)
         order = torch.stack([torch.randperm(count, generator=each) for each in generators])
         total = torch.zeros(())
         for some in torch.split(order, GATHERED * plan.batch, dim=1):
+            optimizer.rate = plan.learning_rate * (1 + math.cos(math.pi * done / plan.epochs)) / 2
+            done += some.shape[1] / count
             gathered = rows[some]
             batches = (torch.split(part, plan.batch, dim=1) for part in (gathered.x, gathered.y))
             for x, y in zip(*batches, strict=True):
@@ -193,12 +211,14 @@ def epochs(
         yield total.item() / count
 
 
-def initialised(config: MLPConfig, generator: torch.Generator) -> MLP:
+def initialised(
+    config: MLPConfig, generator: torch.Generator, *, seen: Tensor | None = None
+) -> MLP:
     """A network with weights drawn from `generator`: uniform with bound sqrt(6 / fan in), bias 0.
 
     The bound keeps the variance of ReLU activations equal from layer to layer (He et al. 2015). The
     weights of the output layer are a tenth of that, so that the first predictions are near the
-    mean.
+    mean. `seen` [D] is 1 for the inputs that count, if not all do; the weights of others are 0.
     """
     with torch.device("meta"):
         network = MLP(config)
@@ -209,15 +229,28 @@ def initialised(config: MLPConfig, generator: torch.Generator) -> MLP:
             layer.weight.uniform_(-bound, bound, generator=generator)
             layer.bias.zero_()
         layer.weight.mul_(0.1)
+        if seen is not None:
+            network.linears()[0].weight.mul_(seen * (len(seen) / seen.sum()).sqrt())
     return network
 
 
-def _noises(config: MLPConfig, seeds: Sequence[int], rows: int) -> Iterator[Noise]:
+def _seen(rows: Dataset, variants: Sequence[Variant]) -> Tensor | None:
+    """1 for the inputs that each network sees, 0 for the others, [M, D]; None if all see all."""
+    if rows.codes is None or not any(variant.raw for variant in variants):
+        return None
+    raw = torch.tensor([variant.raw for variant in variants])
+    return 1 - (raw[:, None] & rows.codes).float()
+
+
+def _noises(configs: Sequence[MLPConfig], seeds: Sequence[int], rows: int) -> Iterator[Noise]:
     """The noise of pass 0, 1, 2, ... with fresh masks [M, B, H] for every row, drawn in chunks."""
-    size, start = chunk_passes(config, rows * len(seeds)), 0
+    size, start = chunk_passes(configs[0], rows * len(seeds)), 0
     while True:
         passes, numbers = range(start, start + size), torch.arange(rows)
-        drawn = [draw_noise(config, seed, passes, numbers) for seed in seeds]
+        drawn = [
+            draw_noise(config, seed, passes, numbers)
+            for config, seed in zip(configs, seeds, strict=True)
+        ]
         masks = [_stacked(parts) for parts in zip(*(each.masks for each in drawn), strict=True)]
         inputs = _stacked([each.inputs for each in drawn])
         for at in range(size):

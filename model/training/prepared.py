@@ -1,6 +1,6 @@
 """A table made ready for training."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -44,4 +44,14 @@ class Prepared:
     def subset(self, index: np.ndarray) -> Dataset:
         """The rows of these numbers, as tensors."""
         y = torch.from_numpy(self.y[index])
-        return Dataset(torch.from_numpy(self.x[index]), y if self.target.classes else y.float())
+        codes = self.schema.code_columns
+        return Dataset(
+            torch.from_numpy(self.x[index]),
+            y if self.target.classes else y.float(),
+            torch.from_numpy(codes) if codes.any() else None,
+        )
+
+    @property
+    def raw(self) -> "Prepared":
+        """The same rows without the codes of their numbers."""
+        return replace(self, schema=self.schema.without_codes, x=self.schema.plain(self.x))

@@ -35,12 +35,23 @@ _SLOPES: dict[ActivationName, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 class Stack:
-    """M networks of one shape without norms; their weights are views of the optimizer's vector."""
+    """M networks of one shape without norms; their weights are views of the optimizer's vector.
 
-    def __init__(self, members: Sequence[MLP], *, weight_decay: float) -> None:
+    `seen` [M, D] is 1 for the inputs that a member sees, else 0; None if all see all. The weights
+    of an input that a member does not see must be 0, and stay 0: their gradient is left out.
+    """
+
+    def __init__(
+        self,
+        members: Sequence[MLP],
+        *,
+        weight_decays: Sequence[float],
+        seen: Tensor | None = None,
+    ) -> None:
         self.config: MLPConfig = members[0].config
+        self._seen = None if seen is None else seen[:, None]  # [M, 1, D]
         parameters = [part for member in members for part in member.parameters()]
-        self.optimizer = AdamW(parameters, weight_decay=weight_decay, members=len(members))
+        self.optimizer = AdamW(parameters, weight_decays=weight_decays)
         weights, gradient = (
             part.view(len(members), -1)
             for part in (self.optimizer.weights, self.optimizer.gradient)
@@ -84,6 +95,8 @@ class Stack:
                 slope, mask = torch.bmm(slope, self._layers[site][0]), noise.masks[site]
                 slope = slope if mask is None else slope.mul_(mask)
                 slope = _SLOPES[self.config.activation](slope, inner[site - 1])
+            elif self._seen is not None:
+                weight.mul_(self._seen)
 
 
 def _layers(flat: Tensor, config: MLPConfig) -> list[tuple[Tensor, Tensor]]:

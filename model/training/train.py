@@ -9,6 +9,7 @@ import numpy as np
 
 from model.artifact import Artifact, Card, check_destination, checked_name, save
 from model.data import (
+    Schema,
     Split,
     Table,
     Tabular,
@@ -30,6 +31,7 @@ from model.formulas import rows_needed
 from model.messages import listed
 from model.options import PredictOptions
 from model.tasks import TASKS, Columns, Prediction, TaskName
+from model.training.beside import beside_baselines
 from model.training.calibrate import (
     calibrated,
     fit_novelty,
@@ -44,8 +46,9 @@ from model.training.fit import Epoch, refit
 from model.training.grouping import Grouping
 from model.training.plan import TrainOptions
 from model.training.prepared import Prepared
-from model.training.selection import selected
+from model.training.selection import phases, selected
 
+MOST_CODES = 512  # columns of codes up to which an encoding is chosen unasked
 BELOW_ZERO = 0.1  # the least share of intervals that begin below 0 of which a notice is given
 CORRECTING_ROWS = 200  # with at least so many calibration rows, a quarter corrects a temperature
 
@@ -129,7 +132,8 @@ def trained(
     draft = _refitted(selected(data, plan, name, progress), progress)
     draft = _measured(_calibrated(draft, grouping))
     seen, kept = data.split.seen(refit=plan.refit), data.split.calibration
-    similarity = fit_novelty(data.x[seen], data.x[kept], seed=plan.seed)
+    plain = draft.data.schema.plain(draft.data.x)
+    similarity = fit_novelty(plain[seen], plain[kept], seed=plan.seed)
     return Artifact(draft.card, draft.networks, similarity, draft.seen)
 
 
@@ -203,7 +207,7 @@ def _prepare(
     seen = chosen.seen(refit=options.refit)
     target = fit_target(table, targets, task_name, seen, logs=logs)
     _check_scales(table, target)
-    schema, notices = fit_schema(table, features, seen, missing=missing)
+    schema, notices = _schema(table, features, seen, missing, options)
     return Prepared(
         table=table,
         task=task_name,
@@ -216,6 +220,17 @@ def _prepare(
         y=encode_target(table, target),
         missing=missing,
     )
+
+
+def _schema(
+    table: Table, names: Sequence[str], rows: np.ndarray, missing: str, options: TrainOptions
+) -> tuple[Schema, tuple[str, ...]]:
+    """The schema, with codes unless they are not wanted, or are too many to choose unasked."""
+    coded = options.number_encoding != "raw"
+    schema, notices = fit_schema(table, names, rows, missing=missing, codes=coded)
+    if options.number_encoding == "auto" and schema.code_columns.sum() > MOST_CODES:
+        return schema.without_codes, notices
+    return schema, notices
 
 
 def _random_split(table: Table, targets: Sequence[str], task: TaskName, seed: int) -> Split:
@@ -247,7 +262,8 @@ def _refitted(draft: Draft, progress: Callable[[Epoch], None]) -> Draft:
     data = draft.data
     task = TASKS[data.task](data.target, *draft.card.fitted)
     rows = data.subset(data.split.seen(refit=True))
-    draft = replace(draft, fitted=refit(task, rows, draft.fitted, draft.plan, progress))
+    told = phases(data, draft.plan, progress)("final training")
+    draft = replace(draft, fitted=refit(task, rows, draft.fitted, draft.plan, told))
     if draft.fitted.refitted:
         return draft
     return draft.noted("training again with the validation rows failed or was interrupted")
@@ -310,7 +326,8 @@ def _measured(draft: Draft) -> Draft:
     predictions = held_out_predictions(card, draft.networks, data.x[rows])
     task = TASKS[data.task](data.target, *card.fitted)
     metrics, recall = task.metrics(predictions, y), task.recall(predictions, y)
-    draft = replace(draft, metrics=metrics, recall=recall)
+    beside = beside_baselines(data, predictions.columns["mean"], refit=draft.plan.refit)
+    draft = replace(draft, metrics=metrics, recall=recall, baselines=beside)
     if not data.target.classes:
         return reduce(Draft.noted, _below_zero(data, predictions), draft)
     if unknown := [name for name in data.target.classes if name not in recall]:

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.anyio
 async def test_clients_see_a_regression_in_the_targets_own_unit(
     houses: Table, tmp_path: Path
 ) -> None:
-    options = TrainOptions(hidden=(8,), dropout=(0.2,), epochs=20)
+    options = TrainOptions(members=1, number_encoding="raw", hidden=(8,), dropout=(0.2,), epochs=20)
     train(
         houses,
         "price",

@@ -21,7 +21,7 @@ def folder(
     """A regression, and a classifier, of three members."""
     folder = tmp_path_factory.mktemp("members") / "flats"
     drop = sorted({"price", "rent", "dear", "worth"} - {request.param})
-    options = TrainOptions(members=3, hidden=(8,), dropout=(0.2,), epochs=20)
+    options = TrainOptions(number_encoding="raw", members=3, hidden=(8,), dropout=(0.2,), epochs=20)
     train(houses, request.param, folder, drop=drop, options=options)
     return folder
 

@@ -56,7 +56,7 @@ def folder(rows: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory)
     folder = tmp_path_factory.mktemp("rows")
     (folder / "t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     table = read_table(folder / "t.jsonl", categorical=["code"])
-    options = TrainOptions(hidden=(4,), epochs=1)
+    options = TrainOptions(members=1, number_encoding="raw", hidden=(4,), epochs=1)
     card = train(table, "y", folder / "m", missing="impute", options=options)
     kinds = {feature.name: feature.kind for feature in card.features}
     assert [kinds[name] == "categorical" for name in NAMES] == [True, True, False, False, False]
@@ -181,7 +181,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[
         decimal=",", thousands=".", units=("kg",), missing_values=("-999", "unknown")
     )
     table = read_table(folder / "t.csv", options=reading)
-    options = TrainOptions(hidden=(4,), epochs=1)
+    options = TrainOptions(members=1, number_encoding="raw", hidden=(4,), epochs=1)
     card = train(table, "y", folder / "m", missing="impute", options=options)
     kinds = [feature.kind for feature in card.features]
     assert kinds == ["numeric"] * 4 + ["categorical"]
@@ -239,7 +239,7 @@ def test_a_mark_of_a_missing_value_is_no_number_for_a_model_that_fills_nothing_i
     lines = ["a,b,y", *(f"{at % 7},{at % 5 if at else -999},{at}" for at in range(60))]
     (tmp_path / "t.csv").write_text("\n".join(lines))
     table = read_table(tmp_path / "t.csv", options=ReadOptions(missing_values=("-999",)))
-    options = TrainOptions(hidden=(4,), epochs=1)
+    options = TrainOptions(members=1, number_encoding="raw", hidden=(4,), epochs=1)
     train(table, "y", tmp_path / "m", missing="drop", options=options)
     predictor = load(tmp_path / "m")
     for row in ([1, -999], np.array([1.0, -999.0]), {"a": 1, "b": -999.0}, ["1", "-999"]):

@@ -20,9 +20,31 @@ def test_models_are_a_list_of_folders_as_in_path(monkeypatch: pytest.MonkeyPatch
     assert read_settings(models=["/d"]).models == (Path("/d"),)
 
 
+def test_a_folder_may_have_a_name_of_the_operators(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MCD_NAMES", "houses=/a:b-2=/c=d")
+    assert read_settings().names == (("houses", Path("/a")), ("b-2", Path("/c=d")))
+    assert read_settings(names=["wine=/mnt/models"]).names == (("wine", Path("/mnt/models")),)
+    with pytest.raises(SettingsError, match="one name"):
+        read_settings(models=["/a"])
+
+
+def test_an_empty_folder_of_models_undoes_one_where_a_model_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MCD_MODELS_DIR", "")
+    assert read_settings(names=["wine=/mnt/models"]).models_dir is None
+    assert read_settings(models=["/a"]).models_dir is None
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "part"),
     [
+        ("MCD_NAMES", "/mnt/models", "houses=/models/1"),
+        ("MCD_NAMES", "=/mnt/models", "houses=/models/1"),
+        ("MCD_NAMES", "houses=", "houses=/models/1"),
+        ("MCD_NAMES", "a/b=/mnt/models", "letters, digits"),
+        ("MCD_NAMES", "a=/mnt/1:a=/mnt/2", "one name"),
+        ("MCD_NAMES", "a=/mnt/1:b=/mnt/1", "one name"),
         ("MCD_MAX_ROW", "5", "MCD_MAX_ROWS"),
         ("MCD_PORT", "eighty", "MCD_PORT"),
         ("MCD_PORT", "70000", "MCD_PORT"),

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.benchmarks.uci import main
+from model import TrainOptions
+from tests.benchmarks.uci import Published, as_chosen, cut, main, retrained, trained
 from tests.benchmarks.uci_report import band
 
 QUICK = ("--passes", "50", "--option", "epochs=2", "hidden=(4,)")
@@ -81,6 +82,19 @@ def test_choosing_options_looks_at_no_test_row(
         found.append(json.loads(out.read_text().strip()))
         del found[-1]["seconds"]
     assert found[0] == found[1]
+
+
+def test_weights_are_trained_again_as_validation_rows_have_chosen(data: Path) -> None:
+    published = Published.read(data, "yacht", 0)
+    given = TrainOptions(members=2, hidden=(4,), epochs=2)
+    first = trained(published, cut(published.train), given)
+    record = first.card.training
+    found = as_chosen(first.card, given)
+    assert found.number_encoding in record.encodings
+    assert {f"{rate:g}" for rate in found.dropout or ()} <= set(record.searched)
+    again = retrained(published, first, given)
+    assert len(again.networks) == 2
+    assert all(network.config.dropout[1:] == found.dropout for network in again.networks)
 
 
 @pytest.mark.parametrize("level", [0.8, 0.9, 0.95])

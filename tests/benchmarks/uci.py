@@ -35,6 +35,7 @@ import numpy as np
 import torch
 
 from model import (
+    Card,
     PredictOptions,
     Predictor,
     Split,
@@ -126,12 +127,19 @@ def retrained(case: Published, first: Artifact, options: TrainOptions) -> Predic
     x, y = encode_table(case.table, card.schema_of_rows), encode_target(case.table, target)
     fit, held = parts(case.train)
     rows = Dataset(torch.from_numpy(x[case.train]), torch.from_numpy(y[case.train]).float())
-    record, plan = card.training, options.plan(task, len(fit))
+    record, plan = card.training, as_chosen(card, options).plan(task, len(fit))
     last = refit(task, rows, Fit(first.networks, record.epochs, record.best_epoch), plan)
     again = fit_tuning(card, first.networks, x[held], y[held])
     network = with_noise_powers(last.networks, card.tuning.noise_powers)
     network = with_noise_powers(network, again.noise_powers)
     return Predictor(card.model_copy(update={"tuning": again, "calibration": None}), network)
+
+
+def as_chosen(card: Card, options: TrainOptions) -> TrainOptions:
+    """The options with all that validation rows have chosen for the model."""
+    settings: dict[str, Any] = card.training.settings
+    found = {name: settings[name] for name in ("number_encoding", "weight_decay", "epochs")}
+    return replace(options, dropout=tuple(card.architecture.dropout[1:]), **found)
 
 
 def accuracy(case: Published, predictor: Predictor, passes: int) -> Figures:
@@ -197,9 +205,8 @@ def deterministic_reach(
     predictor: Predictor, x: np.ndarray, y: np.ndarray, coverage: float
 ) -> float:
     """Split conformal on the absolute error with dropout off: half the width, the same for all."""
-    rows: Sequence[Any] = predictor.predict_encoded(
-        x, PredictOptions(passes=2, seed=TEST_SEEDS[0])
-    ).rows
+    few = PredictOptions(passes=2 * len(predictor.networks), seed=TEST_SEEDS[0])
+    rows: Sequence[Any] = predictor.predict_encoded(x, few).rows
     error = np.abs(np.array([row.deterministic for row in rows]) - y)
     return quantile(sorted_scores(error), coverage)
 

@@ -34,7 +34,7 @@ TARGETS: dict[str, tuple[float, float, float | None]] = {  # RMSE, log-likelihoo
 
 def text(lines: Sequence[Figures]) -> str:
     """The tables for a terminal."""
-    return "\n\n".join(_aligned(table) for _, table in _tables(lines))
+    return "\n\n".join(aligned(table) for _, table in _tables(lines))
 
 
 def markdown(lines: Sequence[Figures]) -> str:
@@ -56,7 +56,7 @@ def document(lines: Sequence[Figures]) -> str:
 def summary(lines: Sequence[Figures]) -> dict[str, tuple[float, float]]:
     """Mean and standard error over the splits of every figure that is a number."""
     names = [name for name, value in lines[0].items() if isinstance(value, int | float)]
-    return {name: _mean(lines, name) for name in names if name not in ("set", "split")}
+    return {name: mean_and_error(lines, name) for name in names if name not in ("set", "split")}
 
 
 def inside_band(line: Figures, level: float) -> bool:
@@ -128,7 +128,11 @@ def _tables(lines: Sequence[Figures]) -> Iterator[tuple[str, list[Cells]]]:
         [
             ("set", "share", "seconds of a split"),
             *(
-                (name, f"{_mean(f, 'seen_before')[0]:.1%}", f"{_mean(f, 'seconds')[0]:.0f}")
+                (
+                    name,
+                    f"{mean_and_error(f, 'seen_before')[0]:.1%}",
+                    f"{mean_and_error(f, 'seconds')[0]:.0f}",
+                )
                 for name, f in sets.items()
             ),
         ],
@@ -136,7 +140,7 @@ def _tables(lines: Sequence[Figures]) -> Iterator[tuple[str, list[Cells]]]:
 
 
 def _compared(name: str, lines: Sequence[Figures], figure: str, at: int) -> Cells:
-    mean, error = _mean(lines, figure)
+    mean, error = mean_and_error(lines, figure)
     target = TARGETS[name][at]
     sign = 1 if figure == "rmse" else -1
     met = sign * (mean - target) <= (error if figure == "rmse" else 0)
@@ -146,9 +150,9 @@ def _compared(name: str, lines: Sequence[Figures], figure: str, at: int) -> Cell
 
 
 def _ranked(name: str, lines: Sequence[Figures]) -> Cells:
-    (mean, error), target = _mean(lines, "spearman"), TARGETS[name][2]
+    (mean, error), target = mean_and_error(lines, "spearman"), TARGETS[name][2]
     goal = ("none", "") if target is None else (f"{target:.2f}", _yes(mean >= target))
-    alone, _ = _mean(lines, "spearman_epistemic")
+    alone, _ = mean_and_error(lines, "spearman_epistemic")
     z = np.mean([line.get("z_rms", math.nan) for line in lines])
     return (name, f"{mean:.3f} +- {error:.3f}", *goal, f"{alone:.3f}", f"{z:.2f}")
 
@@ -162,7 +166,7 @@ def _covered(name: str, lines: Sequence[Figures]) -> Cells:
 
 
 def _widths(name: str, lines: Sequence[Figures]) -> Cells:
-    ours, theirs = (_mean(lines, f"{kind}width_0.9")[0] for kind in ("", "deterministic_"))
+    ours, theirs = (mean_and_error(lines, f"{kind}width_0.9")[0] for kind in ("", "deterministic_"))
     rows = str(lines[0]["calibration_rows"])
     return (name, f"{ours:.3f}", f"{theirs:.3f}", f"{ours / theirs:.2f}", rows)
 
@@ -172,7 +176,7 @@ def _by_set(lines: Sequence[Figures]) -> dict[str, list[Figures]]:
     return {name: lines for name, lines in found.items() if lines}
 
 
-def _mean(lines: Sequence[Figures], name: str) -> tuple[float, float]:
+def mean_and_error(lines: Sequence[Figures], name: str) -> tuple[float, float]:
     """Mean and its standard error; nan for the error of a single split."""
     values = np.array([line[name] for line in lines], dtype=np.float64)
     error = values.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else math.nan
@@ -183,7 +187,7 @@ def _yes(met: bool) -> str:
     return "yes" if met else "no"
 
 
-def _aligned(table: Sequence[Cells]) -> str:
+def aligned(table: Sequence[Cells]) -> str:
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

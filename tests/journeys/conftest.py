@@ -19,7 +19,9 @@ def versions(houses: Table, tmp_path_factory: pytest.TempPathFactory) -> list[Pa
     folders = []
     for seed in (1, 2):
         folder = tmp_path_factory.mktemp("versions") / str(seed)
-        options = TrainOptions(hidden=(8,), dropout=(0.1,), epochs=2, seed=seed)
+        options = TrainOptions(
+            members=1, number_encoding="raw", hidden=(8,), dropout=(0.1,), epochs=2, seed=seed
+        )
         others = ["rent", "dear", "worth"]
         train(houses, ["price"], folder, drop=others, name="houses", options=options)
         folders.append(folder)

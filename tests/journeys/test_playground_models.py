@@ -13,7 +13,7 @@ from model import Table, TrainOptions, import_model, train
 from tests.journeys.playground import Page
 from tests.journeys.serving import served
 
-FEW = TrainOptions(hidden=(8,), dropout=(0.1,), epochs=2)
+FEW = TrainOptions(members=1, number_encoding="raw", hidden=(8,), dropout=(0.1,), epochs=2)
 
 
 def test_a_value_that_the_model_fills_in_may_be_missing(
@@ -71,7 +71,7 @@ def test_an_imported_model_says_what_is_not_known_of_it(tmp_path: Path, chrome: 
 def test_a_model_without_dropout_is_drawn_too(
     houses: Table, tmp_path: Path, chrome: Chrome
 ) -> None:
-    options = TrainOptions(hidden=(8,), dropout=(0.0,), epochs=2)
+    options = TrainOptions(members=1, number_encoding="raw", hidden=(8,), dropout=(0.0,), epochs=2)
     others = ["rent", "dear", "worth"]
     train(houses, ["price"], tmp_path / "sure", drop=others, options=options)
     with served(tmp_path, "--model", tmp_path / "sure") as server:

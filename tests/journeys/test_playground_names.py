@@ -30,7 +30,7 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     texts = np.array(NAMES, dtype=object)
     columns = {name: random.normal(size=140) for name in NAMES}
     columns |= {"valueOf": random.choice(texts, 140), "toString": np.tile(texts, 20)}
-    options = TrainOptions(hidden=(8,), dropout=(0.2,), epochs=1)
+    options = TrainOptions(members=1, number_encoding="raw", hidden=(8,), dropout=(0.2,), epochs=1)
     table = Table("odd.csv", columns, "0" * 64)
     train(table, ["toString"], folder / "classes", name="classes", options=options)
     huge = {"a": columns[HTML], HTML: 1e90 * columns["constructor"]}

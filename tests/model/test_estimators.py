@@ -27,6 +27,8 @@ from model.data import split_rows
 from tests.conftest import house_columns
 
 QUICK: dict[str, Any] = {
+    "members": 1,
+    "number_encoding": "raw",
     "hidden": (32,),
     "dropout": 0.1,
     "epochs": 60,
@@ -265,7 +267,15 @@ def test_the_card_is_that_of_train_with_the_same_rows_in_each_part(tmp_path: Pat
     assert card.training.rows == {"train": 130, "validation": 30, "calibration": 40, "test": 0}
     columns = {name: HOUSES[name] for name in (*INPUTS, "price")}
     split = split_rows(200, 7, fractions=(0.65, 0.15, 0.2, 0.0))
-    options = model.TrainOptions(hidden=(32,), dropout=(0.1,), epochs=5, weight_decay=1e-3, seed=7)
+    options = model.TrainOptions(
+        members=1,
+        number_encoding="raw",
+        hidden=(32,),
+        dropout=(0.1,),
+        epochs=5,
+        weight_decay=1e-3,
+        seed=7,
+    )
     table = model.read_table(columns)
     same = model.train(table, "price", tmp_path / "same", options=options, split=split)
     assert card.weights_sha256 == same.weights_sha256

@@ -32,6 +32,8 @@ def houses() -> pd.DataFrame:
 def trained(houses: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "houses"
     options = model.TrainOptions(
+        members=1,
+        number_encoding="raw",
         hidden=np.array([8, 8]),
         epochs=np.int64(2),
         seed=np.int32(3),
@@ -86,7 +88,7 @@ def test_a_row_of_a_sweep_and_of_an_explanation_goes_by_its_names(
     for other in (backwards, pd.Series(row)):
         swept = model.sweep(diabetes, other, "bmi", points=np.int64(3), options=OPTIONS)
         by_name = model.sweep(diabetes, row, "bmi", points=3)
-        np.testing.assert_array_equal(swept.axis.encoded(), by_name.axis.encoded())
+        np.testing.assert_array_equal(swept.axis.encoded().x, by_name.axis.encoded().x)
         few = {"passes": np.int64(8), "seed": np.int64(1), "background_rows": np.int64(4)}
         assert model.explain(diabetes, other, **few) == model.explain(diabetes, row, **few)
 
@@ -98,8 +100,12 @@ def test_numbers_of_numpy_in_options_are_those_of_python() -> None:
     assert own == model.PredictOptions(passes=100, seed=7, coverage=0.5, samples=True)
     assert [type(value) for value in (own.passes, own.coverage)] == [int, float]
     assert type(LandscapeOptions(points=np.int64(5)).points) is int
-    options = model.TrainOptions(hidden=[np.int64(8)], dropout=np.array([0.1]))
-    assert options == model.TrainOptions(hidden=(8,), dropout=(0.1,))
+    options = model.TrainOptions(
+        members=1, number_encoding="raw", hidden=[np.int64(8)], dropout=np.array([0.1])
+    )
+    assert options == model.TrainOptions(
+        members=1, number_encoding="raw", hidden=(8,), dropout=(0.1,)
+    )
 
 
 def test_a_frame_trains_calibrates_and_evaluates_as_its_file_does(
@@ -118,7 +124,14 @@ def test_a_frame_trains_calibrates_and_evaluates_as_its_file_does(
         "price",
         tmp_path / "same",
         options=model.TrainOptions(
-            **{"hidden": (8, 8), "epochs": 2, "seed": 3, "learning_rate": float(np.float32(0.01))}
+            **{
+                "members": 1,
+                "number_encoding": "raw",
+                "hidden": (8, 8),
+                "epochs": 2,
+                "seed": 3,
+                "learning_rate": float(np.float32(0.01)),
+            }
         ),
     )
     assert card.metrics == predictor.card.metrics

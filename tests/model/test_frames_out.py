@@ -27,7 +27,7 @@ def wells(tmp_path_factory: pytest.TempPathFactory) -> model.Predictor:
     x = np.random.default_rng(0).normal(size=(200, 2))
     frame = pd.DataFrame(x, columns=["a", "b"]).assign(up=x[:, 0], down=-x[:, 1])
     folder = tmp_path_factory.mktemp("models") / "wells"
-    options = model.TrainOptions(hidden=(8,), epochs=2)
+    options = model.TrainOptions(members=1, number_encoding="raw", hidden=(8,), epochs=2)
     model.train(frame, ["up", "down"], folder, options=options)
     return model.load(folder)
 

@@ -30,7 +30,9 @@ from tests.model.answers import HOUSES, close
 from tests.model.importing.networks import PRICE, brought, network, rows
 from tests.model.importing.networks import table as fresh
 
-OPTIONS = TrainOptions(members=3, hidden=(16, 8), dropout=(0.1, 0.1), epochs=40)
+OPTIONS = TrainOptions(
+    number_encoding="raw", members=3, hidden=(16, 8), dropout=(0.1, 0.1), epochs=40
+)
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +146,7 @@ def test_show_says_how_many_members_there_are(
 @pytest.mark.parametrize("members", [0, -1, 65])
 def test_a_number_of_members_out_of_its_domain_is_refused(members: int) -> None:
     with pytest.raises(InputError, match=f"members: from 1 to 64, not {members}"):
-        TrainOptions(members=members)
+        TrainOptions(number_encoding="raw", members=members)
 
 
 @pytest.mark.parametrize("name", ["price", "worth"])

@@ -54,7 +54,7 @@ def enlarged(folder: Path) -> Predictor:
 def noiseless(houses: Table, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of one hidden layer without any dropout."""
     folder = tmp_path_factory.mktemp("models") / "noiseless"
-    options = TrainOptions(hidden=(8,), dropout=(0.0,), epochs=3)
+    options = TrainOptions(members=1, number_encoding="raw", hidden=(8,), dropout=(0.0,), epochs=3)
     train(houses, ["price"], folder, drop=["rent", "dear", "worth"], options=options)
     return folder
 

@@ -147,3 +147,35 @@ def test_a_folder_without_one_readable_model_says_why(tmp_path: Path) -> None:
     dangling(tmp_path / "other")
     with pytest.raises(SettingsError, match=r"holds no model.*other cannot be read"):
         read_library(settings_of(tmp_path), Library())
+
+
+def test_a_folder_that_is_named_has_that_name_also_after_its_content_has_changed(
+    folder: Path,
+) -> None:
+    home = folder / "binary"
+    settings = Settings(names=(("champion", home),))
+    library = read_library(settings)
+    [(name, [predictor])] = library.models.items()
+    version = model.load(home).card.version
+    assert (name, predictor.card.name, predictor.card.version) == ("champion", "champion", version)
+    shutil.rmtree(home)
+    shutil.copytree(folder / "houses" / "1", home)
+    assert library.changed(settings)
+    [(name, [later])] = read_library(settings, library).models.items()
+    assert name == later.card.name == "champion"
+    assert later.card.version != version
+
+
+def test_a_landscape_goes_with_the_name_that_its_model_is_served_under() -> None:
+    [home] = [each for each in model.shipped() if each.name == "diabetes"]
+    library = read_library(Settings(names=(("champion", home),)))
+    [[predictor]] = library.models.values()
+    document = library.landscape(predictor).document
+    assert document
+    assert b'"name":"champion"' in document
+
+
+def test_two_folders_with_one_name_do_not_start(folder: Path) -> None:
+    settings = Settings(models=(folder / "binary",), names=(("binary", folder / "houses" / "1"),))
+    with pytest.raises(SettingsError, match="both hold a model named 'binary'"):
+        read_library(settings)

@@ -20,7 +20,9 @@ from model import (
 )
 from model.artifact.folder import read, save
 
-FAST = TrainOptions(hidden=(16,), epochs=20, noise="heteroscedastic")
+FAST = TrainOptions(
+    members=1, number_encoding="raw", hidden=(16,), epochs=20, noise="heteroscedastic"
+)
 
 
 def rows(count: int, seed: int) -> dict[str, np.ndarray]:

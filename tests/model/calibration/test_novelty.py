@@ -148,7 +148,9 @@ def test_the_variance_of_a_relu_network_vanishes_far_away_where_the_score_grows(
     x = random.uniform(-1, 1, (600, 2))
     kind = np.where(x[:, 0] + random.normal(0, 0.3, 600) > 0, "high", "low").astype(object)
     table = Table("kinds.csv", {"a": x[:, 0], "b": x[:, 1], "kind": kind}, "0" * 64)
-    options = TrainOptions(hidden=(32, 32), dropout=(0.2,), epochs=30)
+    options = TrainOptions(
+        members=1, number_encoding="raw", hidden=(32, 32), dropout=(0.2,), epochs=30
+    )
     train(table, ["kind"], tmp_path / "kinds", options=options)
     predictor = load(tmp_path / "kinds")
 
@@ -167,7 +169,7 @@ def test_a_row_in_every_range_but_like_none_that_was_seen_is_warned_of(tmp_path:
     random = np.random.default_rng(0)
     x = curve(random, 900)
     columns = {"a": x[:, 0], "b": x[:, 1], "c": x[:, 2], "y": x[:, 0] * x[:, 1]}
-    options = TrainOptions(hidden=(8,), epochs=2)
+    options = TrainOptions(members=1, number_encoding="raw", hidden=(8,), epochs=2)
     train(Table("ring.csv", columns, "0" * 64), "y", tmp_path / "ring", options=options)
     predictor = load(tmp_path / "ring")
     fresh = curve(random, 500)[:, :3]

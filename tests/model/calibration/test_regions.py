@@ -25,7 +25,9 @@ from model.data.table import Table
 from model.evaluation.outcomes import RegressionOutcome
 from model.training.fit import initialised
 
-FAST = TrainOptions(hidden=(24, 24), epochs=40, patience=40, batch=64)
+FAST = TrainOptions(
+    members=1, number_encoding="raw", hidden=(24, 24), epochs=40, patience=40, batch=64
+)
 COVERAGES = (0.5, 0.8, 0.9)
 
 
@@ -42,7 +44,14 @@ def predictor(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Predictor:
     folder = tmp_path_factory.mktemp("noisy") / request.param
-    options = TrainOptions(hidden=(24, 24), epochs=40, patience=40, noise=request.param)
+    options = TrainOptions(
+        members=1,
+        number_encoding="raw",
+        hidden=(24, 24),
+        epochs=40,
+        patience=40,
+        noise=request.param,
+    )
     train(Table("noisy", noisy(1_500, 0), "0" * 64), "y", folder, options=options)
     return load(folder)
 

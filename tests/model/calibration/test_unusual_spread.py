@@ -11,7 +11,7 @@ from model import PredictOptions, Predictor, Table, TrainOptions, load, train
 from model.artifact.card import Card
 from model.artifact.folder import read, save
 
-TINY = TrainOptions(hidden=(24, 24), dropout=(0.1,), epochs=12)
+TINY = TrainOptions(members=1, number_encoding="raw", hidden=(24, 24), dropout=(0.1,), epochs=12)
 WARNING = "unusual_spread"
 
 

@@ -36,7 +36,7 @@ READ = ["--decimal", ",", "--missing-values", "-999"]
 
 def trained(file: Path, *options: str) -> int:
     out = str(file.with_name("m"))
-    return main(["train", str(file), "--target", "price", "--out", out, *FAST, *options])
+    return main(["train", str(file), "--target", "price", "--out", out, "--force", *FAST, *options])
 
 
 def test_a_spreadsheet_is_trained_on_evaluated_and_calibrated_by_the_same_reading(
@@ -106,7 +106,7 @@ def test_one_of_several_targets_may_be_missing(tmp_path: Path) -> None:
     a, y, z = random.normal(size=(3, 60))
     y[3], z[[5, 6]] = np.nan, np.nan
     table = Table("t", {"a": a, "y": y, "z": z}, "")
-    options = TrainOptions(hidden=(4,), epochs=1)
+    options = TrainOptions(members=1, number_encoding="raw", hidden=(4,), epochs=1)
     card = train(table, ["y", "z"], tmp_path / "m", missing="drop", options=options)
     assert sum(card.training.rows.values()) == 57
     assert card.training.notices[0] == "left out 3 of 60 rows, which have a missing value"
@@ -118,7 +118,7 @@ def test_a_given_split_loses_the_rows_that_are_left_out(tmp_path: Path) -> None:
     parts = np.split(np.arange(60), [40, 50])
     split = Split(parts[0], parts[1], np.arange(0), parts[2])
     table = Table("t", {"a": a, "y": y}, "")
-    options = TrainOptions(hidden=(4,), epochs=1)
+    options = TrainOptions(members=1, number_encoding="raw", hidden=(4,), epochs=1)
     card = train(table, "y", tmp_path / "m", missing="drop", options=options, split=split)
     assert card.training.rows == {"train": 39, "validation": 10, "calibration": 0, "test": 9}
 

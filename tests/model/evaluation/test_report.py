@@ -156,7 +156,9 @@ def test_names_of_cards_and_data_are_text_never_markup(tmp_path: Path) -> None:
     classes = {f"y{EVIL}": np.array([f"no{EVIL}", f"yes{EVIL}"], dtype=object)[(number > 0) * 1]}
     for at, target in enumerate((amounts, classes)):
         table = Table(f"{EVIL}.csv", columns | target, "0" * 64)
-        options = TrainOptions(hidden=(4,), dropout=(0.2,), epochs=2)
+        options = TrainOptions(
+            members=1, number_encoding="raw", hidden=(4,), dropout=(0.2,), epochs=2
+        )
         train(table, f"y{EVIL}", tmp_path / f"model-{at}", options=options)
         predictor = load(tmp_path / f"model-{at}")
         page = Page(report_page(evaluate(predictor, table, OPTIONS)))

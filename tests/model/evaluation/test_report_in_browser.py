@@ -87,7 +87,9 @@ def evaluated(kind: str, folder: Path) -> tuple[Predictor, Table]:
     if kind == "classes":
         return load(SHIPPED), read_table("example:breast-cancer")
     table = prices(1.0 if kind == "thousands" else 1_000.0)
-    options = TrainOptions(hidden=(16,), dropout=(0.1,), epochs=20)
+    options = TrainOptions(
+        members=1, number_encoding="raw", hidden=(16,), dropout=(0.1,), epochs=20
+    )
     train(table, "price", folder / "model", options=options)
     columns = {name: column.copy() for name, column in table.columns.items()}
     columns["area"][:2] = 300.0, 340.0

@@ -162,7 +162,7 @@ def test_the_tables_have_the_surfaces_and_the_thinned_networks(chrome: Chrome, p
 def test_a_network_without_dropout_has_a_page_too(
     chrome: Chrome, houses: Table, tmp_path: Path
 ) -> None:
-    options = TrainOptions(hidden=(8,), dropout=(0.0,), epochs=3)
+    options = TrainOptions(members=1, number_encoding="raw", hidden=(8,), dropout=(0.0,), epochs=3)
     train(houses, "price", tmp_path / "still", drop=["rent", "dear", "worth"], options=options)
     found = landscape(load(tmp_path / "still"), houses, LandscapeOptions(points=11))
     path = tmp_path / "still.html"

@@ -173,4 +173,4 @@ def test_the_points_are_encoded_as_rows_with_their_values_are() -> None:
     row = {feature.name: 0.5 for feature in predictor.card.features}
     axis = sweep_axis(predictor.card, row, "x3", points=50)
     rows = [{**row, "x3": value} for value in axis.values]
-    np.testing.assert_array_equal(axis.encoded(), predictor.encode(rows))
+    np.testing.assert_array_equal(axis.encoded().x, predictor.encode(rows))

@@ -252,6 +252,27 @@ def test_of_several_state_dicts_the_one_with_the_layers_is_taken_or_all_are_name
     refused(path, "several state dicts, 'ema', 'best'; save one of them alone")
 
 
+@pytest.mark.parametrize("before", ["module.", "_orig_mod.", "model.", "module._orig_mod.net."])
+def test_what_wrappers_put_before_the_keys_is_taken_off(before: str, tmp_path: Path) -> None:
+    state = {f"{before}0.{name}": tensor for name, tensor in NET.state_dict().items()}
+    loss = {"criterion.weight": torch.ones(3), f"{before}loss.weight": torch.ones(3)}
+    path = saved(tmp_path / "last.ckpt", lightning() | {"state_dict": state | loss})
+    weights = read_weights(path, {"0", "norm"})
+    assert weights.left == ["0.bias", "0.weight", "criterion.weight", "loss.weight"]
+    assert torch.equal(weights.take("0.weight", (2, 3)), NET.weight.double())
+    assert f"{before}loss.weight" in read_weights(path, {f"{before}0"}).left
+
+
+def test_of_two_networks_with_the_layers_in_one_state_dict_none_is_taken(tmp_path: Path) -> None:
+    state = {f"{one}.0.weight": torch.ones(2, 3) for one in ("student", "teacher")}
+    path = saved(tmp_path / "net.pt", state)
+    with pytest.raises(ArtifactError, match=r"begin with 'student\.', 'teacher\.'; write"):
+        read_weights(path, {"0"})
+    assert read_weights(path, {"teacher.0"}).left == ["student.0.weight", "teacher.0.weight"]
+    more = saved(tmp_path / "net.pt", state | {"student.1.weight": torch.ones(2, 3)})
+    assert read_weights(more, {"0", "1"}).left == ["0.weight", "1.weight", "teacher.0.weight"]
+
+
 def test_what_belongs_to_no_layer_is_named_with_what_ignores_it(tmp_path: Path) -> None:
     state = {**NET.state_dict(), "loss.scale": torch.ones(1), "steps": torch.tensor(3)}
     weights = read_weights(saved(tmp_path / "net.pt", state))

@@ -189,7 +189,9 @@ def test_training_survives_passes_that_drop_a_whole_layer() -> None:
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(64, 4, generator=generator)
     rows = Dataset(x, x.sum(1, keepdim=True))
-    options = TrainOptions(hidden=(2, 2), dropout=(0.9,), epochs=30, batch=8)
+    options = TrainOptions(
+        members=1, number_encoding="raw", hidden=(2, 2), dropout=(0.9,), epochs=30, batch=8
+    )
     plan = options.plan(REGRESSION, len(rows))
     first = draw_noise(
         plan.config(inputs=4, outputs=1), options.seed, range(1), torch.arange(8)
@@ -226,7 +228,13 @@ def test_dropout_narrows_the_gap_between_training_and_test_loss() -> None:
     gaps, test_losses = {}, {}
     for rate in (0.0, 0.5):
         options = TrainOptions(
-            hidden=(100, 100), dropout=(rate,), epochs=150, patience=150, weight_decay=0.0
+            members=1,
+            number_encoding="raw",
+            hidden=(100, 100),
+            dropout=(rate,),
+            epochs=150,
+            patience=150,
+            weight_decay=0.0,
         )
         # validated on its own training rows: nothing but dropout stands against overfitting
         net = fit(REGRESSION, small, small, options.plan(REGRESSION, 60)).networks.members[0]

@@ -179,7 +179,7 @@ def test_cells_are_read_as_those_of_the_training_file(tmp_path: Path) -> None:
 
     reading = ReadOptions(decimal=",", missing_values=("-999",))
     table = read_table(source, options=reading)
-    tiny = TrainOptions(hidden=(4,), epochs=2, dropout=(0.2,))
+    tiny = TrainOptions(members=1, number_encoding="raw", hidden=(4,), epochs=2, dropout=(0.2,))
     train(table, "Preis", tmp_path / "flats", missing="impute", options=tiny)
     source.write_text("Anteil;GRÖSSE;Gro\u0308ße\n12%;x;101,5\n;x;99,0\n12;x;-999\n")
     score_file(tmp_path / "flats", source, tmp_path / "out.jsonl", OPTIONS)
@@ -197,7 +197,7 @@ def test_cells_are_read_as_those_of_the_training_file(tmp_path: Path) -> None:
 
 
 def test_a_column_that_is_filled_in_may_be_absent(tmp_path: Path, houses: Table) -> None:
-    tiny = TrainOptions(hidden=(4,), epochs=2, dropout=(0.2,))
+    tiny = TrainOptions(members=1, number_encoding="raw", hidden=(4,), epochs=2, dropout=(0.2,))
     others = ["rent", "dear", "worth"]
     train(houses, "price", tmp_path / "m", drop=others, missing="impute", options=tiny)
     source = tmp_path / "in.csv"
@@ -209,7 +209,7 @@ def test_a_column_that_is_filled_in_may_be_absent(tmp_path: Path, houses: Table)
 def test_log_targets_and_members_are_predicted_as_requests_are(
     houses: Table, tmp_path: Path
 ) -> None:
-    tiny = TrainOptions(hidden=(8,), epochs=3, dropout=(0.2,), members=2)
+    tiny = TrainOptions(number_encoding="raw", hidden=(8,), epochs=3, dropout=(0.2,), members=2)
     others = ["rent", "dear", "worth"]
     train(houses, "price", tmp_path / "m", drop=others, log_target=True, options=tiny)
     source, out = write(tmp_path / "in.csv", ROWS[:700]), tmp_path / "out.jsonl"

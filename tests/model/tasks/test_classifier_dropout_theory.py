@@ -18,7 +18,7 @@ from model.training.fit import Dataset, fit, initialised
 from model.training.plan import TrainOptions
 
 TASK = Classification(Target(("y",), ("left", "right"), (), (), (None,)))
-OPTIONS = TrainOptions(hidden=(50, 50), dropout=(0.2,), batch=32)
+OPTIONS = TrainOptions(members=1, number_encoding="raw", hidden=(50, 50), dropout=(0.2,), batch=32)
 PASSES = 200
 
 
@@ -102,7 +102,9 @@ def test_a_pass_that_drops_a_whole_layer_gives_every_row_the_same_classes(networ
 
 def test_a_classifier_survives_training_with_whole_layers_dropped() -> None:
     """Of two units at p = .7 every other pass drops all: it learns what is left to learn."""
-    options = TrainOptions(hidden=(2, 8), dropout=(0.7, 0.1), epochs=60, batch=32)
+    options = TrainOptions(
+        members=1, number_encoding="raw", hidden=(2, 8), dropout=(0.7, 0.1), epochs=60, batch=32
+    )
     training, test = clouds(200, 0), clouds(1000, 1)
     losses: list[float] = []
     network = fit(

@@ -24,7 +24,7 @@ from model.artifact.card import Card
 from model.commands import main
 from model.commands.describe import describe
 
-FAST = TrainOptions(hidden=(16,), epochs=10, weight_decay=0.3)
+FAST = TrainOptions(members=1, number_encoding="raw", hidden=(16,), epochs=10, weight_decay=0.3)
 METHODS = ("lac", "aps", "raps")
 
 

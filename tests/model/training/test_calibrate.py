@@ -24,7 +24,15 @@ from model.commands import main
 from model.data.table import Table
 from model.training.calibrate import with_noise_powers
 
-FAST = TrainOptions(hidden=(24,), noise="homoscedastic", epochs=30, patience=30, batch=64)
+FAST = TrainOptions(
+    members=1,
+    number_encoding="raw",
+    hidden=(24,),
+    noise="homoscedastic",
+    epochs=30,
+    patience=30,
+    batch=64,
+)
 PLACES = ("calm", "wild")
 
 
@@ -150,7 +158,7 @@ def test_groups_are_those_of_a_categorical_feature(
 
 def test_training_calibrates_by_groups_or_over_all_rows_and_notes_it(tmp_path: Path) -> None:
     few, many = table(places(300, 3, wild=0.1)), table(places(600, 3))
-    options = TrainOptions(hidden=(4,), epochs=1)
+    options = TrainOptions(members=1, number_encoding="raw", hidden=(4,), epochs=1)
     card = train(many, "y", tmp_path / "a", drop=["sign"], options=options, calibrate_by="place")
     assert card.calibration is not None
     assert card.calibration.by == "place"

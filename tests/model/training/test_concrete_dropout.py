@@ -38,7 +38,9 @@ from model.training.fit import Dataset, initialised
 
 REGRESSION = Regression(Target(("y",), (), (0.0,), (1.0,), (None,)))
 CLASSIFICATION = Classification(Target(("y",), ("a", "b"), (), (), (None,)))
-OPTIONS = TrainOptions(hidden=(20, 20), dropout="learn", epochs=60, batch=20)
+OPTIONS = TrainOptions(
+    members=1, number_encoding="raw", hidden=(20, 20), dropout="learn", epochs=60, batch=20
+)
 RATES = (0.0, 0.1, 0.3)
 CONFIG = MLPConfig(inputs=3, hidden=(40, 30), outputs=1, dropout=RATES)
 
@@ -162,7 +164,9 @@ def test_learned_rates_predict_no_worse_than_the_usual_one(tmp_path: Path) -> No
     """Log loss of fresh rows: a standard error of its difference is about .01."""
     table, losses = read_table("example:breast-cancer"), {"learn": 0.0, "usual": 0.0}
     for seed in range(2):
-        options = TrainOptions(hidden=(32, 32), dropout="learn", epochs=40, seed=seed)
+        options = TrainOptions(
+            members=1, number_encoding="raw", hidden=(32, 32), dropout="learn", epochs=40, seed=seed
+        )
         for name, chosen in {"learn": options, "usual": replace(options, dropout=(0.1,))}.items():
             card = train(table, "diagnosis", tmp_path / f"{name}{seed}", options=chosen)
             losses[name] += card.metrics["log_loss"] / 2
@@ -227,7 +231,7 @@ def test_learning_that_is_interrupted_or_never_finite_is_said() -> None:
 @pytest.mark.parametrize("dropout", ["learned", "", "0.1"])
 def test_no_other_word_is_accepted_for_rates(dropout: str) -> None:
     with pytest.raises(InputError, match=r"^dropout: .*learn"):
-        TrainOptions(dropout=dropout)  # type: ignore[arg-type]
+        TrainOptions(members=1, number_encoding="raw", dropout=dropout)  # type: ignore[arg-type]
 
 
 def test_a_squared_error_is_worth_more_nats_the_less_noise_there_is() -> None:

@@ -9,7 +9,14 @@ from model import PredictOptions, Predictor, Table, TrainOptions, load, train
 from model.training.estimator_choice import try_estimators
 from tests.model.answers import without_allowances
 
-OPTIONS = TrainOptions(hidden=(40, 40, 40), dropout=(0.02,), epochs=60, noise="homoscedastic")
+OPTIONS = TrainOptions(
+    members=1,
+    number_encoding="raw",
+    hidden=(40, 40, 40),
+    dropout=(0.02,),
+    epochs=60,
+    noise="homoscedastic",
+)
 
 
 def table(rows: int, seed: int = 0) -> Table:

@@ -13,7 +13,9 @@ from model.data.schema import Target
 from model.tasks.classification import Classification
 from model.training.calibrate import split_tuning_rows
 
-FAST = TrainOptions(hidden=(16,), dropout=(0.1,), epochs=10, weight_decay=0.0)
+FAST = TrainOptions(
+    members=1, number_encoding="raw", hidden=(16,), dropout=(0.1,), epochs=10, weight_decay=0.0
+)
 CLASSES = Target(("y",), ("a", "b", "c"), (), (), (None,))
 
 

@@ -33,7 +33,9 @@ def wave(rows: int, seed: int, *, noise: float) -> dict[str, np.ndarray]:
 def noiseless(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Hardly any noise and hardly any training: the passes dominate."""
     folder = tmp_path_factory.mktemp("wave") / "noiseless"
-    options = TrainOptions(hidden=(32, 32), dropout=(0.3,), epochs=60)
+    options = TrainOptions(
+        members=1, number_encoding="raw", hidden=(32, 32), dropout=(0.3,), epochs=60
+    )
     train(Table("wave", wave(900, 0, noise=0.0), "0" * 64), "y", folder, options=options)
     return folder
 
@@ -98,7 +100,7 @@ def test_training_says_that_a_model_needs_more_passes_and_calibrates_with_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("model.training.serving_passes.LARGEST_SHARE", 1e-9)
-    options = TrainOptions(hidden=(8, 8), epochs=5)
+    options = TrainOptions(members=1, number_encoding="raw", hidden=(8, 8), epochs=5)
     card = train(
         Table("wave", wave(200, 0, noise=0.1), "0" * 64), "y", tmp_path / "a", options=options
     )

@@ -25,6 +25,7 @@ TWO_TARGETS = Regression(
 )
 
 
+@pytest.mark.parametrize("masked", [False, True], ids=["all inputs", "masked inputs"])
 @pytest.mark.parametrize("activation", get_args(ActivationName))
 @pytest.mark.parametrize(
     "task",
@@ -32,16 +33,30 @@ TWO_TARGETS = Regression(
     ids=["homoscedastic", "heteroscedastic", "two targets", "classes"],
 )
 def test_the_gradient_of_all_members_at_once_is_that_of_autograd_for_each_alone(
-    task: Task[Any], activation: ActivationName
+    task: Task[Any], activation: ActivationName, masked: bool
 ) -> None:
-    """One step of three members on 40 rows, with dropout and input noise."""
+    """One step of three members on 40 rows, with dropout and input noise.
+
+    Masked, the second member sees two of the three inputs.
+    """
     options = TrainOptions(
-        hidden=(16, 8), activation=activation, input_dropout=0.1, input_noise=0.2, seed=3
+        members=1,
+        number_encoding="raw",
+        hidden=(16, 8),
+        activation=activation,
+        input_dropout=0.1,
+        input_noise=0.2,
+        seed=3,
     )
     config = options.plan(task, 40).config(inputs=3, outputs=task.outputs)
+    seen = torch.tensor([[1.0, 1, 1], [1, 0, 1], [1, 1, 1]]) if masked else None
     generators = [torch.Generator().manual_seed(m) for m in range(3)]
     members, alone = (
-        [initialised(config, g.manual_seed(m)) for m, g in enumerate(generators)] for _ in range(2)
+        [
+            initialised(config, g.manual_seed(m), seen=None if seen is None else seen[m])
+            for m, g in enumerate(generators)
+        ]
+        for _ in range(2)
     )
     x = torch.randn(3, 40, 3, generator=generators[0])
     y = (
@@ -54,13 +69,17 @@ def test_the_gradient_of_all_members_at_once_is_that_of_autograd_for_each_alone(
         tuple(torch.cat([n.masks[site] for n in noises]) for site in range(3)),
         torch.cat([n.inputs for n in noises]),
     )
-    stack = Stack(members, weight_decay=0.1)
+    stack = Stack(members, weight_decays=[0.1, 0.2, 0.3], seen=seen)
     stack.optimizer.rate = 1e-2
     losses = stack.step(x, y, noise, task.loss_gradient)
     for m, network in enumerate(alone):
         found = task.loss(network(x[m], noises[m])[0], y[m])
         found.backward()  # type: ignore[no-untyped-call]
+        first = network.linears()[0].weight
+        first.grad *= 1 if seen is None else seen[m]
         torch.nn.utils.clip_grad_norm_(network.parameters(), CLIP_NORM)
         assert losses[m].item() == pytest.approx(found.item(), rel=1e-5)
         for ours, theirs in zip(members[m].parameters(), network.parameters(), strict=True):
             torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=1e-6)
+    if masked:
+        assert not members[1].linears()[0].weight[:, 1].any()

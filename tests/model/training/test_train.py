@@ -28,7 +28,7 @@ from model import (
 from model.artifact.folder import read
 from model.data.preparation import split_rows
 
-OPTIONS = TrainOptions(hidden=(8,), dropout=(0.1,), epochs=3)
+OPTIONS = TrainOptions(members=1, number_encoding="raw", hidden=(8,), dropout=(0.1,), epochs=3)
 OTHERS = ("rent", "dear", "worth")
 
 
@@ -46,6 +46,7 @@ def test_the_card_records_where_the_weights_come_from(houses: Table, tmp_path: P
     record = card.training
     assert (record.data, record.data_sha256, record.seed) == ("houses.csv", "0" * 64, 7)
     assert record.settings == {
+        "number_encoding": "raw",
         "epochs": 3,
         "batch": 50,
         "learning_rate": 0.01,
@@ -336,13 +337,19 @@ def test_a_shipped_model_can_be_trained_again_from_its_card(tmp_path: Path) -> N
     table = read_table(record.data)
     assert table.sha256 == record.data_sha256
     options = TrainOptions(
+        members=shape.members,
         hidden=shape.hidden,
         input_dropout=shape.dropout[0],
         input_noise=shape.input_noise,
         activation=shape.activation,
         noise=card.tuning.noise,
         seed=record.seed,
-        **{"dropout": shape.dropout[1:], "refit": record.refitted, **record.settings},  # type: ignore[arg-type]
+        **{
+            "dropout": shape.dropout[1:],
+            "refit": record.refitted,
+            "number_encoding": "raw",
+            **record.settings,
+        },  # type: ignore[arg-type]
     )
     again = train(table, card.target.names, tmp_path / card.name, task=card.task, options=options)
     assert [feature.name for feature in again.features] == [f.name for f in card.features]

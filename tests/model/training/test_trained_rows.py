@@ -11,7 +11,7 @@ from model import CalibrationError, DataError, Table, TrainOptions, calibrate, e
 from model.artifact.folder import read, save
 from model.commands import main
 
-FAST = TrainOptions(hidden=(8,), epochs=3)
+FAST = TrainOptions(members=1, number_encoding="raw", hidden=(8,), epochs=3)
 ROWS = 300
 
 

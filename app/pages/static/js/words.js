@@ -36,6 +36,8 @@ export const stdError = (std, varianceError) => Math.sqrt(std * std + varianceEr
 const WARNINGS = {
   outside_training_range: (feature) =>
     `${feature} is outside the range of the training rows: the model extrapolates.`,
+  imputed: (feature) =>
+    `${feature} has no value in this row: the model fills in a usual one, as it was trained to.`,
   no_training_range: () => "An imported model has no training range for some feature: nothing is compared.",
   unseen_combination: () =>
     "Each value is in its range, but no training row is near this combination of them.",
@@ -46,12 +48,14 @@ const WARNINGS = {
     `The region was calibrated with ${passes} ${estimator} passes, and this answer has others.`,
 };
 
+const OF_FEATURES = new Set(["outside_training_range", "imputed"]);
+
 /** The codes of warnings that have a sentence. */
 export const known = Object.keys(WARNINGS);
 
 /** A warning's code, such as "outside_training_range:bmi", as a sentence. */
 export function warning(code) {
   const [kind, ...parts] = code.split(":");
-  if (kind === "outside_training_range") return WARNINGS[kind](parts.join(":")); // names may have one
+  if (OF_FEATURES.has(kind)) return WARNINGS[kind](parts.join(":")); // names may have one
   return WARNINGS[kind]?.(...parts) ?? `${code.replaceAll("_", " ")}.`;
 }

@@ -1,0 +1,1 @@
+"""A comparison with the ordinary ways to learn a table; `python -m tests.benchmarks.tabular`."""
