@@ -99,7 +99,8 @@ class _Version(argparse.Action):
         from app import __version__
         from model import kernel_name
 
-        parser.exit(0, f"mc-dropout-service {__version__}\nkernel: {kernel_name()}\n")
+        _say(f"mc-dropout-service {__version__}\nkernel: {kernel_name()}", sys.stdout)
+        parser.exit()
 
 
 def _url(listener: socket.socket) -> str:
