@@ -1,25 +1,18 @@
 """`python -m app`: serve models over HTTP."""
 
 import argparse
-import json
-import multiprocessing
 import os
 import re
-import shlex
 import signal
 import socket
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
+from app.greeting import greeting, greeting_of_another, loaded
 from app.listener import listening
 from app.messages import nearest
 from app.settings import Settings, SettingsError, let_idle_threads_sleep, read_settings
-
-if TYPE_CHECKING:
-    from multiprocessing.connection import Connection
-
-    from app.service import Service
 
 EXAMPLES = """\
 examples:
@@ -54,65 +47,18 @@ def _serve(settings: Settings, listener: socket.socket) -> int:
         from app.server import Supervisor
 
         try:
-            _say(_greeting_of_another(settings, url), sys.stdout)
+            _say(greeting_of_another(settings, url), sys.stdout)
         except SettingsError as error:
             return _fail(error)
         return Supervisor(settings, listener).run()
-    from app.server import serve  # slow, as are the imports of `_loaded`
+    from app.server import serve  # slow, as are the imports of `loaded`
 
     try:
-        service = _loaded(settings)
+        service = loaded(settings)
     except SettingsError as error:
         return _fail(error)
-    _say(_greeting(service, settings, url), sys.stdout)
+    _say(greeting(service, settings, url), sys.stdout)
     return serve(settings, listener, service)
-
-
-def _loaded(settings: Settings) -> "Service":
-    """The service with its models; raises SettingsError."""
-    from app.http import read_keys
-    from app.metrics import Metrics
-    from app.service import Service
-    from model import ArtifactError
-
-    service = Service(settings, Metrics())
-    try:
-        read_keys(settings.api_keys_file) if settings.api_keys_file else ()
-        service.load()
-    except ArtifactError as error:
-        raise SettingsError(str(error)) from error
-    return service
-
-
-def _greeting_of_another(settings: Settings, url: str) -> str:
-    """The greeting of a process that loads the models, and ends; raises SettingsError.
-
-    So a supervisor, which lives as long as its servers, needs no memory for torch and models.
-    """
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_greet, args=(settings, url, theirs), daemon=True)
-    process.start()
-    theirs.close()
-    try:
-        greeting, fault = ours.recv()
-    except EOFError:
-        greeting, fault = "", "the process that checks the models has died"
-    finally:
-        ours.close()
-        process.join()
-    if fault:
-        raise SettingsError(fault)
-    return str(greeting)
-
-
-def _greet(settings: Settings, url: str, pipe: "Connection") -> None:
-    """Send the greeting, and what is wrong with the models."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor's; this process ends soon
-    try:
-        pipe.send((_greeting(_loaded(settings), settings, url), ""))
-    except SettingsError as error:
-        pipe.send(("", str(error)))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -153,21 +99,8 @@ class _Version(argparse.Action):
         from app import __version__
         from model import kernel_name
 
-        parser.exit(0, f"mc-dropout-service {__version__}\nkernel: {kernel_name()}\n")
-
-
-def _greeting(service: "Service", settings: Settings, url: str) -> str:
-    option = ""
-    if settings.uds:
-        option = f" --unix-socket {shlex.quote(str(settings.uds))}"
-    place = f"{settings.uds} as {url}" if settings.uds else url
-    body = json.dumps({"rows": [service.example_row(service.default)]})
-    return (
-        f"Serving {', '.join(service.cards)} on {place}\nPlayground: {url}/\nDocs: {url}/docs\n"
-        "Try:\n"
-        f"curl -s{option} {url}/predict -H 'content-type: application/json' "
-        f"-d {shlex.quote(body)}\n"
-    )
+        _say(f"mc-dropout-service {__version__}\nkernel: {kernel_name()}", sys.stdout)
+        parser.exit()
 
 
 def _url(listener: socket.socket) -> str:
