@@ -1,6 +1,6 @@
 """Writes the versions and hashes of all dependencies into locks/, with uv (`pip install uv`).
 
-The three files are for every platform and Python version of the project. PyTorch is in a file of
+The four files are for every platform and Python version of the project. PyTorch is in a file of
 its own: its builds for CPUs are on an index of its own, and PyPI has no hashes of them.
 """
 
@@ -25,8 +25,10 @@ def main() -> None:
         tested.write("".join(everything))
         tested.flush()
         service = compiled("--constraint", tested.name)
+        training = compiled("--extra", "train", "--constraint", tested.name)
     write("ci", "What the service, its tests and its docs need, but PyTorch.", everything)
     write("service", "What the service needs, but PyTorch.", service)
+    write("train", "What training needs beside, but PyTorch.", beside(training, service))
     write("torch", "PyTorch of PyPI, with its libraries for CUDA.", service, of_torch=True)
 
 
@@ -35,6 +37,11 @@ def compiled(*options: str) -> list[str]:
     command = [*COMPILE, *OPTIONS, *options]
     ended = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
     return re.findall(r"^\S.*\n(?: .*\n)*", ended.stdout, re.M)
+
+
+def beside(requirements: list[str], others: list[str]) -> list[str]:
+    """The requirements that are not among the others."""
+    return [each for each in requirements if each not in others]
 
 
 def write(name: str, text: str, requirements: list[str], *, of_torch: bool = False) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import multiprocessing
 import os
 import re
 import shlex
@@ -13,9 +14,11 @@ from typing import TYPE_CHECKING, TextIO
 
 from app.listener import listening
 from app.messages import nearest
-from app.settings import Settings, SettingsError, read_settings
+from app.settings import Settings, SettingsError, let_idle_threads_sleep, read_settings
 
 if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
     from app.service import Service
 
 EXAMPLES = """\
@@ -29,6 +32,7 @@ Every other setting is an environment variable with the prefix MCD_; docs/settin
 
 def main(arguments: list[str] | None = None) -> int:
     """Serve, and return the exit code: 0 after a stop by a signal, 2 for a mistake of the user."""
+    let_idle_threads_sleep()
     parser = _parser()
     options, unknown = parser.parse_known_args(arguments)
     if unknown:
@@ -45,10 +49,29 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _serve(settings: Settings, listener: socket.socket) -> int:
-    # These imports are slow, so the checks before them, which do not need them, come first.
+    url = _url(listener)
+    if settings.workers > 1:
+        from app.server import Supervisor
+
+        try:
+            _say(_greeting_of_another(settings, url), sys.stdout)
+        except SettingsError as error:
+            return _fail(error)
+        return Supervisor(settings, listener).run()
+    from app.server import serve  # slow, as are the imports of `_loaded`
+
+    try:
+        service = _loaded(settings)
+    except SettingsError as error:
+        return _fail(error)
+    _say(_greeting(service, settings, url), sys.stdout)
+    return serve(settings, listener, service)
+
+
+def _loaded(settings: Settings) -> "Service":
+    """The service with its models; raises SettingsError."""
     from app.http import read_keys
     from app.metrics import Metrics
-    from app.server import Supervisor, serve
     from app.service import Service
     from model import ArtifactError
 
@@ -56,12 +79,40 @@ def _serve(settings: Settings, listener: socket.socket) -> int:
     try:
         read_keys(settings.api_keys_file) if settings.api_keys_file else ()
         service.load()
-    except (ArtifactError, SettingsError) as error:
-        return _fail(error)
-    _say(_greeting(service, settings, listener), sys.stdout)
-    if settings.workers > 1:
-        return Supervisor(settings, listener).run()
-    return serve(settings, listener, service)
+    except ArtifactError as error:
+        raise SettingsError(str(error)) from error
+    return service
+
+
+def _greeting_of_another(settings: Settings, url: str) -> str:
+    """The greeting of a process that loads the models, and ends; raises SettingsError.
+
+    So a supervisor, which lives as long as its servers, needs no memory for torch and models.
+    """
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_greet, args=(settings, url, theirs), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        greeting, fault = ours.recv()
+    except EOFError:
+        greeting, fault = "", "the process that checks the models has died"
+    finally:
+        ours.close()
+        process.join()
+    if fault:
+        raise SettingsError(fault)
+    return str(greeting)
+
+
+def _greet(settings: Settings, url: str, pipe: "Connection") -> None:
+    """Send the greeting, and what is wrong with the models."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor's; this process ends soon
+    try:
+        pipe.send((_greeting(_loaded(settings), settings, url), ""))
+    except SettingsError as error:
+        pipe.send(("", str(error)))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -87,6 +138,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME=DIR",
         help="folder of a model and the name to serve it under, repeatable (MCD_NAMES)",
     )
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version, and end")
     for name in ("host", "port", "uds", "workers"):
         field = Settings.model_fields[name]
         text = f"{field.description} (MCD_{name.upper()}, default: {field.default or 'none'})"
@@ -94,8 +146,18 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _greeting(service: "Service", settings: Settings, listener: socket.socket) -> str:
-    url, option = _url(listener), ""
+class _Version(argparse.Action):
+    """Prints the version, and what computes the passes of small networks."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from app import __version__
+        from model import kernel_name
+
+        parser.exit(0, f"mc-dropout-service {__version__}\nkernel: {kernel_name()}\n")
+
+
+def _greeting(service: "Service", settings: Settings, url: str) -> str:
+    option = ""
     if settings.uds:
         option = f" --unix-socket {shlex.quote(str(settings.uds))}"
     place = f"{settings.uds} as {url}" if settings.uds else url

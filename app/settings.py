@@ -13,6 +13,7 @@ from app.messages import nearest, quoted
 PREFIX = "MCD_"
 
 _EXPORT_SECONDS = "OTEL_EXPORTER_OTLP_TIMEOUT"
+_WAIT_POLICY = "OMP_WAIT_POLICY"
 # A browser sends scheme, host and a port that is not the scheme's own, in lower case.
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9.-]+|\[[0-9a-f:]+\])(:\d{1,5})?")
 _OWN_PORT = re.compile(r"http://.*:80|https://.*:443")
@@ -74,6 +75,11 @@ class Settings(BaseSettings):
     )
     threads: int = Field(
         default=1, ge=1, le=256, description="Threads for the computation in one process."
+    )
+    kernel: Literal["on", "off"] = Field(
+        default="on",
+        description="Whether the compiled kernel, where it is installed, computes the passes of "
+        "small networks; off: torch computes all of them.",
     )
     max_rows: int = Field(
         default=10_000, ge=1, le=10_000_000, description="Most rows in one request."
@@ -275,6 +281,15 @@ def names_a_collector() -> bool:
 def hurry_exporters() -> None:
     """Let an absent collector of traces delay a stop by a few seconds, instead of by twenty."""
     os.environ.setdefault(_EXPORT_SECONDS, "2")
+
+
+def let_idle_threads_sleep() -> None:
+    """Let threads of OpenMP that wait sleep, unless the environment says otherwise.
+
+    By default they spin, and take the cores from threads that work: on busy cores, two threads of
+    torch were ten times slower than one. This has an effect before torch is loaded only.
+    """
+    os.environ.setdefault(_WAIT_POLICY, "PASSIVE")
 
 
 def _split(value: Any, separator: str) -> Any:

@@ -45,28 +45,32 @@ from model.exploration import (
     sweep_axis,
     sweep_options,
 )
-from model.exporting import export_onnx, export_torch
+from model.exporting import export_mlflow, export_onnx, export_torch, log_model
 from model.importing import import_model, wrap
 from model.options import Estimator, LabelSetMethod, MaskScope, PredictOptions, Resolved
-from model.passes import COVARIANCE_CLASSES, return_freed_memory
+from model.passes import COVARIANCE_CLASSES, kernel_name, return_freed_memory
 from model.predictions import Predictions
 from model.predictor import Predictor, fresh_seed, load, use_threads
-from model.scoring import Score, ScoreOptions, score_file
+from model.scoring import Ranked, Score, ScoreOptions, rank, rank_file, ranked_as, score_file
 from model.tasks import (
     ClassificationPrediction,
     Columns,
+    Comparison,
     FieldInfo,
     FieldKind,
     Interval,
     LabelSet,
     RegressionPrediction,
     TaskName,
+    comparison_in_words,
     field_infos,
 )
 from model.training import Epoch, TrainOptions, calibrate, train
 
 if TYPE_CHECKING:
     from model.estimators import MCDropoutClassifier, MCDropoutRegressor
+
+__version__ = "0.1.0"
 
 __all__ = [
     "COVARIANCE_CLASSES",
@@ -83,6 +87,7 @@ __all__ = [
     "Card",
     "ClassificationPrediction",
     "Columns",
+    "Comparison",
     "DataError",
     "Detail",
     "Encoded",
@@ -115,6 +120,7 @@ __all__ = [
     "PredictOptions",
     "Predictions",
     "Predictor",
+    "Ranked",
     "ReadOptions",
     "RegressionPrediction",
     "Resolved",
@@ -127,13 +133,16 @@ __all__ = [
     "TrainOptions",
     "calibrate",
     "check_png",
+    "comparison_in_words",
     "evaluate",
     "explain",
+    "export_mlflow",
     "export_onnx",
     "export_torch",
     "field_infos",
     "fresh_seed",
     "import_model",
+    "kernel_name",
     "landscape",
     "landscape_page",
     "landscape_png",
@@ -141,7 +150,11 @@ __all__ = [
     "line_options",
     "lines_of",
     "load",
+    "log_model",
     "plan_explanation",
+    "rank",
+    "rank_file",
+    "ranked_as",
     "read_landscape",
     "read_table",
     "report_page",

@@ -31,7 +31,12 @@ OPTIONAL = {  # packages of extras, and who may import them: inside a function
     "mlflow": {"model.exporting.mlflow_model", "model.exporting.mlflow_code"},
     "narwhals": {"model.data.frames"},  # required and small, and needed for frames only
     "onnx": {"model.exporting.graph"},
-    "pandas": {"model.data.frames", "model.predictions"},
+    "pandas": {
+        "model.data.frames",
+        "model.exporting.mlflow_code",
+        "model.exporting.mlflow_model",
+        "model.predictions",
+    },
     "pyarrow": {
         "model.data.csv_file",
         "model.data.frames",
@@ -39,10 +44,14 @@ OPTIONAL = {  # packages of extras, and who may import them: inside a function
         "model.predictions",
         "model.scoring.parquet_source",
     },
-    "sklearn": {"model.data.examples", "model.estimators"},
+    "sklearn": {"model.data.examples", "model.estimators", "model.tasks.baselines"},
+    "threadpoolctl": {"model.tasks.baselines"},
     "tqdm": {"model.commands.progress"},
 }
-LAZY = {"model.estimators": {"sklearn"}}  # modules that `model` loads when their names are used
+LAZY = {  # modules that are loaded when they are used only
+    "model.estimators": {"sklearn"},  # by `model`, for their names
+    "model.exporting.mlflow_code": {"mlflow", "pandas"},  # by MLflow, which runs a copy
+}
 AT_THE_EDGES = {  # modules of `model` that take pydantic
     "model.artifact.card",
     "model.artifact.folder",

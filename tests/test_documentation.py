@@ -180,3 +180,4 @@ def test_ci_runs_exactly_the_commands_for_developers() -> None:
 def test_the_changelog_has_the_version() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert f"\n## [{version}] - " in (ROOT / "CHANGELOG.md").read_text()
+    assert version == model.__version__

@@ -148,7 +148,7 @@ def test_an_exported_network_is_asked_as_shown(
         assert main([*arguments, str(ROOT / folder), flag, str(tmp_path / file)]) == 0
     monkeypatch.chdir(tmp_path)
     capsys.readouterr()
-    (code,), (shown,) = blocks(section(text, "ONNX"), "python"), blocks(text, "text")
+    (code,), (shown,) = (blocks(section(text, "ONNX"), kind) for kind in ("python", "text"))
     exec(code, {})
     assert capsys.readouterr().out == shown
     predictor = model.load(ROOT / "model/artifact/pretrained/diabetes")
@@ -156,6 +156,20 @@ def test_an_exported_network_is_asked_as_shown(
     assert f"mean {row.mean:.0f}," in shown
     net = torch.load("diabetes.pt", weights_only=False)
     assert isinstance(net, torch.nn.Sequential)
+
+
+@pytest.mark.filterwarnings("ignore:.*type hint is inferred:UserWarning")  # at MLflow's import
+@pytest.mark.filterwarnings("ignore:Operation with range:DeprecationWarning")  # its use of pandas
+def test_a_logged_model_is_asked_as_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = section(page("exporting"), "MLflow")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", (tmp_path / "runs").as_uri())
+    monkeypatch.chdir(ROOT)
+    (code,), (shown,) = blocks(text, "python"), blocks(text, "text")
+    exec(code, {})
+    assert capsys.readouterr().out == shown
 
 
 def test_the_evaluation_prints_what_is_shown(
@@ -197,7 +211,7 @@ def test_the_command_that_trained_a_shipped_model_is_the_one_shown(folder: Path)
         if out in words
     )
     card = model.load(folder).card
-    words = [word for word in command if word != "--no-refit"]
+    words = [word for word in command if word not in ("--no-refit", "--force")]
     given = dict(zip(words[5::2], words[6::2], strict=True))
     task = TASKS[card.task](card.target_of_rows, *card.fitted)
     defaults = model.TrainOptions(members=1, number_encoding="raw")

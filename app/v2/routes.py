@@ -42,7 +42,7 @@ from app.service import Prepared, Service
 from app.settings import Settings
 from app.v2 import codec
 from app.v2.schemas import InferRequest, InferResponse, ModelMetadata, ModelReady, ServerMetadata
-from model import Card, Detail
+from model import Card, Detail, kernel_name
 
 HEADER_LENGTH = "inference-header-content-length"
 BINARY_TYPE = "application/octet-stream"
@@ -67,8 +67,13 @@ def _add_metadata(routes: APIRouter, service: Service) -> None:
     @routes.get("/v2/", include_in_schema=False)
     @routes.get("/v2", summary="Describe the server", responses=_declared(400))
     async def server_metadata() -> ServerMetadata:
-        """Name, version, and the supported extensions of the protocol."""
-        return ServerMetadata(name=SERVER, version=__version__, extensions=list(EXTENSIONS))
+        """Name, version, the supported extensions of the protocol, and the kernel of the passes."""
+        return ServerMetadata(
+            name=SERVER,
+            version=__version__,
+            extensions=list(EXTENSIONS),
+            kernel=kernel_name(),
+        )
 
     @routes.get(
         "/v2/models/{name}",

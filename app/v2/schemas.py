@@ -52,11 +52,12 @@ class InferRequest(_Part):
 
 
 class ServerMetadata(BaseModel):
-    """The server's name, version, and extensions of the protocol."""
+    """The server's name, version, extensions of the protocol, and what computes the passes."""
 
     name: str
     version: str
     extensions: list[str]
+    kernel: str = Field(description="What computes the passes of small networks.")
 
 
 class ModelReady(BaseModel):

@@ -27,6 +27,7 @@ from model.artifact.landscape import (
 )
 from model.artifact.pretrained import shipped
 from model.artifact.records import (
+    BaselineRecord,
     CalibrationRecord,
     ServingRecord,
     TuningRecord,
@@ -37,6 +38,7 @@ from model.artifact.tables import table_of_model
 __all__ = [
     "Architecture",
     "Artifact",
+    "BaselineRecord",
     "CalibrationRecord",
     "Card",
     "DotRecord",

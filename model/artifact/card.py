@@ -3,26 +3,29 @@
 import hashlib
 import json
 import re
-from dataclasses import asdict
 from functools import cached_property
-from itertools import pairwise
-from math import inf
-from typing import Annotated, Any, Literal, Self, cast
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     Field,
     model_validator,
 )
 
-from model.artifact.records import CalibrationRecord, Record, ServingRecord, TuningRecord
+from model.artifact.features import (
+    CategoricalRecord,
+    NumericRecord,
+    feature_of,
+    feature_record,
+)
+from model.artifact.records import (
+    BaselineRecord,
+    CalibrationRecord,
+    Record,
+    ServingRecord,
+    TuningRecord,
+)
 from model.calibration import Calibration, Similarity, Tuning
 from model.data import (
-    USUAL_CELLS,
-    CategoricalFeature,
-    CellRule,
-    Feature,
-    NumberFormat,
-    NumericFeature,
     Schema,
     SeenRows,
     Target,
@@ -37,85 +40,7 @@ Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Width = Annotated[int, Field(ge=1, le=1 << 20)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
 TargetScale = Annotated[float, Field(ge=1e-100, le=1e100)]  # so that a float holds its square
-MOST_EDGES = 1025  # of a feature: far more bins than `model.data.codes` makes
 LARGEST_LOG = 230.0  # the same limit for the logarithm of a geometric mean
-
-
-class ReadingRecord(Record):
-    """How the training file wrote the cells of a feature, and how requests may; see `CellRule`."""
-
-    decimal: Literal[".", ","] = "."
-    thousands: Annotated[str, Field(max_length=1)] = ""
-    units: tuple[str, ...] = ()
-    sign: str = ""
-    missing_values: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, rule: CellRule) -> Self | None:
-        """The entry of a rule; None for the usual one."""
-        if rule == USUAL_CELLS:
-            return None
-        form = asdict(rule.numbers)
-        return cls(**form, sign=rule.sign, missing_values=rule.missing_values)
-
-    @property
-    def rule(self) -> CellRule:
-        """The rule."""
-        form = NumberFormat(self.decimal, self.thousands, self.units)
-        return CellRule(form, self.sign, self.missing_values)
-
-
-class _OfFeature(Record):
-    """What the entry of each feature has; without `reading`, texts are read as usual."""
-
-    name: str
-    reading: ReadingRecord | None = Field(default=None, exclude_if=lambda reading: reading is None)
-
-    @property
-    def rule(self) -> CellRule:
-        """How the cells of the feature are read."""
-        return self.reading.rule if self.reading else USUAL_CELLS
-
-
-class NumericRecord(_OfFeature):
-    """A numeric feature; `range` is that of the training rows, in the feature's own unit.
-
-    `range` may be None if the model was trained elsewhere. `edges` are those of the bins of the
-    feature's piecewise-linear code, in the same unit; without a code there are none.
-    """
-
-    kind: Literal["numeric"] = "numeric"
-    range: tuple[float, float] | None = None
-    mean: float
-    scale: Annotated[float, Field(gt=0)]
-    fill: float | None = None
-    edges: Annotated[tuple[float, ...], Field(max_length=MOST_EDGES)] = Field(
-        default=(), exclude_if=lambda edges: not edges
-    )
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if self.range and self.range[0] > self.range[1]:
-            raise ValueError("range must not end below its start")
-        if len(self.edges) in (1, 2) or not all(a < b for a, b in pairwise(self.edges)):
-            raise ValueError("edges must be three or more numbers, each above the one before")
-        return self
-
-
-class CategoricalRecord(_OfFeature):
-    """A categorical feature, one-hot encoded in the order of `categories`."""
-
-    kind: Literal["categorical"] = "categorical"
-    categories: Annotated[tuple[str, ...], Field(min_length=1)]
-    fill: str | None = None
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if len(set(self.categories)) < len(self.categories):
-            raise ValueError("two categories are the same")
-        if self.fill is not None and self.fill not in self.categories:
-            raise ValueError("fill is not one of the categories")
-        return self
 
 
 FeatureRecord = Annotated[NumericRecord | CategoricalRecord, Field(discriminator="kind")]
@@ -259,6 +184,7 @@ class Card(Record):
     training: TrainingRecord | ImportRecord
     metrics: dict[str, float]
     recall: dict[str, float] = Field(default={})  # of each class with a test row
+    baselines: dict[str, BaselineRecord] = Field(default={})  # by name; old cards have none
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -290,7 +216,7 @@ class Card(Record):
     @property
     def schema_of_rows(self) -> Schema:
         """The schema that checks and encodes rows."""
-        return Schema(tuple(_feature(entry) for entry in self.features))
+        return Schema(tuple(feature_of(entry) for entry in self.features))
 
     @property
     def target_of_rows(self) -> Target:
@@ -349,7 +275,7 @@ def checked_name(name: str) -> str:
 
 def feature_records(schema: Schema) -> tuple[NumericRecord | CategoricalRecord, ...]:
     """The card's entries of a schema's features."""
-    return tuple(_record(feature, ReadingRecord.of(feature.rule)) for feature in schema.features)
+    return tuple(feature_record(feature) for feature in schema.features)
 
 
 def target_record(target: Target) -> TargetRecord:
@@ -378,25 +304,3 @@ def seen_record(seen: SeenRows) -> SeenRecord:
 
 def _norms(entries: tuple[NormRecord | None, ...]) -> tuple[Norm | None, ...]:
     return tuple(None if entry is None else Norm(entry.kind, entry.eps) for entry in entries)
-
-
-def _record(feature: Feature, reading: ReadingRecord | None) -> NumericRecord | CategoricalRecord:
-    own: dict[str, Any] = {"name": feature.name, "fill": feature.fill, "reading": reading}
-    if isinstance(feature, CategoricalFeature):
-        return CategoricalRecord(**own, categories=feature.categories)
-    return NumericRecord(
-        **own,
-        range=feature.range,
-        mean=feature.mean,
-        scale=feature.scale,
-        edges=feature.edges,
-    )
-
-
-def _feature(entry: NumericRecord | CategoricalRecord) -> Feature:
-    fill, rule = entry.fill, entry.rule
-    if isinstance(entry, CategoricalRecord):
-        return CategoricalFeature(entry.name, entry.categories, cast("str | None", fill), rule)
-    low, high = entry.range or (-inf, inf)
-    number = cast("float | None", fill)
-    return NumericFeature(entry.name, entry.mean, entry.scale, low, high, number, rule, entry.edges)

@@ -148,6 +148,14 @@ class CalibrationRecord(Record):
         )
 
 
+class BaselineRecord(Record):
+    """A baseline on the test rows, and how much more it loses there; see `Comparison`."""
+
+    metrics: dict[str, float]
+    gain: float
+    gain_error: Annotated[float, Field(ge=0)]
+
+
 def calibration_record(calibration: Calibration, data: Table) -> CalibrationRecord:
     """The card's entry of a calibration on rows of a table."""
     scores = {name: tuple(values.tolist()) for name, values in calibration.scores.items()}

@@ -26,8 +26,8 @@ REFERENCE_BYTES = 4 << 20  # at most, of float32: all of those rows up to 256 in
 SHRINKAGE = 0.01  # of the covariance: whitening stretches no direction more than tenfold
 TIE = 1e-6  # relative difference below which two distances are equal
 MOST_INPUTS = 2048  # the covariance of more takes many seconds to invert, and over 16 MB
-COMPARED_AT_ONCE = 32  # their products with the reference rows fit in the cache of a core
-FEW_VALUES = 1 << 15  # of reference rows: differences in float64 are faster than torch's products
+COMPARED_AT_ONCE = 1 << 17  # rows x reference rows: the products fit in the cache of a core
+FEW_VALUES = 1 << 15  # rows x reference values: differences are faster than torch's products
 NEIGHBOURS = 15  # whose middle is an example of a row: like them, but none of them
 ROUNDING = float(np.finfo(np.float32).eps)
 
@@ -104,8 +104,8 @@ class Similarity:
 
     def distances(self, x: np.ndarray) -> np.ndarray:
         """Each row's distance [B] to the nearest reference row, in whitened units."""
-        if len(x) == 1 and self.reference.numel() <= FEW_VALUES:
-            return self._distance(x[0])
+        if len(x) * self.reference.numel() <= FEW_VALUES:
+            return self._few_distances(x)
         blocks = list(self._blocks(x))
         return blocks[0] if len(blocks) == 1 else np.concatenate([np.empty(0), *blocks])
 
@@ -125,22 +125,23 @@ class Similarity:
         scores = np.sort(self.distances(calibration)).astype(np.float32)
         return replace(self, scores=torch.from_numpy(scores))
 
-    def _distance(self, x: np.ndarray) -> np.ndarray:
-        """The distance [1] of one row x [D]: few values need no call of torch."""
+    def _few_distances(self, x: np.ndarray) -> np.ndarray:
+        """The distances [B] of a few rows x [B, D], without a call of torch."""
         centre, whitening, reference = self._columns
-        z = np.einsum("i,ij->j", x - centre, whitening)
-        off = reference - z[:, None]  # [D, R]
+        z = np.einsum("bi,ij->bj", x - centre, whitening)
+        off = reference - z[..., None]  # [B, D, R]
         off *= off
-        return np.asarray(np.sqrt(off.sum(0).min(keepdims=True)))
+        return np.asarray(np.sqrt(off.sum(1).min(1)))
 
     def _blocks(self, x: np.ndarray) -> Iterator[np.ndarray]:
-        """The distances, COMPARED_AT_ONCE rows at a time.
+        """The distances, some rows at a time.
 
         torch computes the products, with the number of threads that the computing thread has set.
         """
         shift, whitening = self._whitened
-        for start in range(0, len(x), COMPARED_AT_ONCE):
-            block = torch.from_numpy(x[start : start + COMPARED_AT_ONCE]).double()
+        at_once = max(1, COMPARED_AT_ONCE // len(self.reference))
+        for start in range(0, len(x), at_once):
+            block = torch.from_numpy(x[start : start + at_once]).double()
             yield self._nearest(torch.addmm(shift, block, whitening))
 
     def _nearest(self, z: Tensor) -> np.ndarray:

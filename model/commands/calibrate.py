@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from model import calibrate, load
-from model.commands.command import add_by, add_command
+from model.commands.command import add_by, add_command, add_force, check_replaces
 from model.commands.describe import describe
 from model.commands.table_options import add_table_of_model, asked_table
 
@@ -24,11 +24,14 @@ def add_calibrate(commands: Any) -> None:
     add("folder", metavar="DIR", type=Path)
     add("data", metavar="DATA", help="a table with the target, without rows of the training")
     add("--out", type=Path, metavar="DIR", help="artifact folder to write (default: the same)")
+    add_force(parser)
     add_by(parser, "--by")
     add_table_of_model(parser)
 
 
 def _calibrate(arguments: argparse.Namespace) -> str:
+    if arguments.out and arguments.out.resolve() != arguments.folder.resolve():
+        check_replaces(arguments.out, force=arguments.force)
     table = asked_table(load(arguments.folder).card, arguments)
     card = calibrate(
         arguments.folder, table, out=arguments.out, by=arguments.by, by_class=arguments.by_class

@@ -2,7 +2,10 @@
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+from model import ArtifactError
 
 
 def add_command(
@@ -30,3 +33,15 @@ def add_by(parser: argparse.ArgumentParser, flag: str) -> None:
     parser.add_argument(flag, metavar="FEATURE", help=said)
     said = "calibrate each class by itself, so that label sets hold rare classes as often as others"
     parser.add_argument("--by-class", action="store_true", help=said)
+
+
+def add_force(parser: argparse.ArgumentParser) -> None:
+    """The option to replace a model; see `check_replaces`."""
+    said = "replace the model that --out holds; it stays as it is until the new one is whole"
+    parser.add_argument("--force", action="store_true", help=said)
+
+
+def check_replaces(folder: Path, *, force: bool) -> None:
+    """Raise ArtifactError if the folder holds a model that `force` does not give up."""
+    if not force and (folder / "card.json").exists():
+        raise ArtifactError(f"{folder} holds a model already; --force replaces it")

@@ -4,7 +4,7 @@ import argparse
 import signal
 from collections.abc import Callable, Sequence
 
-from model import ModelError
+from model import ModelError, __version__
 from model.commands.calibrate import add_calibrate
 from model.commands.evaluate import add_evaluate
 from model.commands.export import add_export
@@ -12,6 +12,7 @@ from model.commands.import_ import add_import
 from model.commands.landscape import add_landscape
 from model.commands.parsing import CommandParser, in_flags, refuse_unknown
 from model.commands.predict import add_predict
+from model.commands.rank import add_rank
 from model.commands.show import add_show
 from model.commands.terminal import complain, write
 from model.commands.train import add_train
@@ -23,6 +24,7 @@ COMMANDS = (  # in the order of --help
     add_evaluate,
     add_calibrate,
     add_predict,
+    add_rank,
     add_landscape,
     add_export,
     add_show,
@@ -54,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m model",
         description="Train, import, calibrate, evaluate, use, draw and export models.",
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for add in COMMANDS:
         add(commands)

@@ -1,7 +1,8 @@
 """A model's card in words."""
 
-from model import Card
+from model import Card, Comparison, comparison_in_words
 from model.artifact import CalibrationRecord, ImportRecord, TrainingRecord
+from model.commands.columns import features_in_words, targets_in_words
 from model.messages import readable
 
 MOST_CLASSES = 20  # with a line of their own
@@ -11,15 +12,16 @@ def describe(card: Card) -> str:
     """The card in words, for a terminal."""
     shape = card.architecture
     names = ", ".join(card.target.names)
+    notices = (*card.training.notices, *(card.calibration.notices if card.calibration else ()))
     lines = [
         f"{card.name} (version {card.version}): {card.task} of {names}",
-        f"  features   {', '.join(feature.name for feature in card.features)}",
+        *features_in_words(card),
+        *targets_in_words(card),
         f"  network    {_members(shape.members)}{'-'.join(map(str, shape.hidden))} "
         f"{shape.activation}, dropout {', '.join(f'{rate:g}' for rate in shape.dropout)} "
         "(input first)"
         + (f", input noise {shape.input_noise:g}" if shape.input_noise else "")
         + (", norms before or after the activations" if shape.before or shape.after else ""),
-        *([f"  logarithms of {', '.join(card.target.logs)}"] if card.target.logs else []),
         *_origin(card),
         *_total_variance(card),
         *_served(card),
@@ -32,9 +34,6 @@ def describe(card: Card) -> str:
         own = ", own masks for every row" if made.masks == "per_row" else ""
         lines.append(f"  calibrated on {made.rows} rows of {made.data}{tuned}{each}{own}")
         lines += _certified(made)
-    if card.target.classes:
-        lines.insert(2, f"  classes    {', '.join(card.target.classes)}")
-    notices = (*card.training.notices, *(card.calibration.notices if card.calibration else ()))
     lines += [f"  note       {notice}" for notice in notices]
     return "\n".join(lines)
 
@@ -57,8 +56,21 @@ def _origin(card: Card) -> list[str]:
         *_searched(record),
         "  held out   "
         + ", ".join(f"{name} {readable(value)}" for name, value in card.metrics.items()),
+        *_beside(card, record),
         *_by_class(card, record),
     ]
+
+
+def _beside(card: Card, record: TrainingRecord) -> list[str]:
+    """What baselines reach on the same rows, and a verdict; old cards have none."""
+    lines = [
+        f"  baseline   {name}: "
+        + ", ".join(f"{key} {readable(value)}" for key, value in each.metrics.items())
+        for name, each in card.baselines.items()
+    ]
+    found = {name: Comparison(**each.model_dump()) for name, each in card.baselines.items()}
+    said = comparison_in_words(card.metrics, found, record.rows["test"])
+    return [*lines, f"  verdict    {said}"] if said else lines
 
 
 def _by_class(card: Card, record: TrainingRecord) -> list[str]:

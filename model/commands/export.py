@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from model import Predictor, export_onnx, export_torch, load
+from model import Predictor, export_mlflow, export_onnx, export_torch, load
 from model.artifact import FeatureRecord
 from model.commands.command import add_command
 from model.commands.output import write_file
@@ -13,28 +13,34 @@ from model.messages import listed
 _EXAMPLES = """examples:
   python -m model export houses --onnx houses.onnx
   python -m model export houses --torch houses.pt
+  python -m model export houses --mlflow houses-mlflow
 """
 
 
 def add_export(commands: Any) -> None:
     """`export` with its options."""
-    summary = "write a model's network as ONNX, with masks as inputs, or as plain torch layers"
+    summary = "write a model as ONNX with masks as inputs, as plain torch layers, or for MLflow"
     parser = add_command(commands, "export", _export, summary, _EXAMPLES)
     add = parser.add_argument
     add("folder", metavar="DIR", type=Path)
     add("--onnx", type=Path, metavar="FILE", help="an ONNX file, see docs/exporting.md")
     add("--torch", type=Path, metavar="FILE", help="a file of torch.save: an nn.Sequential")
+    add("--mlflow", type=Path, metavar="DIR", help="a folder of MLflow: a python_function model")
 
 
 def _export(arguments: argparse.Namespace) -> str:
     given = {export_onnx: arguments.onnx, export_torch: arguments.torch}
     files = {write: file for write, file in given.items() if file}
-    if not files:
-        arguments.parser.error("one of --onnx FILE and --torch FILE is needed")
+    if not files and not arguments.mlflow:
+        arguments.parser.error("one of --onnx FILE, --torch FILE and --mlflow DIR is needed")
     predictor = load(arguments.folder)
     for write, file in files.items():
         write_file(file, write(predictor))
-    return "\n".join([_inputs(predictor), *(f"saved to {file}" for file in files.values())])
+    if arguments.mlflow:
+        export_mlflow(predictor, arguments.mlflow)
+    saved = [path for path in (*files.values(), arguments.mlflow) if path]
+    said = [_inputs(predictor)] if files else []
+    return "\n".join([*said, *(f"saved to {path}" for path in saved)])
 
 
 def _inputs(predictor: Predictor) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from model import import_model
-from model.commands.command import add_command
+from model.commands.command import add_command, add_force, check_replaces
 from model.commands.describe import describe
 
 _EXAMPLES = """examples:
@@ -43,10 +43,12 @@ def add_import(commands: Any) -> None:
         help="keys of the state dict that belong to no layer, repeatable: 'loss_fn.*'",
     )
     add("--out", required=True, type=Path, metavar="DIR", help="artifact folder to write")
+    add_force(parser)
     add("--name", help="the model's name (default: the specification's, or the folder's)")
 
 
 def _import(arguments: argparse.Namespace) -> str:
+    check_replaces(arguments.out, force=arguments.force)
     card = import_model(
         arguments.architecture,
         arguments.weights,

@@ -10,7 +10,6 @@ from model import (
     Estimator,
     MaskScope,
     PredictOptions,
-    ReadOptions,
     Score,
     ScoreOptions,
     load,
@@ -18,7 +17,7 @@ from model import (
 )
 from model.commands.command import add_command
 from model.commands.progress import CountBar
-from model.commands.table_options import add_reading, read_options
+from model.commands.table_options import add_reading, reading_of
 from model.commands.terminal import complain
 from model.data import split_list
 
@@ -105,7 +104,7 @@ def _predict(arguments: argparse.Namespace) -> str:
                     largest_error=arguments.largest_error,
                 ),
                 _options(arguments),
-                reading=_reading(arguments),
+                reading=reading_of(load(arguments.folder).card, arguments),
                 progress=bar.show,
             )
         except BrokenPipeError:  # the reader of the pipe has seen enough
@@ -131,14 +130,6 @@ def _options(arguments: argparse.Namespace) -> ScoreOptions:
         rejects=arguments.rejects,
         resume=arguments.resume,
     )
-
-
-def _reading(arguments: argparse.Namespace) -> ReadOptions | None:
-    """The options for reading, None if none is given: the model's card then says it all."""
-    settings = getattr(load(arguments.folder).card.training, "settings", {})
-    usual = ReadOptions.of(settings)
-    given = read_options(arguments, usual)
-    return None if given == usual else given
 
 
 def _said(score: Score, arguments: argparse.Namespace, seconds: float) -> str:

@@ -80,3 +80,10 @@ def read_options(arguments: argparse.Namespace, usual: ReadOptions) -> ReadOptio
     given = {name: getattr(arguments, name) for name in names}
     parts = {name: tuple(chain(*map(split_list, given[name]))) for name in lists if given[name]}
     return replace(usual, **{name: v for name, v in given.items() if v is not None} | parts)
+
+
+def reading_of(card: Card, arguments: argparse.Namespace) -> ReadOptions | None:
+    """The options for reading, None if none is given: the model's card then says it all."""
+    usual = ReadOptions.of(getattr(card.training, "settings", {}))
+    given = read_options(arguments, usual)
+    return None if given == usual else given

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from model import NoiseKind, ReadOptions, TrainOptions, read_table, train, use_threads
-from model.commands.command import add_by, add_command
+from model.commands.command import add_by, add_command, add_force, check_replaces
 from model.commands.describe import describe
 from model.commands.parsing import rates, widths
 from model.commands.progress import ProgressBar
@@ -31,6 +31,7 @@ def add_train(commands: Any) -> None:
     add("data", metavar="DATA", help="a .csv, .parquet or .jsonl file, or example:NAME")
     add("--target", required=True, action="append", metavar="COL", help="column, or columns: a,b")
     add("--out", required=True, type=Path, metavar="DIR", help="artifact folder to write")
+    add_force(parser)
     add("--name", help="the model's name (default: the folder's)")
     add(
         "--task",
@@ -143,6 +144,7 @@ def _log_target(given: list[str | bool] | None) -> bool | list[str]:
 
 
 def _train(arguments: argparse.Namespace) -> str:
+    check_replaces(arguments.out, force=arguments.force)
     options = TrainOptions(
         members=arguments.members,
         number_encoding=arguments.number_encoding,

@@ -1,5 +1,6 @@
 """Turn a table into arrays: read it, encode features and target, split the rows."""
 
+from model.data.checking import Row
 from model.data.choice import choose_features
 from model.data.csv_file import Layout, layout_of
 from model.data.encoded import Encoded
@@ -21,7 +22,7 @@ from model.data.preparation import (
 )
 from model.data.rare_classes import count_classes, share_rare_classes
 from model.data.reading import json_object, read_table
-from model.data.schema import Row, Rows, Schema, Target
+from model.data.schema import Rows, Schema, Target
 from model.data.seen import NO_HASHES, Repeats, SeenRows, kept, repeats, row_hashes
 from model.data.table import Table, texts_of
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,10 +13,9 @@ from model.data.names import clean
 from model.errors import Detail, InputError
 from model.messages import listed, nearest, shown
 
-if TYPE_CHECKING:
-    from model.data.schema import Row, Schema
-
 MAX_DETAILS = 20
+
+Row = Mapping[str, object] | Sequence[object]
 
 
 def with_names(names: Sequence[str], rows: Any) -> Any:
@@ -39,26 +38,24 @@ def _row_with_names(known: Mapping[str, str], row: Any) -> Any:
     return {own[name] if counts[own[name]] == 1 else name: row[name] for name in row}
 
 
-def checked(schema: "Schema", rows: "Sequence[Row]") -> list[list[float]]:
+def checked(features: Sequence[Feature], rows: Sequence[Row]) -> list[list[float]]:
     """A column per feature, of numbers or indices; raises InputError with every fault.
 
     A value that is to be filled in is nan.
     """
-    faults = list(islice(_faults(schema, rows), MAX_DETAILS))
+    faults = list(islice(_faults(features, rows), MAX_DETAILS))
     if faults:
         where = ".".join(faults[0].field.split(".")[:2])
         more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
         raise InputError(f"{where}: {faults[0].message}{more}", faults)
     lists = [
-        [row.get(name) for name in schema.names] if isinstance(row, Mapping) else row
+        [row.get(feature.name) for feature in features] if isinstance(row, Mapping) else row
         for row in rows
     ]
-    return [
-        [feature.encoded(row[at]) for row in lists] for at, feature in enumerate(schema.features)
-    ]
+    return [[feature.encoded(row[at]) for row in lists] for at, feature in enumerate(features)]
 
 
-def _faults(schema: "Schema", rows: "Sequence[Row]") -> Iterator[Detail]:
+def _faults(features: Sequence[Feature], rows: Sequence[Row]) -> Iterator[Detail]:
     """Every fault, row by row."""
     if not len(rows):
         yield Detail("rows", "there are no rows; at least one is needed")
@@ -66,26 +63,29 @@ def _faults(schema: "Schema", rows: "Sequence[Row]") -> Iterator[Detail]:
     for number, row in enumerate(rows):
         where = f"rows.{number}"
         if isinstance(row, Mapping):
-            yield from _object_faults(schema, row, where)
+            yield from _object_faults(features, row, where)
         elif not isinstance(row, list | tuple | np.ndarray):
             yield Detail(where, f"{shown(row)} is neither an object nor an array of values")
-        elif len(row) != len(schema.features):
-            expected = f"{len(schema.features)}: {listed(schema.names)}"
+        elif len(row) != len(features):
+            expected = f"{len(features)}: {listed([feature.name for feature in features])}"
             yield Detail(where, f"the row has {len(row)} values; the model expects {expected}")
         else:
-            for feature, cell in zip(schema.features, row, strict=True):
+            for feature, cell in zip(features, row, strict=True):
                 yield from _cell_fault(feature, cell, where)
         if by_name[number] != by_name[0]:
             yield Detail(where, "rows must be all objects or all arrays; this and the first differ")
 
 
-def _object_faults(schema: "Schema", row: Mapping[str, object], where: str) -> Iterator[Detail]:
-    expected = f"the model expects {listed(schema.names)}"
-    known = set(schema.names)
+def _object_faults(
+    features: Sequence[Feature], row: Mapping[str, object], where: str
+) -> Iterator[Detail]:
+    names = [feature.name for feature in features]
+    expected = f"the model expects {listed(names)}"
+    known = set(names)
     unknown = islice((name for name in row if name not in known), MAX_DETAILS)
-    likes = {name: nearest(name, schema.names) for name in unknown}
+    likes = {name: nearest(name, names) for name in unknown}
     yield from (_unknown(name, like, expected, where) for name, like in likes.items() if like)
-    for feature in schema.features:
+    for feature in features:
         if feature.name in row:
             yield from _cell_fault(feature, row[feature.name], where)
         elif feature.fill is None:

@@ -17,7 +17,7 @@ from typing import cast
 
 import numpy as np
 
-from model.data.checking import checked, with_names
+from model.data.checking import Row, checked, with_names
 from model.data.encoded import Encoded, codes, filled
 from model.data.feature import CategoricalFeature, Feature, NumericFeature
 from model.data.frame_columns import columns_of, features_of, records_of
@@ -29,7 +29,6 @@ from model.messages import listed, nearest, shown
 
 LEAST_LOG = -700.0  # of a decoded target: exp of less is not a normal float64
 
-Row = Mapping[str, object] | Sequence[object]
 Rows = Sequence[Row] | np.ndarray | Tabular
 
 
@@ -121,7 +120,7 @@ class Schema:
             return self._encode_plain(rows)
         except (LookupError, TypeError, ValueError, OverflowError):
             pass  # some cell has a fault, or a valid but unusual type: check each cell
-        return self._assembled(checked(self, with_names(self.names, rows)))
+        return self._assembled(checked(self.features, with_names(self.names, rows)))
 
     def _encode_frame(self, frame: Frame) -> Encoded:
         """The encoded rows of a frame: column by column, and cell by cell if one has a fault."""
@@ -131,7 +130,7 @@ class Schema:
             encoded = self._assembled(found)
             if np.isfinite(encoded.x).all():
                 return encoded
-        return self._assembled(checked(self, records_of(columns, frame.row_count)))
+        return self._assembled(checked(self.features, records_of(columns, frame.row_count)))
 
     def _assembled(self, columns: Sequence[Sequence[float] | np.ndarray]) -> Encoded:
         """Encoded rows from a column per feature as `assemble` takes; nan is filled in."""

@@ -21,6 +21,7 @@ from model.data import (
     split_rows,
 )
 from model.errors import DataError, InputError
+from model.evaluation.beside import Beside, Judged, beside
 from model.evaluation.outcomes import ClassificationOutcome, Outcome, RegressionOutcome
 from model.formulas import quantile, scores
 from model.messages import listed
@@ -53,6 +54,7 @@ class Evaluation:
     options: Resolved
     seeds: tuple[int, ...]  # for the coverage; all other figures use the first
     outcomes: tuple[Outcome, ...]
+    baselines: tuple[Beside, ...]  # of each outcome
     notes: tuple[str, ...]
 
     def document(self) -> dict[str, Any]:
@@ -82,10 +84,11 @@ class Evaluation:
                     "unit": outcome.unit,
                     "metrics": outcome.metrics(),
                     "deterministic": outcome.deterministic_metrics(),
+                    "baselines": {name: asdict(each) for name, each in beside.items()},
                     "classes": _by_class(outcome),
                     "curves": outcome.curves(),
                 }
-                for outcome in self.outcomes
+                for outcome, beside in zip(self.outcomes, self.baselines, strict=True)
             },
         }
 
@@ -135,6 +138,7 @@ def evaluate(
         options=replace(options, seed=predictions.seed),
         seeds=asked,
         outcomes=outcomes,
+        baselines=beside(predictor, table, Judged(x, y, index), found, outcomes),
         notes=(*_row_notes(predictor, table, found, part), *_notes(card, outcomes[0])),
     )
 

@@ -20,6 +20,12 @@ MEASURES = {
         "Root of the mean squared error, in the target's unit. Large errors weigh most.",
     ),
     "mae": Measure("MAE", LOW, "Mean absolute error, in the target's unit."),
+    "r2": Measure(
+        "R^2",
+        HIGH,
+        "Share of the variance of the targets that the predictions explain. Their mean alone "
+        "would reach 0.",
+    ),
     "log_likelihood": Measure(
         "log-likelihood",
         HIGH,

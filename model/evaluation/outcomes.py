@@ -60,6 +60,7 @@ class RegressionOutcome:
             _defined(
                 rmse=scores.rmse(mean, actual),
                 mae=scores.mae(mean, actual),
+                r2=scores.r_squared(mean[:, None], actual[:, None]),
                 log_likelihood=self.log_likelihood,
                 crps=crps(mean, std, actual),
             )
@@ -86,6 +87,7 @@ class RegressionOutcome:
         return _defined(
             rmse=scores.rmse(self.deterministic, self.actual),
             mae=scores.mae(self.deterministic, self.actual),
+            r2=scores.r_squared(self.deterministic[:, None], self.actual[:, None]),
         ) | self._intervals("interval", bounds)
 
     def _intervals(self, name: str, bounds: tuple[np.ndarray, np.ndarray] | None) -> Metrics:

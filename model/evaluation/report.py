@@ -11,6 +11,7 @@ from importlib.resources import files
 
 from jinja2 import Environment, StrictUndefined, Template
 
+from model.evaluation.beside import Beside
 from model.evaluation.evaluate import Evaluation
 from model.evaluation.extremes import RowTable, extremes
 from model.evaluation.figures import Figure, figures
@@ -18,6 +19,7 @@ from model.evaluation.formatting import number
 from model.evaluation.measures import CLAIMED, HIGH, LOW, MEASURES, TILES, Measure
 from model.evaluation.outcomes import ClassFigures, ClassificationOutcome, Outcome
 from model.evaluation.verdict import verdict
+from model.tasks import comparison_in_words
 
 CLASS_TITLES = ("class", "rows", "recall", "label set coverage")
 MOST_CLASSES = 20  # in a text; the page has them all
@@ -49,6 +51,8 @@ class Section:
     key: str
     title: str
     verdict: str
+    compared: str  # with baselines; empty without them
+    baselines: tuple[tuple[str, ...], ...]  # titles, then a row for each
     tiles: tuple[Tile, ...]
     figures: tuple[Figure, ...]
     extremes: tuple[RowTable, ...]
@@ -63,9 +67,12 @@ def report_text(evaluation: Evaluation) -> str:
         f"{card.name} (version {card.version}) on {_rows(evaluation)}",
         f"  {_asked(evaluation)}",
     ]
-    for outcome in evaluation.outcomes:
-        lines += ["", f"  {verdict(outcome, evaluation.options.coverage)}", ""]
+    for outcome, beside in zip(evaluation.outcomes, evaluation.baselines, strict=True):
+        lines += ["", f"  {verdict(outcome, evaluation.options.coverage)}"]
+        lines += [f"  {said}" for said in [_compared(outcome, beside)] if said]
+        lines += [""]
         lines += (f"  {line}".rstrip() for line in _text_table(outcome))
+        lines += (f"  {line}".rstrip() for line in _baseline_table(beside))
         lines += (f"  {line}".rstrip() for line in _class_table(outcome))
     lines += ["", *(f"  note: {note}" for note in evaluation.notes)] if evaluation.notes else []
     return "\n".join(lines)
@@ -80,10 +87,7 @@ def report_page(evaluation: Evaluation) -> str:
         data_sha256=evaluation.data_sha256,
         facts=_facts(evaluation),
         notes=evaluation.notes,
-        sections=[
-            _section(evaluation, outcome, f"target-{number}")
-            for number, outcome in enumerate(evaluation.outcomes)
-        ],
+        sections=[_section(evaluation, number) for number in range(len(evaluation.outcomes))],
     )
 
 
@@ -108,6 +112,27 @@ def _text_table(outcome: Outcome) -> Iterator[str]:
     for row in rows:
         title, better = row.measure.title, row.measure.better
         yield f"{title:24} {row.value:>{values}} {row.off:>{offs}}   {better}"
+
+
+def _compared(outcome: Outcome, beside: Beside) -> str:
+    """How the model compares with the baselines, in one sentence; empty without them."""
+    return comparison_in_words(outcome.metrics(), beside, len(outcome.actual))
+
+
+def _baseline_rows(beside: Beside) -> tuple[tuple[str, ...], ...]:
+    """A title, and the name and the metrics of each baseline; nothing without baselines."""
+    keys = list(dict.fromkeys(key for each in beside.values() for key in each.metrics))
+    rows = [(name, *(number(e.metrics.get(key)) for key in keys)) for name, e in beside.items()]
+    return (("baseline", *(MEASURES[key].title for key in keys)), *rows) if rows else ()
+
+
+def _baseline_table(beside: Beside) -> Iterator[str]:
+    """A line for each baseline below a line of titles."""
+    rows = _baseline_rows(beside)
+    if rows:
+        yield ""
+    for name, *cells in rows:
+        yield f"{name:24} " + " ".join(f"{cell:>10}" for cell in cells)
 
 
 def _class_table(outcome: Outcome) -> Iterator[str]:
@@ -152,12 +177,16 @@ def _facts(evaluation: Evaluation) -> dict[str, str]:
     return facts | ({"classes": _counted(card.target.classes)} if card.target.classes else {})
 
 
-def _section(evaluation: Evaluation, outcome: Outcome, key: str) -> Section:
-    coverage = evaluation.options.coverage
+def _section(evaluation: Evaluation, at: int) -> Section:
+    """The part of the page about target number `at`."""
+    coverage, key = evaluation.options.coverage, f"target-{at}"
+    outcome, beside = evaluation.outcomes[at], evaluation.baselines[at]
     return Section(
         key=key,
         title=_named(outcome),
         verdict=verdict(outcome, coverage),
+        compared=_compared(outcome, beside),
+        baselines=_baseline_rows(beside),
         tiles=tuple(_tiles(outcome, coverage)),
         figures=tuple(figures(outcome, key)),
         extremes=extremes(outcome, evaluation.row_numbers),

@@ -25,6 +25,17 @@ def mae(mean: np.ndarray, actual: np.ndarray) -> float:
     return float(np.mean(np.abs(mean - actual)))
 
 
+def r_squared(mean: np.ndarray, actual: np.ndarray) -> float:
+    """1 - squared error / squared deviation from the mean of the actual targets [B, T].
+
+    0 is what their own mean would reach. Several targets are averaged. nan if one does not vary.
+    """
+    deviations = ((actual - actual.mean(0)) ** 2).sum(0)
+    if not np.all(deviations > 0):
+        return math.nan
+    return float(np.mean(1 - ((mean - actual) ** 2).sum(0) / deviations))
+
+
 def mixture_log_likelihood(
     samples: np.ndarray, noise_std: np.ndarray | float, actual: np.ndarray
 ) -> float:

@@ -89,7 +89,7 @@ def _assembled(spec: Spec, state: Weights, ignore: Sequence[str]) -> Assembly:
 
 def _width(entry: FeatureRecord) -> int:
     """The number of encoded columns of a feature."""
-    return len(entry.categories) if entry.kind == "categorical" else 1
+    return len(entry.categories) if entry.kind == "categorical" else len(entry.edges) or 1
 
 
 def _head(assembly: Assembly) -> Block:

@@ -17,7 +17,8 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from model.errors import InputError
-from model.importing.tracing import MOST_WORDS, Traced, in_mode, refused_step, unwrapped
+from model.importing.forward import MOST_WORDS, in_mode, refused_step, unwrapped
+from model.importing.tracing import Traced
 from model.messages import listed, shown
 from model.passes import MLP, Noise, draw_noise
 

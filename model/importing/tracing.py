@@ -7,28 +7,23 @@ name. What only changes the shape of a batch, such as `squeeze(-1)`, is passed o
 """
 
 import operator
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from inspect import Parameter, signature
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
-from model.errors import Detail, InputError
 from model.importing.assembly import FINAL
+from model.importing.forward import SHAPES, name_of, path_of, place_of, refused_step
 from model.importing.specification import LayerKind
-from model.messages import listed, shown
+from model.messages import shown
 from model.passes import MODULES
 
-MOST_WORDS = 200  # of an error of someone else
-_SHAPES = {  # what may leave the numbers as they are
-    "clone", "contiguous", "detach", "double", "flatten", "float", "reshape", "squeeze", "to",
-    "unsqueeze", "view", "getitem",
-}  # fmt: skip
+_NO_EPS = 1e-30  # 1 plus this is 1
 _SKIPPED = (nn.Identity, nn.Flatten, nn.Unflatten)
+_ARITHMETIC = ("add", "sub", "mul", "truediv", "div")
 _ENDS: dict[str, type[nn.Module]] = {
     "softmax": nn.Softmax,
     "log_softmax": nn.LogSoftmax,
@@ -45,13 +40,16 @@ _USUAL: dict[type[nn.Module], dict[str, Any]] = {  # settings of the activations
 class Traced:
     """A module as layers of a specification, in order, and the tensors that they name.
 
-    `shaping` has the steps that were passed over. `unused` has the keys of the module's state on
-    which its output does not depend.
+    `width` is the number of units after the last layer. `shaping` has the steps that were passed
+    over. `taken` has parameters that are a part of other tensors here. `unused` has the keys
+    of the module's state on which its output does not depend.
     """
 
+    width: int
     layers: list[dict[str, Any]] = field(default_factory=list)
     tensors: dict[str, Tensor] = field(default_factory=dict)
     shaping: list[str] = field(default_factory=list)
+    taken: list[Tensor] = field(default_factory=list)
     unused: list[str] = field(default_factory=list)
 
 
@@ -59,133 +57,39 @@ class _Refused(Exception):
     """A step is no layer; the message says why, and the caller adds the place."""
 
 
-def unwrapped(module: nn.Module) -> nn.Module:
-    """The module inside those that compile it or distribute its batches."""
-    wrappers = (nn.DataParallel, nn.parallel.DistributedDataParallel)
-    while True:
-        inside = getattr(module, "module" if isinstance(module, wrappers) else "_orig_mod", None)
-        if not isinstance(inside, nn.Module):
-            return module
-        module = inside
-
-
-@contextmanager
-def in_mode(module: nn.Module, training: Callable[[nn.Module], bool]) -> Iterator[None]:
-    """Within the block, each part of the module is in the mode that `training` says."""
-    modes = {part: part.training for part in module.modules()}
-    try:
-        for part in modes:
-            part.training = training(part)
-        yield
-    finally:
-        for part, mode in modes.items():
-            part.training = mode
-
-
 def traced(module: nn.Module) -> Traced:
     """The layers of an unwrapped module; raises InputError naming the step that is none."""
-    found, parts = Traced(), dict(module.named_modules())
-    for node in _path(_graph(module), module):
+    path, parts = path_of(module), dict(module.named_modules())
+    found = Traced(_inputs(path, module, parts))
+    for node in path:
         try:
             _add(found, node, module, parts)
         except _Refused as refusal:
-            raise refused_step(_place(node, parts), str(refusal)) from refusal
+            raise refused_step(place_of(node, parts), str(refusal)) from refusal
     used = {id(tensor) for tensor in _used(found, parts)}
     state = module.state_dict(keep_vars=True)
     found.unused = [key for key, tensor in state.items() if id(tensor) not in used]
     return found
 
 
-def refused_step(place: str, message: str) -> InputError:
-    """The error that a module's step cannot be represented."""
-    said = f"{place}: {message}"
-    return InputError(f"module: {said}", [Detail("module", said)])
+def _inputs(path: list[fx.Node], module: nn.Module, parts: dict[str, nn.Module]) -> int:
+    """The number of inputs of the first linear layer; 0 if there is none."""
+    for step in path:
+        part = parts.get(str(step.target)) if step.op == "call_module" else None
+        if isinstance(part, nn.Linear):
+            return part.in_features
+        if step.target is F.linear:
+            weights = (_parameter(node, module) for node in (*step.args[1:], *step.kwargs.values()))
+            return next((each.shape[-1] for each in weights if each is not None), 0)
+    return 0
 
 
-class _Tracer(fx.Tracer):
-    """One that sees through what compiles or distributes a part of the module."""
-
-    def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
-        inner = unwrapped(m)
-        if inner is not m:
-            return inner(*args, **kwargs)
-        return super().call_module(m, forward, args, kwargs)
-
-
-def _graph(module: nn.Module) -> fx.Graph:
-    kind = type(module).__name__
-    if isinstance(module, torch.jit.ScriptModule):
-        raise refused_step(kind, "a TorchScript module cannot be traced; wrap the one it was of")
-    if type(module).forward is nn.Module.forward:
-        parts = listed([name for name, _ in module.named_children()]) or "none"
-        raise refused_step(kind, f"it has no forward; wrap one of its parts: {parts}")
-    defaults = {
-        name: parameter.default
-        for name, parameter in signature(module.forward).parameters.items()
-        if parameter.default is not Parameter.empty
-    }
-    try:
-        with in_mode(module, lambda _: True):
-            return _Tracer().trace(module, concrete_args=defaults or None)
-    except Exception as error:  # the forward is anyone's
-        said = " ".join(str(error).split())[:MOST_WORDS]
-        message = f"its forward cannot be traced ({type(error).__name__}: {said})"
-        advice = "no branch or loop may depend on the numbers"
-        raise refused_step(kind, f"{message}; {advice}") from error
-
-
-def _path(graph: fx.Graph, module: nn.Module) -> list[fx.Node]:
-    """The steps from the input to the output, each of which takes the one before."""
-    (output,) = (node for node in graph.nodes if node.op == "output")
-    step, steps = output.args[0], list[fx.Node]()
-    if not isinstance(step, fx.Node):
-        said = f"it returns {_returned(step)}, not one tensor"
-        raise refused_step(type(module).__name__, said)
-    parts = dict(module.named_modules())
-    while step.op != "placeholder":
-        steps.append(step)
-        before = _operands(step)
-        if len(before) != 1:
-            raise refused_step(_place(step, parts), _several(before))
-        (step,) = before
-    return steps[::-1]
-
-
-def _operands(step: fx.Node) -> list[fx.Node]:
-    """The results that a step takes: not parameters, nor the shape of a batch."""
-    ours = [node for node in step.all_input_nodes if node.op != "get_attr"]
-    if step.op == "call_module" or _name(step) not in _SHAPES:
-        return ours
-    return [node for node in step.args[:1] if isinstance(node, fx.Node)]
-
-
-def _several(before: list[fx.Node]) -> str:
-    if not before:
-        return "it does not depend on the input"
-    names = listed([node.name for node in before])
-    return (
-        f"it takes {names}: a connection past layers (residual, skip, concatenation), or a second "
-        "input, cannot be represented"
-    )
-
-
-def _returned(value: Any) -> str:
-    kind = type(value).__name__
-    return f"a {kind} of {len(value)}" if isinstance(value, tuple | list | dict) else kind
-
-
-def _name(step: fx.Node) -> str:
-    """The name of a function or method."""
-    target = step.target
-    name = target if isinstance(target, str) else getattr(target, "__name__", str(target))
-    return "getitem" if target is operator.getitem else name
-
-
-def _place(step: fx.Node, parts: dict[str, nn.Module]) -> str:
-    """The step in words: the part of the module with its class, or the function."""
-    if step.op == "call_module":
-        return f"{step.target} ({type(parts[str(step.target)]).__name__})"
-    return f"{_name(step)} (in forward)"
+def _parameter(node: Any, module: nn.Module) -> Tensor | None:
+    """The parameter or buffer of the module that a node reads; None for anything else."""
+    if not isinstance(node, fx.Node) or node.op != "get_attr":
+        return None
+    found: Tensor = operator.attrgetter(str(node.target))(module)
+    return found
 
 
 def _add(found: Traced, step: fx.Node, module: nn.Module, parts: dict[str, nn.Module]) -> None:
@@ -238,6 +142,8 @@ def _check_usual(given: dict[str, Any], usual: dict[str, Any]) -> None:
 
 def _add_tensors(found: Traced, kind: LayerKind, prefix: str, **tensors: Tensor | None) -> None:
     found.layers.append({kind: prefix})
+    if kind == "linear" and tensors["weight"] is not None:
+        found.width = len(tensors["weight"])
     for name, tensor in tensors.items():
         if tensor is not None:
             found.tensors[f"{prefix}.{name}"] = tensor
@@ -266,7 +172,7 @@ def _add_dropout(found: Traced, rate: object) -> None:
 
 def _add_call(found: Traced, step: fx.Node, module: nn.Module) -> None:
     """Add a function of torch, or a method of a tensor."""
-    name: Any = _name(step).rstrip("_")  # F.relu_ is as good as F.relu
+    name: Any = name_of(step).rstrip("_")  # F.relu_ is as good as F.relu
     given = dict(step.kwargs)
     if step.target is F.linear:
         _add_linear(found, step, module)
@@ -283,8 +189,10 @@ def _add_call(found: Traced, step: fx.Node, module: nn.Module) -> None:
         if dim not in (None, -1, 1):
             raise _Refused(f"it is over dimension {shown(dim)}; that of the classes is -1")
         found.layers.append({"activation": name})
-    elif name in _SHAPES:
+    elif name in SHAPES:
         found.shaping.append(name)
+    elif name in _ARITHMETIC:
+        _add_arithmetic(found, step, module, name)
     else:
         raise _Refused("such a step cannot be represented")
 
@@ -298,16 +206,59 @@ def _add_linear(found: Traced, step: fx.Node, module: nn.Module) -> None:
         node = given.get(name)
         if node is None:
             continue
-        if not isinstance(node, fx.Node) or node.op != "get_attr":
+        tensor = _parameter(node, module)
+        if tensor is None:
             raise _Refused(f"its {name} is computed, not a parameter of the module")
-        tensors[name] = operator.attrgetter(str(node.target))(module)
+        tensors[name] = tensor
     prefix = str(getattr(given["weight"], "target", "")).removesuffix(".weight")
     _add_tensors(found, "linear", prefix, **tensors)
 
 
+def _add_arithmetic(found: Traced, step: fx.Node, module: nn.Module, name: str) -> None:
+    """Add a sum, product or quotient with numbers or parameters, as a standardisation has it.
+
+    It is what a BatchNorm with running mean 0 and variance 1 computes: h weight + bias.
+    """
+    if len(step.args) != 2 or step.kwargs:
+        raise _Refused("such a step cannot be represented")
+    (first, second), ones = step.args, torch.ones(found.width).double()
+    is_first = isinstance(first, fx.Node) and first.op != "get_attr"
+    other = _numbers(found, second if is_first else first, module)
+    match name:
+        case "add":
+            weight, bias = ones, other
+        case "sub":
+            weight, bias = (ones, -other) if is_first else (-ones, other)
+        case "mul":
+            weight, bias = other, 0 * ones
+        case _ if is_first:
+            weight, bias = 1 / other, 0 * ones
+        case _:
+            raise _Refused("a quotient with the result below cannot be represented")
+    prefix = f"{step.name} (in forward)"
+    statistics = {"running_mean": 0 * ones, "running_var": ones}
+    _add_tensors(found, "batch_norm", prefix, **statistics, weight=weight, bias=bias)
+    found.layers[-1]["eps"] = _NO_EPS
+
+
+def _numbers(found: Traced, operand: Any, module: nn.Module) -> Tensor:
+    """A number, or a parameter of the module, for each unit [width], float64."""
+    tensor = _parameter(operand, module)
+    if tensor is not None:
+        found.taken.append(tensor)
+    elif isinstance(operand, int | float):
+        tensor = torch.tensor(operand)
+    else:
+        raise _Refused("such a step cannot be represented")
+    flat = tensor.detach().cpu().double().flatten()
+    if len(flat) not in (1, found.width):
+        raise _Refused(f"its numbers have the shape {list(tensor.shape)}, not [{found.width}]")
+    return flat.expand(found.width).clone()
+
+
 def _used(found: Traced, parts: dict[str, nn.Module]) -> Iterator[Tensor]:
     """The tensors in a module's state that its layers take, in whatever form they keep them."""
-    yield from found.tensors.values()
+    yield from (*found.tensors.values(), *found.taken)
     prefixes = {key.rpartition(".")[0] for key in found.tensors}
     for prefix in prefixes & parts.keys():
         yield from parts[prefix].state_dict(keep_vars=True).values()

@@ -13,9 +13,10 @@ from model.data import Rows
 from model.importing.building import built, refused
 from model.importing.checkpoint import Entry
 from model.importing.comparison import check_outputs
+from model.importing.forward import unwrapped
 from model.importing.specification import spec_of, tuples
 from model.importing.state_dict import Source, Weights
-from model.importing.tracing import Traced, traced, unwrapped
+from model.importing.tracing import Traced, traced
 from model.messages import listed
 from model.passes import MOST_MEMBERS
 from model.predictor import Predictor

@@ -11,7 +11,8 @@ Shapes: M members, B rows, D inputs, O outputs.
 import ctypes
 import os
 from collections.abc import Callable, Sequence
-from functools import cache
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import cache, partial
 from importlib.machinery import EXTENSION_SUFFIXES
 from itertools import pairwise
 from pathlib import Path
@@ -19,12 +20,12 @@ from typing import get_args
 from weakref import finalize
 
 import numpy as np
+import torch
 
 from model.passes.ensemble import Ensemble
 from model.passes.estimate import Estimate
 from model.passes.network import ActivationName, MLPConfig
 
-OFF = ("off", "0", "false", "no")  # values of MCD_KERNEL
 WIDEST = 256  # units; with wider layers, the products of torch are faster
 MOST_LAYERS = 16
 AT_ONCE = 1 << 25  # multiplications of a call, a few ms
@@ -85,23 +86,34 @@ class Kernel:
         numbers = np.empty((members, 4, rows, self._outputs))
         outputs = np.empty((members, rows, self._outputs), dtype=np.float32)
         at_once = max(AT_ONCE // (self._macs * passes) // LEAST_ROWS * LEAST_ROWS, LEAST_ROWS)
-        for start in range(0, rows, at_once):
+        run = partial(
+            self._library.mcd_run,
+            self._handle,
+            self._variant,
+            x.ctypes.data,
+            rows,
+            seed,
+            passes,
+            None if ids is None else ids.ctypes.data,
+            reduced,
+            numbers.ctypes.data,
+            outputs.ctypes.data,
+        )
+        pieces = [(at, min(at + at_once, rows)) for at in range(0, rows, at_once)]
+        threads = torch.get_num_threads() if len(pieces) > 1 else 1
+        for start in range(0, len(pieces), threads):
             before_chunk()
-            self._library.mcd_run(
-                self._handle,
-                self._variant,
-                x.ctypes.data,
-                rows,
-                start,
-                min(start + at_once, rows),
-                seed,
-                passes,
-                None if ids is None else ids.ctypes.data,
-                reduced,
-                numbers.ctypes.data,
-                outputs.ctypes.data,
-            )
+            some = pieces[start : start + threads]
+            others = [_pool().submit(run, *piece) for piece in some[1:]]
+            run(*some[0])
+            wait(others)
         return [Estimate(*each) for each in numbers], outputs
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    """Threads that help a caller which has several pieces and may use several threads."""
+    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="mcd-kernel")
 
 
 def kernel_of(
@@ -157,11 +169,11 @@ def _numbers() -> dict[str, int]:
 @cache
 def _library() -> ctypes.CDLL | None:
     """The compiled library; None if it is absent, or if MCD_KERNEL switches it off."""
-    if os.environ.get("MCD_KERNEL", "").strip().lower() in OFF:
+    if os.environ.get("MCD_KERNEL", "on") == "off":
         return None
     folder = Path(__file__).parent
     files = (folder / f"_kernel{suffix}" for suffix in EXTENSION_SUFFIXES)
-    path = os.environ.get("MCD_KERNEL") or next((str(f) for f in files if f.exists()), None)
+    path = next((str(file) for file in files if file.exists()), None)
     try:
         return _declared(ctypes.CDLL(path)) if path else None
     except OSError:  # of another machine, or without its C++ library
@@ -175,7 +187,7 @@ def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
     library.mcd_create.argtypes = [whole, whole, pointer, pointer, whole, whole, whole, pointer]
     library.mcd_create.restype = pointer
     library.mcd_free.argtypes, library.mcd_free.restype = [pointer], None
-    library.mcd_run.argtypes = [pointer, whole, pointer, long, long, long, ctypes.c_uint64, long]
-    library.mcd_run.argtypes += [pointer, whole, pointer, pointer]
+    library.mcd_run.argtypes = [pointer, whole, pointer, long, ctypes.c_uint64, long, pointer]
+    library.mcd_run.argtypes += [whole, pointer, pointer, long, long]
     library.mcd_run.restype = None
     return library

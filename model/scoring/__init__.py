@@ -2,14 +2,19 @@
 
 from model.scoring.formats import Format
 from model.scoring.output import PARTIAL
+from model.scoring.rank import Ranked, rank, rank_file, ranked_as
 from model.scoring.score import Score, ScoreOptions, score_file
 from model.scoring.scorer import Refusal
 
 __all__ = [
     "PARTIAL",
     "Format",
+    "Ranked",
     "Refusal",
     "Score",
     "ScoreOptions",
+    "rank",
+    "rank_file",
+    "ranked_as",
     "score_file",
 ]

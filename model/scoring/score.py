@@ -126,8 +126,8 @@ def score_file(
     predictor = load(folder)
     usual = reading or ReadOptions.of(getattr(predictor.card.training, "settings", {}))
     with closing(open_stream(source)) as stream:
-        rows = _source(stream, of[0], usual)
-        wanted, notices = _wanted(predictor.card.schema_of_rows, stream.name, rows, options)
+        rows = source_of(stream, of[0], usual)
+        wanted, notices = wanted_columns(predictor.card.schema_of_rows, stream.name, rows, options)
         asked = _asked(stream, predictor, predict or PredictOptions(), options, of)
         state = _state(out, options, asked) if is_replaceable(out) else None
         seed = state["asked"]["seed"] if state else asked["seed"]
@@ -203,13 +203,14 @@ def _total(source: Source, done: int) -> int | None:
     return max(done, round(done / part)) if part else None
 
 
-def _source(stream: Stream, kind: Format, reading: ReadOptions) -> Source:
+def source_of(stream: Stream, kind: Format, reading: ReadOptions) -> Source:
+    """The rows of a stream of that format."""
     if kind == "parquet":
         return ParquetSource(stream)
     return JsonSource(stream, reading) if kind == "jsonl" else CsvSource(stream, reading)
 
 
-def _wanted(
+def wanted_columns(
     schema: Schema, name: str, source: Source, options: ScoreOptions
 ) -> tuple[Wanted, tuple[str, ...]]:
     """The columns to read; raises DataError for one that the model needs and the file lacks."""

@@ -76,7 +76,7 @@ class Scorer:
         return Scored(
             chunk.size,
             self._job.layout.body(cells) if positions else b"",
-            tuple(_refusal(chunk, at, reasons[at]) for at in sorted(reasons)),
+            tuple(refusal(chunk, at, reasons[at]) for at in sorted(reasons)),
         )
 
     def _tile(
@@ -92,7 +92,7 @@ class Scorer:
             try:
                 found = self._predictor.predict_encoded(x, self._job.options, row_ids=row_ids)
             except InputError as error:
-                at, message = _overflow(error)
+                at, message = overflow(error)
                 reasons[positions.pop(at)] = message
                 x, codes = np.delete(x, at, axis=0), [*codes[:at], *codes[at + 1 :]]
                 continue
@@ -104,7 +104,7 @@ class Scorer:
         return {c.name: found[c] for c in self._job.layout.columns if c in found}
 
 
-def _overflow(error: InputError) -> tuple[int, str]:
+def overflow(error: InputError) -> tuple[int, str]:
     """The row that an error of a prediction is about; another error is raised again."""
     for detail in error.details:
         if detail.field.startswith("rows."):
@@ -112,7 +112,8 @@ def _overflow(error: InputError) -> tuple[int, str]:
     raise error
 
 
-def _refusal(chunk: Chunk, at: int, message: str) -> Refusal:
+def refusal(chunk: Chunk, at: int, message: str) -> Refusal:
+    """The refusal of the row at that position of a chunk."""
     line = None if chunk.lines is None else chunk.lines[at]
     return Refusal(chunk.first + at + 1, line, message)
 

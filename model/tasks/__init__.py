@@ -1,6 +1,13 @@
 """Regression and classification; nothing outside of this package depends on which it is."""
 
+from model.tasks.baselines import baselines
 from model.tasks.columns import Columns, FieldInfo, FieldKind, field_infos
+from model.tasks.comparison import (
+    Comparison,
+    compared,
+    comparison_in_words,
+    point_figures,
+)
 from model.tasks.defaults import ENSEMBLE_RATE, USUAL_RATE, USUAL_WIDTHS
 from model.tasks.flat import FlatColumn, flat
 from model.tasks.log_normal import MOST_NOISE
@@ -21,6 +28,7 @@ __all__ = [
     "USUAL_WIDTHS",
     "ClassificationPrediction",
     "Columns",
+    "Comparison",
     "FieldInfo",
     "FieldKind",
     "FlatColumn",
@@ -31,6 +39,10 @@ __all__ = [
     "Task",
     "TaskName",
     "Value",
+    "baselines",
+    "compared",
+    "comparison_in_words",
     "field_infos",
     "flat",
+    "point_figures",
 ]

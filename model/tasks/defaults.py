@@ -5,6 +5,9 @@ from dataclasses import dataclass
 USUAL_WIDTHS = (100, 100)  # of the hidden layers
 USUAL_RATE = 0.1  # of dropout of a single network
 LEAST_EPOCHS = 10
+SMALL_TABLE = 1_200  # rows up to which a weight decay and a dropout rate of 0.1 were best
+LEAST_SHARE = 0.1  # of that rate: the least rate for many rows
+LARGE_TABLE = 5_000  # rows from which three layers are better than two
 ENSEMBLE_RATE = 0.02
 USUAL_RATES = (0.005, 0.02, 0.05)  # of an ensemble
 
@@ -26,3 +29,24 @@ class TrainingDefaults:
     epochs: int
     steps: int
     longer: int
+
+
+def regression_defaults(rows: int) -> TrainingDefaults:
+    """Less weight decay and dropout, and a third layer, for many rows.
+
+    The more rows there are, the less the prior weighs: in the objective of Gal and Ghahramani 2016
+    the weight decay is proportional to 1 / rows. The values were chosen on validation rows of six
+    small regressions. Training does not stop early: means improve long after the likelihood of
+    validation rows has begun to fall, and `Regression.tuned` corrects the noise.
+    """
+    share = min(1.0, SMALL_TABLE / rows)
+    deep = rows >= LARGE_TABLE
+    return TrainingDefaults(
+        hidden=(*USUAL_WIDTHS, USUAL_WIDTHS[-1]) if deep else USUAL_WIDTHS,
+        dropout=round(USUAL_RATE * max(share, LEAST_SHARE), 4),  # never none
+        rates=USUAL_RATES,
+        weight_decays=(0.1 * share,),
+        epochs=LEAST_EPOCHS,
+        steps=5_000,
+        longer=3,
+    )

@@ -28,22 +28,14 @@ from model.options import PredictOptions
 from model.passes import Estimate, Passes
 from model.tasks import regression_loss
 from model.tasks.columns import Column, Columns
-from model.tasks.defaults import (
-    LEAST_EPOCHS,
-    USUAL_RATE,
-    USUAL_RATES,
-    USUAL_WIDTHS,
-    TrainingDefaults,
-)
+from model.tasks.comparison import regression_figures
+from model.tasks.defaults import TrainingDefaults, regression_defaults
 from model.tasks.intervals import Reach, centred
 from model.tasks.log_normal import moments
 from model.tasks.members import member_columns
 from model.tasks.predictions import RegressionPrediction
 from model.tasks.scale import Scale
 
-SMALL_TABLE = 1_200  # rows up to which a weight decay and a dropout rate of 0.1 were best
-LEAST_SHARE = 0.1  # of that rate: the least rate for many rows
-LARGE_TABLE = 5_000  # rows from which three layers are better than two
 SHARE = 2.0  # an interval has the row's total std + SHARE typical std; best on validation rows
 INNER, INNER_REACH = 0.8, 1.282  # coverage of an interval, and half its width in stds if normal
 LEAST_SQUARE = 1e-9  # the least squared error of standardised targets to divide by
@@ -124,24 +116,8 @@ class Regression:
         return self.linear * per_target
 
     def defaults(self, rows: int) -> TrainingDefaults:
-        """Less weight decay and dropout, and a third layer, for many rows.
-
-        The more rows there are, the less the prior weighs: in the objective of Gal and Ghahramani
-        2016 the weight decay is proportional to 1 / rows. The values were chosen on validation rows
-        of six small regressions. Training does not stop early: means improve long after the
-        likelihood of validation rows has begun to fall, and `tuned` corrects the noise.
-        """
-        share = min(1.0, SMALL_TABLE / rows)
-        deep = rows >= LARGE_TABLE
-        return TrainingDefaults(
-            hidden=(*USUAL_WIDTHS, USUAL_WIDTHS[-1]) if deep else USUAL_WIDTHS,
-            dropout=round(USUAL_RATE * max(share, LEAST_SHARE), 4),  # never none
-            weight_decays=(0.1 * share,),
-            rates=USUAL_RATES,
-            epochs=LEAST_EPOCHS,
-            steps=5_000,
-            longer=3,
-        )
+        """Less weight decay and dropout, and a third layer, for many rows."""
+        return regression_defaults(rows)
 
     def validation_loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The loss; heteroscedastic noise is first scaled by the factor of the least loss."""
@@ -295,12 +271,7 @@ class Regression:
     def summarise(self, passes: Passes, options: PredictOptions) -> Columns[RegressionPrediction]:
         """One prediction per row; means scale with the target's std, variances with its square."""
         estimate, at, unit = passes.estimate, self._at, self._scale.unit
-        mean, deterministic = (
-            self._scale.own(part[:, at]) for part in (estimate.mean, passes.deterministic)
-        )  # [B, T]
-        variance, variance_error = (
-            part[:, at] * unit**2 for part in (estimate.variance, estimate.variance_error)
-        )
+        variance = estimate.variance[:, at] * unit**2  # [B, T]
         spread, noise = self._spread_and_noise(estimate)
         noise = noise * unit**2
         total = self._factor * variance + noise
@@ -308,13 +279,13 @@ class Regression:
         centre = estimate.mean[:, : self.linear]
         judging = judged(self.calibration, _root_mean_square(spread), passes.warnings)
         columns: dict[str, Column] = {
-            "mean": mean,
+            "mean": self._scale.own(estimate.mean[:, at]),
             "variance": variance,
             "std": np.sqrt(variance),
             "mean_error": estimate.mean_error[:, at] * unit,
-            "variance_error": variance_error,
+            "variance_error": estimate.variance_error[:, at] * unit**2,
             **member_columns(estimate, at, unit),
-            "deterministic": deterministic,
+            "deterministic": self._scale.own(passes.deterministic[:, at]),
             "noise_variance": noise,
             "total_variance": total,
             "interval": reach.intervals(centre, spread, options.coverage, passes.groups),
@@ -338,7 +309,7 @@ class Regression:
     def metrics(
         self, predictions: Columns[RegressionPrediction], actual: np.ndarray
     ) -> dict[str, float]:
-        """RMSE and MAE of the mean, and RMSE of the deterministic pass, in the target's unit.
+        """RMSE, MAE and R^2 of the mean, and RMSE of the deterministic pass, in the target's unit.
 
         Several targets are averaged in units of their training std. `actual` is standardised.
         """
@@ -348,11 +319,7 @@ class Regression:
             self._scale.in_units(predictions.columns[name]) * unit
             for name in ("mean", "deterministic")
         )
-        return {
-            "rmse": scores.rmse(mean, true),
-            "mae": scores.mae(mean, true),
-            "deterministic_rmse": scores.rmse(off, true),
-        }
+        return regression_figures(mean, true) | {"deterministic_rmse": scores.rmse(off, true)}
 
     @cached_property
     def _scale(self) -> Scale:
@@ -361,9 +328,10 @@ class Regression:
     @cached_property
     def _at(self) -> np.ndarray | slice:
         """Where the values of a pass have the mean of each target, [T]."""
+        if not self.target.logs:
+            return slice(self.linear)  # a view, not a copy
         log = self.target.by_log
-        found = np.where(log, self.outputs + log.cumsum() - 1, np.arange(self.linear))
-        return found if self.target.logs else slice(self.linear)  # a view, not a copy
+        return np.where(log, self.outputs + log.cumsum() - 1, np.arange(self.linear))
 
     @cached_property
     def _share(self) -> np.ndarray:
@@ -392,8 +360,8 @@ class Regression:
     def _spread_and_noise(self, estimate: Estimate) -> tuple[np.ndarray, np.ndarray]:
         """The total stds of standardised targets, and the noise variances in units, [B, T]."""
         count, log = self.linear, self.target.by_log
-        noise = self._noise(estimate.mean[:, count : self.outputs])
-        noise = noise + np.zeros_like(estimate.mean[:, :count])
+        none = np.zeros_like(estimate.mean[:, :count])
+        noise = self._noise(estimate.mean[:, count : self.outputs]) + none
         spread = np.sqrt(self._factor * estimate.variance[:, :count] + noise)
         if self.target.logs:
             noise[:, log] = estimate.mean[:, self.outputs + log.sum() :]
@@ -401,10 +369,8 @@ class Regression:
 
     def _samples(self, passes: Passes) -> dict[str, list[np.ndarray]]:
         """The column of samples, if there are any: an array [P, T] of each row."""
-        if passes.samples is None:
-            return {}
-        units = [self._scale.own(row[:, self._at]) for row in passes.samples]
-        return {"samples": units}
+        rows = passes.samples
+        return {} if rows is None else {"samples": [self._scale.own(r[:, self._at]) for r in rows]}
 
     @property
     def _names(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from model.artifact import (
     Architecture,
+    BaselineRecord,
     CalibrationRecord,
     Card,
     ServingRecord,
@@ -44,6 +45,7 @@ class Draft:
     correcting: np.ndarray = field(default_factory=lambda: np.arange(0))
     metrics: Mapping[str, float] = field(default_factory=dict)
     recall: Mapping[str, float] = field(default_factory=dict)
+    baselines: Mapping[str, BaselineRecord] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
     searched: Mapping[str, float] = field(default_factory=dict)
     decays: Mapping[str, float] = field(default_factory=dict)
@@ -82,6 +84,7 @@ class Draft:
             training=self._record(),
             metrics=dict(self.metrics),
             recall=dict(self.recall),
+            baselines=dict(self.baselines),
         )
 
     @property

@@ -24,9 +24,10 @@ SEARCH: Literal["search"] = "search"
 class TrainOptions:
     """How to train; `Task.defaults` has the values of the options that are None.
 
-    `members` is the number of networks of an ensemble. `number_encoding` says what the networks see of a
-    number: with "raw" the standardised number, with "piecewise" its piecewise-linear code beside
-    it; with "mixed" the members do this and that in turn; with "auto", validation rows choose.
+    `members` is the number of networks of an ensemble. `number_encoding` says what the networks see
+    of a number: with "raw" the standardised number, with "piecewise" its piecewise-linear code
+    beside it; with "mixed" the members do this and that in turn; with "auto", validation rows
+    choose.
     `hidden` has the widths of the hidden layers. `dropout` is one rate for all hidden layers, or
     one rate per hidden layer. Without it, validation rows choose a rate for all hidden layers; with
     "search" they choose among more rates; with "learn", `concrete_dropout` finds one for each.

@@ -63,21 +63,26 @@ def _chosen(data: Prepared, plan: Plan, name: str, told: Phases) -> Draft:
     Networks of each encoding and rate train beside each other. After Ctrl-C the choice is made
     among them as they are.
     """
-    both: tuple[Encoding, ...] = ("raw", "piecewise")
-    kinds = both if plan.encoding == "auto" else (plan.encoding,)
-    if len(kinds) == 1 and not plan.rates:
+    kinds: tuple[Encoding, ...] = ("raw", "piecewise")
+    if plan.encoding in kinds:
+        kinds = (plan.encoding,)
+    if plan.encoding != "auto" and not plan.rates:
         return _fitted(data, plan, name, told("training"))
     if kinds == ("raw",):
         data = data.raw
     trial = Trial.of(plan, kinds, TRIAL_NETWORKS)
     task, validation = data.untuned(plan.noise), data.subset(data.split.validation)
     what = " and ".join(
-        ["the encoding"] * (len(kinds) > 1) + ["the dropout rate"] * bool(plan.rates)
+        ["the encoding"] * (plan.encoding == "auto") + ["the dropout rate"] * bool(plan.rates)
     )
     training = data.subset(data.split.train)
     fitted = fit(task, training, validation, trial.plan, told(f"choosing {what}"))
     found = trial.judged(task, fitted.networks, validation)
-    encoding, encodings = found.best_encoding()
+    encodings = found.by_encoding() if plan.encoding == "auto" else {}
+    if plan.encoding == "auto":
+        encoding = max(encodings, key=lambda kind: float(encodings[kind].mean()))
+    else:
+        encoding = plan.encoding
     rates = found.by_rate(encoding)
     plan = replace(plan, encoding=encoding)
     if rates:

@@ -31,6 +31,7 @@ from model.formulas import rows_needed
 from model.messages import listed
 from model.options import PredictOptions
 from model.tasks import TASKS, Columns, Prediction, TaskName
+from model.training.beside import beside_baselines
 from model.training.calibrate import (
     calibrated,
     fit_novelty,
@@ -325,7 +326,8 @@ def _measured(draft: Draft) -> Draft:
     predictions = held_out_predictions(card, draft.networks, data.x[rows])
     task = TASKS[data.task](data.target, *card.fitted)
     metrics, recall = task.metrics(predictions, y), task.recall(predictions, y)
-    draft = replace(draft, metrics=metrics, recall=recall)
+    beside = beside_baselines(data, predictions.columns["mean"], refit=draft.plan.refit)
+    draft = replace(draft, metrics=metrics, recall=recall, baselines=beside)
     if not data.target.classes:
         return reduce(Draft.noted, _below_zero(data, predictions), draft)
     if unknown := [name for name in data.target.classes if name not in recall]:

@@ -79,8 +79,8 @@ class Judged:
     outputs: Sequence[Tensor]
     actual: np.ndarray
 
-    def best_encoding(self) -> tuple[Encoding, Mapping[Encoding, np.ndarray]]:
-        """The encoding of the highest mean log density, and the log densities [B] of each."""
+    def by_encoding(self) -> Mapping[Encoding, np.ndarray]:
+        """The log densities [B] of networks of each encoding; as many networks of each."""
         kinds = list(dict.fromkeys(self.trial.kinds))
         found: dict[Encoding, np.ndarray] = {
             kind: self._densities([at for at in self._all if self.trial.kinds[at] == kind])
@@ -93,7 +93,7 @@ class Judged:
                 for first in (0, 1)
             ]
             found["mixed"] = np.mean([self._densities(turn) for turn in turns], axis=0)
-        return max(found, key=lambda kind: float(found[kind].mean())), found
+        return found
 
     def by_rate(self, encoding: Encoding) -> dict[float, np.ndarray]:
         """The log densities [B] of the networks of that encoding at each rate; none if given."""
@@ -111,7 +111,7 @@ class Judged:
         for kind in dict.fromkeys(self.trial.kinds):
             if encoding in ("mixed", kind):
                 own = [at for at in self._all if self.trial.kinds[at] == kind]
-                own.sort(key=lambda at: abs(math.log((self.trial.rates[at] or rate) / rate)))
+                own.sort(key=lambda at: _apart(self.trial.rates[at], rate))
                 networks += [self.networks[at] for at in own[:count]]
         return Ensemble(networks)
 
@@ -139,6 +139,11 @@ class Judged:
         tuned = replace(self.task, tuning=tuning)  # type: ignore[type-var]
         values = tuned.values(outputs).double().numpy()
         return np.asarray(tuned.log_density(values, true).sum(-1))
+
+
+def _apart(tried: float | None, rate: float) -> float:
+    """How far a rate that was tried is from another, on the scale of logarithms; 0 if given."""
+    return 0.0 if tried is None else abs(math.log(tried / rate))
 
 
 def networks_at(networks: Ensemble, rates: Sequence[float]) -> Ensemble:

@@ -20,7 +20,13 @@ async def test_requests_of_one_batch_keep_their_own_codes(houses: Table, tmp_pat
     columns = {name: houses.columns[name].copy() for name in ("area", "rooms", "quarter", "price")}
     columns["area"][::10], columns["quarter"][5] = np.nan, None
     table, folder = Table("gaps.csv", columns, "2" * 64), tmp_path / "gaps"
-    train(table, "price", folder, missing="impute", options=TrainOptions(hidden=(4,), epochs=1))
+    train(
+        table,
+        "price",
+        folder,
+        missing="impute",
+        options=TrainOptions(hidden=(4,), epochs=1, members=1),
+    )
     rows = [{"rooms": 4, "quarter": None}, {"area": 90, "rooms": 4, "quarter": "east"}]
     tensors = [
         {"name": "rooms", "shape": [2], "datatype": "FP64", "data": [4, 4]},

@@ -21,7 +21,7 @@ async def predict(request: PredictRequest) -> PredictResponse:
         "noise_variance": 1.5,
         "total_variance": 3.0,
         "interval": {"coverage": 0.9, "lower": 1.0, "upper": 2.0, "method": "normal"},
-        "passes": request.passes,
+        "passes": request.passes or 100,
         "warnings": [],
     }
     fields = PredictResponse.model_fields["predictions"].annotation
@@ -30,11 +30,11 @@ async def predict(request: PredictRequest) -> PredictResponse:
         {
             "model": {"name": "constant", "version": "0"},
             "task": "regression",
-            "passes": request.passes,
+            "passes": request.passes or 100,
             "stopped": "passes",
             "seed": 1,
-            "estimator": request.estimator,
-            "masks": request.masks,
+            "estimator": request.estimator or "reduced",
+            "masks": request.masks or "shared",
             "predictions": [{name: row[name] for name in row if name in known}] * len(request.rows),
         }
     )
@@ -44,5 +44,6 @@ if __name__ == "__main__":
     listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
-    uvicorn.Server(uvicorn.Config(app, access_log=False, log_level="error")).run([listener])
+    config = uvicorn.Config(app, http="httptools", access_log=False, log_level="error")
+    uvicorn.Server(config).run([listener])
     sys.exit(0)

@@ -1,13 +1,18 @@
 """Our passes beside the naive ways to run them, and beside what their matrix products need alone.
 
     python -m tests.benchmarks.engine [--quick] [--nets 8-50-50-1] [--threads 1 2] [--json FILE]
+    python -m tests.benchmarks.engine --device cuda --rows 256 10000 1000000
 
 Every way gives mean and variance over N stochastic passes of B rows:
 
 - loop: `torch.stack([module(x) for _ in range(N)])`, the equal `nn.Sequential` in train mode;
 - batched: `module(x.repeat(N, 1))`; vmap: `torch.func.vmap(..., randomness="different")`;
 - plain and reduced: ours from the seed to the estimate, masks shared over the rows; plain/row and
-  reduced/row: fresh masks for every row. `exact` stands where a network needs no pass at all.
+  reduced/row: fresh masks for every row. `exact` stands where a network needs no pass at all. The
+  compiled kernel computes them where it is installed and the network is small; plain/torch and
+  reduced/torch are the same by torch.
+
+On CUDA the clock is the wall's, after the device has finished, and the kernel is not used.
 
 The floor is the products of the layers behind the first mask, at the rate of a large sgemm, and one
 write of every pass's output. The ways of a case take turns, so that all see the same machine, and
@@ -22,13 +27,17 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from itertools import product
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from model.passes.ensemble import Ensemble
+from model.passes.fused import kernel_of
 from model.passes.network import MLP, MLPConfig
 from model.passes.reduced import Reduction
 from model.passes.samplers import Batch, PlainSampler, ReducedSampler
@@ -38,6 +47,7 @@ from model.training.fit import initialised
 
 NETS = {
     "8-50-50-1 p=.1": MLPConfig(8, (50, 50), 1, (0.0, 0.1, 0.1)),
+    "13-100-100-2 p=.1": MLPConfig(13, (100, 100), 2, (0.0, 0.1, 0.1)),
     "13-50-1 p=.05": MLPConfig(13, (50,), 1, (0.0, 0.05)),
     "100-512-512-1 p=.5": MLPConfig(100, (512, 512), 1, (0.0, 0.5, 0.5)),
     "100-512-512-1 p=.1": MLPConfig(100, (512, 512), 1, (0.0, 0.1, 0.1)),
@@ -68,6 +78,11 @@ class Target:
 
 TARGETS = (
     Target("8-50", 1, 1000, loop=40, best=4),
+    Target("8-50", 1, 100, best=1.5),
+    Target("13-100", 1, 100, best=1.5),
+    Target("8-50", 16, 100, best=6),
+    Target("8-50", 256, None, best=25),
+    Target("13-100", 256, None, best=25),
     Target("13-50", 1, 1000, loop=40, best=4),
     Target("100-512", 1, 1000, loop=25, best=4),
     Target("8-50", 256, 100, loop=8, best=5),
@@ -86,6 +101,7 @@ class Result:
     rows: int
     passes: int
     threads: int
+    device: str = "cpu"
     seconds: dict[str, float] = field(default_factory=dict)
     timed: dict[str, int] = field(default_factory=dict)
 
@@ -141,6 +157,13 @@ def naive_ways(module: nn.Module, x: Tensor, widest: int) -> dict[str, Way]:
 def our_ways(network: MLP, x: Tensor) -> dict[str, Way]:
     """Both estimators with both scopes of masks, from the seed to the estimate."""
     reduction = Reduction(network)
+    kernel = kernel_of(Ensemble.of(network), network.config.outputs)
+
+    def compiled(batch: Batch, *, reduced: bool) -> Way:
+        assert kernel
+        x, ids = batch.x.numpy(), None if batch.row_ids is None else batch.row_ids.numpy()
+        run = partial(kernel.estimates, x, batch.seed, reduced=reduced, row_ids=ids)
+        return lambda passes: run(passes=passes)
 
     def plain(batch: Batch) -> Way:
         return lambda passes: sample(PlainSampler.of(network, batch, lambda y: y), passes)
@@ -156,19 +179,25 @@ def our_ways(network: MLP, x: Tensor) -> dict[str, Way]:
         ways["plain/row"] = plain(fresh)
         if not reduction.exact:
             ways["reduced/row"] = reduced(fresh)
+    if kernel is None:
+        return ways
+    for name in [each for each in ways if each != "exact"]:
+        ways[f"{name}/torch"] = ways[name]
+        batch = fresh if name.endswith("/row") else shared
+        ways[name] = compiled(batch, reduced=name.startswith("reduced"))
     return ways
 
 
-def floor_ways(config: MLPConfig, rows: int) -> dict[str, Way]:
+def floor_ways(config: MLPConfig, rows: int, device: str) -> dict[str, Way]:
     """A large sgemm, and one write of the outputs of so many passes."""
-    a, b, c = torch.randn(3, SQUARE, SQUARE)
+    a, b, c = torch.randn(3, SQUARE, SQUARE, device=device)
 
     def products(_: int) -> None:
         for _ in range(SQUARES):
             torch.mm(a, b, out=c)
 
     def write(passes: int) -> object:
-        return torch.ones(passes, rows, config.outputs)
+        return torch.ones(passes, rows, config.outputs, device=device)
 
     return {"sgemm": products, "write": write}
 
@@ -180,8 +209,15 @@ def stochastic_macs(config: MLPConfig) -> int:
     return sum(widths[site] * widths[site + 1] for site in range(first, len(widths) - 1))
 
 
-def stopwatch(threads: int) -> Callable[[], float]:
-    """The clock for so many threads."""
+def stopwatch(threads: int, device: str) -> Callable[[], float]:
+    """The clock for so many threads, or for a device, which it waits for."""
+    if device != "cpu":
+
+        def finished() -> float:
+            torch.cuda.synchronize()
+            return time.perf_counter()
+
+        return finished
     return time.process_time if threads == 1 else time.perf_counter
 
 
@@ -189,14 +225,16 @@ def measure(result: Result, rounds: int, seconds: float, *, best: bool = False) 
     """The case, its ways taking turns; `seconds` bounds each way's turn."""
     config = NETS[result.net]
     network = initialised(config, torch.Generator().manual_seed(0)).requires_grad_(False)
+    network = network.to(result.device)
     x = torch.randn(result.rows, config.inputs, generator=torch.Generator().manual_seed(1))
+    x = x.to(result.device)
     widest = max(*config.site_widths, config.outputs)
     ways = {
         **naive_ways(network.module().train(), x, widest),
         **our_ways(network, x),
-        **floor_ways(config, result.rows),
+        **floor_ways(config, result.rows, result.device),
     }
-    clock = stopwatch(result.threads)
+    clock = stopwatch(result.threads, result.device)
     result.timed = {
         name: affordable(way, result.passes, seconds, clock) if name in NAIVE else result.passes
         for name, way in ways.items()
@@ -276,6 +314,21 @@ def verdicts(results: list[Result]) -> Iterator[str]:
                 yield f"| {' | '.join(map(str, cells))} |"
 
 
+def equal(device: str = "cuda", rows: int = 256, passes: int = 64) -> Iterator[str]:
+    """For each network, how far the seeded numbers of a device are from the CPU's, relative."""
+    for name, config in NETS.items():
+        network = initialised(config, torch.Generator().manual_seed(0)).requires_grad_(False)
+        x = torch.randn(rows, config.inputs, generator=torch.Generator().manual_seed(1))
+        with torch.inference_mode():
+            found = [
+                sample(PlainSampler.of(copy.to(at), Batch(x.to(at), 0), lambda y: y), passes)
+                for at, copy in (("cpu", deepcopy(network)), (device, deepcopy(network)))
+            ]
+        one, other = found
+        off = float((abs(one.mean - other.mean) / (abs(one.mean) + one.variance**0.5)).max())
+        yield f"{name}: the means of the CPU and of {device} differ by {off:.1e} at most"
+
+
 def arguments() -> argparse.Namespace:
     """What the command line asks for."""
     parser = argparse.ArgumentParser(description="Cost per pass, beside the naive ways.")
@@ -283,6 +336,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rows", nargs="+", type=int, default=[1, 16, 256])
     parser.add_argument("--passes", nargs="+", type=int, default=[100, 1000])
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=0.1, help="bound of each way's turn")
     parser.add_argument("--best", action="store_true", help="the best round counts, not the median")
@@ -298,6 +352,9 @@ def main() -> None:
     """Measure, and print a table; write JSON where asked."""
     chosen = arguments()
     keep_freed_memory()
+    if chosen.device != "cpu":
+        print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}\n", *equal(), sep="\n")
+        chosen.threads = [1]
     nets = [net for net in NETS if net.startswith(tuple(chosen.nets))]
     results = []
     print("| net | rows | passes | threads | way | us/pass | x loop | x best | x floor |")
@@ -305,7 +362,7 @@ def main() -> None:
     for threads, net, rows, passes in product(chosen.threads, nets, chosen.rows, chosen.passes):
         torch.set_num_threads(threads)
         with torch.inference_mode():
-            case = Result(net, rows, passes, threads)
+            case = Result(net, rows, passes, threads, chosen.device)
             results.append(measure(case, chosen.rounds, chosen.seconds, best=chosen.best))
         print(*report(case), sep="\n", flush=True)
     print(*verdicts(results), sep="\n")

@@ -3,10 +3,11 @@
     python tests/benchmarks/serving.py [throughput] [large] [overload] [stop] [kill] [soak]
         [--seconds 5] [--rounds 3] [--times 10] [--requests 20000] [--json]
 
-throughput: requests a second, beside a FastAPI route of the same schemas that returns constants.
+throughput: requests a second and CPU time a request, beside two plain FastAPI routes on httptools:
+one around a single batched call of torch, and one of our schemas that returns constants.
 large: 1,000 rows in one request, beside the engine alone. overload: twice the capacity.
 stop: SIGTERM under load. kill: kill -9 of one process of two. soak: memory, threads, descriptors.
-The two of a pair take turns, round by round, so that both see the same machine. Linux only.
+Those that are compared take turns, round by round, so that all see the same machine. Linux only.
 """
 
 import argparse
@@ -61,23 +62,37 @@ def main() -> None:
 
 
 def throughput(artifact: Path, given: argparse.Namespace) -> dict[str, Any]:
-    """Requests of one row and 100 passes, at 16 and 64 connections; medians over the rounds."""
+    """Requests of one row and 100 passes, `reduced`, by connections; medians over the rounds."""
     message = request("/predict", {"rows": [row(0)], "passes": 100})
     found: dict[str, Any] = {}
-    with serving(artifact) as ours, _constant() as constant:
-        for connections in (16, 64):
-            pairs = []
-            for _ in range(given.rounds + 1):  # the first one warms up
-                pairs.append(
-                    [
-                        asyncio.run(
-                            load(url, [message], connections=connections, seconds=given.seconds)
-                        )
-                        for url in (ours.url, constant.url)
-                    ]
-                )
-            found[f"{connections} connections"] = _compare(pairs[1:])
+    with serving(artifact) as ours, _peer("batched", artifact) as batched, _constant() as constant:
+        sides = {"service": ours, "batched": batched, "constant": constant}
+        for connections in (1, 16, 64):
+            rounds = [
+                {
+                    name: _loaded(side, message, connections=connections, seconds=given.seconds)
+                    for name, side in sides.items()
+                }
+                for _ in range(given.rounds + 1)  # the first one warms up
+            ]
+            found[f"{connections} connections"] = _compare(rounds[1:])
     return found
+
+
+def _loaded(
+    served: "Served", message: bytes, *, connections: int, seconds: float
+) -> tuple[Outcome, float]:
+    """The outcome, and the CPU time in ms that the server took for a request."""
+    before = _cpu_seconds(served.process.pid)
+    outcome = asyncio.run(load(served.url, [message], connections=connections, seconds=seconds))
+    used = _cpu_seconds(served.process.pid) - before
+    return outcome, 1000 * used / max(1, len(outcome.seconds.get(200, ())))
+
+
+def _cpu_seconds(process: int) -> float:
+    """The CPU time of a process so far, of all its threads."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def large(artifact: Path, given: argparse.Namespace) -> dict[str, Any]:
@@ -233,19 +248,19 @@ BENCHMARKS = {
 }
 
 
-def _compare(pairs: list[list[Outcome]]) -> dict[str, float]:
-    rates = [statistics.median(each[side].rate() for each in pairs) for side in (0, 1)]
-    tails = [statistics.median(each[side].milliseconds(99) for each in pairs) for side in (0, 1)]
-    return {
-        "service_per_second": rates[0],
-        "constant_per_second": rates[1],
-        "ratio": statistics.median(ours.rate() / other.rate() for ours, other in pairs),
-        "service_p99_ms": tails[0],
-        "constant_p99_ms": tails[1],
-        "p99_ratio": statistics.median(
-            ours.milliseconds(99) / other.milliseconds(99) for ours, other in pairs
-        ),
-    }
+def _compare(rounds: list[dict[str, tuple[Outcome, float]]]) -> dict[str, float]:
+    """Rates, tails and CPU times of each side, and our rate over those of the others."""
+    found: dict[str, float] = {}
+    for name in rounds[0]:
+        outcomes = [each[name][0] for each in rounds]
+        found[f"{name}_per_second"] = statistics.median(each.rate() for each in outcomes)
+        found[f"{name}_p99_ms"] = statistics.median(each.milliseconds(99) for each in outcomes)
+        found[f"{name}_cpu_ms"] = statistics.median(each[name][1] for each in rounds)
+        found[f"over_{name}"] = statistics.median(
+            each["service"][0].rate() / each[name][0].rate() for each in rounds
+        )
+    del found["over_service"]
+    return found
 
 
 def row(number: int) -> dict[str, float]:
@@ -285,6 +300,14 @@ def serving(artifact: Path, **settings: str) -> Iterator[Served]:
 @contextmanager
 def _constant() -> Iterator[Served]:
     with _process([str(Path(__file__).with_name("constant.py"))], {}) as served:
+        yield served
+
+
+@contextmanager
+def _peer(name: str, artifact: Path) -> Iterator[Served]:
+    """Another way to serve the same model."""
+    command = [str(Path(__file__).parent / "peers" / f"{name}.py"), str(artifact)]
+    with _process(command, {}) as served:
         yield served
 
 

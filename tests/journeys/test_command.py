@@ -17,6 +17,9 @@ from urllib.parse import urljoin
 import httpx
 import pytest
 
+import app
+import model
+
 TIMEOUT_SECONDS = 60
 
 
@@ -194,3 +197,26 @@ def test_help_shows_examples_and_costs_no_import_of_torch() -> None:
     assert shown.stdout.splitlines()[-1] == "0 False"
     for word in ("examples:", "--model", "--host", "--port", "--workers", "MCD_PORT"):
         assert word in shown.stdout
+
+
+def test_the_version_says_what_computes_the_passes() -> None:
+    for setting, kernel in ((None, model.kernel_name()), ("off", "torch")):
+        environment = os.environ | ({"MCD_KERNEL": setting} if setting else {})
+        shown = subprocess.run(
+            [sys.executable, "-m", "app", "--version"],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=environment,
+        )
+        assert shown.stdout.splitlines() == [
+            f"mc-dropout-service {app.__version__}",
+            f"kernel: {kernel}",
+        ]
+
+
+def test_the_parent_of_several_servers_loads_no_torch() -> None:
+    code = "import sys, app.__main__; from app.server import Supervisor; "
+    code += "print(sorted({'torch', 'model'} & sys.modules.keys()))"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout == "[]\n"

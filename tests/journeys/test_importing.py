@@ -7,7 +7,7 @@ import httpx
 import torch
 from torch import nn
 
-from model import import_model
+from model import import_model, wrap
 from tests.server import serving
 
 
@@ -29,9 +29,12 @@ def test_an_imported_network_is_served_before_any_row_has_calibrated_it(tmp_path
     }
     (tmp_path / "net.json").write_text(json.dumps(spec))
     import_model(tmp_path / "net.json", tmp_path / "net.pt", tmp_path / "wear")
-    with serving("--model", "wear", folder=tmp_path) as url, httpx.Client(base_url=url) as client:
+    wrap(net, ["age", "load"], "wear").save(tmp_path / "wrapped", name="wrapped")
+    models = ("--model", "wear", "--model", "wrapped")
+    with serving(*models, folder=tmp_path) as url, httpx.Client(base_url=url) as client:
         card = client.get("/models/wear").json()
         answer = client.post("/predict", json={"rows": [{"age": 2.5, "load": 1}]}).json()
+        same = client.post("/models/wrapped/predict", json={"rows": [[2.5, 1]]}).json()
         tensor = {"name": "input", "shape": [1, 2], "datatype": "FP64", "data": [2.5, 1.0]}
         inferred = client.post("/v2/models/wear/infer", json={"inputs": [tensor]}).json()
     assert [feature["range"] for feature in card["features"]] == [None, None]
@@ -42,5 +45,7 @@ def test_an_imported_network_is_served_before_any_row_has_calibrated_it(tmp_path
     assert row["interval"]["method"] == "normal"
     expected = net(torch.tensor([[2.5, 1.0]])).item()
     assert abs(row["deterministic"] - expected) < 1e-5
+    assert abs(same["predictions"][0]["deterministic"] - expected) < 1e-5
+    assert same["predictions"][0]["warnings"][0] == "no_dropout"
     outputs = {output["name"]: output["data"] for output in inferred["outputs"]}
     assert abs(outputs["deterministic"][0] - expected) < 1e-5

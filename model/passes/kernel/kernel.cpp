@@ -90,9 +90,9 @@ void mcd_free(void *networks) {
 // Runs passes 0 to `passes` over rows `from` to `to` of x [rows][inputs]: pass k asks member k mod M.
 // `estimates` is [M][4][rows][outputs]: mean, variance, and their errors; `deterministic` is
 // [M][rows][outputs].
-void mcd_run(const void *networks, int variant, const float *x, int64_t rows, int64_t from, int64_t to,
-             uint64_t seed, int64_t passes, const int64_t *row_ids, int reduced, double *estimates,
-             float *deterministic) {
+void mcd_run(const void *networks, int variant, const float *x, int64_t rows, uint64_t seed, int64_t passes,
+             const int64_t *row_ids, int reduced, double *estimates, float *deterministic, int64_t from,
+             int64_t to) {
   const Ensemble &e = *(const Ensemble *)networks;
   const size_t size = (size_t)rows * e.outputs;
   for (int m = 0; m < e.members; m++) {

@@ -48,6 +48,7 @@ async def test_the_server_says_what_it_is(client: httpx.AsyncClient, path: str) 
         "name": "mc-dropout-service",
         "version": __version__,
         "extensions": ["binary_tensor_data", "parameters"],
+        "kernel": model.kernel_name(),
     }
 
 

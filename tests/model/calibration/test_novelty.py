@@ -200,7 +200,7 @@ def test_a_model_that_is_calibrated_elsewhere_learns_there_what_rows_are_like(
 def test_scores_come_back_from_their_arrays_and_a_row_has_its_own_whoever_comes_with_it() -> None:
     similarity, x = (
         fitted(),
-        curve(np.random.default_rng(5), COMPARED_AT_ONCE + 7).astype(np.float32),
+        curve(np.random.default_rng(5), COMPARED_AT_ONCE // 600 + 7).astype(np.float32),
     )
     arrays = {
         name: getattr(similarity, name).clone()

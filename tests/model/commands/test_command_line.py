@@ -1,6 +1,7 @@
 """The command line: exit code 0 when done; 2 and one line for a user's mistake."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model import load
+from model import Table, TrainOptions, load, train
 from model.commands import main
 from model.commands.describe import describe
 from model.commands.progress import ProgressBar
@@ -33,7 +34,7 @@ def data(tmp_path: Path) -> Path:
 
 def trained(data: Path, *options: str) -> int:
     out = data.with_name("out")
-    needed = ["train", str(data), "--target", "price", "--out", str(out), "--drop", "id"]
+    needed = ["train", str(data), "--target", "price", "--out", str(out), "--drop", "id", "--force"]
     return main([*needed, *TRAINING, *options])
 
 
@@ -71,6 +72,53 @@ def test_train_writes_an_artifact_and_says_how_good_it_is_and_how_to_serve_it(
     assert f"python -m app --model {out}" in printed
 
 
+def test_a_model_that_exists_is_replaced_with_force_only_and_kept_if_training_fails(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert trained(data) == 0
+    out = data.with_name("out")
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    needed = ["train", str(data), "--target", "price", "--out", str(out), "--drop", "id"]
+    said = mistake(capsys, *needed, *TRAINING)
+    assert "holds a model already" in said
+    assert "--force" in said
+    assert main([*needed, *TRAINING, "--force", "--learning-rate", "1e30"]) == 2
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert main([*needed, *TRAINING, "--force", "--seed", "5"]) == 0
+    assert load(out).card.training.seed == 5
+
+
+def test_train_and_show_say_what_baselines_reach_and_a_verdict(
+    houses: Table, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card = train(
+        houses, "price", tmp_path / "m", drop=["dear", "worth"], options=TrainOptions(epochs=2)
+    )
+    assert main(["show", str(tmp_path / "m")]) == 0
+    printed = capsys.readouterr().out
+    for name, each in card.baselines.items():
+        assert f"  baseline   {name}: rmse {readable(each.metrics['rmse'])}" in printed
+    assert "r2 " in printed
+    assert "  verdict    By RMSE, " in printed
+    assert card.baselines["linear model"].metrics["r2"] > 0.9  # prices are linear in area and rooms
+    area = houses.columns["area"]
+    (line,) = (line for line in printed.split("\n") if line.startswith("    area"))
+    assert "number, " in line
+    assert float(line.split()[2]) >= float(readable(area.min()))
+    assert "text: east, north, south" in printed
+
+
+def test_show_tells_the_version_alone_for_scripts_and_the_program_its_own(
+    artifact: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["show", str(artifact), "--version"]) == 0
+    assert capsys.readouterr().out == f"{load(artifact).card.version}\n"
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    assert re.fullmatch(r"python -m model \d+\.\d+\.\d+\n", capsys.readouterr().out)
+
+
 def test_dropout_rates_are_given_searched_or_learned(
     data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -89,6 +137,7 @@ def test_dropout_rates_are_given_searched_or_learned(
 def test_every_training_option_reaches_the_card(data: Path) -> None:
     options = {
         "--members": "2",
+        "--number-encoding": "mixed",
         "--hidden": "6,5",
         "--dropout": "0.1,0.2",
         "--input-dropout": "0.05",
@@ -113,6 +162,7 @@ def test_every_training_option_reaches_the_card(data: Path) -> None:
         "members": 2,
     }
     assert card.training.settings == {
+        "number_encoding": "mixed",
         "epochs": 3,
         "patience": 2,
         "batch": 7,
@@ -151,13 +201,23 @@ def test_a_dropped_column_may_hold_anything(data: Path) -> None:
     assert trained(data, "--drop", "id,area") == 0
 
 
+def test_without_a_terminal_training_tells_each_phase_in_a_line(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert trained(data) == 0
+    first, last = capsys.readouterr().err.splitlines()
+    assert first.startswith("choosing the encoding and the dropout rate: epoch 1 of 2, negative")
+    assert " on validation rows" in first
+    assert last.startswith("final training: epoch 1 of 2, negative log-likelihood ")
+
+
 def test_ctrl_c_in_training_keeps_the_best_so_far_and_says_so(
     data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(ProgressBar, "_advance", interrupt)
+    monkeypatch.setattr(ProgressBar, "show", interrupt)
     assert trained(data) == 0
     assert "interrupted after epoch 1" in capsys.readouterr().out
     assert load(data.with_name("out")).card.training.epochs == 1

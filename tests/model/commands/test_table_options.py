@@ -36,7 +36,7 @@ READ = ["--decimal", ",", "--missing-values", "-999"]
 
 def trained(file: Path, *options: str) -> int:
     out = str(file.with_name("m"))
-    return main(["train", str(file), "--target", "price", "--out", out, *FAST, *options])
+    return main(["train", str(file), "--target", "price", "--out", out, "--force", *FAST, *options])
 
 
 def test_a_spreadsheet_is_trained_on_evaluated_and_calibrated_by_the_same_reading(

@@ -158,7 +158,7 @@ def test_the_document_is_json_with_the_same_keys_for_every_target(evaluation: Ev
     }
     assert list(document["targets"]) == [outcome.target for outcome in evaluation.outcomes]
     for found in document["targets"].values():
-        assert list(found) == ["unit", "metrics", "deterministic", "classes", "curves"]
+        assert list(found) == ["unit", "metrics", "deterministic", "baselines", "classes", "curves"]
         assert set(found["deterministic"]) < set(found["metrics"]) <= set(MEASURES)
         *_, last = found["curves"]["risk_coverage"]
         assert last["coverage"] == 1

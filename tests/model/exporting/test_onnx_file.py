@@ -75,6 +75,9 @@ MODELS: dict[str, Callable[[], Predictor]] = {
     "members without dropout": wrapped(
         [nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1)) for _ in range(2)], PRICE
     ),
+    "codes": lambda: wrap(
+        network(1, inputs=6), [{**FEATURES[0], "edges": [40.0, 90.0, 150.0]}, *FEATURES[1:]], PRICE
+    ),
     "input noise": lambda: predictor_of(
         random_network(4, (8,), (0.1, 0.2), input_noise=0.3)
     ),
@@ -169,6 +172,17 @@ def test_the_metadata_tell_how_to_make_the_inputs_and_repeat_themselves() -> Non
     assert [each.name for each in file.graph.input] == ["x", "mask_0", "mask_1", "mask_3"]
 
 
+def test_the_columns_of_a_code_are_told() -> None:
+    predictor = MODELS["codes"]()
+    file = onnx.load_from_string(export_onnx(predictor))
+    said = {each.key: json.loads(each.value) for each in file.metadata_props}
+    assert [each["columns"] for each in said["features"]] == [[0, 1, 2], [3], [4, 5]]
+    assert said["features"][0]["edges"] == [40.0, 90.0, 150.0]
+    row, x = said["example"]["row"], said["example"]["x"]
+    assert x[0] == pytest.approx((row["area"] - 100) / 30)
+    np.testing.assert_allclose(x, predictor.encode([row])[0])
+
+
 def test_the_command_writes_both_files_and_says_what_the_inputs_are(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -185,7 +199,7 @@ def test_the_command_writes_both_files_and_says_what_the_inputs_are(
     assert found["targets"].shape == (2, 20, 1)
     with pytest.raises(SystemExit):
         main(["export", str(tmp_path / "flats")])
-    assert "one of --onnx FILE and --torch FILE is needed" in capsys.readouterr().err
+    assert "one of --onnx FILE, --torch FILE and --mlflow DIR is needed" in capsys.readouterr().err
     nowhere = str(tmp_path / "no" / "a.onnx")
     assert main(["export", str(tmp_path / "flats"), "--onnx", nowhere]) == 2
     assert "a.onnx cannot be written" in capsys.readouterr().err

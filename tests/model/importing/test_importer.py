@@ -271,7 +271,7 @@ def test_the_command_line_imports_shows_and_refuses_in_a_line(
     assert "imported   from net.pt, described by net.json" in printed
     assert f"python -m model calibrate {tmp_path}/out DATA" in printed
     (tmp_path / "net.pt").write_bytes(b"not weights")
-    assert main(["import", *files, "--out", f"{tmp_path}/out"]) == 2
+    assert main(["import", *files, "--out", f"{tmp_path}/out", "--force"]) == 2
     said = capsys.readouterr().err
     assert said.startswith("error: ")
     assert said.count("\n") == 1
@@ -304,7 +304,7 @@ def test_what_belongs_to_no_layer_is_ignored_by_the_file_the_command_or_the_call
     brought(tmp_path, net, target, ignore=["loss_fn.*"])
     torch.save({"model": {**net.state_dict(), **more}}, tmp_path / "net.pt")
     arguments = ["import", "--architecture", str(tmp_path / "net.json"), "--weights"]
-    arguments += [str(tmp_path / "net.pt"), "--out", str(tmp_path / "net")]
+    arguments += [str(tmp_path / "net.pt"), "--force", "--out", str(tmp_path / "net")]
     assert main(arguments) == 2
     said = capsys.readouterr().err
     assert "takes 'train_acc.tp'; if the outputs do not" in said

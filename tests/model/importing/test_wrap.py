@@ -82,6 +82,19 @@ class OwnLinear(nn.Linear):
         nn.init.ones_(self.bias)
 
 
+class Standardising(nn.Module):
+    """Inputs and output are standardised within."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor([0.2, -0.5, 0.5, 0.5]))
+        self.register_buffer("std", torch.tensor([1.5, 0.8, 0.5, 2.0]))
+        self.net, self.unit = network(1), nn.Parameter(torch.tensor([3.0]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 2 - self.net((x - self.mean) / self.std) * self.unit + 1.5  # type: ignore[no-any-return]
+
+
 class Lit(nn.Module):
     """A LightningModule in form: the network inside, metrics and optimizer around it."""
 
@@ -120,6 +133,7 @@ WRAPPED: dict[str, Callable[[], nn.Module]] = {
     "a branch in training": OnlyInTraining,
     "Lightning": lambda: Lit(nn.Sequential(nn.Sequential(OwnLinear(4, 8), nn.ELU()),
                                            nn.Dropout(0.3), nn.Linear(8, 1))),
+    "standardising": Standardising,
     "compiled": lambda: torch.compile(network(1)),
     "compiled within": lambda: Lit(torch.compile(network(1))),  # type: ignore[arg-type]
     "compiled and parallel": parallel,
@@ -179,6 +193,7 @@ def test_what_the_output_does_not_depend_on_is_left_out_and_said() -> None:
     assert card.architecture.dropout == (0, 0.2, 0.4)
     assert card.name == "OnlyInTraining"
     assert wrap(Functional(), FEATURES, PRICE).card.training.notices == ()
+    assert wrap(Standardising(), FEATURES, PRICE).card.training.notices == ()
     assert wrap(WRAPPED["weight norm"](), FEATURES, PRICE).card.training.notices == ()
 
 
@@ -294,6 +309,17 @@ class Fickle(nn.Module):
         return self.net(F.dropout(x, 0.5) if self.calls == 1 else x)  # type: ignore[no-any-return]
 
 
+class Other(nn.Module):
+    """A network with a forward of one expression."""
+
+    def __init__(self, expression: Callable[[nn.Module, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.net, self.expression = network(1), expression
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.expression(self.net, x)
+
+
 def hooked() -> nn.Module:
     net = network(1)
     net[0].register_forward_hook(lambda _, __, output: 2 * output)
@@ -323,6 +349,12 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "lazy": (lambda: nn.Sequential(nn.LazyLinear(8), nn.ReLU(), nn.Linear(8, 1)), "no weights yet"),
     "residual": (Residual, "module: add (in forward): it takes relu, relu_1: a connection past"),
     "two outputs": (Twofold, "module: Twofold: it returns a tuple of 2, not one tensor"),
+    "below": (lambda: Other(lambda net, x: 1 / net(x)), "(in forward): a quotient with the"),
+    "a power": (lambda: Other(lambda net, x: net(x) ** 2), "pow (in forward): such a step cannot"),
+    "another shape": (
+        lambda: Other(lambda net, x: net(x - net[0].bias)),
+        "sub (in forward): its numbers have the shape [16], not [4]",
+    ),
     "no forward": (Headless, "module: Headless: it has no forward; wrap one of its parts: net"),
     "a branch": (Branching, "module: Branching: its forward cannot be traced (TraceError: "),
     "an order": (Doubled, "these steps change more than the shape of a batch: getitem"),

@@ -77,7 +77,7 @@ def test_the_card_names_the_targets_and_has_the_scale_of_their_logarithms(
     assert target.means[0] == pytest.approx(logs.mean(), abs=0.1)
     assert target.scales[0] == pytest.approx(logs.std(), abs=0.1)
     assert target.stds[0] == pytest.approx(math.exp(target.means[0]) * target.scales[0])
-    assert "logarithms of income" in describe(card)
+    assert "income: logarithm learned" in describe(card)
     assert Card.model_validate_json(card.model_dump_json()) == card
 
 
