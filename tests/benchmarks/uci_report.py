@@ -143,7 +143,8 @@ def _compared(name: str, lines: Sequence[Figures], figure: str, at: int) -> Cell
     mean, error = mean_and_error(lines, figure)
     target = TARGETS[name][at]
     sign = 1 if figure == "rmse" else -1
-    met = sign * (mean - target) <= (error if figure == "rmse" else 0)
+    allowed = 0 if math.isnan(error) or figure != "rmse" else error
+    met = sign * (mean - target) <= allowed
     published = (f"{column[at]:.2f}" for column in PUBLISHED[name])
     here = f"{mean:.3f} +- {error:.3f}"
     return (name, str(len(lines)), here, f"{target:.2f}", _yes(met), *published)
