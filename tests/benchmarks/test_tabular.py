@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from statistics import NormalDist
 
@@ -89,6 +90,23 @@ def test_a_set_that_the_folder_lacks_is_refused(
 ) -> None:
     with pytest.raises(SystemExit, match="the sets are slope, kinds"):
         run(monkeypatch, data, tmp_path / "out.jsonl", "--sets", "hills")
+
+
+def test_a_method_that_fails_is_left_out_and_said_to_be(
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    wrong = replace(peers.PEERS["linear"], grid=[{"alpha": -1.0}])  # which scikit-learn refuses
+    monkeypatch.setitem(peers.PEERS, "linear", wrong)
+    out, options = tmp_path / "out.jsonl", ("--sets", "slope", "kinds", "--splits", "1")
+    run(monkeypatch, data, out, *options, "--methods", "linear", "forest")
+    assert "slope 0, linear is left out: it fails: The 'alpha' parameter" in capsys.readouterr().out
+    done = {
+        (line["set"], line["method"]) for line in map(json.loads, out.read_text().split("\n")[1:])
+    }
+    assert done == {("slope", "forest"), ("kinds", "forest")}
 
 
 @pytest.mark.parametrize("name", ["csv/slope.csv", "kinds.csv"])

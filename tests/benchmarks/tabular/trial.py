@@ -37,6 +37,7 @@ OURS: dict[str, Mapping[str, Any]] = {  # options of `train` that differ from it
     TODAY: {"members": 1, "number_encoding": "raw"},
 }
 METHODS = (*OURS, *PEERS)
+FAILURES = (ValueError, np.linalg.LinAlgError)  # of a method that diverges
 
 
 def measured(case: Case, method: str, options: Mapping[str, Any]) -> Figures:
