@@ -54,6 +54,7 @@ LAZY = {  # modules that are loaded when they are used only
 }
 AT_THE_EDGES = {  # modules of `model` that take pydantic
     "model.artifact.card",
+    "model.artifact.features",
     "model.artifact.folder",
     "model.artifact.landscape",
     "model.artifact.records",

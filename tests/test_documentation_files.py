@@ -33,7 +33,9 @@ RUN = {  # pages whose blocks are run here, or by tests/test_documentation_runs.
 NOT_RUN = {
     "http": "the shape of an error, which has no values",
     "defaults": "hours, on data that is not here",
-    "operations": "Docker",
+    "container": "Docker",
+    "kubernetes": "a cluster",
+    "proxies": "tests/deploy runs the proxies",
 }
 
 
