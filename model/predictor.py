@@ -208,6 +208,10 @@ class Predictor:
         before_chunk: Callable[[], None] = lambda: None,
     ) -> Batch:
         """All rows; with a random seed if the options have none."""
+        if x.ndim != 2 or x.shape[1] != self._schema.width:
+            message = f"[rows, {self._schema.width}] are needed, as `encode` makes them"
+            message = f"x has the shape {list(x.shape)}; {message}"
+            raise InputError(f"rows: {message}", [Detail("rows", message)])
         ids = None
         if options.masks == "per_row":
             known = np.arange(len(x)) if row_ids is None else row_ids

@@ -82,6 +82,12 @@ class Kernel:
         """
         x = np.ascontiguousarray(x, dtype=np.float32)
         ids = None if row_ids is None else np.ascontiguousarray(row_ids, dtype=np.int64)
+        if (
+            x.ndim != 2
+            or x.shape[1] != self._inputs
+            or (ids is not None and ids.shape != x.shape[:1])
+        ):
+            raise ValueError(f"rows of shape {x.shape} for {self._inputs} inputs, or other row_ids")
         rows, members = len(x), self._members
         numbers = np.empty((members, 4, rows, self._outputs))
         outputs = np.empty((members, rows, self._outputs), dtype=np.float32)

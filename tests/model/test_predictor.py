@@ -332,3 +332,12 @@ def test_every_shipped_model_predicts_its_data_and_seldom_warns(folder: Path) ->
     found = answer.rows[0]
     assert all(map(math.isfinite, numbers(found)))
     assert all(value >= 0 for value in numbers(found.variance))
+
+
+@pytest.mark.parametrize("shape", [(2, 1), (2, 99), (5,)])
+def test_encoded_rows_of_another_shape_are_refused(
+    regression_artifact: Path, shape: tuple[int, ...]
+) -> None:
+    predictor = load(regression_artifact)
+    with pytest.raises(InputError, match=r"x has the shape \[.*; \[rows, 5\] are needed"):
+        predictor.predict_encoded(np.zeros(shape, np.float32), PredictOptions(passes=5))
