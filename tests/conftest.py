@@ -15,6 +15,7 @@ TINY = TrainOptions(
 )
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let each process of `pytest -n 2` take whole modules, and one of them all journeys.
 
