@@ -59,7 +59,7 @@ def band() -> str:
     x, y = _rows()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "curve"
-        options = model.TrainOptions(epochs=150)
+        options = model.TrainOptions(epochs=150, members=1, number_encoding="raw")
         model.train(model.Table("curve", {"x": x, "y": y}, "0" * 64), "y", folder, options=options)
         predictor = model.load(folder)
     grid = np.linspace(*X, 121)

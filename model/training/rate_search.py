@@ -21,10 +21,10 @@ RATES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
 LogDensities = Mapping[float, np.ndarray]  # rate that was tried -> log density of each row [B]
 
 
-def best_rate(tried: LogDensities) -> float:
+def best_rate(tried: LogDensities, usual: float = ENSEMBLE_RATE) -> float:
     """The rate at which a climb from the one nearest to the usual ends, among those tried."""
     rates = sorted(tried)
-    rate = min(rates, key=lambda each: abs(math.log(each / ENSEMBLE_RATE)))
+    rate = min(rates, key=lambda each: abs(math.log(each / usual)))
     while likelier := [
         other for other in _beside(rate, rates) if is_likelier(tried[other], tried[rate])
     ]:

@@ -8,6 +8,7 @@ import numpy as np
 from model.artifact import TuningRecord
 from model.errors import DataError
 from model.predictor import Predictor
+from model.tasks import ENSEMBLE_RATE, USUAL_RATE
 from model.training.calibrate import fit_tuning, log_densities
 from model.training.concrete_dropout import learn_rates
 from model.training.draft import Draft
@@ -86,7 +87,8 @@ def _chosen(data: Prepared, plan: Plan, name: str, told: Phases) -> Draft:
     rates = found.by_rate(encoding)
     plan = replace(plan, encoding=encoding)
     if rates:
-        plan = replace(plan, dropout=(best_rate(rates),) * len(plan.hidden))
+        usual = USUAL_RATE if plan.members == 1 else ENSEMBLE_RATE
+        plan = replace(plan, dropout=(best_rate(rates, usual),) * len(plan.hidden))
     count = TRIAL_NETWORKS if plan.members > 1 else 1
     near = found.nearest(encoding, plan.dropout[0], count)
     networks = networks_at(near, (plan.input_dropout, *plan.dropout))
