@@ -18,7 +18,9 @@ from model.training.fit import Dataset, fit, initialised
 from model.training.plan import TrainOptions
 
 TASK = Classification(Target(("y",), ("left", "right"), (), (), (None,)))
-OPTIONS = TrainOptions(members=1, number_encoding="raw", hidden=(50, 50), dropout=(0.2,), batch=32)
+OPTIONS = TrainOptions(
+    members=1, number_encoding="raw", hidden=(50, 50), dropout=(0.2,), epochs=100, batch=32
+)
 PASSES = 200
 
 
