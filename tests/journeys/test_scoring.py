@@ -22,6 +22,12 @@ SLOW = ["--passes", "1200", "--estimator", "plain", "--seed", "5"]  # some secon
 SLOWER = ["--passes", "5000", *SLOW[2:]]  # for two processes
 
 
+@pytest.fixture(autouse=True)
+def without_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let torch compute, so that a run takes seconds and a kill comes half way."""
+    monkeypatch.setenv("MCD_KERNEL", "off")
+
+
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A CSV file of many rows."""
