@@ -177,6 +177,13 @@ def test_ci_runs_exactly_the_commands_for_developers() -> None:
     assert test in shown.split("\n")
 
 
+def test_a_checkout_is_installed_in_place() -> None:
+    """Python imports the package of the folder it runs in, where only `-e` puts the kernel."""
+    for name, text in PAGES.items():
+        assert not re.findall(r"pip install '?\.(?!/)", text), name
+    assert "pip install -e . && python -m app" in README
+
+
 def test_the_changelog_has_the_version() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert f"\n## [{version}] - " in (ROOT / "CHANGELOG.md").read_text()
