@@ -12,7 +12,8 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.deploy.proxies import COUNT, PROXIES, Fleet, Load, certified
+from tests.deploy.proxies import ASKED, COUNT, PROXIES, Fleet, certified
+from tests.load import Load
 
 
 def main() -> int:
@@ -27,7 +28,12 @@ def main() -> int:
         fleet = stack.enter_context(Fleet(place))
         loads = {
             name: stack.enter_context(
-                Load(stack.enter_context(proxy(place, fleet.ports)), context, options.clients)
+                Load(
+                    stack.enter_context(proxy(place, fleet.ports)),
+                    ASKED,
+                    options.clients,
+                    verify=context,
+                )
             )
             for name, proxy in PROXIES.items()
         }

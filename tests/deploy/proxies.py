@@ -5,18 +5,13 @@ import re
 import socket
 import ssl
 import subprocess
-import threading
-import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 
-import httpx
-
 from tests.deploy.tools import DEPLOY, program
-from tests.journeys.serving import PATIENCE_SECONDS, Served, served, until
+from tests.journeys.serving import Served, served, until
 
 COUNT = 3  # servers, as in the configurations
 PATIENT = {"age": 59, "sex": 2, "bmi": 32.1, "bp": 101, "s1": 157, "s2": 93.2, "s3": 38, "s4": 4}
@@ -31,46 +26,6 @@ http {{
     include {place}/site.conf;
 }}
 """
-
-
-class Load:
-    """Clients that ask a proxy one request after another: how each ended, and the means."""
-
-    def __init__(self, url: str, context: ssl.SSLContext, clients: int = 4) -> None:
-        self.outcomes: Counter[str] = Counter()
-        self.means: set[float] = set()
-        self.slowest_seconds = 0.0
-        self._url, self._context = url, context
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._ask) for _ in range(clients)]
-
-    def __enter__(self) -> "Load":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(PATIENCE_SECONDS)
-
-    def failed(self) -> Counter[str]:
-        """How many requests ended in another way than with an answer."""
-        return Counter({how: count for how, count in self.outcomes.items() if how != "200"})
-
-    def _ask(self) -> None:
-        with httpx.Client(timeout=PATIENCE_SECONDS, verify=self._context) as client:
-            while not self._stop.is_set():
-                started = time.monotonic()
-                try:
-                    answer = client.post(f"{self._url}/predict", json=ASKED)
-                except httpx.TransportError as error:
-                    self.outcomes[type(error).__name__] += 1
-                    continue
-                self.outcomes[str(answer.status_code)] += 1
-                self.slowest_seconds = max(self.slowest_seconds, time.monotonic() - started)
-                if answer.status_code == 200:
-                    self.means.add(answer.json()["predictions"][0]["mean"])
 
 
 class Fleet:

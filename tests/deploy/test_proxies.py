@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
-from tests.deploy.proxies import ASKED, PROXIES, Fleet, Load, certified
+from tests.deploy.proxies import ASKED, PROXIES, Fleet, certified
 from tests.deploy.tools import program
 from tests.journeys.serving import until
+from tests.load import Load
 
 ENOUGH = 20  # requests between two events
 MEBIBYTE = 1 << 20
@@ -61,7 +62,7 @@ def test_a_rolling_stop_behind_either_proxy_fails_no_request_and_changes_no_numb
     """`python -m tests.benchmarks.proxies` stops them twenty times."""
     fleet = place.fleet
     with ExitStack() as stack:
-        loads = [stack.enter_context(Load(url, place.context)) for url in place.urls]
+        loads = [stack.enter_context(Load(url, ASKED, verify=place.context)) for url in place.urls]
 
         def ask_more() -> None:
             before = [load.outcomes["200"] for load in loads]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.journeys.serving import served, until
-from tests.journeys.test_stopping import Load
+from tests.journeys.serving import ROW, served, until
+from tests.load import Load
 
 
 def broken(folder: Path) -> Path:
@@ -29,7 +29,7 @@ def test_a_new_version_is_served_without_a_lost_request_and_a_broken_one_is_not(
         "MCD_WATCH_SECONDS": "0.2" if how == "watch" else "0",
         "MCD_WORKERS": workers,
     }
-    with served(tmp_path, **settings) as server, Load(server) as load:
+    with served(tmp_path, **settings) as server, Load(server.url, {"rows": [ROW]}) as load:
         first = server.version()
         shutil.copytree(old, models / ".broken")
         broken(models / ".broken").rename(models / "houses" / "10")

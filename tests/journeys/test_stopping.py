@@ -16,48 +16,18 @@ from urllib.parse import urlsplit
 import httpx
 
 from tests.journeys.serving import PATIENCE_SECONDS, ROW, Served, served, until
+from tests.load import Load
 
 LONG = {"passes": 10_000, "masks": "per_row", "estimator": "plain"}
-BODY = json.dumps({"rows": [ROW]}).encode()
+ASK = {"rows": [ROW]}
+BODY = json.dumps(ASK).encode()
 ASKED = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(BODY), BODY)
-
-
-class Load:
-    """Clients that ask one request after another, and count how each ended."""
-
-    def __init__(self, server: Served, clients: int = 4) -> None:
-        self.outcomes: Counter[str] = Counter()
-        self._url = server.url
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._ask) for _ in range(clients)]
-
-    def __enter__(self) -> "Load":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(PATIENCE_SECONDS)
-
-    def _ask(self) -> None:
-        with httpx.Client(timeout=PATIENCE_SECONDS) as client:
-            while not self._stop.is_set():
-                try:
-                    response = client.post(f"{self._url}/predict", json={"rows": [ROW]})
-                    self.outcomes[str(response.status_code)] += 1
-                except httpx.ConnectError:  # nobody listens: nothing was accepted
-                    self.outcomes["refused"] += 1
-                    time.sleep(0.02)
-                except httpx.TransportError as error:
-                    self.outcomes[type(error).__name__] += 1
 
 
 def test_a_stop_under_load_loses_no_accepted_request(
     regression_artifact: Path, tmp_path: Path
 ) -> None:
-    with served(tmp_path, "--model", regression_artifact) as server, Load(server) as load:
+    with served(tmp_path, "--model", regression_artifact) as server, Load(server.url, ASK) as load:
         until(lambda: load.outcomes["200"] > 50)
         server.process.send_signal(signal.SIGTERM)
         until(lambda: not server.ready(), 2)
@@ -203,7 +173,7 @@ def test_a_killed_process_of_two_is_replaced_while_the_other_serves(
     with served(tmp_path, *options) as server:
         until(lambda: len(server.children()) == 2)
         time.sleep(2)  # until both are ready
-        with Load(server) as load:
+        with Load(server.url, ASK) as load:
             until(lambda: load.outcomes["200"] > 50)
             victim = server.children()[0]
             os.kill(victim, signal.SIGKILL)

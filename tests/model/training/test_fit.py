@@ -21,9 +21,9 @@ from model.training.fit import Dataset, Epoch, Fit, fit, initialised, refit
 from model.training.plan import TrainOptions
 from model.training.rate_search import RATES
 
-OPTIONS = TrainOptions(
-    members=1, number_encoding="raw", hidden=(16,), dropout=(0.2,), epochs=25, patience=25, batch=16
-)
+ONE = TrainOptions(members=1, number_encoding="raw")
+OPTIONS = replace(ONE, hidden=(16,), dropout=(0.2,), epochs=25, patience=25, batch=16)
+WIDE = replace(ONE, hidden=(64,), dropout=(0.0,), batch=4)
 REGRESSION = Regression(Target(("y",), (), (0.0,), (1.0,), (None,)))
 CLASSIFICATION = Classification(Target(("y",), ("a", "b", "c"), (), (), (None,)))
 LEARNED_NOISE = Regression(REGRESSION.target, Tuning(noise="heteroscedastic"))
@@ -71,15 +71,7 @@ def same(one: MLP, other: MLP) -> bool:
 
 
 def test_a_network_learns_a_simple_function() -> None:
-    options = TrainOptions(
-        members=1,
-        number_encoding="raw",
-        hidden=(32,),
-        dropout=(0.0,),
-        epochs=80,
-        patience=80,
-        batch=16,
-    )
+    options = replace(OPTIONS, hidden=(32,), dropout=(0.0,), epochs=80, patience=80)
     network = only(fitted(options))
     test = rows(200, 2, noise=0.0)
     assert loss(network, test) < 0.05 * test.y.var().item()
@@ -103,17 +95,7 @@ def test_the_same_seed_gives_the_same_weights_whatever_the_global_seed() -> None
 
 
 def test_another_seed_gives_other_weights() -> None:
-    other = TrainOptions(
-        members=1,
-        number_encoding="raw",
-        hidden=(16,),
-        dropout=(0.2,),
-        epochs=25,
-        patience=25,
-        batch=16,
-        seed=1,
-    )
-    assert not same(only(fitted()), only(fitted(other)))
+    assert not same(only(fitted()), only(fitted(replace(OPTIONS, seed=1))))
 
 
 def test_training_leaves_the_global_random_states_and_its_rows_alone() -> None:
@@ -130,15 +112,7 @@ def test_training_leaves_the_global_random_states_and_its_rows_alone() -> None:
 def test_the_weights_of_the_best_epoch_are_kept() -> None:
     """Few noisy rows: validation gets worse again long before the last epoch."""
     noisy, epochs = rows(20, 0, noise=2.0), list[Epoch]()
-    options = TrainOptions(
-        members=1,
-        number_encoding="raw",
-        hidden=(64,),
-        dropout=(0.0,),
-        epochs=60,
-        patience=60,
-        batch=4,
-    )
+    options = replace(WIDE, epochs=60, patience=60)
     result = fitted(options, training=noisy, progress=epochs.append)
     losses = [epoch.validation_loss for epoch in epochs]
     assert result.epochs == len(epochs) == 60
@@ -149,9 +123,7 @@ def test_the_weights_of_the_best_epoch_are_kept() -> None:
 
 def test_a_regression_trains_to_the_end_unless_patience_is_given() -> None:
     noisy, epochs = rows(20, 0, noise=2.0), list[Epoch]()
-    options = TrainOptions(
-        members=1, number_encoding="raw", hidden=(64,), dropout=(0.0,), epochs=60, batch=4
-    )
+    options = replace(WIDE, epochs=60)
     result = fitted(options, training=noisy, progress=epochs.append)
     assert (result.epochs, result.best_epoch) == (60, 60)
     losses = [epoch.validation_loss for epoch in epochs]
@@ -171,9 +143,7 @@ def test_defaults_of_the_task_fill_in_options_that_are_not_given() -> None:
     plan = TrainOptions().plan(CLASSIFICATION, 100)
     assert (plan.epochs, plan.patience, plan.weight_decays) == (2_500, 0, (0.3, 10.0))
     assert plan.longer == 0
-    plan = TrainOptions(
-        members=1, number_encoding="raw", epochs=7, patience=3, weight_decay=0.0
-    ).plan(REGRESSION, 100)
+    plan = replace(ONE, epochs=7, patience=3, weight_decay=0.0).plan(REGRESSION, 100)
     assert (plan.epochs, plan.patience, plan.weight_decays) == (7, 3, (0.0,))
     assert (plan.longer, plan.rates) == (0, (0.1,))
 
@@ -191,27 +161,17 @@ def test_defaults_of_the_task_fill_in_options_that_are_not_given() -> None:
 def test_the_network_suits_the_task_and_the_rows_where_no_option_names_one(
     task: Task[Any], rows: int, widths: tuple[int, ...], rate: float
 ) -> None:
-    plan = TrainOptions(members=1, number_encoding="raw", seed=3).plan(task, rows)
+    plan = replace(ONE, seed=3).plan(task, rows)
     assert (plan.hidden, plan.dropout) == (widths, (rate,) * len(widths))
     assert (plan.find_dropout, plan.seed) == ("given", 3)
-    named = TrainOptions(members=1, number_encoding="raw", hidden=(7,), dropout=(0.3,)).plan(
-        task, rows
-    )
+    named = replace(ONE, hidden=(7,), dropout=(0.3,)).plan(task, rows)
     assert (named.hidden, named.dropout) == ((7,), (0.3,))
     assert TrainOptions(dropout="search").plan(task, rows).rates == RATES
 
 
 def test_training_stops_once_patience_ends() -> None:
     noisy = rows(20, 0, noise=2.0)
-    options = TrainOptions(
-        members=1,
-        number_encoding="raw",
-        hidden=(64,),
-        dropout=(0.0,),
-        epochs=500,
-        patience=7,
-        batch=4,
-    )
+    options = replace(WIDE, epochs=500, patience=7)
     result = fitted(options, training=noisy)
     assert result.epochs == result.best_epoch + 7 < 500
     assert not result.interrupted
@@ -226,9 +186,7 @@ def test_a_classifier_trains_to_the_end_unless_patience_is_given() -> None:
         )
         for _ in range(2)
     )
-    options = TrainOptions(
-        members=1, number_encoding="raw", hidden=(32,), epochs=40, batch=8, weight_decay=0.0
-    )
+    options = replace(ONE, hidden=(32,), epochs=40, batch=8, weight_decay=0.0)
     plan, epochs = options.plan(CLASSIFICATION, 40), list[Epoch]()
     result = fit(CLASSIFICATION, training, validation, plan, epochs.append)
     losses = [epoch.validation_loss or 0 for epoch in epochs]
@@ -266,15 +224,7 @@ def test_ctrl_c_before_the_first_epoch_has_ended_is_said() -> None:
 
 @pytest.mark.parametrize("rate", [1e3, 1e8, 1e30])
 def test_a_wild_learning_rate_gives_finite_weights_or_a_word_of_advice(rate: float) -> None:
-    options = TrainOptions(
-        members=1,
-        number_encoding="raw",
-        hidden=(16, 16),
-        epochs=30,
-        patience=30,
-        batch=16,
-        learning_rate=rate,
-    )
+    options = replace(ONE, hidden=(16, 16), epochs=30, patience=30, batch=16, learning_rate=rate)
     try:
         network = only(fitted(options))
     except DataError as error:
@@ -293,22 +243,14 @@ def test_a_target_that_is_never_finite_is_said() -> None:
 
 @pytest.mark.parametrize("batch", [1, 3, 33, 100, 1000])
 def test_any_size_of_batch_will_do(batch: int) -> None:
-    options = TrainOptions(members=1, number_encoding="raw", hidden=(4,), epochs=2, batch=batch)
+    options = replace(ONE, hidden=(4,), epochs=2, batch=batch)
     assert fitted(options).epochs == 2
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.5])
 def test_a_step_is_one_pass_with_fresh_masks_for_every_row_of_the_batch(dropout: float) -> None:
     """One epoch of one batch: its loss is that of pass 0 on the first weights."""
-    options = TrainOptions(
-        members=1,
-        number_encoding="raw",
-        hidden=(16,),
-        dropout=(dropout,),
-        epochs=1,
-        batch=100,
-        seed=5,
-    )
+    options = replace(ONE, hidden=(16,), dropout=(dropout,), epochs=1, batch=100, seed=5)
     epochs: list[Epoch] = []
     fitted(options, progress=epochs.append)
     generator = torch.Generator().manual_seed(5)
@@ -394,7 +336,7 @@ def test_a_refit_with_weights_that_are_not_finite_keeps_the_first_fit() -> None:
 
 
 def test_first_weights_keep_the_variance_of_relu_activations_and_start_near_zero() -> None:
-    options = TrainOptions(members=1, number_encoding="raw", hidden=(400, 400))
+    options = replace(ONE, hidden=(400, 400))
     config = options.plan(REGRESSION, 100).config(inputs=400, outputs=50)
     network = initialised(config, torch.Generator().manual_seed(0))
     h = torch.randn(200, 400, generator=torch.Generator().manual_seed(1))
