@@ -110,6 +110,17 @@ def classification_artifact(multiclass_artifact: Path) -> Path:
     return multiclass_artifact
 
 
+@pytest.fixture(scope="session")
+def imputing_artifact(houses: Table, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Predicts `price`, and fills in areas and quarters, but no rooms."""
+    columns = {name: houses.columns[name].copy() for name in ("area", "rooms", "quarter", "price")}
+    columns["area"][::10], columns["quarter"][5] = np.nan, None
+    table, folder = Table("gaps.csv", columns, "2" * 64), tmp_path_factory.mktemp("gaps") / "gaps"
+    options = TrainOptions(hidden=(4,), epochs=1, members=1)
+    train(table, "price", folder, missing="impute", options=options)
+    return folder
+
+
 @pytest.fixture(params=["regression", "two_targets", "binary", "multiclass"])
 def artifact(request: pytest.FixtureRequest, artifacts: dict[str, Path]) -> Path:
     """Each of the artifacts in turn."""

@@ -4,11 +4,9 @@ import asyncio
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from app.settings import Settings
-from model import Table, TrainOptions, train
 from tests.app.conftest import asking
 
 pytestmark = pytest.mark.anyio
@@ -16,24 +14,14 @@ pytestmark = pytest.mark.anyio
 AREA, QUARTER = "imputed:area", "imputed:quarter"
 
 
-async def test_requests_of_one_batch_keep_their_own_codes(houses: Table, tmp_path: Path) -> None:
-    columns = {name: houses.columns[name].copy() for name in ("area", "rooms", "quarter", "price")}
-    columns["area"][::10], columns["quarter"][5] = np.nan, None
-    table, folder = Table("gaps.csv", columns, "2" * 64), tmp_path / "gaps"
-    train(
-        table,
-        "price",
-        folder,
-        missing="impute",
-        options=TrainOptions(hidden=(4,), epochs=1, members=1),
-    )
+async def test_requests_of_one_batch_keep_their_own_codes(imputing_artifact: Path) -> None:
     rows = [{"rooms": 4, "quarter": None}, {"area": 90, "rooms": 4, "quarter": "east"}]
     tensors = [
         {"name": "rooms", "shape": [2], "datatype": "FP64", "data": [4, 4]},
         {"name": "area", "shape": [2], "datatype": "FP64", "data": [None, 90]},
         {"name": "quarter", "shape": [2], "datatype": "BYTES", "data": ["", "east"]},
     ]
-    async with asking(Settings(models=(folder,))) as client:
+    async with asking(Settings(models=(imputing_artifact,))) as client:
         answers = await asyncio.gather(
             *(client.post("/predict", json={"rows": part, "seed": 1}) for part in (rows, rows[1:]))
         )

@@ -17,25 +17,8 @@ NONE: tuple[str, ...] = ()
 
 
 @pytest.fixture(scope="module")
-def folder(houses: Table, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model that fills in areas and quarters, and no rooms."""
-    columns = {name: houses.columns[name].copy() for name in ("area", "rooms", "quarter", "price")}
-    columns["area"][::10] = np.nan
-    columns["quarter"][5] = None
-    table, made = Table("gaps.csv", columns, "2" * 64), tmp_path_factory.mktemp("gaps") / "m"
-    train(
-        table,
-        "price",
-        made,
-        missing="impute",
-        options=TrainOptions(hidden=(4,), epochs=1, members=1),
-    )
-    return made
-
-
-@pytest.fixture(scope="module")
-def predictor(folder: Path) -> Predictor:
-    return load(folder)
+def predictor(imputing_artifact: Path) -> Predictor:
+    return load(imputing_artifact)
 
 
 def imputed(rows: Any) -> list[tuple[str, ...]]:
@@ -92,11 +75,11 @@ def test_numbers_alone_are_named_too(houses: Table, tmp_path: Path) -> None:
         assert found[0].mean == pytest.approx(expected, rel=1e-6)
 
 
-def test_the_rows_of_a_file_are_named(folder: Path, tmp_path: Path) -> None:
+def test_the_rows_of_a_file_are_named(imputing_artifact: Path, tmp_path: Path) -> None:
     rows = [["area", "rooms", "quarter"], *[["90", "4", "east"]] * 600]
     rows[1], rows[580] = ["", "4", "NA"], ["NA", "4", "east"]
     (tmp_path / "in.csv").write_text("\n".join(map(",".join, rows)))
-    score_file(folder, tmp_path / "in.csv", tmp_path / "out.csv", OPTIONS)
+    score_file(imputing_artifact, tmp_path / "in.csv", tmp_path / "out.csv", OPTIONS)
     with (tmp_path / "out.csv").open() as file:
         found = [row["warnings"] for row in csv.DictReader(file)]
     assert found[0].endswith(f"{AREA};{QUARTER}")

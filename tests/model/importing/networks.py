@@ -18,6 +18,11 @@ from model.data.table import Table
 ROWS = 600
 LAYERS = [{"linear": "0"}, {"activation": "relu"}, {"dropout": 0.2}, {"linear": "3"}]
 QUARTERS = ["north", "east"]
+FEATURES: list[dict[str, Any]] = [
+    {"name": "area", "mean": 100.0, "scale": 30.0},
+    {"name": "rooms", "mean": 4.5, "scale": 2.3},
+    {"name": "quarter", "categories": QUARTERS},
+]
 
 
 def network(outputs: int, inputs: int = 4) -> nn.Sequential:
@@ -32,11 +37,7 @@ def network(outputs: int, inputs: int = 4) -> nn.Sequential:
 def brought(folder: Path, net: nn.Module, target: Any, **others: Any) -> Card:
     """Imported into folder / "net": area and rooms standardised, quarter one-hot."""
     spec = {
-        "features": [
-            {"name": "area", "mean": 100.0, "scale": 30.0, "range": [10, 200]},
-            {"name": "rooms", "mean": 4.5, "scale": 2.3},
-            {"name": "quarter", "categories": QUARTERS},
-        ],
+        "features": [{**FEATURES[0], "range": [10, 200]}, *FEATURES[1:]],
         "target": target,
         "layers": LAYERS,
     }
