@@ -1,9 +1,9 @@
 """The greeting of a server: which models it serves, where, and how to ask."""
 
 import json
-import multiprocessing
 import shlex
-import signal
+from contextlib import suppress
+from multiprocessing.connection import Pipe
 from typing import TYPE_CHECKING
 
 from app.settings import Settings, SettingsError
@@ -19,10 +19,10 @@ def greeting_of_another(settings: Settings, url: str) -> str:
 
     So a supervisor, which lives as long as its servers, needs no memory for torch and models.
     """
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_greet, args=(settings, url, theirs), daemon=True)
-    process.start()
+    from app.server import started
+
+    ours, theirs = Pipe(duplex=False)
+    process = started(_greet, (settings, url, theirs), name="mcd-greeting")
     theirs.close()
     try:
         greeting, fault = ours.recv()
@@ -30,6 +30,7 @@ def greeting_of_another(settings: Settings, url: str) -> str:
         greeting, fault = "", "the process that checks the models has died"
     finally:
         ours.close()
+        process.terminate()  # it has said all, unless Ctrl-C ends this process
         process.join()
     if fault:
         raise SettingsError(fault)
@@ -68,8 +69,9 @@ def greeting(service: "Service", settings: Settings, url: str) -> str:
 
 def _greet(settings: Settings, url: str, pipe: "Connection") -> None:
     """Send the greeting, and what is wrong with the models."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor's; this process ends soon
     try:
-        pipe.send((greeting(loaded(settings), settings, url), ""))
+        found = greeting(loaded(settings), settings, url), ""
     except SettingsError as error:
-        pipe.send(("", str(error)))
+        found = "", str(error)
+    with suppress(BrokenPipeError):  # a signal has ended the supervisor
+        pipe.send(found)

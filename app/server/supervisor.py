@@ -14,7 +14,6 @@ accept what waits and to close the listener (app/server/door.py).
 """
 
 import logging
-import multiprocessing
 import os
 import signal
 import socket
@@ -31,6 +30,7 @@ from uvicorn.config import STARTUP_FAILURE
 from app.listener import HANDSHAKE_SECONDS, admit_no_more
 from app.logs import configure
 from app.server.door import ASKS, MAY, SharedDoor, answering_seconds
+from app.server.spawning import started
 from app.settings import Settings
 from app.shared_metrics import SharedMemory
 
@@ -116,13 +116,11 @@ class Supervisor:
         return any(each.process.is_alive() for each in old)
 
     def _start(self) -> None:
-        context = multiprocessing.get_context("spawn")
         for number in self._missing():
             ours, theirs = Pipe()
             arguments = (self._settings, self._listener, self._metrics, number, theirs)
-            process = context.Process(target=_serve, args=arguments, name="mcd-server")
             try:
-                process.start()
+                process = started(_serve, arguments, name="mcd-server")
             except OSError as error:  # no memory, or no process, is left for now
                 _logger.error("no server process can start: %s", error.strerror or error)
                 self._not_before = monotonic() + PAUSE_SECONDS

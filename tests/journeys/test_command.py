@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from re import findall, search
 from urllib.parse import urljoin
@@ -19,6 +19,7 @@ import pytest
 
 import app
 import model
+from tests.journeys.serving import until
 
 TIMEOUT_SECONDS = 60
 
@@ -143,6 +144,35 @@ def test_a_server_that_is_told_to_stop_exits_with_0(
         _, error = process.communicate(timeout=TIMEOUT_SECONDS)
         assert process.returncode == 0
         assert "Traceback" not in error
+
+
+@pytest.mark.parametrize("greeted", [False, True], ids=["the one that greets", "the servers"])
+def test_ctrl_c_while_processes_start_ends_all_and_leaves_no_traceback(
+    models: list[str], greeted: bool
+) -> None:
+    """A terminal sends Ctrl-C to every process of a command."""
+    with started(*models, "--port", "0", "--workers", "2") as process:
+        if greeted:
+            greeting(process)
+        known = set(children(process.pid)) if greeted else set[int]()
+        until(lambda: any(loads_modules(each) for each in {*children(process.pid)} - known))
+        for each in (process.pid, *children(process.pid)):
+            os.kill(each, signal.SIGINT)
+        _, error = process.communicate(timeout=TIMEOUT_SECONDS)
+        assert process.returncode == (0 if greeted else 130)
+        assert "Traceback" not in error
+
+
+def children(process: int) -> list[int]:
+    found = Path(f"/proc/{process}/task/{process}/children").read_text()
+    return [int(child) for child in found.split()]
+
+
+def loads_modules(process: int) -> bool:
+    """Whether it is a process of ours that loads the modules of torch."""
+    with suppress(OSError):
+        return "libtorch" in Path(f"/proc/{process}/maps").read_text()
+    return False
 
 
 def test_a_server_whose_workers_cannot_start_says_so_with_its_exit_code(
