@@ -2,6 +2,7 @@
 
 import argparse
 import time
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, get_args
@@ -17,11 +18,10 @@ from model import (
 )
 from model.commands.command import add_command
 from model.commands.progress import CountBar
-from model.commands.table_options import add_reading, reading_of
+from model.commands.table_options import FORMATS, add_rows, reading_of, rows_options
 from model.commands.terminal import complain
 from model.data import split_list
 
-_FORMATS = ("csv", "tsv", "jsonl", "parquet")
 _EXAMPLES = """examples:
   python -m model predict houses new-houses.csv --out predicted.csv
   python -m model predict houses new-houses.parquet --out predicted.parquet --workers 4
@@ -40,7 +40,7 @@ def add_predict(commands: Any) -> None:
     parser = add_command(commands, "predict", _predict, summary, _EXAMPLES)
     add = parser.add_argument
     add("folder", metavar="DIR", type=Path)
-    add("source", metavar="FILE", help="a .csv, .parquet or .jsonl file of rows, or - for a pipe")
+    add_rows(parser)
     add("--out", required=True, metavar="FILE", help="the file to write, or - for a pipe")
     _add_output(parser)
     add("--passes", type=int, help="default: as many as the model is served with")
@@ -54,7 +54,6 @@ def add_predict(commands: Any) -> None:
         metavar="R",
         help="also say whether to accept each row, as a request with this largest error",
     )
-    add_reading(parser, usual=" (default: as the training file was)")
 
 
 def _add_output(parser: argparse.ArgumentParser) -> None:
@@ -66,23 +65,8 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
         help="fields to write, or single columns: mean,std,lower,upper or mean.price; all for all"
         " (default: row, and the usual ones of the task)",
     )
-    add(
-        "--keep-columns",
-        nargs="?",
-        const=True,
-        action="append",
-        metavar="COL",
-        help="write all columns of the input too, or these: a,b",
-    )
-    add("--format", choices=_FORMATS, help="of FILE, where its name does not say it")
-    add("--out-format", choices=_FORMATS, help="of the output (default for a pipe: that of FILE)")
+    add("--out-format", choices=FORMATS, help="of the output (default for a pipe: that of FILE)")
     add("--workers", type=int, default=1, metavar="N", help="processes (default: 1)")
-    add(
-        "--on-error",
-        choices=("fail", "skip"),
-        default="fail",
-        help="stop at a row without a prediction, or leave it out (default: fail)",
-    )
     add("--rejects", type=Path, metavar="FILE", help="a .csv or .jsonl file of rows left out")
     add("--resume", action="store_true", help="go on after a run that was interrupted")
 
@@ -117,16 +101,12 @@ def _predict(arguments: argparse.Namespace) -> str:
 
 
 def _options(arguments: argparse.Namespace) -> ScoreOptions:
-    keep = arguments.keep_columns or []
-    names = tuple(name for name in keep if isinstance(name, str))
     columns = arguments.columns
-    return ScoreOptions(
+    return replace(
+        rows_options(arguments),
         columns=None if columns is None else tuple(chain(*map(split_list, columns))),
-        keep=names or bool(keep),
-        format=arguments.format,
         out_format=arguments.out_format,
         workers=arguments.workers,
-        on_error=arguments.on_error,
         rejects=arguments.rejects,
         resume=arguments.resume,
     )

@@ -4,10 +4,43 @@ import argparse
 from dataclasses import replace
 from itertools import chain
 
-from model import Card, ReadOptions, Table
+from model import Card, ReadOptions, ScoreOptions, Table
 from model.artifact import table_of_model
 from model.commands.terminal import complain
 from model.data import split_list
+
+FORMATS = ("csv", "tsv", "jsonl", "parquet")
+
+
+def add_rows(parser: argparse.ArgumentParser) -> None:
+    """A file of rows without targets, and how it is read; see `rows_options`."""
+    add = parser.add_argument
+    add("source", metavar="FILE", help="a .csv, .parquet or .jsonl file of rows, or - for a pipe")
+    add("--format", choices=FORMATS, help="of FILE, where its name does not say it")
+    add(
+        "--keep-columns",
+        nargs="?",
+        const=True,
+        action="append",
+        metavar="COL",
+        help="write all columns of the input too, or these: a,b",
+    )
+    add(
+        "--on-error",
+        choices=("fail", "skip"),
+        default="fail",
+        help="stop at a row that the model refuses, or leave it out (default: fail)",
+    )
+    add_reading(parser, usual=" (default: as the training file was)")
+
+
+def rows_options(arguments: argparse.Namespace) -> ScoreOptions:
+    """The options of `add_rows`, but for those of reading; see `reading_of`."""
+    keep = arguments.keep_columns or []
+    names = tuple(name for name in keep if isinstance(name, str))
+    return ScoreOptions(
+        keep=names or bool(keep), format=arguments.format, on_error=arguments.on_error
+    )
 
 
 def add_names(parser: argparse.ArgumentParser, flag: str, said: str) -> None:

@@ -1,4 +1,4 @@
-// Mean and variance over stochastic passes of small networks, for `model.passes.compiled`: a plain C
+// Mean and variance over stochastic passes of small networks, for `model.passes.fused`: a plain C
 // interface. A call is thread-safe: networks do not change after `mcd_create`.
 #include <stdlib.h>
 #include <string.h>

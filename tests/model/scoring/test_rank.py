@@ -84,6 +84,16 @@ def test_the_command_writes_rows_lines_scores_and_columns_kept(
     assert [str(row["row"]) for row in written] == [row["row"] for row in rows]
 
 
+def test_the_command_keeps_a_column_whose_name_has_a_comma(
+    regression_artifact: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = str(write(tmp_path / "in.csv", [row | {"rent, EUR": row["id"]} for row in ROWS[:20]]))
+    usual = ["rank", str(regression_artifact), source, "--take", "1", "--passes", "20"]
+    assert main([*usual, "--keep-columns", "rent, EUR", "--keep-columns", "id"]) == 0
+    (row,) = csv.DictReader(capsys.readouterr().out.splitlines())
+    assert row["input.rent, EUR"] == row["input.id"]
+
+
 def test_a_bad_row_is_placed_or_skipped(regression_artifact: Path, tmp_path: Path) -> None:
     rows = [*ROWS[:9], ROWS[9] | {"quarter": "west"}]
     source = write(tmp_path / "in.csv", rows)
