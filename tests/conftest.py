@@ -111,6 +111,19 @@ def classification_artifact(multiclass_artifact: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def slow_artifact(houses: Table, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Predicts `price` as `regression_artifact` does; 10,000 passes of 1,000 rows take seconds.
+
+    For what happens while a server computes. With its compiled kernel, it is done with the tiny
+    networks before anybody can look.
+    """
+    folder = tmp_path_factory.mktemp("slow") / "slow"
+    options = TrainOptions(members=1, number_encoding="raw", hidden=(128, 128), epochs=1, batch=200)
+    train(houses, "price", folder, drop=["rent", "dear", "worth"], options=options)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def imputing_artifact(houses: Table, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Predicts `price`, and fills in areas and quarters, but no rooms."""
     columns = {name: houses.columns[name].copy() for name in ("area", "rooms", "quarter", "price")}

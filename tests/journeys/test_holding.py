@@ -96,11 +96,11 @@ def test_a_client_that_leaves_frees_the_thread_within_a_chunk(plain: Served) -> 
 
 
 def test_who_comes_to_a_full_server_is_told_so_at_once_and_costs_it_no_computing(
-    regression_artifact: Path, tmp_path: Path
+    slow_artifact: Path, tmp_path: Path
 ) -> None:
     """At once: while that is computed which fills the server, and not after it."""
     body = json.dumps({"rows": [ROW] * 1000, "passes": 10_000, "masks": "per_row"}).encode()
-    with served(tmp_path, "--model", regression_artifact, MCD_QUEUE_ROWS="10") as server:
+    with served(tmp_path, "--model", slow_artifact, MCD_QUEUE_ROWS="10") as server:
         address, passes = urlsplit(server.url), metric(server, "mcd_passes_total")
         with socket.create_connection((address.hostname, address.port)) as connection:
             head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"

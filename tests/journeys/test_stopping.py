@@ -128,9 +128,9 @@ def test_connections_that_have_been_idle_delay_no_stop(
 
 
 def test_a_long_computation_is_finished_while_new_work_is_refused(
-    regression_artifact: Path, tmp_path: Path
+    slow_artifact: Path, tmp_path: Path
 ) -> None:
-    with served(tmp_path, "--model", regression_artifact) as server:
+    with served(tmp_path, "--model", slow_artifact) as server:
         answers: list[httpx.Response] = []
         rows = [ROW] * 400
         thread = threading.Thread(target=lambda: answers.append(server.predict(rows=rows, **LONG)))
@@ -148,10 +148,10 @@ def test_a_long_computation_is_finished_while_new_work_is_refused(
 
 
 def test_what_is_not_finished_in_time_is_told_so_and_the_server_ends(
-    regression_artifact: Path, tmp_path: Path
+    slow_artifact: Path, tmp_path: Path
 ) -> None:
     settings = {"MCD_DRAIN_SECONDS": "2", "MCD_MAX_ROW_PASSES": "100000000"}
-    with served(tmp_path, "--model", regression_artifact, **settings) as server:
+    with served(tmp_path, "--model", slow_artifact, **settings) as server:
         answers: list[httpx.Response] = []
         rows = [ROW] * 9000
         thread = threading.Thread(target=lambda: answers.append(server.predict(rows=rows, **LONG)))

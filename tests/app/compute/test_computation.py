@@ -30,6 +30,11 @@ def predictors(artifacts: dict[str, Path]) -> dict[str, Predictor]:
     return {name: model.load(folder) for name, folder in artifacts.items()}
 
 
+@pytest.fixture(scope="module")
+def slow(slow_artifact: Path) -> Predictor:
+    return model.load(slow_artifact)
+
+
 async def computed(
     requests: list[tuple[Predictor, list[Any], PredictOptions]], **knobs: Any
 ) -> tuple[list[Predictions | BaseException], Metrics]:
@@ -173,39 +178,36 @@ async def test_a_row_that_overflows_fails_its_own_request_and_is_named_by_its_pl
 
 
 async def test_a_request_past_its_deadline_stops_computing(
-    predictors: dict[str, Predictor],
+    slow: Predictor,
 ) -> None:
-    predictor = predictors["regression"]
     computation = Computation(Settings(), Metrics())
-    x = predictor.encode([HOUSE] * 1000)
+    x = slow.encode([HOUSE] * 1000)
     long = PredictOptions(passes=10_000, masks="per_row")
     with pytest.raises(DeadlineExceeded):
-        await computation.predict(predictor, x, long, timeout_seconds=0.05)
+        await computation.predict(slow, x, long, timeout_seconds=0.05)
     async with asyncio.timeout(1):
-        await computation.predict(predictor, x[:1], PredictOptions(passes=2))
+        await computation.predict(slow, x[:1], PredictOptions(passes=2))
     await computation.stop(5)
 
 
-async def test_a_caller_that_leaves_stops_computing(predictors: dict[str, Predictor]) -> None:
-    predictor = predictors["regression"]
+async def test_a_caller_that_leaves_stops_computing(slow: Predictor) -> None:
     computation = Computation(Settings(), Metrics())
-    x = predictor.encode([HOUSE] * 1000)
+    x = slow.encode([HOUSE] * 1000)
     long = PredictOptions(passes=10_000, masks="per_row")
-    task = asyncio.create_task(computation.predict(predictor, x, long))
+    task = asyncio.create_task(computation.predict(slow, x, long))
     await asyncio.sleep(0.05)
     task.cancel()
     async with asyncio.timeout(1):
-        await computation.predict(predictor, x[:1], PredictOptions(passes=2))
+        await computation.predict(slow, x[:1], PredictOptions(passes=2))
     assert computation.idle
     await computation.stop(5)
 
 
-async def test_a_stop_gives_up_on_what_runs_too_long(predictors: dict[str, Predictor]) -> None:
-    predictor = predictors["regression"]
+async def test_a_stop_gives_up_on_what_runs_too_long(slow: Predictor) -> None:
     computation = Computation(Settings(), Metrics())
-    x = predictor.encode([HOUSE] * 1000)
+    x = slow.encode([HOUSE] * 1000)
     long = PredictOptions(passes=10_000, masks="per_row")
-    task = asyncio.create_task(computation.predict(predictor, x, long))
+    task = asyncio.create_task(computation.predict(slow, x, long))
     await asyncio.sleep(0.05)
     async with asyncio.timeout(2):
         await computation.stop(0.1)
@@ -249,20 +251,17 @@ async def test_batches_known_to_be_short_are_computed_on_the_event_loop_and_no_o
 
 
 @pytest.mark.parametrize("masks", ["shared", "per_row"])
-async def test_a_short_request_does_not_wait_for_long_ones(
-    predictors: dict[str, Predictor], masks: Any
-) -> None:
-    predictor = predictors["regression"]
+async def test_a_short_request_does_not_wait_for_long_ones(slow: Predictor, masks: Any) -> None:
     computation = Computation(Settings(), Metrics())
-    one, many = predictor.encode([HOUSE]), predictor.encode([HOUSE] * 400)
+    one, many = slow.encode([HOUSE]), slow.encode([HOUSE] * 400)
     short = PredictOptions(passes=10)
     for _ in range(5):  # until it is known that it is short
-        await computation.predict(predictor, one, short)
+        await computation.predict(slow, one, short)
     long = PredictOptions(passes=10_000, masks=masks)
-    running = [asyncio.create_task(computation.predict(predictor, many, long)) for _ in range(3)]
+    running = [asyncio.create_task(computation.predict(slow, many, long)) for _ in range(3)]
     await asyncio.sleep(0.05)
     for passes in (10, 5):  # one as before, and one that was never asked for
-        await computation.predict(predictor, one, PredictOptions(passes=passes))
+        await computation.predict(slow, one, PredictOptions(passes=passes))
     assert not any(task.done() for task in running)
     computation.give_up()
     await asyncio.gather(*running, return_exceptions=True)

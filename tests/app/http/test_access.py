@@ -96,8 +96,8 @@ async def test_head_is_answered_as_get_is_without_a_body(
             assert head.headers["content-length"] == got.headers["content-length"]
 
 
-async def test_a_client_that_leaves_frees_the_thread(artifacts: dict[str, Path]) -> None:
-    app = create_app(Settings(models=(artifacts["regression"],)))
+async def test_a_client_that_leaves_frees_the_thread(slow_artifact: Path) -> None:
+    app = create_app(Settings(models=(slow_artifact,)))
     async for client in client_of(app):
         body = json.dumps({"rows": [HOUSE] * 900, "passes": 10_000, "masks": "per_row"}).encode()
         received: asyncio.Queue[Message] = asyncio.Queue()
