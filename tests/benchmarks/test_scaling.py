@@ -15,6 +15,8 @@ from tests.benchmarks.scaling.closed_forms import (
     waiting_mm1,
     waiting_mmc,
 )
+from tests.benchmarks.scaling.measuring import DESIGN, fitted
+from tests.benchmarks.scaling.planning import cpu
 from tests.benchmarks.scaling.simulation import (
     Pace,
     System,
@@ -175,3 +177,15 @@ def test_a_proxy_handles_one_request_at_a_time() -> None:
     traffic = Traffic.of(np.zeros(3))
     system = System(Pace(row_pass=1e-5), 3, routing="round robin", proxy=0.001)
     assert simulate(system, traffic).latency == pytest.approx([0.002, 0.003, 0.004])
+
+
+def test_costs_are_found_in_cpu_times_that_are_a_little_off() -> None:
+    pace = Pace(turn=2e-4, request=1e-4, row=4e-6, draw=1e-7, row_pass=1e-8)
+    random = np.random.default_rng(0)
+    found = [
+        (cpu(pace, rows, passes, together) * random.uniform(0.99, 1.01), together, 0.0)
+        for (together, rows, passes) in DESIGN
+    ]
+    measured = fitted(DESIGN, found)
+    for name in ("turn", "request", "row", "draw", "row_pass"):
+        assert getattr(measured, name) == pytest.approx(getattr(pace, name), rel=0.15)

@@ -51,7 +51,7 @@ def main() -> None:
         for part in given.what or PARTS:
             if part == "plan":
                 prices = Prices(**{name: getattr(given, name) for name in vars(Prices())})
-                print(plan(figures, prices))
+                print(*plan(figures, prices), sep="\n\n")
                 continue
             figures[part] = _measured(part, artifact, Path(folder), given, figures)
             figures["of"] = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {given.members} members"

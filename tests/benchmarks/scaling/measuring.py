@@ -172,7 +172,7 @@ def measure_pace(
                 away = outcome.milliseconds(50) / 1000 - cpu / took.share
                 found.setdefault(cell, []).append((cpu, count / took.batches, away))
     best = {cell: min(rounds) for cell, rounds in found.items()}
-    pace = _fitted(list(best), list(best.values()), _refusal(target, seconds))
+    pace = fitted(list(best), list(best.values()), _refusal(target, seconds))
     cells = [
         {
             "connections": cell[0],
@@ -188,11 +188,16 @@ def measure_pace(
     return Fit(pace, cells, max(best[1, 1, 100][2], 0.0))
 
 
-def _fitted(
+def fitted(
     cells: Sequence[tuple[int, int, int]],
     found: Sequence[tuple[float, float, float]],
-    refusal: float,
+    refusal: float = 0.0,
 ) -> Pace:
+    """The pace with the least relative squared errors, none of its costs below zero.
+
+    `cells` has connections, rows and passes, `found` CPU seconds of a request, requests in a batch,
+    and what is not looked at here.
+    """
     terms = np.array(
         [
             [1 / together, 1, rows, passes / together, rows * passes]

@@ -58,11 +58,30 @@ def cpu(pace: Pace, rows: float, passes: float, together: float) -> float:
     return pace.handling(rows) + pace.computing(rows * together, passes) / together
 
 
-def plan(figures: dict[str, Any], prices: Prices) -> str:
-    """All tables."""
+def plan(figures: dict[str, Any], prices: Prices) -> list[str]:
+    """Tables, each with what is to be said before it."""
     costs = Costs.of(figures)
     parts = (_paces, _levels, _money, _gpu, _cache, _cheaper)
-    return "\n\n".join(part(costs, prices) for part in parts)
+    return [*(part(costs, prices) for part in parts), checks(figures["check"])]
+
+
+def checks(compared: Sequence[dict[str, Any]]) -> str:
+    """What the simulation predicted beside what servers did."""
+    ways = ("measured", "quiet", "at its share")
+    lines = [
+        [
+            f"{each['scenario']}, {each['load']:g}",
+            f"{each['offered']:,.0f}",
+            f"{each['share']:.0%}",
+            *(", ".join(f"{each[way][name]:,.1f}" for way in ways) for name in ("p50", "p99")),
+            ", ".join(f"{each[way]['rate']:,.0f}" for way in ways),
+            ", ".join(f"{100 * each[way]['refused']:.0f}" for way in ways),
+        ]
+        for each in compared
+    ]
+    names = ("p50, ms", "p99, ms", "answers/s", "429, %")
+    head = ["part of the capacity", "requests/s", "share of a core", *names]
+    return _table(head, lines)
 
 
 def _paces(costs: Costs, _: Prices) -> str:
