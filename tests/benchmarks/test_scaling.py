@@ -1,7 +1,9 @@
 """The simulation agrees with the queues whose answers are known."""
 
+import json
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from tests.benchmarks.scaling.closed_forms import (
     waiting_mmc,
 )
 from tests.benchmarks.scaling.measuring import DESIGN, fitted
-from tests.benchmarks.scaling.planning import cpu
+from tests.benchmarks.scaling.planning import Prices, cpu, plan
 from tests.benchmarks.scaling.simulation import (
     Pace,
     System,
@@ -26,6 +28,7 @@ from tests.benchmarks.scaling.simulation import (
     simulate,
 )
 
+DOCS = Path(__file__).parents[2] / "docs"
 SEEDS = 20
 REQUESTS = 2_000
 WARM_UP = REQUESTS // 10
@@ -189,3 +192,11 @@ def test_costs_are_found_in_cpu_times_that_are_a_little_off() -> None:
     measured = fitted(DESIGN, found)
     for name in ("turn", "request", "row", "draw", "row_pass"):
         assert getattr(measured, name) == pytest.approx(getattr(pace, name), rel=0.15)
+
+
+def test_the_page_has_the_tables_of_its_figures() -> None:
+    """`docs/img/scaling.json` has what was measured, and the command makes the tables of it."""
+    figures = json.loads((DOCS / "img" / "scaling.json").read_text())
+    page = (DOCS / "scaling.md").read_text()
+    for table in plan(figures, Prices()):
+        assert table in page

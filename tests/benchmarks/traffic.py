@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 PATIENCE_SECONDS = 60
+LAST_CHUNK = b"0\r\n\r\n"
 CLOSE_SECONDS = 0.003  # timers of an event loop are up to a millisecond late, so it looks itself
 
 
@@ -55,22 +57,28 @@ class _Connection(asyncio.Protocol):
         self.open = True
         self._head = b""
         self._parts: list[bytes] = []
-        self._missing = 0  # bytes of the body
+        self._missing = 0.0  # bytes of the body; infinite where it comes in chunks
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
 
     def data_received(self, data: bytes) -> None:
-        if not self._missing:
+        if not self._parts:
             self._head, separator, data = (self._head + data).partition(b"\r\n\r\n")
             if not separator:
                 return
-            length = self._head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
-            self._missing = int(length or 0)
+            head = self._head.lower()
+            length = head.partition(b"content-length: ")[2].partition(b"\r\n")[0]
+            chunked = b"\r\ntransfer-encoding: chunked" in head
+            self._missing = math.inf if chunked else int(length or 0)
         self._parts.append(data)
         self._missing -= len(data)
-        if self._missing <= 0:
+        if self._missing <= 0 or (math.isinf(self._missing) and self._ends()):
             self._answered()
+
+    def _ends(self) -> bool:
+        """Whether the last chunk has come; the body is not decoded."""
+        return b"".join(self._parts[-len(LAST_CHUNK) :]).endswith(LAST_CHUNK)
 
     def _answered(self) -> None:
         head, body = self._head, b"".join(self._parts)
