@@ -110,14 +110,14 @@ class Kernel:
         for start in range(0, len(pieces), threads):
             before_chunk()
             some = pieces[start : start + threads]
-            others = [_pool().submit(run, *piece) for piece in some[1:]]
+            others = [_pool(os.getpid()).submit(run, *piece) for piece in some[1:]]
             run(*some[0])
             wait(others)
         return [Estimate(*each) for each in numbers], outputs
 
 
 @cache
-def _pool() -> ThreadPoolExecutor:
+def _pool(process: int) -> ThreadPoolExecutor:  # noqa: ARG001  a fork has none of the threads
     """Threads that help a caller which has several pieces and may use several threads."""
     return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="mcd-kernel")
 

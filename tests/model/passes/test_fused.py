@@ -1,5 +1,6 @@
 """The compiled kernel beside torch: the same masks, so the same numbers to float32 rounding."""
 
+import multiprocessing
 import os
 from collections.abc import Sequence
 
@@ -148,6 +149,28 @@ def test_a_call_in_pieces_gives_the_numbers_of_one_call(
     )
     assert len(calls) > 1
     check_same(parts, whole, magnitude(nets._members[0], batch.x))
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # of Python 3.12, about threads
+def test_a_forked_process_has_helpers_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The threads of the parent's pool are not in the child, which would wait for them forever."""
+    monkeypatch.setattr(fused, "AT_ONCE", 1)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    found = kernel_of(networks(MLPConfig(5, (20,), 1, (0.0, 0.2))), 1)
+    assert found is not None
+    x = inputs(100, 5).numpy()
+    (whole,), _ = found.estimates(x, 3, passes=20, reduced=False)
+
+    def answer() -> None:
+        (again,), _ = found.estimates(x, 3, passes=20, reduced=False)
+        assert (again.mean == whole.mean).all()
+
+    child = multiprocessing.get_context("fork").Process(target=answer)
+    child.start()
+    child.join(20)
+    child.kill()  # if it waits for threads that it has not
+    child.join()
+    assert child.exitcode == 0
 
 
 def test_the_kernel_leaves_what_it_has_no_formulas_for_to_torch() -> None:
