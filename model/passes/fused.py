@@ -63,7 +63,8 @@ class Kernel:
         )
         if not self._handle:
             raise MemoryError("no memory for the kernel's copy of the weights")
-        finalize(self, library.mcd_free, self._handle)
+        self._freed = finalize(self, library.mcd_free, self._handle)
+        self._freed.atexit = False  # a daemon thread may compute until the very end
 
     def estimates(
         self,
@@ -111,8 +112,12 @@ class Kernel:
             before_chunk()
             some = pieces[start : start + threads]
             others = [_pool(os.getpid()).submit(run, *piece) for piece in some[1:]]
-            run(*some[0])
-            wait(others)
+            try:
+                run(*some[0])
+            finally:
+                wait(others)  # after Ctrl-C, too: they write into the arrays
+            for other in others:
+                other.result()  # raises what the helper raised
         return [Estimate(*each) for each in numbers], outputs
 
 

@@ -2,7 +2,10 @@
 
 import multiprocessing
 import os
+import threading
+import time
 from collections.abc import Sequence
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -171,6 +174,36 @@ def test_a_forked_process_has_helpers_of_its_own(monkeypatch: pytest.MonkeyPatch
     child.kill()  # if it waits for threads that it has not
     child.join()
     assert child.exitcode == 0
+
+
+def test_an_interrupted_call_ends_with_its_helpers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They write into arrays of the call, which are freed after it."""
+    monkeypatch.setattr(fused, "AT_ONCE", 1)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    found = kernel_of(networks(MLPConfig(5, (20,), 1, (0.0, 0.2))), 1)
+    assert found is not None
+    ended, library = threading.Event(), found._library
+
+    class Interrupted:
+        """The first piece is interrupted while the second still runs."""
+
+        def mcd_run(self, *arguments: Any) -> None:
+            if arguments[-2] == 0:
+                raise KeyboardInterrupt
+            time.sleep(0.2)
+            library.mcd_run(*arguments)
+            ended.set()
+
+    found._library = cast(Any, Interrupted())
+    with pytest.raises(KeyboardInterrupt):
+        found.estimates(inputs(64, 5).numpy(), 3, passes=20, reduced=False)
+    assert ended.is_set()
+
+
+def test_the_end_of_python_frees_no_weights_that_a_daemon_thread_may_still_read() -> None:
+    found = kernel_of(networks(MLPConfig(5, (20,), 1, (0.0, 0.2))), 1)
+    assert found is not None
+    assert not found._freed.atexit
 
 
 def test_the_kernel_leaves_what_it_has_no_formulas_for_to_torch() -> None:
