@@ -253,7 +253,7 @@ INLINE vf output_of(const Ensemble &e, const Layer &head, const Rows<R> &x, int 
 
 // The answers of some rows of a block.
 template <int R, bool REDUCED>
-static void block(const Ensemble &e, const Layer *layers, const Job &job, int64_t from, Rows<R> &x,
+static bool block(const Ensemble &e, const Layer *layers, const Job &job, int64_t from, Rows<R> &x,
                   Lists &lists, uint64_t *drawn, float *terms, vd (*sums)[4], Pool *pools) {
   enum { PARTS = 2 * R };
   const size_t unit = R * W;
@@ -268,6 +268,7 @@ static void block(const Ensemble &e, const Layer *layers, const Job &job, int64_
     if (!once || from == job.from) draw_lists(e, job, done, some, e.sites - REDUCED, drawn, lists);
     for (int64_t k = 0; k < some; k++) {
       block_pass<R, REDUCED>(e, layers, x, lists, k);
+      if (unwanted(job)) return false;
       for (int o = 0; o < e.outputs; o++)
         for (int r = 0; r < R; r++) {
           const bool target = REDUCED && o < T;
@@ -307,9 +308,10 @@ static void block(const Ensemble &e, const Layer *layers, const Job &job, int64_
       for (int i = 0; i < HALF && from + part * HALF + i < job.to; i++)
         put(job.estimate + (from + part * HALF + i) * e.outputs + o, step, found, i);
     }
+  return true;
 }
 
-template <int R, bool REDUCED> static void blocks_of(const Ensemble &e, int member, const Job &job) {
+template <int R, bool REDUCED> static bool blocks_of(const Ensemble &e, int member, const Job &job) {
   Memory memory;
   Row row;
   Rows<R> x;
@@ -330,14 +332,13 @@ template <int R, bool REDUCED> static void blocks_of(const Ensemble &e, int memb
       if (REDUCED) control(e, layers, row);
       fill<R>(x, e, row, (int)(b - from), REDUCED);
     }
-    block<R, REDUCED>(e, layers, job, from, x, lists, drawn, terms, sums, pools);
+    if (!block<R, REDUCED>(e, layers, job, from, x, lists, drawn, terms, sums, pools)) return false;
   }
+  return true;
 }
 
-static void each_block(const Ensemble &e, int member, const Job &job) {
-  if (job.to - job.from <= W) {
-    if (job.reduced) blocks_of<1, true>(e, member, job);
-    else blocks_of<1, false>(e, member, job);
-  } else if (job.reduced) blocks_of<2, true>(e, member, job);
-  else blocks_of<2, false>(e, member, job);
+static bool each_block(const Ensemble &e, int member, const Job &job) {
+  if (job.to - job.from <= W)
+    return job.reduced ? blocks_of<1, true>(e, member, job) : blocks_of<1, false>(e, member, job);
+  return job.reduced ? blocks_of<2, true>(e, member, job) : blocks_of<2, false>(e, member, job);
 }

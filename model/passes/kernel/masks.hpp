@@ -29,6 +29,13 @@ INLINE int chosen(const uint64_t *drawn, int level, int width, bool dropped, uin
   return n;
 }
 
+// Counts a pass of a call, and asks its caller now and then whether to go on.
+INLINE bool unwanted(const Job &job) {
+  if (!job.every || --*job.left) return false;
+  *job.left = job.every;
+  return !job.goes_on();
+}
+
 // Blocks of memory that a call frees at its end.
 struct Memory {
   void *blocks[32];

@@ -34,10 +34,12 @@ struct Job {
   int reduced;
   double *estimate;
   float *deterministic;
+  int64_t every, *left;  // the passes from one question of `goes_on` to the next (0: none), and those left
+  int (*goes_on)();      // whether the caller still wants the answers
 };
 
-typedef void (*Run)(const Ensemble &, int member, const Job &);
+typedef bool (*Run)(const Ensemble &, int member, const Job &);  // false if the caller did not want more
 
-void run_baseline(const Ensemble &, int, const Job &);
-void run_avx2(const Ensemble &, int, const Job &);
-void run_avx512(const Ensemble &, int, const Job &);
+bool run_baseline(const Ensemble &, int, const Job &);
+bool run_avx2(const Ensemble &, int, const Job &);
+bool run_avx512(const Ensemble &, int, const Job &);

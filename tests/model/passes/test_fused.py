@@ -4,7 +4,8 @@ import multiprocessing
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -155,6 +156,60 @@ def test_a_call_in_pieces_gives_the_numbers_of_one_call(
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # of Python 3.12, about threads
+@pytest.mark.parametrize("rows", [1, 40])
+@pytest.mark.parametrize("fresh", [False, True])
+@pytest.mark.parametrize("reduced", [False, True])
+def test_a_long_call_asks_in_its_middle_whether_to_go_on(
+    rows: int, fresh: bool, reduced: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without that, a request of many passes would outlive its deadline and its client."""
+    nets, ids = networks(MLPConfig(5, (20, 20), 1, (0.0, 0.2, 0.2)), 2), torch.arange(rows)
+    batch, calls = Batch(inputs(rows, 5), 3, ids if fresh else None), list[int]()
+    found = kernel_of(nets, 1)
+    assert found is not None
+    whole = by_kernel(found, batch, 400, reduced=reduced)
+    monkeypatch.setattr(fused, "AT_ONCE", 100_000)
+
+    def estimates(before_chunk: Callable[[], None]) -> Sequence[Estimate]:
+        return found.estimates(
+            batch.x.numpy(),
+            3,
+            passes=400,
+            reduced=reduced,
+            row_ids=ids.numpy() if fresh else None,
+            before_chunk=before_chunk,
+        )[0]
+
+    asked = estimates(lambda: calls.append(1))
+    for one, other, net in zip(asked, whole, nets, strict=True):
+        check_same(one, other, magnitude(net, batch.x))
+    count = len(calls)
+    assert count > 2
+
+    def give_up() -> None:
+        calls.append(1)
+        if len(calls) == count + 3:
+            raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        estimates(give_up)
+    assert len(calls) == count + 3
+
+
+@pytest.mark.parametrize("older", [object(), SimpleNamespace(mcd_interface=lambda: 1)])
+def test_a_kernel_of_older_sources_is_not_used(older: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its functions would take the arguments for others, and answer nonsense, or crash."""
+    monkeypatch.setattr("ctypes.CDLL", lambda _: older)
+    assert fused._library.__wrapped__() is None
+
+
+def test_no_rows_have_no_estimates() -> None:
+    found = kernel_of(networks(MLPConfig(5, (20,), 2, (0.0, 0.2))), 1)
+    assert found is not None
+    (estimate,), outputs = found.estimates(np.empty((0, 5)), 3, passes=100, reduced=False)
+    assert (estimate.mean.shape, outputs.shape) == ((0, 2), (1, 0, 2))
+
+
 def test_a_forked_process_has_helpers_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """The threads of the parent's pool are not in the child, which would wait for them forever."""
     monkeypatch.setattr(fused, "AT_ONCE", 1)
