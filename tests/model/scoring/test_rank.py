@@ -3,6 +3,7 @@
 import csv
 import itertools
 import json
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,17 @@ def test_the_greedy_gains_are_those_of_the_log_determinant() -> None:
     assert sum(gains) >= (1 - 1 / np.e) * max(
         told(list(two)) for two in itertools.combinations(range(30), 2)
     )
+
+
+def test_many_rows_take_no_more_memory_than_their_passes() -> None:
+    joint = np.random.default_rng(1).normal(size=(2000, 1, 10))
+    before = joint.copy()
+    tracemalloc.start()
+    greedy(joint, 1000)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 4 * joint.nbytes
+    assert (joint == before).all()
 
 
 def test_of_two_equal_rows_one_is_enough() -> None:
