@@ -217,8 +217,8 @@ def _numbers() -> dict[str, int]:
 @cache
 def _library() -> ctypes.CDLL | None:
     """The compiled library; None if absent, of other sources, or switched off by MCD_KERNEL."""
-    if os.environ.get("MCD_KERNEL", "on") == "off":
-        return None
+    if any(name.upper() == "MCD_KERNEL" and value == "off" for name, value in os.environ.items()):
+        return None  # in either case, as the settings of the service
     folder = Path(__file__).parent
     files = (folder / f"_kernel{suffix}" for suffix in EXTENSION_SUFFIXES)
     path = next((str(file) for file in files if file.exists()), None)

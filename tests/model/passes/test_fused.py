@@ -203,6 +203,15 @@ def test_a_kernel_of_older_sources_is_not_used(older: Any, monkeypatch: pytest.M
     assert fused._library.__wrapped__() is None
 
 
+@pytest.mark.parametrize("name", ["MCD_KERNEL", "mcd_kernel"])
+def test_the_setting_switches_it_off_in_either_case_as_it_does_others(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MCD_KERNEL", raising=False)
+    monkeypatch.setenv(name, "off")
+    assert fused._library.__wrapped__() is None
+
+
 def test_no_rows_have_no_estimates() -> None:
     found = kernel_of(networks(MLPConfig(5, (20,), 2, (0.0, 0.2))), 1)
     assert found is not None
