@@ -36,6 +36,7 @@ INTERFACE = (
 
 _ASKED = ctypes.CFUNCTYPE(ctypes.c_int)
 _UNASKED = _ASKED()
+_UNWANTED, _NO_MEMORY = 1, 2  # how a call ends if not by the answers: `End` in networks.hpp
 
 
 class Kernel:
@@ -86,7 +87,7 @@ class Kernel:
 
         The outputs are [M, B, O] float32, of rows x [B, D] float32. `row_ids` are as in
         `draw_noise`. `before_chunk` is as in `Batch`; any thread may call it, in the middle of a
-        call of the kernel, too.
+        call of the kernel, too. Raises MemoryError.
         """
         x = np.ascontiguousarray(x, dtype=np.float32)
         ids = None if row_ids is None else np.ascontiguousarray(row_ids, dtype=np.int64)
@@ -121,7 +122,10 @@ class Kernel:
         threads = torch.get_num_threads() if len(pieces) > 1 else 1
         for start in range(0, len(pieces), threads):
             before_chunk()
-            if not _completed(run, pieces[start : start + threads]):
+            ends = _ends(run, pieces[start : start + threads])
+            if _NO_MEMORY in ends:
+                raise MemoryError("no memory for the passes")
+            if _UNWANTED in ends:
                 raise (question and question.answer) or KeyboardInterrupt
         return [Estimate(*each) for each in numbers], outputs
 
@@ -148,14 +152,14 @@ class _Question:
         return self.answer is None
 
 
-def _completed(run: Callable[[int, int], int], pieces: Sequence[tuple[int, int]]) -> bool:
-    """Whether all pieces were computed, all but the first by helpers, or one was given up."""
+def _ends(run: Callable[[int, int], int], pieces: Sequence[tuple[int, int]]) -> list[int]:
+    """How each piece has ended; helpers take all but the first."""
     others = [_pool(os.getpid()).submit(run, *piece) for piece in pieces[1:]]
     try:
         first = run(*pieces[0])
     finally:
         wait(others)  # after Ctrl-C, too: they write into the arrays
-    return all([first, *(other.result() for other in others)])
+    return [first, *(other.result() for other in others)]
 
 
 @cache

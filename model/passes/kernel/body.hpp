@@ -13,7 +13,7 @@ namespace {
 #include "rows.hpp"
 #include "blocks.hpp"
 
-bool run(const Ensemble &e, int member, const Job &job) {
+End run(const Ensemble &e, int member, const Job &job) {
   if (job.row_ids || job.to - job.from < FEW_ROWS) return each_row(e, member, job);
   return each_block(e, member, job);
 }

@@ -93,7 +93,7 @@ void mcd_free(void *networks) {
 // Runs passes 0 to `passes` over rows `from` to `to` of x [rows][inputs]: pass k asks member k mod M.
 // `estimates` is [M][4][rows][outputs]: mean, variance, and their errors; `deterministic` is
 // [M][rows][outputs]. Every `every` passes of a block of rows `goes_on` says whether to go on; 0: it is
-// not asked. Returns 1, or 0 if it said no: then the numbers are those of nobody.
+// not asked. Returns an End; unless it is DONE, the numbers are those of nobody.
 int mcd_run(const void *networks, int variant, const float *x, int64_t rows, uint64_t seed, int64_t passes,
             const int64_t *row_ids, int reduced, double *estimates, float *deterministic, int64_t every,
             int (*goes_on)(), int64_t from, int64_t to) {
@@ -103,8 +103,9 @@ int mcd_run(const void *networks, int variant, const float *x, int64_t rows, uin
   for (int m = 0; m < e.members; m++) {
     const Job job = {x, rows, from, to, row_ids, seed, m, e.members, (passes - m + e.members - 1) / e.members,
                      reduced, estimates + m * 4 * size, deterministic + m * size, every, &left, goes_on};
-    if (!VARIANTS[variant].run(e, m, job)) return 0;
+    const End end = VARIANTS[variant].run(e, m, job);
+    if (end != DONE) return end;
   }
-  return 1;
+  return DONE;
 }
 }

@@ -38,8 +38,11 @@ struct Job {
   int (*goes_on)();      // whether the caller still wants the answers
 };
 
-typedef bool (*Run)(const Ensemble &, int member, const Job &);  // false if the caller did not want more
+// How a call ends: with all answers, because its caller wants none any more, or without the memory.
+enum End { DONE, UNWANTED, NO_MEMORY };
 
-bool run_baseline(const Ensemble &, int, const Job &);
-bool run_avx2(const Ensemble &, int, const Job &);
-bool run_avx512(const Ensemble &, int, const Job &);
+typedef End (*Run)(const Ensemble &, int member, const Job &);
+
+End run_baseline(const Ensemble &, int, const Job &);
+End run_avx2(const Ensemble &, int, const Job &);
+End run_avx512(const Ensemble &, int, const Job &);

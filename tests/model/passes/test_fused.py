@@ -2,9 +2,12 @@
 
 import multiprocessing
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -212,6 +215,36 @@ def test_the_setting_switches_it_off_in_either_case_as_it_does_others(
     assert fused._library.__wrapped__() is None
 
 
+WITHOUT_MEMORY = """if True:
+    import resource
+    from pathlib import Path
+    import numpy as np
+    from model.passes.fused import kernel_of
+    from model.passes.network import MLPConfig
+    from tests.model.passes.test_fused import inputs, networks
+
+    found = kernel_of(networks(MLPConfig(5, (20, 20), 200, (0.0, 0.2, 0.2))), 200)
+    x = inputs(40, 5).numpy()
+    size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (size + (100 << 20), -1))
+    for rows, passes in ((40, 1500), (1, 1500), (40, 10)):
+        try:
+            found.estimates(x[:rows], 3, passes=passes, reduced=True)
+            print("done")
+        except MemoryError as error:
+            print(error)
+    """
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="no memory to look at")
+def test_a_call_without_memory_raises_and_does_not_end_the_process() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", WITHOUT_MEMORY], capture_output=True, text=True, check=False
+    )
+    lines = ran.stdout.splitlines()
+    assert (ran.returncode, lines[0], lines[-1]) == (0, "no memory for the passes", "done")
+
+
 def test_no_rows_have_no_estimates() -> None:
     found = kernel_of(networks(MLPConfig(5, (20,), 2, (0.0, 0.2))), 1)
     assert found is not None
@@ -251,12 +284,13 @@ def test_an_interrupted_call_ends_with_its_helpers(monkeypatch: pytest.MonkeyPat
     class Interrupted:
         """The first piece is interrupted while the second still runs."""
 
-        def mcd_run(self, *arguments: Any) -> None:
+        def mcd_run(self, *arguments: Any) -> int:
             if arguments[-2] == 0:
                 raise KeyboardInterrupt
             time.sleep(0.2)
-            library.mcd_run(*arguments)
+            end: int = library.mcd_run(*arguments)
             ended.set()
+            return end
 
     found._library = cast(Any, Interrupted())
     with pytest.raises(KeyboardInterrupt):
