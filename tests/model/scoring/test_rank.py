@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from torch import nn
 
-from model import DataError, InputError, PredictOptions, ScoreOptions, load, rank, rank_file
+from model import DataError, InputError, PredictOptions, ScoreOptions, load, rank, rank_file, wrap
 from model.commands import main
 from model.scoring.shortlist import greedy
 from tests.model.scoring.files import house_rows, write
@@ -104,6 +105,13 @@ def test_the_command_keeps_a_column_whose_name_has_a_comma(
     assert main([*usual, "--keep-columns", "rent, EUR", "--keep-columns", "id"]) == 0
     (row,) = csv.DictReader(capsys.readouterr().out.splitlines())
     assert row["input.rent, EUR"] == row["input.id"]
+
+
+def test_a_model_whose_passes_are_all_the_same_ranks_nothing() -> None:
+    """Every score would be 0, and the first rows of the file would be named."""
+    plain = wrap(nn.Sequential(nn.Linear(1, 4), nn.ReLU(), nn.Linear(4, 1)), ["a"], "y")
+    with pytest.raises(InputError, match="model: it has neither dropout nor several members"):
+        rank(plain, [[1.0], [2.0]], take=1)
 
 
 def test_a_bad_row_is_placed_or_skipped(regression_artifact: Path, tmp_path: Path) -> None:
