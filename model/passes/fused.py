@@ -91,12 +91,7 @@ class Kernel:
         """
         x = np.ascontiguousarray(x, dtype=np.float32)
         ids = None if row_ids is None else np.ascontiguousarray(row_ids, dtype=np.int64)
-        if (
-            x.ndim != 2
-            or x.shape[1] != self._inputs
-            or (ids is not None and ids.shape != x.shape[:1])
-        ):
-            raise ValueError(f"rows of shape {x.shape} for {self._inputs} inputs, or other row_ids")
+        self._check_shapes(x, ids)
         rows, members = len(x), self._members
         numbers = np.empty((members, 4, rows, self._outputs))
         outputs = np.empty((members, rows, self._outputs), dtype=np.float32)
@@ -124,6 +119,13 @@ class Kernel:
             before_chunk()
             _check(_ends(run, pieces[start : start + threads]), question)
         return [Estimate(*each) for each in numbers], outputs
+
+    def _check_shapes(self, x: np.ndarray, ids: np.ndarray | None) -> None:
+        """Raise ValueError for arrays of other shapes, which the kernel would read past the end."""
+        if x.ndim != 2 or x.shape[1] != self._inputs:
+            raise ValueError(f"x has the shape {x.shape}; [rows, {self._inputs}] are needed")
+        if ids is not None and ids.shape != x.shape[:1]:
+            raise ValueError(f"row_ids has the shape {ids.shape}; [{len(x)}] are needed")
 
     def _every(self, passes: int, rows: int, *, alone: bool) -> int:
         """The passes of a call after which it asks whether to go on; 0: it is short.
