@@ -24,6 +24,7 @@ from model.passes import (
     Sampler,
     kernel_of,
     pooled_members,
+    pooled_numbers,
     sample,
     sample_until,
     wide,
@@ -87,19 +88,19 @@ class Estimation:
         return None if exact or record or options.tolerance is not None else self._kernel
 
     def _by_kernel(self, kernel: Kernel, batch: Batch, options: Resolved) -> Estimated:
-        estimator, rows = used(self._task, options), len(batch.x)
+        estimator, x = used(self._task, options), batch.x.numpy()
         estimates, outputs = kernel.estimates(
-            batch.x.numpy(),
+            x,
             batch.seed,
             passes=options.passes,
             reduced=estimator == "reduced",
             row_ids=None if batch.row_ids is None else batch.row_ids.numpy(),
             before_chunk=batch.before_chunk,
         )
-        estimate = self._wide(pooled_members(estimates), self._allowance(estimator), options.passes)
-        counts = np.full(rows, options.passes)
-        off = outputs.astype(np.float64)
-        return Estimated(estimate, off[0] if len(off) == 1 else off.mean(0), counts, not rows)
+        estimate = self._wide(pooled_numbers(estimates), self._allowance(estimator), options.passes)
+        counts = np.full(len(x), options.passes)
+        off = outputs.sum(0, dtype=np.float64) / len(outputs)
+        return Estimated(estimate, off, counts, not len(x))
 
     def _by_torch(self, batch: Batch, options: Resolved) -> tuple[Estimate, np.ndarray, bool]:
         """The estimate, each row's number of passes, and whether all met the tolerance."""

@@ -10,7 +10,7 @@ Shapes: M members, B rows, D inputs, O outputs.
 
 import ctypes
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache, partial
 from importlib.machinery import EXTENSION_SUFFIXES
@@ -23,7 +23,6 @@ import numpy as np
 import torch
 
 from model.passes.ensemble import Ensemble
-from model.passes.estimate import Estimate
 from model.passes.network import ActivationName, MLPConfig
 
 WIDEST = 256  # units; with wider layers, the products of torch are faster
@@ -74,11 +73,12 @@ class Kernel:
         reduced: bool,
         row_ids: np.ndarray | None = None,
         before_chunk: Callable[[], None] = lambda: None,
-    ) -> tuple[Sequence[Estimate], np.ndarray]:
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Each member's estimate from its share of the passes, and its outputs without dropout.
 
-        The outputs are [M, B, O] float32, of rows x [B, D] float32. `row_ids` are as in
-        `draw_noise`. `before_chunk` is as in `Batch`.
+        The estimates are [M, 4, B, O] float64: mean, variance, and their errors. The outputs are
+        [M, B, O] float32, of rows x [B, D] float32. `row_ids` are as in `draw_noise`.
+        `before_chunk` is as in `Batch`.
         """
         x = np.ascontiguousarray(x, dtype=np.float32)
         ids = None if row_ids is None else np.ascontiguousarray(row_ids, dtype=np.int64)
@@ -105,15 +105,26 @@ class Kernel:
             numbers.ctypes.data,
             outputs.ctypes.data,
         )
-        pieces = [(at, min(at + at_once, rows)) for at in range(0, rows, at_once)]
-        threads = torch.get_num_threads() if len(pieces) > 1 else 1
-        for start in range(0, len(pieces), threads):
+        if rows <= at_once:  # the usual case
             before_chunk()
-            some = pieces[start : start + threads]
-            others = [_pool().submit(run, *piece) for piece in some[1:]]
-            run(*some[0])
-            wait(others)
-        return [Estimate(*each) for each in numbers], outputs
+            run(0, rows)
+        else:
+            _in_pieces(run, rows, at_once, before_chunk)
+        return numbers, outputs
+
+
+def _in_pieces(
+    run: Callable[[int, int], None], rows: int, at_once: int, before_chunk: Callable[[], None]
+) -> None:
+    """Run over so many rows at once, by as many threads as the caller may use."""
+    pieces = [(at, min(at + at_once, rows)) for at in range(0, rows, at_once)]
+    threads = torch.get_num_threads()
+    for start in range(0, len(pieces), threads):
+        before_chunk()
+        some = pieces[start : start + threads]
+        others = [_pool().submit(run, *piece) for piece in some[1:]]
+        run(*some[0])
+        wait(others)
 
 
 @cache

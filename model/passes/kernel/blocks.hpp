@@ -313,7 +313,7 @@ template <int R, bool REDUCED> static void blocks_of(const Ensemble &e, int memb
   Memory memory;
   Row row;
   Rows<R> x;
-  take(row, e, memory);
+  take(row, e, REDUCED, memory);
   take<R>(x, e, REDUCED, memory);
   const Layer *layers = e.layers + (size_t)member * e.sites;
   const int64_t most_passes = REDUCED ? BLOCK * 3 / 2 : CHUNK, unit = R * W;

@@ -151,7 +151,7 @@ INLINE Estimates across(vd (&s)[4], float shift, double n, int members) {
 static void each_row(const Ensemble &e, int member, const Job &job) {
   Memory memory;
   Row r;
-  take(r, e, memory);
+  take(r, e, job.reduced, memory);
   const Layer *layers = e.layers + (size_t)member * e.sites;
   const int n = widest(e), T = e.targets;
   const int64_t most = job.count < BLOCK * 3 / 2 ? job.count : BLOCK * 3 / 2;

@@ -60,7 +60,8 @@ def by_kernel(
     assert found is not None
     ids = None if batch.row_ids is None else batch.row_ids.numpy()
     x = batch.x.numpy()
-    return found.estimates(x, batch.seed, passes=passes, reduced=reduced, row_ids=ids)[0]
+    numbers, _ = found.estimates(x, batch.seed, passes=passes, reduced=reduced, row_ids=ids)
+    return [Estimate(*member) for member in numbers]
 
 
 def magnitude(net: MLP, x: Tensor) -> np.ndarray:
@@ -147,7 +148,7 @@ def test_a_call_in_pieces_gives_the_numbers_of_one_call(
         before_chunk=lambda: calls.append(1),
     )
     assert len(calls) > 1
-    check_same(parts, whole, magnitude(nets._members[0], batch.x))
+    check_same(Estimate(*parts), whole, magnitude(nets._members[0], batch.x))
 
 
 def test_the_kernel_leaves_what_it_has_no_formulas_for_to_torch() -> None:
