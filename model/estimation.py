@@ -33,7 +33,7 @@ from model.predictions import used
 from model.tasks import Task
 
 ROWS_AT_ONCE = 512  # bounds the memory of a large request; answers do not depend on it
-KERNEL_ROWS_AT_ONCE = 4096  # the kernel keeps no passes of many rows
+KERNEL_ROWS_AT_ONCE = 4096  # the kernel keeps no passes of many rows, nor covariances
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +55,17 @@ class Estimation:
             Reduction(member, task.linear, controls=controls) for member in networks
         ]
         self.exact = self._reductions[0].exact  # whether `reduced` needs no pass
-        fused = task.values_are_outputs
-        self._kernel = kernel_of(networks, task.linear, controls=controls) if fused else None
+        self._kernel = (
+            kernel_of(networks, task.linear, controls=controls, temperature=task.temperature)
+            if task.values_are_outputs or task.temperature
+            else None
+        )
 
     def rows_at_once(self, options: Resolved, *, record: bool) -> int:
         """How many rows to run together; `record`: whether batches have a recorder."""
-        return KERNEL_ROWS_AT_ONCE if self._kernel_for(options, record=record) else ROWS_AT_ONCE
+        if self._task.joint or not self._kernel_for(options, record=record):
+            return ROWS_AT_ONCE
+        return KERNEL_ROWS_AT_ONCE
 
     def run(self, batch: Batch, options: Resolved) -> Estimated:
         """The estimates of a batch."""
@@ -89,7 +94,7 @@ class Estimation:
 
     def _by_kernel(self, kernel: Kernel, batch: Batch, options: Resolved) -> Estimated:
         estimator, x = used(self._task, options), batch.x.numpy()
-        estimates, outputs = kernel.estimates(
+        found = kernel.estimates(
             x,
             batch.seed,
             passes=options.passes,
@@ -97,9 +102,10 @@ class Estimation:
             row_ids=None if batch.row_ids is None else batch.row_ids.numpy(),
             before_chunk=batch.before_chunk,
         )
-        estimate = self._wide(pooled_numbers(estimates), self._allowance(estimator), options.passes)
+        pooled = pooled_numbers(found.numbers, found.agreement)
+        estimate = self._wide(pooled, self._allowance(estimator), options.passes)
         counts = np.full(len(x), options.passes)
-        off = outputs.sum(0, dtype=np.float64) / len(outputs)
+        off = found.deterministic.sum(0, dtype=np.float64) / len(found.deterministic)
         return Estimated(estimate, off, counts, not len(x))
 
     def _by_torch(self, batch: Batch, options: Resolved) -> tuple[Estimate, np.ndarray, bool]:

@@ -5,13 +5,14 @@ the samplers, fused over blocks of rows that fit in the caches. So its numbers e
 to rounding; tests hold that. The installation of the package compiles it where a C++ compiler is.
 Without it, torch computes everything.
 
-Shapes: M members, B rows, D inputs, O outputs.
+Shapes: M members, B rows, D inputs, O outputs, V values of one pass, K classes.
 """
 
 import ctypes
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from functools import cache, partial
 from importlib.machinery import EXTENSION_SUFFIXES
 from itertools import pairwise
@@ -23,6 +24,7 @@ import numpy as np
 import torch
 
 from model.passes.ensemble import Ensemble
+from model.passes.estimate import COVARIANCE_CLASSES, Agreement
 from model.passes.network import ActivationName, MLPConfig
 
 WIDEST = 256  # units; with wider layers, the products of torch are faster
@@ -31,15 +33,37 @@ AT_ONCE = 1 << 25  # multiplications of a call, a few ms
 LEAST_ROWS = 32  # of a call: a block of the kernel
 
 
+@dataclass(frozen=True, slots=True)
+class Fused:
+    """What the kernel finds for B rows.
+
+    `numbers` [M, 4, B, V] float64 has each member's mean and variance over its passes, and their
+    errors. `deterministic` [M, B, V] float32 has the values with dropout off. `agreement` is that
+    of a classifier's passes.
+    """
+
+    numbers: np.ndarray
+    deterministic: np.ndarray
+    agreement: Agreement | None = None
+
+
 class Kernel:
     """Networks of one shape as the kernel keeps them: a copy of their weights."""
 
     def __init__(
-        self, library: ctypes.CDLL, variant: int, networks: Ensemble, linear: int, *, controls: bool
+        self,
+        library: ctypes.CDLL,
+        variant: int,
+        networks: Ensemble,
+        linear: int,
+        *,
+        controls: bool,
+        temperature: float | None,
     ) -> None:
         config = networks.config
         self._library, self._variant, self._members = library, variant, len(networks)
-        self._inputs, self._outputs = config.inputs, config.outputs
+        self._inputs, self._classes = config.inputs, config.outputs if temperature else 0
+        self._values = config.outputs + (1 if temperature else 0)
         widths = (*config.site_widths, config.outputs)
         self._macs = sum(a * b for a, b in pairwise(widths))
         weights = np.concatenate(
@@ -58,6 +82,7 @@ class Kernel:
             get_args(ActivationName).index(config.activation),
             linear,
             controls,
+            1 / temperature if temperature else 0.0,
             weights.ctypes.data,
         )
         if not self._handle:
@@ -73,12 +98,10 @@ class Kernel:
         reduced: bool,
         row_ids: np.ndarray | None = None,
         before_chunk: Callable[[], None] = lambda: None,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Each member's estimate from its share of the passes, and its outputs without dropout.
+    ) -> Fused:
+        """The members' estimates for rows x [B, D] float32, each from its share of the passes.
 
-        The estimates are [M, 4, B, O] float64: mean, variance, and their errors. The outputs are
-        [M, B, O] float32, of rows x [B, D] float32. `row_ids` are as in `draw_noise`.
-        `before_chunk` is as in `Batch`.
+        `row_ids` are as in `draw_noise`, and `before_chunk` is as in `Batch`.
         """
         x = np.ascontiguousarray(x, dtype=np.float32)
         ids = None if row_ids is None else np.ascontiguousarray(row_ids, dtype=np.int64)
@@ -88,9 +111,14 @@ class Kernel:
             or (ids is not None and ids.shape != x.shape[:1])
         ):
             raise ValueError(f"rows of shape {x.shape} for {self._inputs} inputs, or other row_ids")
-        rows, members = len(x), self._members
-        numbers = np.empty((members, 4, rows, self._outputs))
-        outputs = np.empty((members, rows, self._outputs), dtype=np.float32)
+        rows, members, values, classes = len(x), self._members, self._values, self._classes
+        numbers = np.empty((members, 4, rows, values))
+        off = np.empty((members, rows, values), dtype=np.float32)
+        covariance = votes = None
+        if classes:
+            votes = np.empty((members, rows, classes), dtype=np.int64)
+            if classes <= COVARIANCE_CLASSES:
+                covariance = np.empty((members, rows, values, values))
         at_once = max(AT_ONCE // (self._macs * passes) // LEAST_ROWS * LEAST_ROWS, LEAST_ROWS)
         run = partial(
             self._library.mcd_run,
@@ -103,14 +131,22 @@ class Kernel:
             None if ids is None else ids.ctypes.data,
             reduced,
             numbers.ctypes.data,
-            outputs.ctypes.data,
+            off.ctypes.data,
+            None if covariance is None else covariance.ctypes.data,
+            None if votes is None else votes.ctypes.data,
         )
         if rows <= at_once:  # the usual case
             before_chunk()
             run(0, rows)
         else:
             _in_pieces(run, rows, at_once, before_chunk)
-        return numbers, outputs
+        return Fused(numbers, off, None if votes is None else _agreement(covariance, votes))
+
+
+def _agreement(covariance: np.ndarray | None, votes: np.ndarray) -> Agreement:
+    """The agreement of the members' passes, from that of each member's."""
+    shared = None if covariance is None else covariance.sum(0) / len(covariance)
+    return Agreement(shared, votes.sum(0))
 
 
 def _in_pieces(
@@ -134,11 +170,18 @@ def _pool() -> ThreadPoolExecutor:
 
 
 def kernel_of(
-    networks: Ensemble, linear: int, *, controls: bool = True, variant: str | None = None
+    networks: Ensemble,
+    linear: int,
+    *,
+    controls: bool = True,
+    temperature: float | None = None,
+    variant: str | None = None,
 ) -> Kernel | None:
     """The networks for the kernel; None if torch is to compute them.
 
-    The first `linear` outputs are those that the reduced estimator estimates. `variant` names one
+    The first `linear` outputs are those that the reduced estimator estimates. With `temperature`
+    the outputs are logits, and the values of a pass are the probabilities of the classes and their
+    entropy; without, they are the outputs. `variant` names one
     of `variants`; by default it is the fastest. torch computes layers of more than WIDEST units,
     norms, Gaussian input noise, and all on other devices than the CPU.
     """
@@ -147,7 +190,7 @@ def kernel_of(
         return None
     known = variants()
     number = _numbers()[variant or known[0]]
-    return Kernel(library, number, networks, linear, controls=controls)
+    return Kernel(library, number, networks, linear, controls=controls, temperature=temperature)
 
 
 def fits(config: MLPConfig) -> bool:
@@ -201,10 +244,11 @@ def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
     """The library with the types of its functions."""
     pointer, whole, long = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64
     library.mcd_variant.argtypes, library.mcd_variant.restype = [whole], ctypes.c_char_p
-    library.mcd_create.argtypes = [whole, whole, pointer, pointer, whole, whole, whole, pointer]
+    library.mcd_create.argtypes = [whole, whole, pointer, pointer, whole, whole, whole]
+    library.mcd_create.argtypes += [ctypes.c_float, pointer]
     library.mcd_create.restype = pointer
     library.mcd_free.argtypes, library.mcd_free.restype = [pointer], None
     library.mcd_run.argtypes = [pointer, whole, pointer, long, ctypes.c_uint64, long, pointer]
-    library.mcd_run.argtypes += [whole, pointer, pointer, long, long]
+    library.mcd_run.argtypes += [whole, pointer, pointer, pointer, pointer, long, long]
     library.mcd_run.restype = None
     return library

@@ -54,6 +54,7 @@ class Regression:
     calibration: Calibration | None = None
 
     joint: ClassVar[bool] = False
+    temperature: ClassVar[float | None] = None
     retunes: ClassVar[bool] = False
 
     @property

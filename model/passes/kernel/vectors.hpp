@@ -61,6 +61,24 @@ INLINE vf vtanh(vf x) {
   return e / (e + 2.0f);
 }
 
+// log(x) of normal x > 0: the exponent, and a polynomial for the rest (Cephes).
+INLINE vf vlog(vf x) {
+  vi bits = (vi)x, exponent = (bits >> 23) - 127;
+  vf m = (vf)((bits & 0x7fffff) | 0x3f800000);
+  const vi large = m > 1.41421356f;
+  m = large ? m * 0.5f : m, exponent -= large;
+  const vf n = __builtin_convertvector(exponent, vf), f = m - 1.0f, square = f * f;
+  vf p = f * 7.0376836292e-2f - 1.1514610310e-1f;
+  p = p * f + 1.1676998740e-1f;
+  p = p * f - 1.2420140846e-1f;
+  p = p * f + 1.4249322787e-1f;
+  p = p * f - 1.6668057665e-1f;
+  p = p * f + 2.0000714765e-1f;
+  p = p * f - 2.4999993993e-1f;
+  p = p * f + 3.3333331174e-1f;
+  return f + (p * f * square - n * 2.12194440e-4f - square * 0.5f) + n * 0.693359375f;
+}
+
 // erf(x) by a rational function, to about 2e-7 (that of Eigen).
 INLINE vf verf(vf x) {
   x = x < -4.0f ? all(-4.0f) : x;

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,13 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from model.calibration import Tuning
+from model.data import Target
 from model.passes import fused
-from model.passes.ensemble import Ensemble, EnsembleSampler
+from model.passes.ensemble import Ensemble, EnsembleSampler, pooled_members, pooled_numbers
 from model.passes.estimate import Estimate
 from model.passes.fused import Kernel, fits, kernel_of, variants
 from model.passes.network import ACTIVATIONS, MLP, MLPConfig, Norm
 from model.passes.reduced import Reduction
 from model.passes.samplers import Batch, PlainSampler, ReducedSampler, Sampler
+from model.tasks.classification import Classification
 from model.training.fit import initialised
 
 pytestmark = pytest.mark.skipif(
@@ -60,8 +64,8 @@ def by_kernel(
     assert found is not None
     ids = None if batch.row_ids is None else batch.row_ids.numpy()
     x = batch.x.numpy()
-    numbers, _ = found.estimates(x, batch.seed, passes=passes, reduced=reduced, row_ids=ids)
-    return [Estimate(*member) for member in numbers]
+    fused = found.estimates(x, batch.seed, passes=passes, reduced=reduced, row_ids=ids)
+    return [Estimate(*member) for member in fused.numbers]
 
 
 def magnitude(net: MLP, x: Tensor) -> np.ndarray:
@@ -124,7 +128,7 @@ def test_the_kernel_gives_the_outputs_without_dropout(reduced: bool) -> None:
     nets, x = networks(config, 2), inputs(40, 7)
     found = kernel_of(nets, 1)
     assert found is not None
-    _, outputs = found.estimates(x.numpy(), 0, passes=10, reduced=reduced)
+    outputs = found.estimates(x.numpy(), 0, passes=10, reduced=reduced).deterministic
     assert np.allclose(outputs, torch.stack([net(x) for net in nets]).numpy(), atol=1e-6)
 
 
@@ -139,7 +143,7 @@ def test_a_call_in_pieces_gives_the_numbers_of_one_call(
     (whole,) = by_kernel(found, batch, 50, reduced=reduced)
     monkeypatch.setattr(fused, "AT_ONCE", 1)
     assert found is not None
-    (parts,), _ = found.estimates(
+    parts = found.estimates(
         batch.x.numpy(),
         3,
         passes=50,
@@ -148,7 +152,53 @@ def test_a_call_in_pieces_gives_the_numbers_of_one_call(
         before_chunk=lambda: calls.append(1),
     )
     assert len(calls) > 1
-    check_same(Estimate(*parts), whole, magnitude(nets._members[0], batch.x))
+    check_same(Estimate(*parts.numbers[0]), whole, magnitude(nets._members[0], batch.x))
+
+
+@settings(deadline=None, max_examples=40)
+@given(config=configs(), data=st.data())
+def test_the_kernel_gives_the_probabilities_of_torch(
+    config: MLPConfig, data: st.DataObject
+) -> None:
+    config = replace(config, outputs=data.draw(st.sampled_from([2, 3, 5, 17, 70]), label="classes"))
+    rows = data.draw(st.sampled_from([1, 2, 7, 33]), label="rows")
+    passes = data.draw(st.integers(6, 120) | st.just(2100), label="passes")
+    temperature = data.draw(st.sampled_from([0.3, 1.0, 2.0]), label="temperature")
+    variant = data.draw(st.sampled_from(variants()), label="variant")
+    ids = torch.arange(rows) * 3 if data.draw(st.booleans(), label="per row") else None
+    nets = networks(config, data.draw(st.integers(1, 3), label="members"))
+    batch = Batch(inputs(rows, config.inputs), data.draw(st.integers(0, 1 << 62)), ids)
+    task = Classification(
+        Target(("y",), tuple(map(str, range(config.outputs))), (), (), (None,)),
+        Tuning(temperature=temperature),
+    )
+    found = kernel_of(nets, config.outputs, temperature=temperature, variant=variant)
+    assert found is not None
+    known = None if ids is None else ids.numpy()
+    fused = found.estimates(
+        batch.x.numpy(), batch.seed, passes=passes, reduced=False, row_ids=known
+    )
+    estimate = pooled_numbers(fused.numbers, fused.agreement)
+    samplers = [PlainSampler.of(net, batch, task.values, joint=True) for net in nets]
+    EnsembleSampler(samplers).take(range(passes))
+    expected = pooled_members([sampler.estimate(len(nets)) for sampler in samplers])
+    logits = max(float(magnitude(net, batch.x).max()) for net in nets) / temperature
+    check_same(estimate, expected, np.full_like(expected.mean, 1 + logits))
+    check_agreement(estimate, expected, logits)
+    off = torch.stack([task.values(net(batch.x)) for net in nets]).numpy()
+    assert np.allclose(fused.deterministic, off, atol=1e-6 * (1 + logits))
+
+
+def check_agreement(one: Estimate, other: Estimate, logits: float) -> None:
+    """The same covariance to rounding, and the same votes where no two classes are level."""
+    assert one.agreement is not None
+    assert other.agreement is not None
+    assert (one.agreement.votes.sum(-1) == other.agreement.votes.sum(-1)).all()
+    assert np.abs(one.agreement.votes - other.agreement.votes).sum() <= 2
+    assert (one.agreement.covariance is None) == (other.agreement.covariance is None)
+    if one.agreement.covariance is not None and other.agreement.covariance is not None:
+        off = one.agreement.covariance - other.agreement.covariance
+        assert np.abs(off).max() <= 2e-6 * (1 + logits)
 
 
 def test_the_kernel_leaves_what_it_has_no_formulas_for_to_torch() -> None:
