@@ -35,16 +35,37 @@ LEAST_ROWS = 32  # of a call: a block of the kernel
 
 @dataclass(frozen=True, slots=True)
 class Fused:
-    """What the kernel finds for B rows.
+    """What the kernel finds for B rows, by each member's passes.
 
-    `numbers` [M, 4, B, V] float64 has each member's mean and variance over its passes, and their
-    errors. `deterministic` [M, B, V] float32 has the values with dropout off. `agreement` is that
-    of a classifier's passes.
+    Means, variances, and their errors; the values with dropout off; and of a classifier the
+    covariance of the values, for up to COVARIANCE_CLASSES, and the votes.
     """
 
-    numbers: np.ndarray
-    deterministic: np.ndarray
-    agreement: Agreement | None = None
+    numbers: np.ndarray  # [M, 4, B, V] float64
+    deterministic: np.ndarray  # [M, B, V] float32
+    covariance: np.ndarray | None = None  # [M, B, V, V] float64
+    votes: np.ndarray | None = None  # [M, B, K] int64
+
+    @classmethod
+    def empty(cls, members: int, rows: int, outputs: int, *, classes: bool) -> "Fused":
+        """Room for the answers."""
+        values = outputs + classes
+        covariance = classes and outputs <= COVARIANCE_CLASSES
+        return cls(
+            np.empty((members, 4, rows, values)),
+            np.empty((members, rows, values), dtype=np.float32),
+            np.empty((members, rows, values, values)) if covariance else None,
+            np.empty((members, rows, outputs), dtype=np.int64) if classes else None,
+        )
+
+    @property
+    def agreement(self) -> Agreement | None:
+        """The agreement of all passes of a classifier."""
+        if self.votes is None:
+            return None
+        each = self.covariance
+        shared = None if each is None else each.sum(0) / len(each)
+        return Agreement(shared, self.votes.sum(0))
 
 
 class Kernel:
@@ -62,8 +83,8 @@ class Kernel:
     ) -> None:
         config = networks.config
         self._library, self._variant, self._members = library, variant, len(networks)
-        self._inputs, self._classes = config.inputs, config.outputs if temperature else 0
-        self._values = config.outputs + (1 if temperature else 0)
+        self._inputs, self._outputs = config.inputs, config.outputs
+        self._classes = temperature is not None
         widths = (*config.site_widths, config.outputs)
         self._macs = sum(a * b for a, b in pairwise(widths))
         weights = np.concatenate(
@@ -111,42 +132,35 @@ class Kernel:
             or (ids is not None and ids.shape != x.shape[:1])
         ):
             raise ValueError(f"rows of shape {x.shape} for {self._inputs} inputs, or other row_ids")
-        rows, members, values, classes = len(x), self._members, self._values, self._classes
-        numbers = np.empty((members, 4, rows, values))
-        off = np.empty((members, rows, values), dtype=np.float32)
-        covariance = votes = None
-        if classes:
-            votes = np.empty((members, rows, classes), dtype=np.int64)
-            if classes <= COVARIANCE_CLASSES:
-                covariance = np.empty((members, rows, values, values))
+        rows = len(x)
+        found = Fused.empty(self._members, rows, self._outputs, classes=self._classes)
         at_once = max(AT_ONCE // (self._macs * passes) // LEAST_ROWS * LEAST_ROWS, LEAST_ROWS)
         run = partial(
             self._library.mcd_run,
             self._handle,
             self._variant,
-            x.ctypes.data,
+            _address(x),
             rows,
             seed,
             passes,
-            None if ids is None else ids.ctypes.data,
+            _address(ids),
             reduced,
-            numbers.ctypes.data,
-            off.ctypes.data,
-            None if covariance is None else covariance.ctypes.data,
-            None if votes is None else votes.ctypes.data,
+            _address(found.numbers),
+            _address(found.deterministic),
+            _address(found.covariance),
+            _address(found.votes),
         )
         if rows <= at_once:  # the usual case
             before_chunk()
             run(0, rows)
         else:
             _in_pieces(run, rows, at_once, before_chunk)
-        return Fused(numbers, off, None if votes is None else _agreement(covariance, votes))
+        return found
 
 
-def _agreement(covariance: np.ndarray | None, votes: np.ndarray) -> Agreement:
-    """The agreement of the members' passes, from that of each member's."""
-    shared = None if covariance is None else covariance.sum(0) / len(covariance)
-    return Agreement(shared, votes.sum(0))
+def _address(array: np.ndarray | None) -> int | None:
+    """Where the numbers of an array are."""
+    return None if array is None else array.ctypes.data
 
 
 def _in_pieces(

@@ -23,11 +23,16 @@ INLINE double sum(vd v) { double s = 0; for (int i = 0; i < HALF; i++) s += v[i]
 
 INLINE vd root(vd v) { for (int i = 0; i < HALF; i++) v[i] = sqrt(v[i]); return v; }
 
-// 1 / sqrt(x) for normal x > 0, to rounding: a first guess by the exponent, three steps of Newton.
+// 1 / sqrt(x) for normal x > 0, to rounding: a first guess, and steps of Newton.
 INLINE vf rsqrt(vf x) {
-  vf y = (vf)(0x5f3759df - ((vi)x >> 1)), half = x * 0.5f;
+  const vf half = x * 0.5f;
+#if W == 16
+  vf y = (vf)_mm512_maskz_rsqrt14_ps((__mmask16)-1, (__m512)x);
+#else
+  vf y = (vf)(0x5f3759df - ((vi)x >> 1));
   y *= 1.5f - half * y * y;
   y *= 1.5f - half * y * y;
+#endif
   return y * (1.5f - half * y * y);
 }
 
