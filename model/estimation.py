@@ -3,7 +3,6 @@
 Shapes: B rows, D inputs, V values of one pass.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from model.passes import (
     EnsembleSampler,
     Estimate,
     Kernel,
+    Passes,
     PlainSampler,
     ReducedSampler,
     Reduction,
@@ -34,16 +34,6 @@ from model.tasks import Task
 
 ROWS_AT_ONCE = 512  # bounds the memory of a large request; answers do not depend on it
 KERNEL_ROWS_AT_ONCE = 4096  # the kernel keeps no passes of many rows, nor covariances
-
-
-@dataclass(frozen=True, slots=True)
-class Estimated:
-    """The estimate of B rows, and what it took."""
-
-    estimate: Estimate
-    deterministic: np.ndarray  # [B, V], dropout off
-    counts: np.ndarray  # [B] int64, passes taken by each row
-    settled: bool  # whether every row met the tolerance, if one was given
 
 
 class Estimation:
@@ -67,14 +57,14 @@ class Estimation:
             return ROWS_AT_ONCE
         return KERNEL_ROWS_AT_ONCE
 
-    def run(self, batch: Batch, options: Resolved) -> Estimated:
-        """The estimates of a batch."""
+    def run(self, batch: Batch, options: Resolved) -> Passes:
+        """The estimates of a batch, and what they took."""
         kernel = self._kernel_for(options, record=batch.recorder is not None)
         if kernel:
             return self._by_kernel(kernel, batch, options)
         with torch.inference_mode():
             estimate, counts, settled = self._by_torch(batch, options)
-            return Estimated(estimate, self._deterministic(batch.x), counts, settled)
+            return Passes(estimate, self._deterministic(batch.x), counts, settled)
 
     def sampler(self, batch: Batch, estimator: Estimator) -> Sampler:
         """A sampler without any passes; not for `reduced` if it is `exact`."""
@@ -92,7 +82,7 @@ class Estimation:
         exact = self.exact and used(self._task, options) == "reduced"
         return None if exact or record or options.tolerance is not None else self._kernel
 
-    def _by_kernel(self, kernel: Kernel, batch: Batch, options: Resolved) -> Estimated:
+    def _by_kernel(self, kernel: Kernel, batch: Batch, options: Resolved) -> Passes:
         estimator, x = used(self._task, options), batch.x.numpy()
         found = kernel.estimates(
             x,
@@ -106,7 +96,7 @@ class Estimation:
         estimate = self._wide(pooled, self._allowance(estimator), options.passes)
         counts = np.full(len(x), options.passes)
         off = found.deterministic.sum(0, dtype=np.float64) / len(found.deterministic)
-        return Estimated(estimate, off, counts, not len(x))
+        return Passes(estimate, off, counts, not len(x))
 
     def _by_torch(self, batch: Batch, options: Resolved) -> tuple[Estimate, np.ndarray, bool]:
         """The estimate, each row's number of passes, and whether all met the tolerance."""

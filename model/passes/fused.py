@@ -10,7 +10,7 @@ Shapes: M members, B rows, D inputs, O outputs, V values of one pass, K classes.
 
 import ctypes
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import cache, partial
@@ -29,8 +29,14 @@ from model.passes.network import ActivationName, MLPConfig
 
 WIDEST = 256  # units; with wider layers, the products of torch are faster
 MOST_LAYERS = 16
-AT_ONCE = 1 << 25  # multiplications of a call, a few ms
+AT_ONCE = 1 << 25  # multiplications, a few ms: of a call, or between two questions of a longer one
 LEAST_ROWS = 32  # of a call: a block of the kernel
+# Of kernel.cpp: a kernel that was compiled from older sources has another one, or none.
+INTERFACE = 3
+
+_ASKED = ctypes.CFUNCTYPE(ctypes.c_int)
+_UNASKED = _ASKED()
+_UNWANTED, _NO_MEMORY = 1, 2  # how a call ends if not by the answers: `End` in networks.hpp
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +114,8 @@ class Kernel:
         )
         if not self._handle:
             raise MemoryError("no memory for the kernel's copy of the weights")
-        finalize(self, library.mcd_free, self._handle)
+        self._freed = finalize(self, library.mcd_free, self._handle)
+        self._freed.atexit = False  # a daemon thread may compute until the very end
 
     def estimates(
         self,
@@ -122,7 +129,8 @@ class Kernel:
     ) -> Fused:
         """The members' estimates for rows x [B, D] float32, each from its share of the passes.
 
-        `row_ids` are as in `draw_noise`, and `before_chunk` is as in `Batch`.
+        `row_ids` are as in `draw_noise`, and `before_chunk` is as in `Batch`; any thread may call
+        it, in the middle of a call of the kernel, too. Raises MemoryError.
         """
         x = np.ascontiguousarray(x, dtype=np.float32)
         ids = None if row_ids is None else np.ascontiguousarray(row_ids, dtype=np.int64)
@@ -135,6 +143,8 @@ class Kernel:
         rows = len(x)
         found = Fused.empty(self._members, rows, self._outputs, classes=self._classes)
         at_once = max(AT_ONCE // (self._macs * passes) // LEAST_ROWS * LEAST_ROWS, LEAST_ROWS)
+        every = self._passes_between(passes, min(rows, LEAST_ROWS) if ids is None else 1)
+        question = _Question(before_chunk) if every else None
         run = partial(
             self._library.mcd_run,
             self._handle,
@@ -149,13 +159,45 @@ class Kernel:
             _address(found.deterministic),
             _address(found.covariance),
             _address(found.votes),
+            every,
+            question.asked if question else _UNASKED,
         )
-        if rows <= at_once:  # the usual case
+        pieces = [(at, min(at + at_once, rows)) for at in range(0, rows, at_once)]
+        threads = torch.get_num_threads() if len(pieces) > 1 else 1
+        for start in range(0, len(pieces), threads):
             before_chunk()
-            run(0, rows)
-        else:
-            _in_pieces(run, rows, at_once, before_chunk)
+            _check(_ends(run, pieces[start : start + threads]), question)
         return found
+
+    def _passes_between(self, passes: int, rows: int) -> int:
+        """The passes of so many rows after which a call asks whether to go on; 0 if it is short."""
+        every = max(AT_ONCE // (self._macs * max(rows, 1)), 1)
+        return every if every < passes else 0
+
+
+class _Question:
+    """Asks `before_chunk` in the middle of a call, and keeps what it raises: `answer`."""
+
+    def __init__(self, before_chunk: Callable[[], None]) -> None:
+        self.answer: BaseException | None = None
+        self._before_chunk = before_chunk
+        self.asked = _ASKED(self._goes_on)
+
+    def _goes_on(self) -> bool:
+        try:
+            if self.answer is None:
+                self._before_chunk()
+        except BaseException as error:  # none may pass through the kernel; Ctrl-C comes here, too
+            self.answer = error
+        return self.answer is None
+
+
+def _check(ends: Sequence[int], question: _Question | None) -> None:
+    """Raise what has ended the work before its answers."""
+    if _NO_MEMORY in ends:
+        raise MemoryError("no memory for the passes")
+    if _UNWANTED in ends:
+        raise (question and question.answer) or KeyboardInterrupt
 
 
 def _address(array: np.ndarray | None) -> int | None:
@@ -163,22 +205,20 @@ def _address(array: np.ndarray | None) -> int | None:
     return None if array is None else array.ctypes.data
 
 
-def _in_pieces(
-    run: Callable[[int, int], None], rows: int, at_once: int, before_chunk: Callable[[], None]
-) -> None:
-    """Run over so many rows at once, by as many threads as the caller may use."""
-    pieces = [(at, min(at + at_once, rows)) for at in range(0, rows, at_once)]
-    threads = torch.get_num_threads()
-    for start in range(0, len(pieces), threads):
-        before_chunk()
-        some = pieces[start : start + threads]
-        others = [_pool().submit(run, *piece) for piece in some[1:]]
-        run(*some[0])
-        wait(others)
+def _ends(run: Callable[[int, int], int], pieces: Sequence[tuple[int, int]]) -> list[int]:
+    """How each piece has ended; helpers take all but the first."""
+    if len(pieces) == 1:
+        return [run(*pieces[0])]
+    others = [_pool(os.getpid()).submit(run, *piece) for piece in pieces[1:]]
+    try:
+        first = run(*pieces[0])
+    finally:
+        wait(others)  # after Ctrl-C, too: they write into the arrays
+    return [first, *(other.result() for other in others)]
 
 
 @cache
-def _pool() -> ThreadPoolExecutor:
+def _pool(process: int) -> ThreadPoolExecutor:  # noqa: ARG001  a fork has none of the threads
     """Threads that help a caller which has several pieces and may use several threads."""
     return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="mcd-kernel")
 
@@ -242,9 +282,9 @@ def _numbers() -> dict[str, int]:
 
 @cache
 def _library() -> ctypes.CDLL | None:
-    """The compiled library; None if it is absent, or if MCD_KERNEL switches it off."""
-    if os.environ.get("MCD_KERNEL", "on") == "off":
-        return None
+    """The compiled library; None if absent, of other sources, or switched off by MCD_KERNEL."""
+    if any(name.upper() == "MCD_KERNEL" and value == "off" for name, value in os.environ.items()):
+        return None  # in either case, as the settings of the service
     folder = Path(__file__).parent
     files = (folder / f"_kernel{suffix}" for suffix in EXTENSION_SUFFIXES)
     path = next((str(file) for file in files if file.exists()), None)
@@ -254,8 +294,10 @@ def _library() -> ctypes.CDLL | None:
         return None
 
 
-def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
-    """The library with the types of its functions."""
+def _declared(library: ctypes.CDLL) -> ctypes.CDLL | None:
+    """The library with the types of its functions; None if it is one of another interface."""
+    if not hasattr(library, "mcd_interface") or library.mcd_interface() != INTERFACE:
+        return None
     pointer, whole, long = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64
     library.mcd_variant.argtypes, library.mcd_variant.restype = [whole], ctypes.c_char_p
     library.mcd_create.argtypes = [whole, whole, pointer, pointer, whole, whole, whole]
@@ -263,6 +305,7 @@ def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
     library.mcd_create.restype = pointer
     library.mcd_free.argtypes, library.mcd_free.restype = [pointer], None
     library.mcd_run.argtypes = [pointer, whole, pointer, long, ctypes.c_uint64, long, pointer]
-    library.mcd_run.argtypes += [whole, pointer, pointer, pointer, pointer, long, long]
-    library.mcd_run.restype = None
+    library.mcd_run.argtypes += [whole, pointer, pointer, pointer, pointer]
+    library.mcd_run.argtypes += [long, _ASKED, long, long]
+    library.mcd_run.restype = whole
     return library

@@ -4,5 +4,5 @@
 #include <immintrin.h>
 #define W 16
 #include "body.hpp"
-void run_avx512(const Ensemble &e, int member, const Job &job) { run(e, member, job); }
+End run_avx512(const Ensemble &e, int member, const Job &job) { return run(e, member, job); }
 #endif

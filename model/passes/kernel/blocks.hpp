@@ -21,7 +21,7 @@ static Lists take_lists(const Ensemble &e, int64_t passes, Memory &memory) {
   lists.units = memory.take<uint16_t>(passes * lists.stride);
   lists.counts = memory.take<int>(passes * e.sites);
   lists.everything = memory.take<uint16_t>(widest(e) + TILE_UNITS);
-  for (int i = 0; i < widest(e) + TILE_UNITS; i++) lists.everything[i] = (uint16_t)i;
+  for (int i = 0; lists.everything && i < widest(e) + TILE_UNITS; i++) lists.everything[i] = (uint16_t)i;
   return lists;
 }
 
@@ -52,6 +52,7 @@ template <int R> static void take(Rows<R> &r, const Ensemble &e, bool reduced, M
   const size_t unit = R * W, n = (size_t)(widest(e) + 1) * unit;
   const int t = e.targets;
   float *next = memory.take<float>(4 * n + unit * (3 * e.outputs + 2 * e.values) + (reduced ? (3 + 2 * e.sites) * t * n + 10 * t * unit : 0));
+  if (!next) return;
   auto get = [&](size_t size) { float *p = next; next += size; return p; };
   r.h = get(n), r.centre = get(n), r.a = get(n), r.b = get(n);
   r.output = get(unit * e.outputs), r.y = get(unit * e.outputs), r.square = get(unit * e.outputs);
@@ -324,7 +325,7 @@ template <int R> static void put_agreement(const Ensemble &e, const Job &job, in
 
 // The answers of some rows of a block.
 template <int R, bool REDUCED>
-static void block(const Ensemble &e, const Layer *layers, const Job &job, int64_t from, Rows<R> &x,
+static End block(const Ensemble &e, const Layer *layers, const Job &job, int64_t from, Rows<R> &x,
                   Lists &lists, uint64_t *drawn, float *terms, Sums &sums, Pool *pools) {
   enum { PARTS = 2 * R };
   const size_t unit = R * W;
@@ -339,6 +340,7 @@ static void block(const Ensemble &e, const Layer *layers, const Job &job, int64_
     if (!once || from == job.from) draw_lists(e, job, done, some, e.sites - REDUCED, drawn, lists);
     for (int64_t k = 0; k < some; k++) {
       block_pass<R, REDUCED>(e, layers, x, lists, k);
+      if (unwanted(job)) return UNWANTED;
       for (int o = 0; o < e.outputs; o++)
         for (int r = 0; r < R; r++) {
           const bool target = REDUCED && o < T;
@@ -377,9 +379,10 @@ static void block(const Ensemble &e, const Layer *layers, const Job &job, int64_
         put(job.estimate + (from + part * HALF + i) * e.values + o, step, found, i);
     }
   if (!REDUCED && e.sharpness) put_agreement<R>(e, job, from, sums);
+  return DONE;
 }
 
-template <int R, bool REDUCED> static void blocks_of(const Ensemble &e, int member, const Job &job) {
+template <int R, bool REDUCED> static End blocks_of(const Ensemble &e, int member, const Job &job) {
   Memory memory;
   Row row;
   Rows<R> x;
@@ -394,6 +397,7 @@ template <int R, bool REDUCED> static void blocks_of(const Ensemble &e, int memb
   float *lanes = memory.take<float>((size_t)e.values * W);
   Sums sums = take_sums<R>(e, job.covariance, memory);
   Pool *pools = memory.take<Pool>((size_t)2 * R * e.targets);
+  if (memory.lacks) return NO_MEMORY;
   for (int64_t from = job.from; from < job.to; from += unit) {
     for (int64_t b = from; b < from + unit && b < job.to; b++) {
       forward(e, layers, job.x + b * e.width[0], row);
@@ -401,14 +405,14 @@ template <int R, bool REDUCED> static void blocks_of(const Ensemble &e, int memb
       if (REDUCED) control(e, layers, row);
       fill<R>(x, e, row, (int)(b - from), REDUCED);
     }
-    block<R, REDUCED>(e, layers, job, from, x, lists, drawn, terms, sums, pools);
+    const End end = block<R, REDUCED>(e, layers, job, from, x, lists, drawn, terms, sums, pools);
+    if (end != DONE) return end;
   }
+  return DONE;
 }
 
-static void each_block(const Ensemble &e, int member, const Job &job) {
-  if (job.to - job.from <= W) {
-    if (job.reduced) blocks_of<1, true>(e, member, job);
-    else blocks_of<1, false>(e, member, job);
-  } else if (job.reduced) blocks_of<2, true>(e, member, job);
-  else blocks_of<2, false>(e, member, job);
+static End each_block(const Ensemble &e, int member, const Job &job) {
+  if (job.to - job.from <= W)
+    return job.reduced ? blocks_of<1, true>(e, member, job) : blocks_of<1, false>(e, member, job);
+  return job.reduced ? blocks_of<2, true>(e, member, job) : blocks_of<2, false>(e, member, job);
 }

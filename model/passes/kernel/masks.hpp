@@ -29,8 +29,16 @@ INLINE int chosen(const uint64_t *drawn, int level, int width, bool dropped, uin
   return n;
 }
 
-// Zeroed blocks of memory that a call frees at its end. Those of one row of a small network come from
-// the stack: an allocation takes as long as two passes. The address sanitizer watches the heap alone.
+// Counts a pass of a call, and asks its caller now and then whether to go on.
+INLINE bool unwanted(const Job &job) {
+  if (!job.every || --*job.left) return false;
+  *job.left = job.every;
+  return !job.goes_on();
+}
+
+// Zeroed blocks of memory that a call frees at its end. Where one is missing, `lacks` is set. Those of
+// one row of a small network come from the stack: an allocation takes as long as two passes. The
+// address sanitizer watches the heap alone.
 struct Memory {
 #ifdef __SANITIZE_ADDRESS__
   enum { NEAR = 64 };
@@ -41,16 +49,19 @@ struct Memory {
   size_t used = 0;
   void *blocks[32];
   int count = 0;
+  bool lacks = false;
   ~Memory() { for (int k = 0; k < count; k++) free(blocks[k]); }
   template <class T> T *take(size_t n) {
     const size_t bytes = (n * sizeof(T) + 64 + 63) / 64 * 64;
     void *block = near + used;
-    if (used + bytes <= NEAR)
+    if (bytes <= NEAR - used) {
       used += bytes;
-    else if (count == 32 || posix_memalign(&block, 64, bytes))
-      abort();
-    else
+    } else if (count == 32 || posix_memalign(&block, 64, bytes)) {
+      lacks = true;
+      return nullptr;
+    } else {
       blocks[count++] = block;
+    }
     memset(block, 0, bytes);
     return (T *)block;
   }

@@ -167,7 +167,7 @@ static void add_products(const Ensemble &e, const float *terms, int64_t stride, 
     }
 }
 
-static void each_row(const Ensemble &e, int member, const Job &job) {
+static End each_row(const Ensemble &e, int member, const Job &job) {
   Memory memory;
   Row r;
   take(r, e, job.reduced, memory);
@@ -183,6 +183,7 @@ static void each_row(const Ensemble &e, int member, const Job &job) {
   Pool *pools = memory.take<Pool>(T);
   vd(*sums)[4] = (vd(*)[4])memory.take<double>(4 * HALF * V);
   double *products = memory.take<double>(job.covariance ? pair(V, 0) : 0);
+  if (memory.lacks) return NO_MEMORY;
   const size_t step = (size_t)job.rows * V;
   for (int64_t b = job.from; b < job.to; b++) {
     forward(e, layers, job.x + b * e.width[0], r);
@@ -198,6 +199,7 @@ static void each_row(const Ensemble &e, int member, const Job &job) {
         draw(job.seed, job.start + (done + k) * job.step, job.row_ids ? job.row_ids + b : nullptr, words, p.drawn);
         if (job.reduced) reduced_pass(e, layers, r, p, terms + k, stride);
         else plain_pass(e, layers, r, p, terms + k, stride);
+        if (unwanted(job)) return UNWANTED;
       }
       if (e.sharpness) classify(e, terms, stride, some, job.votes + b * e.outputs);
       for (int t = 0; t < kept_terms; t++)
@@ -224,4 +226,5 @@ static void each_row(const Ensemble &e, int member, const Job &job) {
       for (int j = 0; j <= i; j++)
         put_covariance(e, job.covariance + b * V * V, i, j, products[pair(i, j)], sums[i][0][0], sums[j][0][0], job.count);
   }
+  return DONE;
 }
