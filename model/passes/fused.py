@@ -140,17 +140,15 @@ class Kernel:
             or (ids is not None and ids.shape != x.shape[:1])
         ):
             raise ValueError(f"rows of shape {x.shape} for {self._inputs} inputs, or other row_ids")
-        rows = len(x)
-        found = Fused.empty(self._members, rows, self._outputs, classes=self._classes)
-        at_once = max(AT_ONCE // (self._macs * passes) // LEAST_ROWS * LEAST_ROWS, LEAST_ROWS)
-        every = self._passes_between(passes, min(rows, LEAST_ROWS) if ids is None else 1)
+        found = Fused.empty(self._members, len(x), self._outputs, classes=self._classes)
+        every = self._passes_between(passes, min(len(x), LEAST_ROWS) if ids is None else 1)
         question = _Question(before_chunk) if every else None
         run = partial(
             self._library.mcd_run,
             self._handle,
             self._variant,
             _address(x),
-            rows,
+            len(x),
             seed,
             passes,
             _address(ids),
@@ -162,12 +160,17 @@ class Kernel:
             every,
             question.asked if question else _UNASKED,
         )
-        pieces = [(at, min(at + at_once, rows)) for at in range(0, rows, at_once)]
+        pieces = self._pieces(len(x), passes)
         threads = torch.get_num_threads() if len(pieces) > 1 else 1
         for start in range(0, len(pieces), threads):
             before_chunk()
             _check(_ends(run, pieces[start : start + threads]), question)
         return found
+
+    def _pieces(self, rows: int, passes: int) -> list[tuple[int, int]]:
+        """The rows of each call: `AT_ONCE` multiplications, or a block of the kernel."""
+        size = max(AT_ONCE // (self._macs * passes) // LEAST_ROWS * LEAST_ROWS, LEAST_ROWS)
+        return [(at, min(at + size, rows)) for at in range(0, rows, size)]
 
     def _passes_between(self, passes: int, rows: int) -> int:
         """The passes of so many rows after which a call asks whether to go on; 0 if it is short."""
