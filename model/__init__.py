@@ -4,8 +4,14 @@ Shape glossary, used in every module: P passes, B rows, D inputs (encoded featur
 O network outputs, K classes, V values of one pass. The pass axis comes first.
 """
 
+import os
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
+
+if sys.argv[:1] == ["-m"]:  # `python -m model`: Python imports the package before the command
+    # Before torch is loaded: threads of OpenMP that wait sleep, and leave busy cores to others.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from model.artifact import Card, LandscapeRecord, read_landscape, save_landscape, shipped
 from model.calibration import Acceptance, NoiseKind

@@ -24,6 +24,7 @@ from model.passes import (
     Sampler,
     kernel_of,
     pooled_members,
+    pooled_numbers,
     sample,
     sample_until,
     wide,
@@ -32,7 +33,7 @@ from model.predictions import used
 from model.tasks import Task
 
 ROWS_AT_ONCE = 512  # bounds the memory of a large request; answers do not depend on it
-KERNEL_ROWS_AT_ONCE = 4096  # the kernel keeps no passes of many rows
+KERNEL_ROWS_AT_ONCE = 4096  # the kernel keeps no passes of many rows, nor covariances
 
 
 class Estimation:
@@ -44,12 +45,17 @@ class Estimation:
             Reduction(member, task.linear, controls=controls) for member in networks
         ]
         self.exact = self._reductions[0].exact  # whether `reduced` needs no pass
-        fused = task.values_are_outputs
-        self._kernel = kernel_of(networks, task.linear, controls=controls) if fused else None
+        self._kernel = (
+            kernel_of(networks, task.linear, controls=controls, temperature=task.temperature)
+            if task.values_are_outputs or task.temperature
+            else None
+        )
 
     def rows_at_once(self, options: Resolved, *, record: bool) -> int:
         """How many rows to run together; `record`: whether batches have a recorder."""
-        return KERNEL_ROWS_AT_ONCE if self._kernel_for(options, record=record) else ROWS_AT_ONCE
+        if self._task.joint or not self._kernel_for(options, record=record):
+            return ROWS_AT_ONCE
+        return KERNEL_ROWS_AT_ONCE
 
     def run(self, batch: Batch, options: Resolved) -> Passes:
         """The estimates of a batch, and what they took."""
@@ -77,19 +83,20 @@ class Estimation:
         return None if exact or record or options.tolerance is not None else self._kernel
 
     def _by_kernel(self, kernel: Kernel, batch: Batch, options: Resolved) -> Passes:
-        estimator, rows = used(self._task, options), len(batch.x)
-        estimates, outputs = kernel.estimates(
-            batch.x.numpy(),
+        estimator, x = used(self._task, options), batch.x.numpy()
+        found = kernel.estimates(
+            x,
             batch.seed,
             passes=options.passes,
             reduced=estimator == "reduced",
             row_ids=None if batch.row_ids is None else batch.row_ids.numpy(),
             before_chunk=batch.before_chunk,
         )
-        estimate = self._wide(pooled_members(estimates), self._allowance(estimator), options.passes)
-        counts = np.full(rows, options.passes)
-        off = outputs.astype(np.float64)
-        return Passes(estimate, off[0] if len(off) == 1 else off.mean(0), counts, not rows)
+        pooled = pooled_numbers(found.numbers, found.agreement)
+        estimate = self._wide(pooled, self._allowance(estimator), options.passes)
+        counts = np.full(len(x), options.passes)
+        off = found.deterministic.sum(0, dtype=np.float64) / len(found.deterministic)
+        return Passes(estimate, off, counts, not len(x))
 
     def _by_torch(self, batch: Batch, options: Resolved) -> tuple[Estimate, np.ndarray, bool]:
         """The estimate, each row's number of passes, and whether all met the tolerance."""

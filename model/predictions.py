@@ -122,11 +122,10 @@ def summarised(
         _check_finite(block, start)
         start += len(block)
     met = options.tolerance is not None and all(part.settled for part in parts)
-    most = max(int(part.counts.max(initial=0)) for part in parts)
     estimator = used(task, options)
     return Predictions(
         task=kind,
-        passes=most if met else options.passes,
+        passes=_most(parts) if met else options.passes,
         stopped="tolerance" if met else "passes",
         seed=seed,
         estimator=estimator,
@@ -135,6 +134,11 @@ def summarised(
         acceptance=acceptance,
         note=None if estimator == options.estimator else task.plain_because,
     )
+
+
+def _most(parts: Sequence[Passes]) -> int:
+    """The largest number of passes that a row took."""
+    return max(int(part.counts.max(initial=0)) for part in parts)
 
 
 def _objects(cells: Sequence[Any]) -> np.ndarray:
@@ -171,8 +175,8 @@ def density(task: Task[Any], samples: Sequence[np.ndarray], actual: np.ndarray) 
 
 def _check_finite(block: Columns[Prediction], start: int) -> None:
     """Raise InputError naming the first row whose numbers overflowed; `start` is the block's."""
-    good = block.finite
-    if not good.all():
-        row = start + int((~good).argmax())
+    found = block.not_finite()
+    if found is not None:
+        row = start + found
         message = "the model's output is not finite: a value lies too far from the training data"
         raise InputError(f"rows.{row}: {message}", [Detail(f"rows.{row}", message)])

@@ -34,7 +34,7 @@ from model.predictions import Predictions, density, summarised, used
 from model.tasks import TASKS, Task
 
 UNSEEN = "unseen_combination"  # the warning of a row whose values are each in range
-FRESH_SEEDS = 1 << 53
+FRESH_SEED_BITS = 53
 
 
 class Predictor:
@@ -139,9 +139,9 @@ class Predictor:
     def _parts(self, batch: Batch, options: Resolved, *, record: bool) -> Iterator[Passes]:
         """The results of the passes for each block of rows; without rows, for one empty block."""
         at_once = self._estimation.rows_at_once(options, record=record)
-        for start in range(0, max(len(batch.x), 1), at_once):
-            few = len(batch.x) <= at_once
-            block = batch if few else batch.select(slice(start, start + at_once))
+        rows = batch.x.shape[0]
+        for start in range(0, max(rows, 1), at_once):
+            block = batch if rows <= at_once else batch.select(slice(start, start + at_once))
             if record:
                 positions = torch.arange(len(block.x))
                 block = replace(block, recorder=Recorder(positions))
@@ -331,4 +331,4 @@ def use_threads(count: int) -> None:
 
 def fresh_seed() -> int:
     """A random seed below 2^53, which JSON readers that use doubles read exactly."""
-    return secrets.randbelow(FRESH_SEEDS)
+    return secrets.randbits(FRESH_SEED_BITS)

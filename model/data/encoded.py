@@ -44,7 +44,7 @@ def filled(
 def codes(kind: str, names: Sequence[str], marked: np.ndarray) -> list[tuple[str, ...]]:
     """The warnings "<kind>:<name>" of each row, one for each name that is `marked` [B, names]."""
     found: list[tuple[str, ...]] = [()] * len(marked)
-    if not marked.any():  # the usual case
+    if not np.count_nonzero(marked):  # the usual case, and faster than `any`
         return found
     for row, at in zip(*marked.nonzero(), strict=True):
         found[row] += (f"{kind}:{names[at]}",)

@@ -25,6 +25,7 @@ class NumericColumns:
     """
 
     features: tuple[NumericFeature, ...]
+    names: tuple[str, ...]
     positions: tuple[int, ...]  # the encoded column of each number
     mean: np.ndarray
     scale: np.ndarray
@@ -51,6 +52,7 @@ class NumericColumns:
         coded = [at + 1 + bin_ for each, at in placed for bin_ in range(each.width - 1)]
         return cls(
             tuple(feature for feature, _ in placed),
+            tuple(feature.name for feature, _ in placed),
             tuple(at for _, at in placed),
             mean=mean,
             scale=scale,
@@ -65,11 +67,6 @@ class NumericColumns:
             codes=Codes.of([(np.array(e.edges) - e.mean) / e.scale for e, _ in placed]),
             code_columns=np.array(coded, dtype=np.intp),
         )
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of the features."""
-        return tuple(feature.name for feature in self.features)
 
     def read(self, block: np.ndarray) -> Encoded:
         """The numbers of a request [B, F] encoded, missing ones filled in, if all are numeric.

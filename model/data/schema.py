@@ -32,7 +32,7 @@ LEAST_LOG = -700.0  # of a decoded target: exp of less is not a normal float64
 Rows = Sequence[Row] | np.ndarray | Tabular
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Target:
     """The target. A regression has a mean, a scale and a unit for each name, and no classes.
 
@@ -47,12 +47,20 @@ class Target:
     units: tuple[str | None, ...]
     logs: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def by_log(self) -> np.ndarray:
         """Whether each target of a regression is learned by its logarithm, bool [T]."""
         return np.array([name in self.logs for name in self.names], dtype=bool)
 
-    @property
+    @cached_property
+    def _means(self) -> np.ndarray:
+        return np.array(self.means)
+
+    @cached_property
+    def _scales(self) -> np.ndarray:
+        return np.array(self.scales)
+
+    @cached_property
     def stds(self) -> np.ndarray:
         """The std [T] of each target in its own unit.
 
@@ -60,16 +68,16 @@ class Target:
         logarithm: the std to first order.
         """
         middle = np.exp(np.where(self.by_log, self.means, 0.0))
-        return np.asarray(middle * np.array(self.scales))
+        return np.asarray(middle * self._scales)
 
     def standardised(self, values: np.ndarray) -> np.ndarray:
         """Numbers [..., T] in the targets' own units as the network has them."""
         linear = np.where(self.by_log, np.log(np.where(self.by_log, values, 1.0)), values)
-        return np.asarray((linear - np.array(self.means)) / np.array(self.scales))
+        return np.asarray((linear - self._means) / self._scales)
 
     def decoded(self, standardised: np.ndarray) -> np.ndarray:
         """The inverse of `standardised`; never 0 where the logarithm is learned."""
-        values = standardised * np.array(self.scales) + np.array(self.means)
+        values = standardised * self._scales + self._means
         if not self.logs:
             return np.asarray(values)
         positive = np.exp(np.where(self.by_log, np.maximum(values, LEAST_LOG), 0.0))

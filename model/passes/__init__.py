@@ -6,6 +6,7 @@ from model.passes.ensemble import (
     Ensemble,
     EnsembleSampler,
     pooled_members,
+    pooled_numbers,
 )
 from model.passes.estimate import COVARIANCE_CLASSES, Estimate, Passes, entropy, pooled, wide
 from model.passes.fused import Kernel, kernel_name, kernel_of
@@ -67,6 +68,7 @@ __all__ = [
     "pieces",
     "pooled",
     "pooled_members",
+    "pooled_numbers",
     "return_freed_memory",
     "run",
     "sample",

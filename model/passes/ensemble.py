@@ -125,27 +125,37 @@ class EnsembleSampler:
         return replace(self, samplers=[sampler.restarted() for sampler in self.samplers])
 
 
-@np.errstate(all="ignore")  # the predictor reports overflows
 def pooled_members(estimates: Sequence[Estimate]) -> Estimate:
     """The estimate of an ensemble from those of its members."""
     if len(estimates) == 1:
         return estimates[0]
-    count = len(estimates)
-    means, variances, mean_errors, variance_errors = (
-        np.stack([getattr(each, name) for each in estimates])
-        for name in ("mean", "variance", "mean_error", "variance_error")
-    )  # [M, B, V]
-    noise, mean, within = mean_errors**2, means.mean(0), variances.mean(0)
-    apart = (means - mean) ** 2
-    between = (apart - (1 - 1 / count) * noise).mean(0)
-    between_square = (4 * np.maximum(apart - noise, 0) * noise + 2 * noise**2).sum(0) / count**2
-    variance_square = (variance_errors**2).sum(0) / count**2 + between_square
+    numbers = [(e.mean, e.variance, e.mean_error, e.variance_error) for e in estimates]
+    return pooled_numbers(np.array(numbers), _agreement(estimates))
+
+
+@np.errstate(all="ignore")  # the predictor reports overflows
+def pooled_numbers(numbers: np.ndarray, agreement: Agreement | None = None) -> Estimate:
+    """The estimate of an ensemble from the mean, variance and errors of each member, [M, 4, B, V].
+
+    `agreement` is that of the ensemble.
+    """
+    count = len(numbers)
+    if count == 1:
+        mean, variance, mean_error, variance_error = numbers[0]
+        return Estimate(mean, variance, mean_error, variance_error, agreement)
+    mean, within = numbers[:, :2].sum(0) / count  # [B, V]
+    squares = np.square(numbers[:, 2:])
+    mean_square, variance_square = squares.sum(0) / count**2
+    noise, apart = squares[:, 0], np.square(numbers[:, 0] - mean)  # [M, B, V]
+    between = apart.sum(0) / count - (count - 1) * mean_square
+    between_square = (np.maximum(apart - noise, 0) * noise * 4 + np.square(noise) * 2).sum(0)
+    between_square /= count**2
     return Estimate(
         mean,
         np.maximum(within + between, 0),
-        np.sqrt(noise.sum(0)) / count,
-        np.sqrt(variance_square),
-        _agreement(estimates),
+        np.sqrt(mean_square),
+        np.sqrt(variance_square + between_square),
+        agreement,
         Between(np.maximum(between, 0), np.sqrt(between_square), within),
     )
 

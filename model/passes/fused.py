@@ -5,13 +5,14 @@ the samplers, fused over blocks of rows that fit in the caches. So its numbers e
 to rounding; tests hold that. The installation of the package compiles it where a C++ compiler is.
 Without it, torch computes everything.
 
-Shapes: M members, B rows, D inputs, O outputs.
+Shapes: M members, B rows, D inputs, O outputs, V values of one pass, K classes.
 """
 
 import ctypes
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from functools import cache, partial
 from importlib.machinery import EXTENSION_SUFFIXES
 from itertools import pairwise
@@ -23,31 +24,73 @@ import numpy as np
 import torch
 
 from model.passes.ensemble import Ensemble
-from model.passes.estimate import Estimate
+from model.passes.estimate import COVARIANCE_CLASSES, Agreement
 from model.passes.network import ActivationName, MLPConfig
 
 WIDEST = 256  # units; with wider layers, the products of torch are faster
 MOST_LAYERS = 16
 AT_ONCE = 1 << 25  # multiplications, a few ms: of a call, or between two questions of a longer one
 LEAST_ROWS = 32  # of a call: a block of the kernel
-INTERFACE = (
-    2  # of kernel.cpp: a kernel that was compiled from older sources has another one, or none
-)
+# Of kernel.cpp: a kernel that was compiled from older sources has another one, or none.
+INTERFACE = 3
 
 _ASKED = ctypes.CFUNCTYPE(ctypes.c_int)
 _UNASKED = _ASKED()
 _UNWANTED, _NO_MEMORY = 1, 2  # how a call ends if not by the answers: `End` in networks.hpp
 
 
+@dataclass(frozen=True, slots=True)
+class Fused:
+    """What the kernel finds for B rows, by each member's passes.
+
+    Means, variances, and their errors; the values with dropout off; and of a classifier the
+    covariance of the values, for up to COVARIANCE_CLASSES, and the votes.
+    """
+
+    numbers: np.ndarray  # [M, 4, B, V] float64
+    deterministic: np.ndarray  # [M, B, V] float32
+    covariance: np.ndarray | None = None  # [M, B, V, V] float64
+    votes: np.ndarray | None = None  # [M, B, K] int64
+
+    @classmethod
+    def empty(cls, members: int, rows: int, outputs: int, *, classes: bool) -> "Fused":
+        """Room for the answers."""
+        values = outputs + classes
+        covariance = classes and outputs <= COVARIANCE_CLASSES
+        return cls(
+            np.empty((members, 4, rows, values)),
+            np.empty((members, rows, values), dtype=np.float32),
+            np.empty((members, rows, values, values)) if covariance else None,
+            np.empty((members, rows, outputs), dtype=np.int64) if classes else None,
+        )
+
+    @property
+    def agreement(self) -> Agreement | None:
+        """The agreement of all passes of a classifier."""
+        if self.votes is None:
+            return None
+        each = self.covariance
+        shared = None if each is None else each.sum(0) / len(each)
+        return Agreement(shared, self.votes.sum(0))
+
+
 class Kernel:
     """Networks of one shape as the kernel keeps them: a copy of their weights."""
 
     def __init__(
-        self, library: ctypes.CDLL, variant: int, networks: Ensemble, linear: int, *, controls: bool
+        self,
+        library: ctypes.CDLL,
+        variant: int,
+        networks: Ensemble,
+        linear: int,
+        *,
+        controls: bool,
+        temperature: float | None,
     ) -> None:
         config = networks.config
         self._library, self._variant, self._members = library, variant, len(networks)
         self._inputs, self._outputs = config.inputs, config.outputs
+        self._classes = temperature is not None
         widths = (*config.site_widths, config.outputs)
         self._macs = sum(a * b for a, b in pairwise(widths))
         weights = np.concatenate(
@@ -66,6 +109,7 @@ class Kernel:
             get_args(ActivationName).index(config.activation),
             linear,
             controls,
+            1 / temperature if temperature else 0.0,
             weights.ctypes.data,
         )
         if not self._handle:
@@ -82,43 +126,46 @@ class Kernel:
         reduced: bool,
         row_ids: np.ndarray | None = None,
         before_chunk: Callable[[], None] = lambda: None,
-    ) -> tuple[Sequence[Estimate], np.ndarray]:
-        """Each member's estimate from its share of the passes, and its outputs without dropout.
+    ) -> Fused:
+        """The members' estimates for rows x [B, D] float32, each from its share of the passes.
 
-        The outputs are [M, B, O] float32, of rows x [B, D] float32. `row_ids` are as in
-        `draw_noise`. `before_chunk` is as in `Batch`; any thread may call it, in the middle of a
-        call of the kernel, too. Raises MemoryError.
+        `row_ids` are as in `draw_noise`, and `before_chunk` is as in `Batch`; any thread may call
+        it, in the middle of a call of the kernel, too. Raises MemoryError.
         """
         x = np.ascontiguousarray(x, dtype=np.float32)
         ids = None if row_ids is None else np.ascontiguousarray(row_ids, dtype=np.int64)
         self._check_shapes(x, ids)
-        rows, members = len(x), self._members
-        numbers = np.empty((members, 4, rows, self._outputs))
-        outputs = np.empty((members, rows, self._outputs), dtype=np.float32)
-        at_once = max(AT_ONCE // (self._macs * passes) // LEAST_ROWS * LEAST_ROWS, LEAST_ROWS)
-        every = self._every(passes, max(min(rows, LEAST_ROWS), 1), alone=ids is not None)
+        found = Fused.empty(self._members, len(x), self._outputs, classes=self._classes)
+        every = self._every(passes, max(min(len(x), LEAST_ROWS), 1), alone=ids is not None)
         question = _Question(before_chunk) if every else None
         run = partial(
             self._library.mcd_run,
             self._handle,
             self._variant,
-            x.ctypes.data,
-            rows,
+            _address(x),
+            len(x),
             seed,
             passes,
-            None if ids is None else ids.ctypes.data,
+            _address(ids),
             reduced,
-            numbers.ctypes.data,
-            outputs.ctypes.data,
+            _address(found.numbers),
+            _address(found.deterministic),
+            _address(found.covariance),
+            _address(found.votes),
             every,
             question.asked if question else _UNASKED,
         )
-        pieces = [(at, min(at + at_once, rows)) for at in range(0, rows, at_once)]
+        pieces = self._pieces(len(x), passes)
         threads = torch.get_num_threads() if len(pieces) > 1 else 1
         for start in range(0, len(pieces), threads):
             before_chunk()
             _check(_ends(run, pieces[start : start + threads]), question)
-        return [Estimate(*each) for each in numbers], outputs
+        return found
+
+    def _pieces(self, rows: int, passes: int) -> list[tuple[int, int]]:
+        """The rows of each call: `AT_ONCE` multiplications, or a block of the kernel."""
+        size = max(AT_ONCE // (self._macs * passes) // LEAST_ROWS * LEAST_ROWS, LEAST_ROWS)
+        return [(at, min(at + size, rows)) for at in range(0, rows, size)]
 
     def _check_shapes(self, x: np.ndarray, ids: np.ndarray | None) -> None:
         """Raise ValueError for arrays of other shapes, which the kernel would read past the end."""
@@ -162,8 +209,15 @@ def _check(ends: Sequence[int], question: _Question | None) -> None:
         raise (question and question.answer) or KeyboardInterrupt
 
 
+def _address(array: np.ndarray | None) -> int | None:
+    """Where the numbers of an array are."""
+    return None if array is None else array.ctypes.data
+
+
 def _ends(run: Callable[[int, int], int], pieces: Sequence[tuple[int, int]]) -> list[int]:
     """How each piece has ended; helpers take all but the first."""
+    if len(pieces) == 1:
+        return [run(*pieces[0])]
     others = [_pool(os.getpid()).submit(run, *piece) for piece in pieces[1:]]
     try:
         first = run(*pieces[0])
@@ -179,11 +233,18 @@ def _pool(process: int) -> ThreadPoolExecutor:  # noqa: ARG001  a fork has none 
 
 
 def kernel_of(
-    networks: Ensemble, linear: int, *, controls: bool = True, variant: str | None = None
+    networks: Ensemble,
+    linear: int,
+    *,
+    controls: bool = True,
+    temperature: float | None = None,
+    variant: str | None = None,
 ) -> Kernel | None:
     """The networks for the kernel; None if torch is to compute them.
 
-    The first `linear` outputs are those that the reduced estimator estimates. `variant` names one
+    The first `linear` outputs are those that the reduced estimator estimates. With `temperature`
+    the outputs are logits, and the values of a pass are the probabilities of the classes and their
+    entropy; without, they are the outputs. `variant` names one
     of `variants`; by default it is the fastest. torch computes layers of more than WIDEST units,
     norms, Gaussian input noise, and all on other devices than the CPU.
     """
@@ -192,7 +253,7 @@ def kernel_of(
         return None
     known = variants()
     number = _numbers()[variant or known[0]]
-    return Kernel(library, number, networks, linear, controls=controls)
+    return Kernel(library, number, networks, linear, controls=controls, temperature=temperature)
 
 
 def fits(config: MLPConfig) -> bool:
@@ -248,10 +309,12 @@ def _declared(library: ctypes.CDLL) -> ctypes.CDLL | None:
         return None
     pointer, whole, long = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64
     library.mcd_variant.argtypes, library.mcd_variant.restype = [whole], ctypes.c_char_p
-    library.mcd_create.argtypes = [whole, whole, pointer, pointer, whole, whole, whole, pointer]
+    library.mcd_create.argtypes = [whole, whole, pointer, pointer, whole, whole, whole]
+    library.mcd_create.argtypes += [ctypes.c_float, pointer]
     library.mcd_create.restype = pointer
     library.mcd_free.argtypes, library.mcd_free.restype = [pointer], None
     library.mcd_run.argtypes = [pointer, whole, pointer, long, ctypes.c_uint64, long, pointer]
-    library.mcd_run.argtypes += [whole, pointer, pointer, long, _ASKED, long, long]
+    library.mcd_run.argtypes += [whole, pointer, pointer, pointer, pointer]
+    library.mcd_run.argtypes += [long, _ASKED, long, long]
     library.mcd_run.restype = whole
     return library

@@ -66,6 +66,11 @@ class Classification:
     retunes: ClassVar[bool] = True
 
     @property
+    def temperature(self) -> float:
+        """The temperature that validation rows have chosen."""
+        return self.tuning.temperature
+
+    @property
     def outputs(self) -> int:
         """One logit per class, for two classes too."""
         return len(self.target.classes)

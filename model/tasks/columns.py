@@ -146,11 +146,14 @@ class Columns(Sequence[R]):
         for start in range(0, len(self), size):
             yield self._part(slice(start, start + size))
 
-    @property
-    def finite(self) -> np.ndarray:
-        """Whether all numbers of each row are finite, bool [B]."""
-        numbers = [each if each.ndim == 2 else each[:, None] for each in self._numbers()]
-        return np.asarray(np.isfinite(np.concatenate(numbers, axis=1)).all(1))
+    def not_finite(self) -> int | None:
+        """The first row with a number that is not finite; None if there is none."""
+        numbers = self._numbers()
+        good = np.isfinite(np.concatenate(numbers, axis=None))
+        if np.count_nonzero(good) == good.size:  # the usual case
+            return None
+        rows = [each if each.ndim == 2 else each[:, None] for each in numbers]
+        return int((~np.isfinite(np.concatenate(rows, axis=1)).all(1)).argmax())
 
     @property
     def _count(self) -> int:
@@ -158,13 +161,15 @@ class Columns(Sequence[R]):
         samples: Sequence[np.ndarray] = self.columns.get("samples", ())
         return sum(array.size for array in chain(self._numbers(), samples))
 
-    def _numbers(self) -> Iterator[np.ndarray]:
+    def _numbers(self) -> list[np.ndarray]:
         """The columns of floating-point numbers, those of regions included."""
+        found: list[np.ndarray] = []
         for column in self.columns.values():
             if type(column) is Columns:  # isinstance is ten times slower: abstract base
-                yield from column._numbers()
+                found += column._numbers()
             elif isinstance(column, np.ndarray) and column.dtype.kind == "f":
-                yield column
+                found.append(column)
+        return found
 
     def __eq__(self, other: object) -> bool:
         """Whether both have the same rows."""

@@ -54,6 +54,7 @@ class Regression:
     calibration: Calibration | None = None
 
     joint: ClassVar[bool] = False
+    temperature: ClassVar[float | None] = None
     retunes: ClassVar[bool] = False
 
     @property
@@ -140,8 +141,7 @@ class Regression:
 
     def quantities(self, estimate: Estimate, passes: int | np.ndarray) -> Quantities:  # noqa: ARG002
         """Means, in units of the passes' std, and variances; the unit of all else is 0."""
-        unit = np.zeros_like(estimate.variance)
-        unit[:, self._at] = estimate.variance[:, self._at]
+        unit = estimate.variance * self._is_mean
         return {
             "mean": Quantity(estimate.mean, estimate.mean_error, np.sqrt(unit)),
             "variance": Quantity(estimate.variance, estimate.variance_error, unit),
@@ -271,9 +271,10 @@ class Regression:
     def summarise(self, passes: Passes, options: PredictOptions) -> Columns[RegressionPrediction]:
         """One prediction per row; means scale with the target's std, variances with its square."""
         estimate, at, unit = passes.estimate, self._at, self._scale.unit
-        variance = estimate.variance[:, at] * unit**2  # [B, T]
+        square = self._scale.square
+        variance = estimate.variance[:, at] * square  # [B, T]
         spread, noise = self._spread_and_noise(estimate)
-        noise = noise * unit**2
+        noise *= square
         total = self._factor * variance + noise
         reach = Reach(self.target, self.calibration, self._share)
         centre = estimate.mean[:, : self.linear]
@@ -283,7 +284,7 @@ class Regression:
             "variance": variance,
             "std": np.sqrt(variance),
             "mean_error": estimate.mean_error[:, at] * unit,
-            "variance_error": estimate.variance_error[:, at] * unit**2,
+            "variance_error": estimate.variance_error[:, at] * square,
             **member_columns(estimate, at, unit),
             "deterministic": self._scale.own(passes.deterministic[:, at]),
             "noise_variance": noise,
@@ -334,6 +335,13 @@ class Regression:
         return np.where(log, self.outputs + log.cumsum() - 1, np.arange(self.linear))
 
     @cached_property
+    def _is_mean(self) -> np.ndarray:
+        """1 where the values of a pass have the mean of a target, 0 elsewhere, [V]."""
+        found = np.zeros(self.outputs + 2 * len(self.target.logs))
+        found[self._at] = 1
+        return found
+
+    @cached_property
     def _share(self) -> np.ndarray:
         """The constant that intervals add to every row's total std, [T], standardised."""
         return SHARE * np.array(self.tuning.typical_stds or [0.0])
@@ -355,13 +363,14 @@ class Regression:
         """
         if not self._heteroscedastic:
             return self._noise_scales
-        return np.asarray(self._noise_scales * np.exp(logs.clip(*CLAIMS)))
+        least, most = CLAIMS
+        return np.asarray(self._noise_scales * np.exp(np.minimum(np.maximum(logs, least), most)))
 
     def _spread_and_noise(self, estimate: Estimate) -> tuple[np.ndarray, np.ndarray]:
         """The total stds of standardised targets, and the noise variances in units, [B, T]."""
         count, log = self.linear, self.target.by_log
-        none = np.zeros_like(estimate.mean[:, :count])
-        noise = self._noise(estimate.mean[:, count : self.outputs]) + none
+        noise = np.empty((len(estimate.mean), count))
+        noise[:] = self._noise(estimate.mean[:, count : self.outputs])
         spread = np.sqrt(self._factor * estimate.variance[:, :count] + noise)
         if self.target.logs:
             noise[:, log] = estimate.mean[:, self.outputs + log.sum() :]

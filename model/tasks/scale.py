@@ -24,6 +24,11 @@ class Scale:
         return self.target.stds
 
     @cached_property
+    def square(self) -> np.ndarray:
+        """The unit of variances, [T]."""
+        return self.unit**2
+
+    @cached_property
     def _shift(self) -> np.ndarray:
         return np.where(self.target.by_log, 0.0, self.target.means)
 

@@ -38,6 +38,11 @@ class Task(Protocol[P]):
         ...
 
     @property
+    def temperature(self) -> float | None:
+        """The temperature of the softmax in `values`; None for a regression."""
+        ...
+
+    @property
     def calibration(self) -> Calibration | None:
         """The calibration; None if the model has none."""
         ...

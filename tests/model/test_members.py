@@ -105,7 +105,7 @@ def test_fewer_passes_than_two_for_each_member_are_refused(
     with pytest.raises(InputError, match=said):
         predictor.predict(HOUSES, PredictOptions(passes=5, estimator=estimator))
     found = predictor.predict(HOUSES, PredictOptions(passes=6, estimator=estimator)).rows
-    assert found.finite.all()
+    assert found.not_finite() is None
 
 
 def test_samples_are_those_of_the_members_in_turn(folders: dict[str, Path]) -> None:

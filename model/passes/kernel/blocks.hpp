@@ -41,7 +41,8 @@ static void draw_lists(const Ensemble &e, const Job &job, int64_t from, int64_t 
 }
 
 template <int R> struct Rows {
-  float *h, *centre, *a, *b, *output, *shift, *y, *square;
+  float *h, *centre, *a, *b, *output, *y, *square;
+  float *shift, *value;  // of each value of a pass
   float *effects, *bends, *curve, *gains[MOST_LAYERS], *scaled[MOST_LAYERS];
   float *effect_sum, *bend_sum, *still, *pivot, *linear, *fourth, *quadratic;
   float *l, *q, *lv;
@@ -50,11 +51,12 @@ template <int R> struct Rows {
 template <int R> static void take(Rows<R> &r, const Ensemble &e, bool reduced, Memory &memory) {
   const size_t unit = R * W, n = (size_t)(widest(e) + 1) * unit;
   const int t = e.targets;
-  float *next = memory.take<float>(4 * n + 4 * unit * e.outputs + (reduced ? (3 + 2 * e.sites) * t * n + 10 * t * unit : 0));
+  float *next = memory.take<float>(4 * n + unit * (3 * e.outputs + 2 * e.values) + (reduced ? (3 + 2 * e.sites) * t * n + 10 * t * unit : 0));
   if (!next) return;
   auto get = [&](size_t size) { float *p = next; next += size; return p; };
   r.h = get(n), r.centre = get(n), r.a = get(n), r.b = get(n);
-  r.output = get(unit * e.outputs), r.shift = get(unit * e.outputs), r.y = get(unit * e.outputs), r.square = get(unit * e.outputs);
+  r.output = get(unit * e.outputs), r.y = get(unit * e.outputs), r.square = get(unit * e.outputs);
+  r.shift = get(unit * e.values), r.value = get(unit * e.values);
   if (!reduced) return;
   r.effects = get(t * n), r.bends = get(t * n), r.curve = get(t * n);
   for (int s = 0; s < e.sites; s++) r.gains[s] = get(t * n), r.scaled[s] = get(t * n);
@@ -252,16 +254,85 @@ INLINE vf output_of(const Ensemble &e, const Layer &head, const Rows<R> &x, int 
   return load(x.y + at) * scale + bias;
 }
 
+// The sums over the passes of a block of rows: powers of each value; of a classifier, products of all
+// pairs of values, if wanted, and the votes for each class.
+struct Sums {
+  vd (*powers)[4];
+  vd *wide, *products;
+  vi *votes;
+};
+
+template <int R> static Sums take_sums(const Ensemble &e, bool products, Memory &memory) {
+  const size_t parts = 2 * R, V = e.values;
+  Sums s = {(vd(*)[4])memory.take<double>(4 * HALF * parts * V), nullptr, nullptr, nullptr};
+  if (!e.sharpness) return s;
+  s.votes = (vi *)memory.take<int32_t>((size_t)W * R * e.outputs);
+  if (products) s.wide = (vd *)memory.take<double>(HALF * parts * V);
+  if (products) s.products = (vd *)memory.take<double>(HALF * parts * pair(V, 0));
+  return s;
+}
+
+template <int R> static void clear(const Ensemble &e, Sums &s) {
+  const size_t parts = 2 * R, V = e.values;
+  memset(s.powers, 0, sizeof(vd) * 4 * parts * V);
+  if (s.votes) memset(s.votes, 0, sizeof(vi) * R * e.outputs);
+  if (s.products) memset(s.products, 0, sizeof(vd) * parts * pair(V, 0));
+}
+
+// The values of a pass of a classifier from its outputs in x.value, and its votes.
+template <int R> INLINE void classify(const Ensemble &e, Rows<R> &x, Sums &s) {
+  for (int r = 0; r < R; r++) {
+    probabilities(x.value + r * W, R * W, e.outputs, e.sharpness);
+    const vi first = first_class(x.value + r * W, R * W, e.outputs);
+    for (int k = 0; k < e.outputs; k++) s.votes[k * R + r] -= first == k;
+  }
+}
+
+// Adds the values of a pass, from value `start` on; the first pass has the shifts.
+template <int R> INLINE void add_values(const Ensemble &e, Rows<R> &x, int start, bool first, Sums &s) {
+  enum { PARTS = 2 * R };
+  const size_t unit = R * W;
+  if (first) memcpy(x.shift + start * unit, x.value + start * unit, sizeof(float) * unit * (e.values - start));
+  for (int v = start; v < e.values; v++)
+    for (int part = 0; part < PARTS; part++) {
+      float d[HALF];
+      const size_t at = v * unit + part * HALF;
+      for (int i = 0; i < HALF; i++) d[i] = x.value[at + i] - x.shift[at + i];
+      const vd off = wide(d);
+      add_powers(s.powers[v * PARTS + part], off);
+      if (s.products) s.wide[v * PARTS + part] = off;
+    }
+  if (!s.products) return;
+  vd *to = s.products;
+  for (int i = 0; i < e.values; i++)
+    for (int j = 0; j <= i; j++, to += PARTS)
+      for (int part = 0; part < PARTS; part++) to[part] += s.wide[i * PARTS + part] * s.wide[j * PARTS + part];
+}
+
+// Writes what a classifier's rows have besides the estimates.
+template <int R> static void put_agreement(const Ensemble &e, const Job &job, int64_t from, const Sums &s) {
+  enum { PARTS = 2 * R };
+  const int V = e.values, K = e.outputs;
+  for (int64_t b = from; b < from + R * W && b < job.to; b++) {
+    const int lane = (int)(b - from), part = lane / HALF, at = lane % HALF;
+    for (int k = 0; k < K; k++) job.votes[b * K + k] = s.votes[k * R + lane / W][lane % W];
+    for (int i = 0; s.products && i < V; i++)
+      for (int j = 0; j <= i; j++)
+        put_covariance(e, job.covariance + b * V * V, i, j, s.products[pair(i, j) * PARTS + part][at],
+                       s.powers[i * PARTS + part][0][at], s.powers[j * PARTS + part][0][at], job.count);
+  }
+}
+
 // The answers of some rows of a block.
 template <int R, bool REDUCED>
 static End block(const Ensemble &e, const Layer *layers, const Job &job, int64_t from, Rows<R> &x,
-                  Lists &lists, uint64_t *drawn, float *terms, vd (*sums)[4], Pool *pools) {
+                  Lists &lists, uint64_t *drawn, float *terms, Sums &sums, Pool *pools) {
   enum { PARTS = 2 * R };
   const size_t unit = R * W;
   const int T = e.targets;
   const int64_t stride = unit, most_passes = REDUCED ? BLOCK * 3 / 2 : CHUNK;
   const bool once = job.count <= most_passes;
-  memset(sums, 0, sizeof(vd) * 4 * PARTS * e.outputs), memset(pools, 0, sizeof(Pool) * PARTS * T);
+  clear<R>(e, sums), memset(pools, 0, sizeof(Pool) * PARTS * T);
   for (int64_t done = 0, some; done < job.count; done += some) {
     const int64_t left = job.count - done;
     some = REDUCED ? block_of(left) : left < CHUNK ? left : CHUNK;
@@ -275,18 +346,16 @@ static End block(const Ensemble &e, const Layer *layers, const Job &job, int64_t
           const bool target = REDUCED && o < T;
           const size_t at = o * unit + r * W;
           const vf y = output_of<R, REDUCED>(e, layers[e.sites - 1], x, o, r);
-          if (!target && !(done + k)) store(x.shift + at, y);
-          const vf d = y - load((target ? x.pivot : x.shift) + at);
           if (target) {
             float *to = terms + 5 * o * size + k * unit + r * W;
-            store(to, d), store(to + size, load(x.l + at)), store(to + 2 * size, load(x.q + at));
+            store(to, y - load(x.pivot + at)), store(to + size, load(x.l + at)), store(to + 2 * size, load(x.q + at));
             store(to + 3 * size, load(x.lv + at)), store(to + 4 * size, load(x.square + at) * e.spread[e.sites - 1]);
           } else {
-            float d2[W];
-            store(d2, d);
-            for (int half = 0; half < 2; half++) add_powers(sums[o * PARTS + 2 * r + half], wide(d2 + half * HALF));
+            store(x.value + at, y);
           }
         }
+      if (!REDUCED && e.sharpness) classify<R>(e, x, sums);
+      add_values<R>(e, x, REDUCED ? T : 0, !(done + k), sums);
     }
     for (int o = 0; REDUCED && o < T; o++)
       for (int part = 0; part < PARTS; part++) {
@@ -299,16 +368,17 @@ static End block(const Ensemble &e, const Layer *layers, const Job &job, int64_t
             (double)some / job.count);
       }
   }
-  const size_t step = (size_t)job.rows * e.outputs;
-  for (int o = 0; o < e.outputs; o++)
+  const size_t step = (size_t)job.rows * e.values;
+  for (int o = 0; o < e.values; o++)
     for (int part = 0; part < PARTS; part++) {
       const int at = o * PARTS + part;
       Estimates found = REDUCED && o < T
           ? pools[at].all()
-          : plain_estimate(sums[at], wide(x.shift + o * unit + part * HALF), job.count, (double)job.count * e.members);
+          : plain_estimate(sums.powers[at], wide(x.shift + o * unit + part * HALF), job.count, (double)job.count * e.members);
       for (int i = 0; i < HALF && from + part * HALF + i < job.to; i++)
-        put(job.estimate + (from + part * HALF + i) * e.outputs + o, step, found, i);
+        put(job.estimate + (from + part * HALF + i) * e.values + o, step, found, i);
     }
+  if (!REDUCED && e.sharpness) put_agreement<R>(e, job, from, sums);
   return DONE;
 }
 
@@ -316,7 +386,7 @@ template <int R, bool REDUCED> static End blocks_of(const Ensemble &e, int membe
   Memory memory;
   Row row;
   Rows<R> x;
-  take(row, e, memory);
+  take(row, e, REDUCED, memory);
   take<R>(x, e, REDUCED, memory);
   const Layer *layers = e.layers + (size_t)member * e.sites;
   const int64_t most_passes = REDUCED ? BLOCK * 3 / 2 : CHUNK, unit = R * W;
@@ -324,13 +394,14 @@ template <int R, bool REDUCED> static End blocks_of(const Ensemble &e, int membe
   Lists lists = take_lists(e, passes, memory);
   uint64_t *drawn = memory.take<uint64_t>(e.words[e.sites] + PAD);
   float *terms = memory.take<float>(REDUCED ? 5 * e.targets * passes * unit : 0);
-  vd(*sums)[4] = (vd(*)[4])memory.take<double>((size_t)8 * R * HALF * e.outputs);
+  float *lanes = memory.take<float>((size_t)e.values * W);
+  Sums sums = take_sums<R>(e, job.covariance, memory);
   Pool *pools = memory.take<Pool>((size_t)2 * R * e.targets);
   if (memory.lacks) return NO_MEMORY;
   for (int64_t from = job.from; from < job.to; from += unit) {
     for (int64_t b = from; b < from + unit && b < job.to; b++) {
       forward(e, layers, job.x + b * e.width[0], row);
-      memcpy(job.deterministic + b * e.outputs, row.output, sizeof(float) * e.outputs);
+      put_values(e, row.output, lanes, job.deterministic + b * e.values);
       if (REDUCED) control(e, layers, row);
       fill<R>(x, e, row, (int)(b - from), REDUCED);
     }

@@ -10,6 +10,7 @@ namespace {
 #include "masks.hpp"
 #include "control.hpp"
 #include "moments.hpp"
+#include "classes.hpp"
 #include "rows.hpp"
 #include "blocks.hpp"
 

@@ -2,7 +2,7 @@
 // formulas are those of `model.passes.reduced`, `propagation`, `gaussian` and `drop_effects`.
 
 static const float FEW_DROPS = 50.0f, LEAST_VARIANCE = 1e-12f, LEAST_EFFECT = 1e-6f;
-static const float LARGE_SQUARE = 0.25f * 0.25f, FAR = 36.0f;
+static const float LARGE_SQUARE = 0.25f * 0.25f, FAR = 5.5f;
 
 // Vectors of one row; matrices have a row for each target.
 struct Row {
@@ -22,10 +22,10 @@ static int widest(const Ensemble &e) {
   return padded(most);
 }
 
-static void take(Row &r, const Ensemble &e, Memory &memory) {
+static void take(Row &r, const Ensemble &e, bool reduced, Memory &memory) {
   const int n = widest(e), t = e.targets;
-  const bool controlled = e.controls && e.first < e.sites - 1;
-  float *next = memory.take<float>((size_t)n * (7 + 7 * t + 6 * MOST_LAYERS + 3 * t * MOST_LAYERS));
+  const bool controlled = reduced && e.controls && e.first < e.sites - 1;
+  float *next = memory.take<float>((size_t)n * (7 + 6 * t + (controlled ? (5 + 3 * t) * e.sites : 0)));
   if (!next) return;
   auto get = [&](int rows) { float *p = next; next += (size_t)rows * n; return p; };
   r.h = get(1), r.centre = get(1), r.output = get(1), r.one = get(1), r.two = get(1), r.size = get(1);
@@ -80,11 +80,29 @@ INLINE Smoothed smoothed(int kind, vf mean, vf variance) {
   return {s.level * share, s.slope * share * scale, s.bend * share * (scale * scale), s.square * share};
 }
 
+// E relu(z) = std (max(t, 0) + phi(t) - |t| Phi(-|t|)) with t = mean / std. The last two terms are a
+// polynomial in |t| up to FAR, to about 1.3e-7 (Chebyshev's), and about 0 beyond.
 INLINE vf relu_level(vf mean, vf variance) {
-  vf inverse = rsqrt(variance), t = mean * inverse, square = t * t;
-  vf density = vexp((square > FAR ? all(FAR) : square) * -0.5f);
-  vf below = (verf(t * 0.70710678f) + 1.0f) * mean;
-  return (below + density * variance * inverse * 0.79788456f) * 0.5f;
+  const vf inverse = rsqrt(variance), zero = {};
+  vf u = mean * inverse;
+  u = u < zero ? -u : u, u = u > FAR ? all(FAR) : u;
+  const vf x = u * (2 / FAR) - 1.0f;
+  vf p = x * -1.178933731e-03f - 1.968264845e-03f;
+  p = p * x + 9.902869401e-03f;
+  p = p * x + 4.643647079e-03f;
+  p = p * x - 3.426185009e-02f;
+  p = p * x + 1.534509030e-02f;
+  p = p * x + 5.048986717e-02f;
+  p = p * x - 7.784906940e-02f;
+  p = p * x + 1.994663877e-02f;
+  p = p * x + 8.192170481e-02f;
+  p = p * x - 1.494936195e-01f;
+  p = p * x + 1.420882441e-01f;
+  p = p * x - 8.668181539e-02f;
+  p = p * x + 3.439058201e-02f;
+  p = p * x - 8.194293574e-03f;
+  p = p * x + 8.991710767e-04f;
+  return (mean < zero ? zero : mean) + p * (variance * inverse);
 }
 
 // E f(z): closed for ReLUs, Gauss and Hermite's five points for others.

@@ -17,14 +17,16 @@ struct Layer {
 // Networks of one shape. Site s has `width[s]` units, dropped with the probability level[s] / 2^16.
 struct Ensemble {
   int members, sites, activation, first, targets, outputs, controls;
+  int values;       // of a pass: its outputs, or the probabilities of the classes and their entropy
+  float sharpness;  // of a classifier's softmax: 1 / temperature; 0 if the values are the outputs
   int width[MOST_LAYERS], level[MOST_LAYERS], word[MOST_LAYERS], words[MOST_LAYERS + 1];
   float scale[MOST_LAYERS], spread[MOST_LAYERS];
   const Layer *layers;  // [members][sites]
   void *memory;
 };
 
-// Rows `from` to `to` of x, and where the answers of one member go: [4][rows][outputs] and
-// [rows][outputs].
+// Rows `from` to `to` of x, and where the answers of one member go: [4][rows][values], [rows][values],
+// and of a classifier [rows][values][values] (null if there are many) and [rows][outputs].
 struct Job {
   const float *x;
   int64_t rows, from, to;
@@ -34,6 +36,8 @@ struct Job {
   int reduced;
   double *estimate;
   float *deterministic;
+  double *covariance;
+  int64_t *votes;
   int64_t every, *left;  // the passes from one question of `goes_on` to the next (0: none), and those left
   int (*goes_on)();      // whether the caller still wants the answers
 };

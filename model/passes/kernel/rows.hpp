@@ -148,28 +148,51 @@ INLINE Estimates across(vd (&s)[4], float shift, double n, int members) {
   return plain_estimate(s, every(shift), n, n * members);
 }
 
+// The passes' values from their outputs, and the votes of `count` passes.
+static void classify(const Ensemble &e, float *terms, int64_t stride, int64_t count, int64_t *votes) {
+  for (int64_t k = 0; k < count; k += W) {
+    probabilities(terms + k, stride, e.outputs, e.sharpness);
+    const vi first = first_class(terms + k, stride, e.outputs);
+    for (int i = 0; i < W && k + i < count; i++) votes[first[i]]++;
+  }
+}
+
+// Adds the products of all pairs of values over `count` passes, padded with zeros.
+static void add_products(const Ensemble &e, const float *terms, int64_t stride, int64_t count, double *products) {
+  for (int i = 0; i < e.values; i++)
+    for (int j = 0; j <= i; j++) {
+      vd s = {};
+      for (int64_t k = 0; k < count; k += HALF) s += wide(terms + i * stride + k) * wide(terms + j * stride + k);
+      products[pair(i, j)] += sum(s);
+    }
+}
+
 static End each_row(const Ensemble &e, int member, const Job &job) {
   Memory memory;
   Row r;
-  take(r, e, memory);
+  take(r, e, job.reduced, memory);
   const Layer *layers = e.layers + (size_t)member * e.sites;
-  const int n = widest(e), T = e.targets;
+  const int n = widest(e), T = e.targets, V = e.values;
   const int64_t most = job.count < BLOCK * 3 / 2 ? job.count : BLOCK * 3 / 2;
   const int64_t stride = (most + PAD - 1) / PAD * PAD;  // passes of a block, padded
-  const int kept_terms = job.reduced ? 4 * T + e.outputs : e.outputs, words = e.words[e.sites - !!job.reduced];
+  const int kept_terms = job.reduced ? 4 * T + V : V, words = e.words[e.sites - !!job.reduced];
   Pass p = {memory.take<uint64_t>(words + PAD), memory.take<uint16_t>(n), memory.take<float>(n),
             memory.take<float>(n), memory.take<float>(n)};
-  float *terms = memory.take<float>(stride * kept_terms), *shift = memory.take<float>(e.outputs);
+  float *terms = memory.take<float>(stride * kept_terms), *shift = memory.take<float>(V);
+  float *lanes = memory.take<float>((size_t)V * W);
   Pool *pools = memory.take<Pool>(T);
-  vd(*sums)[4] = (vd(*)[4])memory.take<double>(4 * HALF * e.outputs);
+  vd(*sums)[4] = (vd(*)[4])memory.take<double>(4 * HALF * V);
+  double *products = memory.take<double>(job.covariance ? pair(V, 0) : 0);
   if (memory.lacks) return NO_MEMORY;
-  const size_t step = (size_t)job.rows * e.outputs;
+  const size_t step = (size_t)job.rows * V;
   for (int64_t b = job.from; b < job.to; b++) {
     forward(e, layers, job.x + b * e.width[0], r);
-    memcpy(job.deterministic + b * e.outputs, r.output, sizeof(float) * e.outputs);
+    put_values(e, r.output, lanes, job.deterministic + b * V);
     if (job.reduced) control(e, layers, r);
-    memset(pools, 0, sizeof(Pool) * T), memset(sums, 0, sizeof(vd) * 4 * e.outputs);
-    double *to = job.estimate + b * e.outputs;
+    memset(pools, 0, sizeof(Pool) * T), memset(sums, 0, sizeof(vd) * 4 * V);
+    if (job.covariance) memset(products, 0, sizeof(double) * pair(V, 0));
+    if (job.votes) memset(job.votes + b * e.outputs, 0, sizeof(int64_t) * e.outputs);
+    double *to = job.estimate + b * V;
     for (int64_t done = 0, some; done < job.count; done += some) {
       some = block_of(job.count - done);
       for (int64_t k = 0; k < some; k++) {
@@ -178,25 +201,30 @@ static End each_row(const Ensemble &e, int member, const Job &job) {
         else plain_pass(e, layers, r, p, terms + k, stride);
         if (unwanted(job)) return UNWANTED;
       }
+      if (e.sharpness) classify(e, terms, stride, some, job.votes + b * e.outputs);
       for (int t = 0; t < kept_terms; t++)
         for (int64_t k = some; k < stride && k < some + HALF; k++) terms[t * stride + k] = 0;
-      for (int o = 0; o < e.outputs; o++) {
-        if (job.reduced && o < T) {
-          const float *at = terms + 5 * o * stride;
-          LawOf law = {every(r.pivot[o]), every(r.linear[o]), every(r.fourth[o]), every(r.quadratic[o])};
-          pools[o].add(fitted<true>({at, at + stride, at + 2 * stride, at + 3 * stride, at + 4 * stride}, HALF,
+      for (int v = 0; v < V; v++) {
+        if (job.reduced && v < T) {
+          const float *at = terms + 5 * v * stride;
+          LawOf law = {every(r.pivot[v]), every(r.linear[v]), every(r.fourth[v]), every(r.quadratic[v])};
+          pools[v].add(fitted<true>({at, at + stride, at + 2 * stride, at + 3 * stride, at + 4 * stride}, HALF,
                                     some, done + some < job.count ? 1 : e.members, law),
                        (double)some / job.count);
         } else {
-          float *d = terms + (job.reduced ? 4 * T + o : o) * stride;
-          if (!done) shift[o] = d[0];
-          for (int64_t k = 0; k < some; k++) d[k] -= shift[o];
-          add_powers(sums[o], d, some);
+          float *d = terms + (job.reduced ? 4 * T + v : v) * stride;
+          if (!done) shift[v] = d[0];
+          for (int64_t k = 0; k < some; k++) d[k] -= shift[v];
+          add_powers(sums[v], d, some);
         }
       }
+      if (job.covariance) add_products(e, terms, stride, some, products);
     }
-    for (int o = 0; o < e.outputs; o++)
-      put(to + o, step, job.reduced && o < T ? pools[o].all() : across(sums[o], shift[o], job.count, e.members), 0);
+    for (int v = 0; v < V; v++)
+      put(to + v, step, job.reduced && v < T ? pools[v].all() : across(sums[v], shift[v], job.count, e.members), 0);
+    for (int i = 0; job.covariance && i < V; i++)
+      for (int j = 0; j <= i; j++)
+        put_covariance(e, job.covariance + b * V * V, i, j, products[pair(i, j)], sums[i][0][0], sums[j][0][0], job.count);
   }
   return DONE;
 }

@@ -23,11 +23,16 @@ INLINE double sum(vd v) { double s = 0; for (int i = 0; i < HALF; i++) s += v[i]
 
 INLINE vd root(vd v) { for (int i = 0; i < HALF; i++) v[i] = sqrt(v[i]); return v; }
 
-// 1 / sqrt(x) for normal x > 0, to rounding: a first guess by the exponent, three steps of Newton.
+// 1 / sqrt(x) for normal x > 0, to rounding: a first guess, and steps of Newton.
 INLINE vf rsqrt(vf x) {
-  vf y = (vf)(0x5f3759df - ((vi)x >> 1)), half = x * 0.5f;
+  const vf half = x * 0.5f;
+#if W == 16
+  vf y = (vf)_mm512_maskz_rsqrt14_ps((__mmask16)-1, (__m512)x);
+#else
+  vf y = (vf)(0x5f3759df - ((vi)x >> 1));
   y *= 1.5f - half * y * y;
   y *= 1.5f - half * y * y;
+#endif
   return y * (1.5f - half * y * y);
 }
 
@@ -59,6 +64,24 @@ INLINE vf vexpm1(vf x) {
 INLINE vf vtanh(vf x) {
   vf e = vexpm1(x + x);
   return e / (e + 2.0f);
+}
+
+// log(x) of normal x > 0: the exponent, and a polynomial for the rest (Cephes).
+INLINE vf vlog(vf x) {
+  vi bits = (vi)x, exponent = (bits >> 23) - 127;
+  vf m = (vf)((bits & 0x7fffff) | 0x3f800000);
+  const vi large = m > 1.41421356f;
+  m = large ? m * 0.5f : m, exponent -= large;
+  const vf n = __builtin_convertvector(exponent, vf), f = m - 1.0f, square = f * f;
+  vf p = f * 7.0376836292e-2f - 1.1514610310e-1f;
+  p = p * f + 1.1676998740e-1f;
+  p = p * f - 1.2420140846e-1f;
+  p = p * f + 1.4249322787e-1f;
+  p = p * f - 1.6668057665e-1f;
+  p = p * f + 2.0000714765e-1f;
+  p = p * f - 2.4999993993e-1f;
+  p = p * f + 3.3333331174e-1f;
+  return f + (p * f * square - n * 2.12194440e-4f - square * 0.5f) + n * 0.693359375f;
 }
 
 // erf(x) by a rational function, to about 2e-7 (that of Eigen).

@@ -1,6 +1,7 @@
 """The command line: exit code 0 when done; 2 and one line for a user's mistake."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -332,3 +333,11 @@ def test_the_module_runs_as_a_program(regression_artifact: Path, tmp_path: Path)
     assert failed.returncode == 2
     assert failed.stderr.startswith("error: ")
     assert "Traceback" not in failed.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="GNU's OpenMP alone shows what it found")
+def test_idle_threads_of_the_program_sleep() -> None:
+    program, shown = [sys.executable, "-m", "model", "--version"], {"OMP_DISPLAY_ENV": "verbose"}
+    own = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"}
+    done = subprocess.run(program, capture_output=True, text=True, env=own | shown)
+    assert "GOMP_SPINCOUNT = '0'" in done.stderr

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -18,13 +19,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from model.calibration import Tuning
+from model.data import Target
 from model.passes import fused
-from model.passes.ensemble import Ensemble, EnsembleSampler
+from model.passes.ensemble import Ensemble, EnsembleSampler, pooled_members, pooled_numbers
 from model.passes.estimate import Estimate
-from model.passes.fused import Kernel, fits, kernel_of, variants
+from model.passes.fused import Fused, Kernel, fits, kernel_of, variants
 from model.passes.network import ACTIVATIONS, MLP, MLPConfig, Norm
 from model.passes.reduced import Reduction
 from model.passes.samplers import Batch, PlainSampler, ReducedSampler, Sampler
+from model.tasks.classification import Classification
 from model.training.fit import initialised
 
 pytestmark = pytest.mark.skipif(
@@ -68,7 +72,12 @@ def by_kernel(
     assert found is not None
     ids = None if batch.row_ids is None else batch.row_ids.numpy()
     x = batch.x.numpy()
-    return found.estimates(x, batch.seed, passes=passes, reduced=reduced, row_ids=ids)[0]
+    return of_members(found.estimates(x, batch.seed, passes=passes, reduced=reduced, row_ids=ids))
+
+
+def of_members(found: Fused) -> Sequence[Estimate]:
+    """The estimate of each member."""
+    return [Estimate(*numbers) for numbers in found.numbers]
 
 
 def magnitude(net: MLP, x: Tensor) -> np.ndarray:
@@ -131,7 +140,7 @@ def test_the_kernel_gives_the_outputs_without_dropout(reduced: bool) -> None:
     nets, x = networks(config, 2), inputs(40, 7)
     found = kernel_of(nets, 1)
     assert found is not None
-    _, outputs = found.estimates(x.numpy(), 0, passes=10, reduced=reduced)
+    outputs = found.estimates(x.numpy(), 0, passes=10, reduced=reduced).deterministic
     assert np.allclose(outputs, torch.stack([net(x) for net in nets]).numpy(), atol=1e-6)
 
 
@@ -146,7 +155,7 @@ def test_a_call_in_pieces_gives_the_numbers_of_one_call(
     (whole,) = by_kernel(found, batch, 50, reduced=reduced)
     monkeypatch.setattr(fused, "AT_ONCE", 1)
     assert found is not None
-    (parts,), _ = found.estimates(
+    parts = found.estimates(
         batch.x.numpy(),
         3,
         passes=50,
@@ -155,7 +164,53 @@ def test_a_call_in_pieces_gives_the_numbers_of_one_call(
         before_chunk=lambda: calls.append(1),
     )
     assert len(calls) > 1
-    check_same(parts, whole, magnitude(nets._members[0], batch.x))
+    check_same(Estimate(*parts.numbers[0]), whole, magnitude(nets._members[0], batch.x))
+
+
+@settings(deadline=None, max_examples=40)
+@given(config=configs(), data=st.data())
+def test_the_kernel_gives_the_probabilities_of_torch(
+    config: MLPConfig, data: st.DataObject
+) -> None:
+    config = replace(config, outputs=data.draw(st.sampled_from([2, 3, 5, 17, 70]), label="classes"))
+    rows = data.draw(st.sampled_from([1, 2, 7, 33]), label="rows")
+    passes = data.draw(st.integers(6, 120) | st.just(2100), label="passes")
+    temperature = data.draw(st.sampled_from([0.3, 1.0, 2.0]), label="temperature")
+    variant = data.draw(st.sampled_from(variants()), label="variant")
+    ids = torch.arange(rows) * 3 if data.draw(st.booleans(), label="per row") else None
+    nets = networks(config, data.draw(st.integers(1, 3), label="members"))
+    batch = Batch(inputs(rows, config.inputs), data.draw(st.integers(0, 1 << 62)), ids)
+    task = Classification(
+        Target(("y",), tuple(map(str, range(config.outputs))), (), (), (None,)),
+        Tuning(temperature=temperature),
+    )
+    found = kernel_of(nets, config.outputs, temperature=temperature, variant=variant)
+    assert found is not None
+    known = None if ids is None else ids.numpy()
+    fused = found.estimates(
+        batch.x.numpy(), batch.seed, passes=passes, reduced=False, row_ids=known
+    )
+    estimate = pooled_numbers(fused.numbers, fused.agreement)
+    samplers = [PlainSampler.of(net, batch, task.values, joint=True) for net in nets]
+    EnsembleSampler(samplers).take(range(passes))
+    expected = pooled_members([sampler.estimate(len(nets)) for sampler in samplers])
+    logits = max(float(magnitude(net, batch.x).max()) for net in nets) / temperature
+    check_same(estimate, expected, np.full_like(expected.mean, 1 + logits))
+    check_agreement(estimate, expected, logits)
+    off = torch.stack([task.values(net(batch.x)) for net in nets]).numpy()
+    assert np.allclose(fused.deterministic, off, atol=1e-6 * (1 + logits))
+
+
+def check_agreement(one: Estimate, other: Estimate, logits: float) -> None:
+    """The same covariance to rounding, and the same votes where no two classes are level."""
+    assert one.agreement is not None
+    assert other.agreement is not None
+    assert (one.agreement.votes.sum(-1) == other.agreement.votes.sum(-1)).all()
+    assert np.abs(one.agreement.votes - other.agreement.votes).sum() <= 2
+    assert (one.agreement.covariance is None) == (other.agreement.covariance is None)
+    if one.agreement.covariance is not None and other.agreement.covariance is not None:
+        off = one.agreement.covariance - other.agreement.covariance
+        assert np.abs(off).max() <= 2e-6 * (1 + logits)
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # of Python 3.12, about threads
@@ -174,14 +229,17 @@ def test_a_long_call_asks_in_its_middle_whether_to_go_on(
     monkeypatch.setattr(fused, "AT_ONCE", 100_000)
 
     def estimates(before_chunk: Callable[[], None]) -> Sequence[Estimate]:
-        return found.estimates(
-            batch.x.numpy(),
-            3,
-            passes=400,
-            reduced=reduced,
-            row_ids=ids.numpy() if fresh else None,
-            before_chunk=before_chunk,
-        )[0]
+        known = ids.numpy() if fresh else None
+        return of_members(
+            found.estimates(
+                batch.x.numpy(),
+                3,
+                passes=400,
+                reduced=reduced,
+                row_ids=known,
+                before_chunk=before_chunk,
+            )
+        )
 
     asked = estimates(lambda: calls.append(1))
     for one, other, net in zip(asked, whole, nets, strict=True):
@@ -265,8 +323,8 @@ def test_a_call_without_memory_raises_and_does_not_end_the_process() -> None:
 def test_no_rows_have_no_estimates() -> None:
     found = kernel_of(networks(MLPConfig(5, (20,), 2, (0.0, 0.2))), 1)
     assert found is not None
-    (estimate,), outputs = found.estimates(np.empty((0, 5)), 3, passes=100, reduced=False)
-    assert (estimate.mean.shape, outputs.shape) == ((0, 2), (1, 0, 2))
+    none = found.estimates(np.empty((0, 5)), 3, passes=100, reduced=False)
+    assert (none.numbers.shape, none.deterministic.shape) == ((1, 4, 0, 2), (1, 0, 2))
 
 
 def test_a_forked_process_has_helpers_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -276,11 +334,11 @@ def test_a_forked_process_has_helpers_of_its_own(monkeypatch: pytest.MonkeyPatch
     found = kernel_of(networks(MLPConfig(5, (20,), 1, (0.0, 0.2))), 1)
     assert found is not None
     x = inputs(100, 5).numpy()
-    (whole,), _ = found.estimates(x, 3, passes=20, reduced=False)
+    whole = found.estimates(x, 3, passes=20, reduced=False)
 
     def answer() -> None:
-        (again,), _ = found.estimates(x, 3, passes=20, reduced=False)
-        assert (again.mean == whole.mean).all()
+        again = found.estimates(x, 3, passes=20, reduced=False)
+        assert (again.numbers == whole.numbers).all()
 
     child = multiprocessing.get_context("fork").Process(target=answer)
     child.start()
