@@ -69,20 +69,6 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="module")
-def cluster(
-    artifacts: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[RayCluster]:
-    """The limits are those of `tests/app`."""
-    shipped = (folder for folder in model.shipped() if folder.name in ("diabetes", "digits"))
-    limits = {"rows": 50, "passes": 400, "row_passes": 5000, "samples": 1000}
-    settings = {f"MCD_MAX_{name.upper()}": str(most) for name, most in limits.items()}
-    body = {"MCD_MAX_BODY_BYTES": "100000"}
-    folder = tmp_path_factory.mktemp("ray")
-    with ray_cluster(folder, [*artifacts.values(), *shipped], body, **settings) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
 async def client(cluster: RayCluster) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(base_url=cluster.url, timeout=60) as client:
         yield client
