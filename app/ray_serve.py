@@ -65,10 +65,10 @@ def build(replicas: Replicas) -> Any:
 
     Replicas on every machine get these settings, so that folders have the same paths everywhere.
     """
-    from ray import serve
-
     settings = read_settings()
     _refuse(settings)
+    from ray import serve
+
     deployment = serve.deployment(
         serve.ingress()(Replica),
         name=NAME,
