@@ -44,7 +44,11 @@ OPTIONAL = {  # packages of extras, and who may import them: inside a function
         "model.predictions",
         "model.scoring.parquet_source",
     },
-    "ray": {"app.ray_serve", "model.scoring.ray_engine"},
+    "ray": {
+        "app.ray_serve",
+        "model.scoring.ray_engine",
+        "model.scoring.score",  # which has the name of the engine
+    },
     "sklearn": {"model.data.examples", "model.estimators", "model.tasks.baselines"},
     "threadpoolctl": {"model.tasks.baselines"},
     "tqdm": {"model.commands.progress"},

@@ -1,6 +1,5 @@
 """The cluster of `ray_host` for the tests, and the configuration of deploy/ray on it."""
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -11,11 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from tests.deploy.proxies import free_ports
-from tests.deploy.tools import DEPLOY, ROOT
+from tests.deploy.tools import DEPLOY, ROOT, check_installed
 from tests.journeys.serving import PATIENCE_SECONDS
 
 SMALL = "/small"  # the path of a second application, in which hardly a request may wait
@@ -80,8 +78,7 @@ def ray_cluster(
     folder: Path, models: Sequence[Path], proxies: Mapping[str, str], **settings: str
 ) -> Iterator[RayCluster]:
     """A cluster that serves the models; `proxies` are settings that its proxies have, too."""
-    if importlib.util.find_spec("ray") is None:
-        pytest.skip("Ray is not installed: pip install -e '.[ray]'")
+    check_installed("ray", "the extra ray")
     [port], config = free_ports(1), folder / "serve.yaml"
     known = {"MCD_MODELS": os.pathsep.join(map(str, models)), **settings}
     config.write_text(configured(port, known, proxies))
