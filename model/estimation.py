@@ -3,7 +3,6 @@
 Shapes: B rows, D inputs, V values of one pass.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from model.passes import (
     EnsembleSampler,
     Estimate,
     Kernel,
+    Passes,
     PlainSampler,
     ReducedSampler,
     Reduction,
@@ -33,16 +33,6 @@ from model.tasks import Task
 
 ROWS_AT_ONCE = 512  # bounds the memory of a large request; answers do not depend on it
 KERNEL_ROWS_AT_ONCE = 4096  # the kernel keeps no passes of many rows
-
-
-@dataclass(frozen=True, slots=True)
-class Estimated:
-    """The estimate of B rows, and what it took."""
-
-    estimate: Estimate
-    deterministic: np.ndarray  # [B, V], dropout off
-    counts: np.ndarray  # [B] int64, passes taken by each row
-    settled: bool  # whether every row met the tolerance, if one was given
 
 
 class Estimation:
@@ -61,14 +51,14 @@ class Estimation:
         """How many rows to run together; `record`: whether batches have a recorder."""
         return KERNEL_ROWS_AT_ONCE if self._kernel_for(options, record=record) else ROWS_AT_ONCE
 
-    def run(self, batch: Batch, options: Resolved) -> Estimated:
-        """The estimates of a batch."""
+    def run(self, batch: Batch, options: Resolved) -> Passes:
+        """The estimates of a batch, and what they took."""
         kernel = self._kernel_for(options, record=batch.recorder is not None)
         if kernel:
             return self._by_kernel(kernel, batch, options)
         with torch.inference_mode():
             estimate, counts, settled = self._by_torch(batch, options)
-            return Estimated(estimate, self._deterministic(batch.x), counts, settled)
+            return Passes(estimate, self._deterministic(batch.x), counts, settled)
 
     def sampler(self, batch: Batch, estimator: Estimator) -> Sampler:
         """A sampler without any passes; not for `reduced` if it is `exact`."""
@@ -86,7 +76,7 @@ class Estimation:
         exact = self.exact and used(self._task, options) == "reduced"
         return None if exact or record or options.tolerance is not None else self._kernel
 
-    def _by_kernel(self, kernel: Kernel, batch: Batch, options: Resolved) -> Estimated:
+    def _by_kernel(self, kernel: Kernel, batch: Batch, options: Resolved) -> Passes:
         estimator, rows = used(self._task, options), len(batch.x)
         estimates, outputs = kernel.estimates(
             batch.x.numpy(),
@@ -99,7 +89,7 @@ class Estimation:
         estimate = self._wide(pooled_members(estimates), self._allowance(estimator), options.passes)
         counts = np.full(rows, options.passes)
         off = outputs.astype(np.float64)
-        return Estimated(estimate, off[0] if len(off) == 1 else off.mean(0), counts, not rows)
+        return Passes(estimate, off[0] if len(off) == 1 else off.mean(0), counts, not rows)
 
     def _by_torch(self, batch: Batch, options: Resolved) -> tuple[Estimate, np.ndarray, bool]:
         """The estimate, each row's number of passes, and whether all met the tolerance."""

@@ -232,11 +232,8 @@ class Predictor:
         likeness = None if known is None else known.likeness(self._schema.plain(x))
         unseen = likeness.unseen.tolist() if likeness else repeat(False, len(x))
         common = {n: tuple(self._warnings(n, options)) for n in set(counts.tolist())}
-        return Passes(
-            estimate=found.estimate,
-            deterministic=found.deterministic,
-            counts=counts,
-            settled=found.settled,
+        return replace(
+            found,
             warnings=[
                 (*common[count], *(codes or ((UNSEEN,) if strange else ())))
                 for count, codes, strange in zip(

@@ -15,6 +15,7 @@ from app.native.schemas import PredictRequest, PredictResponse
 from app.settings import Settings
 from docs import tables
 from model.commands import main
+from model.commands.command_line import COMMANDS
 from tests.documentation import (
     PAGES,
     README,
@@ -28,7 +29,6 @@ from tests.documentation import (
 from tests.server import serving
 
 MOST_LINES = 180  # of README
-COMMANDS = "train", "import", "calibrate", "evaluate", "predict", "landscape", "export", "show"
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,11 @@ def test_the_page_on_training_shows_the_blocks_of_readme_and_the_head_of_the_tab
 def test_every_option_that_is_named_is_one_of_our_commands(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    calls = [(main, [command, "--help"]) for command in COMMANDS]
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    commands = re.findall(r"^    (\w+)(?: |$)", capsys.readouterr().out, re.MULTILINE)
+    assert len(commands) == len(COMMANDS)
+    calls = [(main, [command, "--help"]) for command in commands]
     for program, arguments in [*calls, (serve, ["--help"])]:
         with pytest.raises(SystemExit):
             program(arguments)
@@ -70,6 +74,7 @@ def test_every_option_that_is_named_is_one_of_our_commands(
         "importing",
         "exporting",
         "evaluating",
+        "labelling",
         "landscape",
         "scoring",
         "settings",

@@ -28,12 +28,15 @@ def mae(mean: np.ndarray, actual: np.ndarray) -> float:
 def r_squared(mean: np.ndarray, actual: np.ndarray) -> float:
     """1 - squared error / squared deviation from the mean of the actual targets [B, T].
 
-    0 is what their own mean would reach. Several targets are averaged. nan if one does not vary.
+    0 is what their own mean would reach. Several targets are averaged. nan if one does not vary,
+    or so little that no float holds the result.
     """
     deviations = ((actual - actual.mean(0)) ** 2).sum(0)
     if not np.all(deviations > 0):
         return math.nan
-    return float(np.mean(1 - ((mean - actual) ** 2).sum(0) / deviations))
+    with np.errstate(over="ignore"):
+        found = float(np.mean(1 - ((mean - actual) ** 2).sum(0) / deviations))
+    return found if math.isfinite(found) else math.nan
 
 
 def mixture_log_likelihood(

@@ -13,19 +13,24 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from model.errors import InputError
-from model.importing.forward import MOST_WORDS, in_mode, refused_step, unwrapped
+from model.importing.forward import (
+    DROPOUTS,
+    MOST_WORDS,
+    drop_rate,
+    in_mode,
+    refused_step,
+    unwrapped,
+)
 from model.importing.tracing import Traced
 from model.messages import listed, shown
 from model.passes import MLP, Noise, draw_noise
 
-ROUNDING = 1e-4  # relative to the largest of the outputs and 1
+ROUNDING = 1e-4  # relative to the largest of the outputs
 ELSEWHERE = "it drops at other places than when it was traced"
 INPUTS = 64  # random rows
-_DROPOUTS = (F.dropout, torch.dropout, torch.dropout_)
 
 
 def check_outputs(
@@ -61,7 +66,7 @@ def _compare(
         shapes = f"{list(own.shape)} for {len(x)} rows, its layers {list(found.shape)}"
         raise refused_step(kind, f"it gives outputs {shapes}{_passed_over(layers)}")
     own, found = own.reshape(found.shape).double().cpu(), found.double()
-    tolerance = max(ROUNDING, 16 * torch.finfo(dtype).eps) * (1 + own.abs().max())
+    tolerance = max(ROUNDING, 16 * torch.finfo(dtype).eps) * own.abs().max()
     apart = (own - found).abs().amax(-1)
     if not bool((apart <= tolerance).all()):
         row = int(apart.nan_to_num(torch.inf).argmax())
@@ -144,12 +149,10 @@ class _Dropouts(TorchFunctionMode):
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         given = kwargs or {}
-        if func not in _DROPOUTS:
+        if func not in DROPOUTS:
             return func(*args, **given)
         x = args[0] if args else given["input"]
-        rate = given.get("p", args[1] if len(args) > 1 else 0.5)
-        training = given.get("training", args[2] if len(args) > 2 else True)
-        if not self._given or not training or not rate:
+        if not self._given or not drop_rate(args, given):
             return x
         if not self._masks or self._masks[0].shape[-1] != x.shape[-1]:
             raise refused_step("dropout (in forward)", ELSEWHERE)

@@ -1,17 +1,19 @@
 """Trace the forward of a module of torch, and follow the one path from its input to its output."""
 
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from inspect import Parameter, signature
 from typing import Any
 
 import torch
 from torch import fx, nn
+from torch.nn import functional as F
 
 from model.errors import Detail, InputError
 from model.messages import listed
 
+DROPOUTS = (F.dropout, torch.dropout, torch.dropout_)  # the last two say `train`, not `training`
 MOST_WORDS = 200  # of an error of someone else
 SHAPES = {  # what may leave the numbers as they are
     "clone", "contiguous", "detach", "double", "flatten", "float", "reshape", "squeeze", "to",
@@ -59,6 +61,12 @@ def place_of(step: fx.Node, parts: dict[str, nn.Module]) -> str:
     if step.op == "call_module":
         return f"{step.target} ({type(parts[str(step.target)]).__name__})"
     return f"{name_of(step)} (in forward)"
+
+
+def drop_rate(args: Sequence[Any], given: Mapping[str, Any]) -> Any:
+    """The rate of a call of one of DROPOUTS, by its arguments; 0 where it drops nothing."""
+    training = args[2] if len(args) > 2 else given.get("training", given.get("train", True))
+    return (args[1] if len(args) > 1 else given.get("p", 0.5)) if training else 0.0
 
 
 def refused_step(place: str, message: str) -> InputError:

@@ -16,7 +16,15 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from model.importing.assembly import FINAL
-from model.importing.forward import SHAPES, name_of, path_of, place_of, refused_step
+from model.importing.forward import (
+    DROPOUTS,
+    SHAPES,
+    drop_rate,
+    name_of,
+    path_of,
+    place_of,
+    refused_step,
+)
 from model.importing.specification import LayerKind
 from model.messages import shown
 from model.passes import MODULES
@@ -176,9 +184,8 @@ def _add_call(found: Traced, step: fx.Node, module: nn.Module) -> None:
     given = dict(step.kwargs)
     if step.target is F.linear:
         _add_linear(found, step, module)
-    elif step.target in (F.dropout, torch.dropout, torch.dropout_):
-        rate = given.get("p", step.args[1] if len(step.args) > 1 else 0.5)
-        if given.get("training", step.args[2] if len(step.args) > 2 else True):
+    elif step.target in DROPOUTS:
+        if rate := drop_rate(step.args, given):
             _add_dropout(found, rate)
     elif name in MODULES:
         usual = _USUAL.get(MODULES[name], {})

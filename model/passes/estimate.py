@@ -124,14 +124,14 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Passes:
-    """The results of the passes over B rows, from which a task makes predictions."""
+    """The results of the passes over B rows, and what else a task says of each row."""
 
     estimate: Estimate
     deterministic: np.ndarray  # [B, V], dropout off
     counts: np.ndarray  # [B] int64, passes taken by each row
     settled: bool  # whether every row met the tolerance, if one was given
-    warnings: Sequence[tuple[str, ...]]  # of each row
-    likeness: Likeness | None  # to the training rows, if the model keeps reference rows
+    warnings: Sequence[tuple[str, ...]] = ()  # of each row
+    likeness: Likeness | None = None  # to the training rows, if the model keeps reference rows
     samples: Sequence[np.ndarray] | None = None  # of each row [P, V], if requested
     groups: Sequence[str] = ()  # of each row, if groups are calibrated by themselves
 

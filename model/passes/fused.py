@@ -28,8 +28,15 @@ from model.passes.network import ActivationName, MLPConfig
 
 WIDEST = 256  # units; with wider layers, the products of torch are faster
 MOST_LAYERS = 16
-AT_ONCE = 1 << 25  # multiplications of a call, a few ms
+AT_ONCE = 1 << 25  # multiplications, a few ms: of a call, or between two questions of a longer one
 LEAST_ROWS = 32  # of a call: a block of the kernel
+INTERFACE = (
+    2  # of kernel.cpp: a kernel that was compiled from older sources has another one, or none
+)
+
+_ASKED = ctypes.CFUNCTYPE(ctypes.c_int)
+_UNASKED = _ASKED()
+_UNWANTED, _NO_MEMORY = 1, 2  # how a call ends if not by the answers: `End` in networks.hpp
 
 
 class Kernel:
@@ -63,7 +70,8 @@ class Kernel:
         )
         if not self._handle:
             raise MemoryError("no memory for the kernel's copy of the weights")
-        finalize(self, library.mcd_free, self._handle)
+        self._freed = finalize(self, library.mcd_free, self._handle)
+        self._freed.atexit = False  # a daemon thread may compute until the very end
 
     def estimates(
         self,
@@ -78,7 +86,8 @@ class Kernel:
         """Each member's estimate from its share of the passes, and its outputs without dropout.
 
         The outputs are [M, B, O] float32, of rows x [B, D] float32. `row_ids` are as in
-        `draw_noise`. `before_chunk` is as in `Batch`.
+        `draw_noise`. `before_chunk` is as in `Batch`; any thread may call it, in the middle of a
+        call of the kernel, too. Raises MemoryError.
         """
         x = np.ascontiguousarray(x, dtype=np.float32)
         ids = None if row_ids is None else np.ascontiguousarray(row_ids, dtype=np.int64)
@@ -92,6 +101,8 @@ class Kernel:
         numbers = np.empty((members, 4, rows, self._outputs))
         outputs = np.empty((members, rows, self._outputs), dtype=np.float32)
         at_once = max(AT_ONCE // (self._macs * passes) // LEAST_ROWS * LEAST_ROWS, LEAST_ROWS)
+        every = self._passes_between(passes, min(rows, LEAST_ROWS) if ids is None else 1)
+        question = _Question(before_chunk) if every else None
         run = partial(
             self._library.mcd_run,
             self._handle,
@@ -104,20 +115,55 @@ class Kernel:
             reduced,
             numbers.ctypes.data,
             outputs.ctypes.data,
+            every,
+            question.asked if question else _UNASKED,
         )
         pieces = [(at, min(at + at_once, rows)) for at in range(0, rows, at_once)]
         threads = torch.get_num_threads() if len(pieces) > 1 else 1
         for start in range(0, len(pieces), threads):
             before_chunk()
-            some = pieces[start : start + threads]
-            others = [_pool().submit(run, *piece) for piece in some[1:]]
-            run(*some[0])
-            wait(others)
+            ends = _ends(run, pieces[start : start + threads])
+            if _NO_MEMORY in ends:
+                raise MemoryError("no memory for the passes")
+            if _UNWANTED in ends:
+                raise (question and question.answer) or KeyboardInterrupt
         return [Estimate(*each) for each in numbers], outputs
+
+    def _passes_between(self, passes: int, rows: int) -> int:
+        """The passes of so many rows after which a call asks whether to go on; 0 if it is short."""
+        every = max(AT_ONCE // (self._macs * max(rows, 1)), 1)
+        return every if every < passes else 0
+
+
+class _Question:
+    """Asks `before_chunk` in the middle of a call, and keeps what it raises: `answer`."""
+
+    def __init__(self, before_chunk: Callable[[], None]) -> None:
+        self.answer: BaseException | None = None
+        self._before_chunk = before_chunk
+        self.asked = _ASKED(self._goes_on)
+
+    def _goes_on(self) -> bool:
+        try:
+            if self.answer is None:
+                self._before_chunk()
+        except BaseException as error:  # none may pass through the kernel; Ctrl-C comes here, too
+            self.answer = error
+        return self.answer is None
+
+
+def _ends(run: Callable[[int, int], int], pieces: Sequence[tuple[int, int]]) -> list[int]:
+    """How each piece has ended; helpers take all but the first."""
+    others = [_pool(os.getpid()).submit(run, *piece) for piece in pieces[1:]]
+    try:
+        first = run(*pieces[0])
+    finally:
+        wait(others)  # after Ctrl-C, too: they write into the arrays
+    return [first, *(other.result() for other in others)]
 
 
 @cache
-def _pool() -> ThreadPoolExecutor:
+def _pool(process: int) -> ThreadPoolExecutor:  # noqa: ARG001  a fork has none of the threads
     """Threads that help a caller which has several pieces and may use several threads."""
     return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="mcd-kernel")
 
@@ -174,9 +220,9 @@ def _numbers() -> dict[str, int]:
 
 @cache
 def _library() -> ctypes.CDLL | None:
-    """The compiled library; None if it is absent, or if MCD_KERNEL switches it off."""
-    if os.environ.get("MCD_KERNEL", "on") == "off":
-        return None
+    """The compiled library; None if absent, of other sources, or switched off by MCD_KERNEL."""
+    if any(name.upper() == "MCD_KERNEL" and value == "off" for name, value in os.environ.items()):
+        return None  # in either case, as the settings of the service
     folder = Path(__file__).parent
     files = (folder / f"_kernel{suffix}" for suffix in EXTENSION_SUFFIXES)
     path = next((str(file) for file in files if file.exists()), None)
@@ -186,14 +232,16 @@ def _library() -> ctypes.CDLL | None:
         return None
 
 
-def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
-    """The library with the types of its functions."""
+def _declared(library: ctypes.CDLL) -> ctypes.CDLL | None:
+    """The library with the types of its functions; None if it is one of another interface."""
+    if not hasattr(library, "mcd_interface") or library.mcd_interface() != INTERFACE:
+        return None
     pointer, whole, long = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64
     library.mcd_variant.argtypes, library.mcd_variant.restype = [whole], ctypes.c_char_p
     library.mcd_create.argtypes = [whole, whole, pointer, pointer, whole, whole, whole, pointer]
     library.mcd_create.restype = pointer
     library.mcd_free.argtypes, library.mcd_free.restype = [pointer], None
     library.mcd_run.argtypes = [pointer, whole, pointer, long, ctypes.c_uint64, long, pointer]
-    library.mcd_run.argtypes += [whole, pointer, pointer, long, long]
-    library.mcd_run.restype = None
+    library.mcd_run.argtypes += [whole, pointer, pointer, long, _ASKED, long, long]
+    library.mcd_run.restype = whole
     return library

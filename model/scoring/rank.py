@@ -114,6 +114,9 @@ def _shortlist(predictor: Predictor, take: int, passes: int, seed: int) -> Short
     if not (isinstance(take, int | np.integer) and take >= 1):
         message = f"must be a whole number, 1 or more, not {shown(take)}"
         raise InputError(f"take: {message}", [Detail("take", message)])
+    if not predictor.networks.config.stochastic and len(predictor.networks) == 1:
+        message = "it has neither dropout nor several members: its passes tell no rows apart"
+        raise InputError(f"model: {message}", [Detail("model", message)])
     several = not predictor.card.target.classes
     options = PredictOptions(
         passes=passes, seed=seed, estimator="plain", masks="shared", samples=several

@@ -11,9 +11,16 @@ their covariance. With noise of variance s_i in the label of row i, the labels o
 
 That is BatchBALD (Kirsch et al. 2019) of Gaussian labels, and the MaxDet choice of Holzmueller et
 al. 2023. It is submodular, so the greedy choice reaches 1 - 1/e of the best at least (Nemhauser et
-al. 1978). A step of a pivoted Cholesky decomposition takes the row of the largest conditional gain
-1/2 log(1 + v_i / s_i), where v_i is its variance given the labels of the rows before. Targets are
-taken as independent of each other, and their gains are added.
+al. 1978). A step takes the row of the largest conditional gain 1/2 log(1 + v_i / s_i), where v_i is
+its variance given the labels of the rows before. Targets are taken as independent of each other,
+and their gains are added.
+
+With the passes of a row as a vector j in units of its noise, K is the products of two rows. The
+label of a row u with the variance v = |u|^2 turns K = j . j' into
+
+    j . j' - (j . u) (j' . u) / (1 + v),    the products of    j - u (j . u) / (r (r + 1)),
+
+with r = sqrt(1 + v). So a step changes the vectors, and takes no memory beside them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -97,17 +104,16 @@ def greedy(joint: np.ndarray, take: int) -> tuple[list[int], list[float]]:
 
     Products of two rows are covariances in units of their noise, whose variance so is 1.
     """
-    count, targets, _ = joint.shape
-    variance = (joint**2).sum(-1)  # [c, T], given the labels so far
-    factors = np.zeros((min(take, count), count, targets))  # of the Cholesky decomposition
+    joint, count = joint.copy(), len(joint)  # given the labels so far, see the head of this module
     free, order, gains = np.ones(count, dtype=bool), list[int](), list[float]()
-    for step in range(min(take, count)):
+    for _ in range(min(take, count)):
+        variance = np.einsum("ctp,ctp->ct", joint, joint)
         worth = np.where(free, 0.5 * np.log1p(variance).sum(-1), -1.0)
         best = int(worth.argmax())
-        shared = np.einsum("ctp,tp->ct", joint, joint[best])  # the covariance with the best row
-        shared -= np.einsum("sct,st->ct", factors[:step], factors[:step, best])
-        factors[step] = shared / np.sqrt(1 + variance[best])
-        variance = np.maximum(variance - factors[step] ** 2, 0.0)
+        row, root = joint[best].copy(), np.sqrt(1 + variance[best])  # [T, P], [T]
+        shared = np.einsum("ctp,tp->ct", joint, row) / (root * (root + 1))
+        for target, passes in enumerate(row):
+            joint[:, target] -= shared[:, target, None] * passes
         free[best] = False
         order.append(best)
         gains.append(float(worth[best]))

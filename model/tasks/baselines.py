@@ -22,6 +22,7 @@ TREES, LEAST_TREES = 100, 20  # iterations; where there is time for fewer, there
 MOST_HISTOGRAMS = 50_000  # iterations x inputs x classes or targets
 LEAST_TREE_ROWS = 40  # with fewer, no tree has two leaves of 20 rows
 STEPS = 100  # of the logistic model
+LARGEST = 1e150  # prediction, in its own unit and in stds of the target: a float holds its square
 
 Fit = Callable[[Target, np.ndarray, np.ndarray, np.ndarray], np.ndarray | None]
 
@@ -33,7 +34,7 @@ def baselines(
     """What each baseline, fitted on encoded rows x [B, D] and y, predicts for the rows `new`.
 
     By name: targets [n, T] in their own units, or probabilities [n, K]. One that cannot be fitted
-    is left out.
+    is left out, and one whose squared errors no float holds.
     """
     kinds: dict[str, Fit] = (
         {"base rates": _rates, "logistic model": _logistic, "boosted trees": _boosted_classes}
@@ -42,8 +43,14 @@ def baselines(
     )
     found = {name: fit(target, x, y, new) for name, fit in kinds.items()}
     return {
-        name: each for name, each in found.items() if each is not None and np.isfinite(each).all()
+        name: each for name, each in found.items() if each is not None and _has_errors(target, each)
     }
+
+
+def _has_errors(target: Target, predictions: np.ndarray) -> bool:
+    """Whether errors of these predictions, and the sum of their squares, are finite."""
+    units = np.ones(1) if target.classes else np.minimum(target.stds, 1.0)
+    return bool(np.isfinite(predictions).all() and (np.abs(predictions) < LARGEST * units).all())
 
 
 def _mean(target: Target, x: np.ndarray, y: np.ndarray, new: np.ndarray) -> np.ndarray:

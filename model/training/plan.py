@@ -112,11 +112,10 @@ class TrainOptions:
         steps = math.ceil(rows / self.batch)  # of an epoch
         epochs = max(usual.epochs, round(usual.steps / steps))
         decays = usual.weight_decays if self.weight_decay is None else (self.weight_decay,)
-        rates = usual.rates if self.members > 1 else (usual.dropout,)
         return self._plan(
             usual.hidden,
             usual.dropout,
-            rates=rates if self.dropout is None else (),
+            rates=usual.rates if self.dropout is None and self.members > 1 else (),
             epochs=self.epochs or epochs,
             longer=0 if self.epochs else usual.longer * epochs,
             weight_decays=decays,

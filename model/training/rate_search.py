@@ -33,7 +33,13 @@ def best_rate(tried: LogDensities, usual: float = ENSEMBLE_RATE) -> float:
 
 
 def is_likelier(one: np.ndarray, other: np.ndarray, *, errors: float = 1.0) -> bool:
-    """Whether `one` has the higher mean log density [B], by more than `errors` standard errors."""
+    """Whether `one` has the higher mean log density [B], by more than `errors` standard errors.
+
+    Densities that are not all finite are those of a network that overflows, and lower than others.
+    """
+    sound, beside = np.isfinite(one).all(), np.isfinite(other).all()
+    if not (sound and beside):
+        return bool(sound) and not beside
     gain = one - other
     return bool(gain.mean() > errors * gain.std() / math.sqrt(len(gain)))
 

@@ -4,28 +4,15 @@ For each shipped model: the processor seconds of one thread for 61 x 61 points a
 (dropout off, the average, one mask) in each of two planes, on its own example table.
 """
 
-import argparse
-import json
 import time
 from typing import Any
 
 from model import LandscapeOptions, landscape, load, read_table, shipped, use_threads
+from tests.benchmarks.shown import show
 
 OPTIONS = LandscapeOptions(points=61, masks=1)
-
-
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true", help="one JSON document instead of a table")
-    as_json = parser.parse_args().json
-    found = measured()
-    if as_json:
-        print(json.dumps(found, indent=2))
-        return
-    print("model          surfaces   seconds")
-    for row in found:
-        print(f"{row['model']:14} {row['surfaces']:8} {row['seconds']:9.1f}")
+HEAD = "model          surfaces   seconds"
+LINE = "{model:14} {surfaces:8} {seconds:9.1f}"
 
 
 def measured() -> list[dict[str, Any]]:
@@ -43,4 +30,4 @@ def measured() -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    main()
+    show(__doc__, measured, head=HEAD, line=LINE)

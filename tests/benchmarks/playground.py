@@ -4,8 +4,6 @@ For each view and model: the milliseconds from a click on "Random" to the first 
 passes, in Chromium on this machine, which the server shares; and the bytes of the page.
 """
 
-import argparse
-import json
 import tempfile
 from itertools import product
 from pathlib import Path
@@ -13,6 +11,7 @@ from statistics import median
 from typing import Any
 
 import model
+from tests.benchmarks.shown import show
 from tests.browser import browser
 from tests.journeys.playground import Page
 from tests.server import serving
@@ -20,6 +19,8 @@ from tests.server import serving
 CLICKS = 20
 PASSES = 1000
 VIEWS = ("ask", "sweep", "convergence", "explain")
+HEAD = "view         model          median ms   most ms   page kB"
+LINE = "{view:12} {model:14} {median_ms:9.0f} {most_ms:9.0f} {page_kb:9.1f}"
 _FIRST_PLOT = """
 const done = arguments[0];
 document.getElementById("random").click();
@@ -36,21 +37,6 @@ return performance.getEntriesByType("resource").concat(performance.getEntriesByT
   .filter(({name}) => !name.includes("/models"))
   .reduce((sum, {decodedBodySize}) => sum + decodedBodySize, 0);
 """
-
-
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true", help="one JSON document instead of a table")
-    as_json = parser.parse_args().json
-    found = measured()
-    if as_json:
-        print(json.dumps(found, indent=2))
-        return
-    print("view         model          median ms   most ms   page kB")
-    for row in found:
-        numbers = f"{row['median_ms']:9.0f} {row['most_ms']:9.0f} {row['page_kb']:9.1f}"
-        print(f"{row['view']:12} {row['model']:14} {numbers}")
 
 
 def measured() -> list[dict[str, Any]]:
@@ -81,4 +67,4 @@ def measured() -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    main()
+    show(__doc__, measured, head=HEAD, line=LINE)

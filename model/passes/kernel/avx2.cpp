@@ -3,5 +3,5 @@
 #pragma GCC target("avx2,fma")
 #define W 8
 #include "body.hpp"
-void run_avx2(const Ensemble &e, int member, const Job &job) { run(e, member, job); }
+End run_avx2(const Ensemble &e, int member, const Job &job) { return run(e, member, job); }
 #endif

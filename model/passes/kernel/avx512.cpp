@@ -3,5 +3,5 @@
 #pragma GCC target("avx2,fma,avx512f,avx512dq,avx512bw,avx512vl,prefer-vector-width=512")
 #define W 16
 #include "body.hpp"
-void run_avx512(const Ensemble &e, int member, const Job &job) { run(e, member, job); }
+End run_avx512(const Ensemble &e, int member, const Job &job) { return run(e, member, job); }
 #endif

@@ -21,7 +21,7 @@ static Lists take_lists(const Ensemble &e, int64_t passes, Memory &memory) {
   lists.units = memory.take<uint16_t>(passes * lists.stride);
   lists.counts = memory.take<int>(passes * e.sites);
   lists.everything = memory.take<uint16_t>(widest(e) + TILE_UNITS);
-  for (int i = 0; i < widest(e) + TILE_UNITS; i++) lists.everything[i] = (uint16_t)i;
+  for (int i = 0; lists.everything && i < widest(e) + TILE_UNITS; i++) lists.everything[i] = (uint16_t)i;
   return lists;
 }
 
@@ -51,6 +51,7 @@ template <int R> static void take(Rows<R> &r, const Ensemble &e, bool reduced, M
   const size_t unit = R * W, n = (size_t)(widest(e) + 1) * unit;
   const int t = e.targets;
   float *next = memory.take<float>(4 * n + 4 * unit * e.outputs + (reduced ? (3 + 2 * e.sites) * t * n + 10 * t * unit : 0));
+  if (!next) return;
   auto get = [&](size_t size) { float *p = next; next += size; return p; };
   r.h = get(n), r.centre = get(n), r.a = get(n), r.b = get(n);
   r.output = get(unit * e.outputs), r.shift = get(unit * e.outputs), r.y = get(unit * e.outputs), r.square = get(unit * e.outputs);
@@ -253,7 +254,7 @@ INLINE vf output_of(const Ensemble &e, const Layer &head, const Rows<R> &x, int 
 
 // The answers of some rows of a block.
 template <int R, bool REDUCED>
-static void block(const Ensemble &e, const Layer *layers, const Job &job, int64_t from, Rows<R> &x,
+static End block(const Ensemble &e, const Layer *layers, const Job &job, int64_t from, Rows<R> &x,
                   Lists &lists, uint64_t *drawn, float *terms, vd (*sums)[4], Pool *pools) {
   enum { PARTS = 2 * R };
   const size_t unit = R * W;
@@ -268,6 +269,7 @@ static void block(const Ensemble &e, const Layer *layers, const Job &job, int64_
     if (!once || from == job.from) draw_lists(e, job, done, some, e.sites - REDUCED, drawn, lists);
     for (int64_t k = 0; k < some; k++) {
       block_pass<R, REDUCED>(e, layers, x, lists, k);
+      if (unwanted(job)) return UNWANTED;
       for (int o = 0; o < e.outputs; o++)
         for (int r = 0; r < R; r++) {
           const bool target = REDUCED && o < T;
@@ -307,9 +309,10 @@ static void block(const Ensemble &e, const Layer *layers, const Job &job, int64_
       for (int i = 0; i < HALF && from + part * HALF + i < job.to; i++)
         put(job.estimate + (from + part * HALF + i) * e.outputs + o, step, found, i);
     }
+  return DONE;
 }
 
-template <int R, bool REDUCED> static void blocks_of(const Ensemble &e, int member, const Job &job) {
+template <int R, bool REDUCED> static End blocks_of(const Ensemble &e, int member, const Job &job) {
   Memory memory;
   Row row;
   Rows<R> x;
@@ -323,6 +326,7 @@ template <int R, bool REDUCED> static void blocks_of(const Ensemble &e, int memb
   float *terms = memory.take<float>(REDUCED ? 5 * e.targets * passes * unit : 0);
   vd(*sums)[4] = (vd(*)[4])memory.take<double>((size_t)8 * R * HALF * e.outputs);
   Pool *pools = memory.take<Pool>((size_t)2 * R * e.targets);
+  if (memory.lacks) return NO_MEMORY;
   for (int64_t from = job.from; from < job.to; from += unit) {
     for (int64_t b = from; b < from + unit && b < job.to; b++) {
       forward(e, layers, job.x + b * e.width[0], row);
@@ -330,14 +334,14 @@ template <int R, bool REDUCED> static void blocks_of(const Ensemble &e, int memb
       if (REDUCED) control(e, layers, row);
       fill<R>(x, e, row, (int)(b - from), REDUCED);
     }
-    block<R, REDUCED>(e, layers, job, from, x, lists, drawn, terms, sums, pools);
+    const End end = block<R, REDUCED>(e, layers, job, from, x, lists, drawn, terms, sums, pools);
+    if (end != DONE) return end;
   }
+  return DONE;
 }
 
-static void each_block(const Ensemble &e, int member, const Job &job) {
-  if (job.to - job.from <= W) {
-    if (job.reduced) blocks_of<1, true>(e, member, job);
-    else blocks_of<1, false>(e, member, job);
-  } else if (job.reduced) blocks_of<2, true>(e, member, job);
-  else blocks_of<2, false>(e, member, job);
+static End each_block(const Ensemble &e, int member, const Job &job) {
+  if (job.to - job.from <= W)
+    return job.reduced ? blocks_of<1, true>(e, member, job) : blocks_of<1, false>(e, member, job);
+  return job.reduced ? blocks_of<2, true>(e, member, job) : blocks_of<2, false>(e, member, job);
 }

@@ -13,10 +13,8 @@ namespace {
 #include "rows.hpp"
 #include "blocks.hpp"
 
-void run(const Ensemble &e, int member, const Job &job) {
-  if (job.row_ids || job.to - job.from < FEW_ROWS)
-    each_row(e, member, job);
-  else
-    each_block(e, member, job);
+End run(const Ensemble &e, int member, const Job &job) {
+  if (job.row_ids || job.to - job.from < FEW_ROWS) return each_row(e, member, job);
+  return each_block(e, member, job);
 }
 }  // namespace

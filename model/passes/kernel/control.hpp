@@ -26,6 +26,7 @@ static void take(Row &r, const Ensemble &e, Memory &memory) {
   const int n = widest(e), t = e.targets;
   const bool controlled = e.controls && e.first < e.sites - 1;
   float *next = memory.take<float>((size_t)n * (7 + 7 * t + 6 * MOST_LAYERS + 3 * t * MOST_LAYERS));
+  if (!next) return;
   auto get = [&](int rows) { float *p = next; next += (size_t)rows * n; return p; };
   r.h = get(1), r.centre = get(1), r.output = get(1), r.one = get(1), r.two = get(1), r.size = get(1);
   r.effects = get(2 * t), r.bends = r.effects + (size_t)t * n, r.curve = get(t);

@@ -29,15 +29,26 @@ INLINE int chosen(const uint64_t *drawn, int level, int width, bool dropped, uin
   return n;
 }
 
-// Blocks of memory that a call frees at its end.
+// Counts a pass of a call, and asks its caller now and then whether to go on.
+INLINE bool unwanted(const Job &job) {
+  if (!job.every || --*job.left) return false;
+  *job.left = job.every;
+  return !job.goes_on();
+}
+
+// Blocks of memory that a call frees at its end. Where one is missing, `lacks` is set.
 struct Memory {
   void *blocks[32];
   int count = 0;
+  bool lacks = false;
   ~Memory() { for (int k = 0; k < count; k++) free(blocks[k]); }
   template <class T> T *take(size_t n) {
     size_t bytes = (n * sizeof(T) + 64 + 63) / 64 * 64;
     void *block = nullptr;
-    if (count == 32 || posix_memalign(&block, 64, bytes)) abort();
+    if (count == 32 || posix_memalign(&block, 64, bytes)) {
+      lacks = true;
+      return nullptr;
+    }
     blocks[count++] = block;
     memset(block, 0, bytes);
     return (T *)block;

@@ -34,10 +34,15 @@ struct Job {
   int reduced;
   double *estimate;
   float *deterministic;
+  int64_t every, *left;  // the passes from one question of `goes_on` to the next (0: none), and those left
+  int (*goes_on)();      // whether the caller still wants the answers
 };
 
-typedef void (*Run)(const Ensemble &, int member, const Job &);
+// How a call ends: with all answers, because its caller wants none any more, or without the memory.
+enum End { DONE, UNWANTED, NO_MEMORY };
 
-void run_baseline(const Ensemble &, int, const Job &);
-void run_avx2(const Ensemble &, int, const Job &);
-void run_avx512(const Ensemble &, int, const Job &);
+typedef End (*Run)(const Ensemble &, int member, const Job &);
+
+End run_baseline(const Ensemble &, int, const Job &);
+End run_avx2(const Ensemble &, int, const Job &);
+End run_avx512(const Ensemble &, int, const Job &);

@@ -148,7 +148,7 @@ INLINE Estimates across(vd (&s)[4], float shift, double n, int members) {
   return plain_estimate(s, every(shift), n, n * members);
 }
 
-static void each_row(const Ensemble &e, int member, const Job &job) {
+static End each_row(const Ensemble &e, int member, const Job &job) {
   Memory memory;
   Row r;
   take(r, e, memory);
@@ -162,6 +162,7 @@ static void each_row(const Ensemble &e, int member, const Job &job) {
   float *terms = memory.take<float>(stride * kept_terms), *shift = memory.take<float>(e.outputs);
   Pool *pools = memory.take<Pool>(T);
   vd(*sums)[4] = (vd(*)[4])memory.take<double>(4 * HALF * e.outputs);
+  if (memory.lacks) return NO_MEMORY;
   const size_t step = (size_t)job.rows * e.outputs;
   for (int64_t b = job.from; b < job.to; b++) {
     forward(e, layers, job.x + b * e.width[0], r);
@@ -175,6 +176,7 @@ static void each_row(const Ensemble &e, int member, const Job &job) {
         draw(job.seed, job.start + (done + k) * job.step, job.row_ids ? job.row_ids + b : nullptr, words, p.drawn);
         if (job.reduced) reduced_pass(e, layers, r, p, terms + k, stride);
         else plain_pass(e, layers, r, p, terms + k, stride);
+        if (unwanted(job)) return UNWANTED;
       }
       for (int t = 0; t < kept_terms; t++)
         for (int64_t k = some; k < stride && k < some + HALF; k++) terms[t * stride + k] = 0;
@@ -196,4 +198,5 @@ static void each_row(const Ensemble &e, int member, const Job &job) {
     for (int o = 0; o < e.outputs; o++)
       put(to + o, step, job.reduced && o < T ? pools[o].all() : across(sums[o], shift[o], job.count, e.members), 0);
   }
+  return DONE;
 }

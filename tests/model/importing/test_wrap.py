@@ -178,6 +178,19 @@ def test_a_module_becomes_a_model_that_computes_what_it_computes(name: str) -> N
     assert spread == pytest.approx(loop.var(0).mean(), rel=0.15, abs=1e-4)
 
 
+def test_a_dropout_that_is_off_in_training_too_is_none() -> None:
+    class Off(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = network(1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.net(torch.dropout(x, 0.5, train=False))  # type: ignore[no-any-return]
+
+    card = wrap(Off(), FEATURES, PRICE).card
+    assert card.architecture.dropout == (0.0, 0.2)
+
+
 def test_what_the_output_does_not_depend_on_is_left_out_and_said() -> None:
     card = wrap(OnlyInTraining(), FEATURES, PRICE).card
     assert card.training.notices == (

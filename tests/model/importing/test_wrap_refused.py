@@ -82,6 +82,15 @@ def hooked() -> nn.Module:
     return net
 
 
+def small() -> nn.Module:
+    """Of a target in a unit that makes its numbers small."""
+    net = hooked()
+    with torch.no_grad():
+        for parameter in net[-1].parameters():
+            parameter.mul_(1e-7)
+    return net
+
+
 def of(*layers: nn.Module) -> Callable[[], nn.Module]:
     return lambda: nn.Sequential(nn.Linear(4, 8), *layers, nn.Linear(8, 1))
 
@@ -116,6 +125,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "an order": (Doubled, "these steps change more than the shape of a batch: getitem"),
     "a trace alone": (Fickle, "it drops at other places than when it was traced"),
     "a hook": (hooked, "module: Sequential: with dropout off it gives ["),
+    "a hook of small numbers": (small, "module: Sequential: with dropout off it gives ["),
     "TorchScript": (lambda: torch.jit.script(network(1)), "a TorchScript module cannot be traced"),
     "convolution": (lambda: nn.Sequential(nn.Conv1d(1, 4, 3)), "module: 0 (Conv1d): such a layer"),
     "no module": (lambda: 3, "module: an nn.Module is needed, not a int"),

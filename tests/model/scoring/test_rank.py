@@ -3,12 +3,14 @@
 import csv
 import itertools
 import json
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
+from torch import nn
 
-from model import DataError, InputError, PredictOptions, ScoreOptions, load, rank, rank_file
+from model import DataError, InputError, PredictOptions, ScoreOptions, load, rank, rank_file, wrap
 from model.commands import main
 from model.scoring.shortlist import greedy
 from tests.model.scoring.files import house_rows, write
@@ -32,6 +34,17 @@ def test_the_greedy_gains_are_those_of_the_log_determinant() -> None:
     assert sum(gains) >= (1 - 1 / np.e) * max(
         told(list(two)) for two in itertools.combinations(range(30), 2)
     )
+
+
+def test_many_rows_take_no_more_memory_than_their_passes() -> None:
+    joint = np.random.default_rng(1).normal(size=(2000, 1, 10))
+    before = joint.copy()
+    tracemalloc.start()
+    greedy(joint, 1000)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 4 * joint.nbytes
+    assert (joint == before).all()
 
 
 def test_of_two_equal_rows_one_is_enough() -> None:
@@ -92,6 +105,13 @@ def test_the_command_keeps_a_column_whose_name_has_a_comma(
     assert main([*usual, "--keep-columns", "rent, EUR", "--keep-columns", "id"]) == 0
     (row,) = csv.DictReader(capsys.readouterr().out.splitlines())
     assert row["input.rent, EUR"] == row["input.id"]
+
+
+def test_a_model_whose_passes_are_all_the_same_ranks_nothing() -> None:
+    """Every score would be 0, and the first rows of the file would be named."""
+    plain = wrap(nn.Sequential(nn.Linear(1, 4), nn.ReLU(), nn.Linear(4, 1)), ["a"], "y")
+    with pytest.raises(InputError, match="model: it has neither dropout nor several members"):
+        rank(plain, [[1.0], [2.0]], take=1)
 
 
 def test_a_bad_row_is_placed_or_skipped(regression_artifact: Path, tmp_path: Path) -> None:

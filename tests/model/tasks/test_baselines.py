@@ -6,6 +6,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 
 from model.data import Target
 from model.tasks import Comparison, baselines, compared, comparison_in_words, point_figures
+from model.tasks.comparison import regression_figures
 
 RANDOM = np.random.default_rng(3)
 X, NEW = RANDOM.normal(size=(300, 4)).astype(np.float32), RANDOM.normal(size=(50, 4))
@@ -40,6 +41,22 @@ def test_logarithms_are_fitted_as_the_network_learns_them() -> None:
     found = baselines(LOGS, X, y, NEW)["linear model"]
     expected = np.exp(3 + 0.5 * NEW[:, :1] + 0.5**2 / 2)
     np.testing.assert_allclose(found, expected, rtol=0.3)
+
+
+def test_a_baseline_whose_squared_errors_overflow_is_left_out() -> None:
+    """A logarithm that a linear model extrapolates: one row would end a whole training."""
+    y = 2 * X[:, :1] + RANDOM.normal(0, 0.1, (300, 1))
+    far = np.concatenate([np.full((1, 4), 600, np.float32), NEW])
+    found = baselines(LOGS, X, y, far)
+    assert list(found) == ["mean", "boosted trees"]
+    network, actual = np.full((51, 1), 20.0), np.zeros((51, 1))
+    for each in found.values():
+        assert np.isfinite(list(compared(LOGS, each, network, actual).metrics.values())).all()
+
+
+def test_r_squared_is_left_out_where_no_float_holds_it() -> None:
+    nearly = np.array([[1e-160], [2e-160], [0.0]])
+    assert "r2" not in regression_figures(np.ones((3, 1)), nearly)
 
 
 def test_more_inputs_than_rows_and_wide_tables_are_no_obstacle() -> None:

@@ -54,6 +54,13 @@ def test_a_gain_within_its_standard_error_does_not_move_the_search() -> None:
     assert best_rate(many) == 0.005
 
 
+def test_a_rate_at_which_a_network_overflows_is_left() -> None:
+    overflowed = np.full(5, -np.inf)
+    found = {FIRST: overflowed, 0.005: overflowed, 0.05: np.zeros(5)}
+    assert best_rate(found) == 0.05
+    assert best_rate({FIRST: np.zeros(5), 0.05: overflowed}) == FIRST
+
+
 def test_the_rate_of_the_model_is_the_best_of_those_tried(houses: Table, tmp_path: Path) -> None:
     card = trained(houses, tmp_path / "a")
     found = {float(rate): value for rate, value in card.training.searched.items()}

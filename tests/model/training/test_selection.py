@@ -123,11 +123,21 @@ def test_only_hardly_any_noise_may_take_more_steps(noise: float) -> None:
         assert draft.plan.epochs == int(max(draft.lengths, key=lambda name: draft.lengths[name]))
 
 
-def test_progress_tells_the_phases_and_the_metric(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("options", "first"),
+    [
+        ({}, "choosing the encoding and the dropout rate"),
+        ({"members": 1, "epochs": 3}, "choosing the encoding"),
+        ({"members": 1, "number_encoding": "raw", "epochs": 3}, "training"),
+    ],
+)
+def test_progress_tells_the_phases_and_the_metric(
+    options: dict[str, Any], first: str, tmp_path: Path
+) -> None:
     seen = list[Epoch]()
-    trained(tmp_path / "m", progress=seen.append)
+    trained(tmp_path / "m", progress=seen.append, options=options)
     phases = list(dict.fromkeys(epoch.phase for epoch in seen))
-    assert phases == ["choosing the encoding and the dropout rate", "final training"]
+    assert phases == [first, "final training"]
     assert {epoch.metric for epoch in seen} == {"negative log-likelihood"}
 
 
