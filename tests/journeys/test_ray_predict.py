@@ -14,6 +14,7 @@ pytestmark = pytest.mark.ray
 
 COUNT = 9000
 ENGINES = ("local", "ray")
+ONE = {"workers": 1}  # each worker takes seconds to start
 CASES = """if True:
     import json, logging, sys
     from pathlib import Path
@@ -44,7 +45,7 @@ def test_the_command_writes_the_bytes_of_the_local_engine_without_the_rows_that_
         out, rejects = tmp_path / f"{engine}.csv", tmp_path / f"no-{engine}.csv"
         command = [sys.executable, "-m", "model", "predict", regression_artifact, source]
         command += ["--out", out, "--engine", engine, "--seed", "5", "--keep-columns", "id"]
-        command += ["--on-error", "skip", "--rejects", rejects]
+        command += ["--on-error", "skip", "--rejects", rejects, "--workers", "2"]
         done = subprocess.run(
             list(map(str, command)), env=cluster.environment, capture_output=True, check=True
         )
@@ -68,10 +69,10 @@ def test_formats_masks_errors_and_resumed_runs_are_those_of_the_local_engine(
         (source, tmp_path / f"{engine}{out}", masks, {"engine": engine, **options})
         for engine in ENGINES
         for source, out, masks, options in (
-            (whole, ".parquet", "per_row", {"keep": True}),
-            (bad, ".jsonl", "shared", {}),
-            (bad, ".jsonl", "shared", {"resume": True, "on_error": "skip"}),
-            (broken, ".csv", "shared", {}),
+            (whole, ".parquet", "per_row", {"keep": True, "workers": 2}),
+            (bad, ".jsonl", "shared", ONE),
+            (bad, ".jsonl", "shared", {"resume": True, "on_error": "skip", **ONE}),
+            (broken, ".csv", "shared", ONE),
         )
     ]
     done = subprocess.run(

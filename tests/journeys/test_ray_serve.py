@@ -140,7 +140,7 @@ def test_a_loss_under_load_fails_hardly_a_request_and_none_twice(
         before = cluster.tell("status")["processes"]
         until(lambda: load.outcomes["200"] > 500)
         cluster.tell(f"kill {lost}")
-        seconds = until(lambda: cluster.recovered(before))
+        seconds = until(lambda: cluster.recovered(before), 180)
         most = load.outcomes["200"]
         until(lambda: load.outcomes["200"] > most + 500)
     failed = sum(load.failed().values())
