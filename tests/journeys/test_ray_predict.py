@@ -45,7 +45,7 @@ def test_the_command_writes_the_bytes_of_the_local_engine_without_the_rows_that_
         out, rejects = tmp_path / f"{engine}.csv", tmp_path / f"no-{engine}.csv"
         command = [sys.executable, "-m", "model", "predict", regression_artifact, source]
         command += ["--out", out, "--engine", engine, "--seed", "5", "--keep-columns", "id"]
-        command += ["--on-error", "skip", "--rejects", rejects, "--workers", "2"]
+        command += ["--on-error", "skip", "--rejects", rejects, "--workers", "1"]
         done = subprocess.run(
             list(map(str, command)), env=cluster.environment, capture_output=True, check=True
         )

@@ -136,9 +136,9 @@ def test_a_loss_under_load_fails_hardly_a_request_and_none_twice(
     cluster: RayCluster, lost: str
 ) -> None:
     asked = {"rows": [ROW], "seed": 1}
-    with Load(cluster.url, asked, clients=8, again_after=1.0) as load:
+    with Load(cluster.url, asked, clients=6, again_after=1.0) as load:
         before = cluster.tell("status")["processes"]
-        until(lambda: load.outcomes["200"] > 500)
+        until(lambda: load.outcomes["200"] > 600)
         cluster.tell(f"kill {lost}")
         seconds = until(lambda: cluster.recovered(before), 180)
         most = load.outcomes["200"]
