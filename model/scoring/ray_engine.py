@@ -10,7 +10,7 @@ import pickle
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,9 @@ def scored_on_ray(
 
     Raises DataError, also that of `read`.
     """
-    ray, data = _ray(""), _ray(".data")
+    import ray
+    from ray import data
+
     with _connected(ray):
         most = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
         here = ray.get_runtime_context().get_node_id()
@@ -128,10 +130,8 @@ def _settings(data: Any) -> Iterator[None]:
             setattr(owner, name, value)
 
 
-def _ray(part: str) -> Any:
-    """Ray or a module of it; raises DataError that says how to install it."""
-    try:
-        return import_module(f"ray{part}")
-    except ImportError as error:
+def check_ray() -> None:
+    """Raise DataError that says how to install Ray, where it is not."""
+    if find_spec("ray") is None:
         hint = 'pip install "mc-dropout-service[ray]"'
-        raise DataError(f"the engine ray needs Ray: {hint}") from error
+        raise DataError(f"the engine ray needs Ray: {hint}")

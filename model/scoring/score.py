@@ -27,7 +27,7 @@ from model.scoring.output import (
     open_pipe,
     saved_state,
 )
-from model.scoring.ray_engine import scored_on_ray
+from model.scoring.ray_engine import check_ray, scored_on_ray
 from model.scoring.scorer import Job, Refusal, Scored
 from model.scoring.sources import Input
 from model.scoring.stream import PIPE, Stream
@@ -218,10 +218,12 @@ def _total(source: Source, done: int) -> int | None:
 
 
 def _check_engine(options: ScoreOptions, source: str | Path) -> None:
-    """Raise InputError if Ray would have to read a pipe: a task of Ray opens the file again."""
-    if options.engine == "ray" and not is_replaceable(source):
-        said = f"Ray reads a file, not a pipe; save {source} first"
-        raise InputError(f"engine: {said}", [Detail("engine", said)])
+    """Raise InputError if Ray would have to read a pipe, which no other process can open again."""
+    if options.engine == "ray":
+        if not is_replaceable(source):
+            said = "Ray reads a file, not a pipe; save the rows to a file first"
+            raise InputError(f"engine: {said}", [Detail("engine", said)])
+        check_ray()
 
 
 def wanted_columns(
