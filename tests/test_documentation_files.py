@@ -37,6 +37,7 @@ NOT_RUN = {
     "kubernetes": "a cluster",
     "proxies": "tests/deploy runs the proxies",
     "ray": "tests/journeys runs a cluster",
+    "scaling": "minutes of load on servers",
 }
 
 

@@ -17,6 +17,7 @@ from model.data import (
     NumericFeature,
 )
 
+LEAST_WIDTH, LARGEST_WIDTH = 1e-30, 1e30  # of a bin, in scales: the code divides float32 by it
 MOST_EDGES = 1025  # of a feature: far more bins than `model.data.codes` makes
 
 
@@ -78,6 +79,10 @@ class NumericRecord(_OfFeature):
             raise ValueError("range must not end below its start")
         if len(self.edges) in (1, 2) or not all(a < b for a, b in pairwise(self.edges)):
             raise ValueError("edges must be three or more numbers, each above the one before")
+        for at, (low, high) in enumerate(pairwise(self.edges)):
+            if not LEAST_WIDTH <= (high - low) / self.scale <= LARGEST_WIDTH:
+                place = f"(bin {at}, {low:g} to {high:g})"
+                raise ValueError(f"edges must be apart by what float32 holds, in scales {place}")
         return self
 
 

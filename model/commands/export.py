@@ -30,12 +30,13 @@ def add_export(commands: Any) -> None:
 
 def _export(arguments: argparse.Namespace) -> str:
     given = {export_onnx: arguments.onnx, export_torch: arguments.torch}
-    files = {write: file for write, file in given.items() if file}
+    files = {made_by: file for made_by, file in given.items() if file}
     if not files and not arguments.mlflow:
         arguments.parser.error("one of --onnx FILE, --torch FILE and --mlflow DIR is needed")
     predictor = load(arguments.folder)
-    for write, file in files.items():
-        write_file(file, write(predictor))
+    contents = {file: made_by(predictor) for made_by, file in files.items()}
+    for file, content in contents.items():  # once no form is refused
+        write_file(file, content)
     if arguments.mlflow:
         export_mlflow(predictor, arguments.mlflow)
     saved = [path for path in (*files.values(), arguments.mlflow) if path]

@@ -91,17 +91,12 @@ class Kernel:
         """
         x = np.ascontiguousarray(x, dtype=np.float32)
         ids = None if row_ids is None else np.ascontiguousarray(row_ids, dtype=np.int64)
-        if (
-            x.ndim != 2
-            or x.shape[1] != self._inputs
-            or (ids is not None and ids.shape != x.shape[:1])
-        ):
-            raise ValueError(f"rows of shape {x.shape} for {self._inputs} inputs, or other row_ids")
+        self._check_shapes(x, ids)
         rows, members = len(x), self._members
         numbers = np.empty((members, 4, rows, self._outputs))
         outputs = np.empty((members, rows, self._outputs), dtype=np.float32)
         at_once = max(AT_ONCE // (self._macs * passes) // LEAST_ROWS * LEAST_ROWS, LEAST_ROWS)
-        every = self._passes_between(passes, min(rows, LEAST_ROWS) if ids is None else 1)
+        every = self._every(passes, max(min(rows, LEAST_ROWS), 1), alone=ids is not None)
         question = _Question(before_chunk) if every else None
         run = partial(
             self._library.mcd_run,
@@ -122,17 +117,24 @@ class Kernel:
         threads = torch.get_num_threads() if len(pieces) > 1 else 1
         for start in range(0, len(pieces), threads):
             before_chunk()
-            ends = _ends(run, pieces[start : start + threads])
-            if _NO_MEMORY in ends:
-                raise MemoryError("no memory for the passes")
-            if _UNWANTED in ends:
-                raise (question and question.answer) or KeyboardInterrupt
+            _check(_ends(run, pieces[start : start + threads]), question)
         return [Estimate(*each) for each in numbers], outputs
 
-    def _passes_between(self, passes: int, rows: int) -> int:
-        """The passes of so many rows after which a call asks whether to go on; 0 if it is short."""
-        every = max(AT_ONCE // (self._macs * max(rows, 1)), 1)
-        return every if every < passes else 0
+    def _check_shapes(self, x: np.ndarray, ids: np.ndarray | None) -> None:
+        """Raise ValueError for arrays of other shapes, which the kernel would read past the end."""
+        if x.ndim != 2 or x.shape[1] != self._inputs:
+            raise ValueError(f"x has the shape {x.shape}; [rows, {self._inputs}] are needed")
+        if ids is not None and ids.shape != x.shape[:1]:
+            raise ValueError(f"row_ids has the shape {ids.shape}; [{len(x)}] are needed")
+
+    def _every(self, passes: int, rows: int, *, alone: bool) -> int:
+        """The passes of a call after which it asks whether to go on; 0: it is short.
+
+        It has so many rows, and takes the passes of all of them at once, or `alone` row by row.
+        """
+        together = 1 if alone else rows
+        every = max(AT_ONCE // (self._macs * together), 1)
+        return every if every < passes * (rows // together) else 0
 
 
 class _Question:
@@ -150,6 +152,14 @@ class _Question:
         except BaseException as error:  # none may pass through the kernel; Ctrl-C comes here, too
             self.answer = error
         return self.answer is None
+
+
+def _check(ends: Sequence[int], question: _Question | None) -> None:
+    """Raise what has kept a call from its answers."""
+    if _NO_MEMORY in ends:
+        raise MemoryError("no memory for the passes")
+    if _UNWANTED in ends:
+        raise (question and question.answer) or KeyboardInterrupt
 
 
 def _ends(run: Callable[[int, int], int], pieces: Sequence[tuple[int, int]]) -> list[int]:

@@ -236,9 +236,13 @@ def initialised(
 
 def _seen(rows: Dataset, variants: Sequence[Variant]) -> Tensor | None:
     """1 for the inputs that each network sees, 0 for the others, [M, D]; None if all see all."""
-    if rows.codes is None or not any(variant.raw for variant in variants):
-        return None
     raw = torch.tensor([variant.raw for variant in variants])
+    if rows.codes is None and raw.any() and not raw.all():
+        raise ValueError(
+            "some networks see no codes, and the rows do not say which columns are codes"
+        )
+    if rows.codes is None or not raw.any():
+        return None
     return 1 - (raw[:, None] & rows.codes).float()
 
 

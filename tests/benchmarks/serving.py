@@ -1,7 +1,7 @@
 """The server under load, with real processes on this machine.
 
     python tests/benchmarks/serving.py [throughput] [large] [overload] [stop] [kill] [soak]
-        [--seconds 5] [--rounds 3] [--times 10] [--requests 20000] [--json]
+        [--seconds 5] [--rounds 3] [--times 10] [--requests 20000] [--members 1] [--json]
 
 throughput: requests a second and CPU time a request, beside two plain FastAPI routes on httptools:
 one around a single batched call of torch, and one of our schemas that returns constants.
@@ -48,11 +48,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--times", type=int, default=10, help="stops or kills under load")
     parser.add_argument("--requests", type=int, default=20_000, help="of the soak")
+    parser.add_argument("--members", type=int, default=1, help="networks of the model")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     found = {}
     with tempfile.TemporaryDirectory() as folder:
-        artifact = train(Path(folder))
+        artifact = train(Path(folder), given.members)
         for name in given.what or ["throughput", "large"]:
             found[name] = BENCHMARKS[name](artifact, given)
             if not given.json:
@@ -123,12 +124,13 @@ def overload(artifact: Path, given: argparse.Namespace) -> dict[str, Any]:
     rows = [row(number) for number in range(20)]
     sent = {"rows": rows, "passes": 1000, "estimator": "plain", "masks": "per_row"}
     message = request("/predict", sent)
-    with _pinned(), serving(artifact, MCD_QUEUE_ROWS="400") as ours:
-        _take_other_cores()
+    with pinned(), serving(artifact, MCD_QUEUE_ROWS="400") as ours:
+        take_other_cores()
         asyncio.run(load(ours.url, [message], connections=8, seconds=1))
         half = given.seconds / 2
         peak = asyncio.run(load(ours.url, [message], connections=8, seconds=half)).rate()
-        twice = asyncio.run(offer(ours.url, message, rate=2 * peak, seconds=given.seconds))
+        times = np.arange(int(2 * peak * given.seconds)) / (2 * peak)
+        twice = asyncio.run(offer(ours.url, message, times.tolist()))
         again = asyncio.run(load(ours.url, [message], connections=8, seconds=half)).rate()
     return {
         "peaks_per_second": [peak, again],
@@ -161,7 +163,7 @@ def stop(artifact: Path, given: argparse.Namespace) -> dict[str, Any]:
 
 
 @contextmanager
-def _pinned() -> Iterator[None]:
+def pinned() -> Iterator[None]:
     """What is started inside runs on our first core."""
     cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(cores)})
@@ -171,7 +173,8 @@ def _pinned() -> Iterator[None]:
         os.sched_setaffinity(0, cores)
 
 
-def _take_other_cores() -> None:
+def take_other_cores() -> None:
+    """Leave the cores on which `pinned` runs what it starts."""
     everywhere = set(range(os.cpu_count() or 1))
     os.sched_setaffinity(0, everywhere - os.sched_getaffinity(0) or everywhere)
 
@@ -268,13 +271,20 @@ def row(number: int) -> dict[str, float]:
     return {name: round(((number * 7 + at) % 13) / 6 - 1, 3) for at, name in enumerate(FEATURES)}
 
 
-def train(folder: Path) -> Path:
+def train(folder: Path, members: int = 1) -> Path:
     """A model of 8 inputs, two layers of 50 and one output; how good it is does not matter."""
     random = np.random.default_rng(0)
     columns = {name: random.normal(size=400) for name in FEATURES}
     columns["y"] = sum(columns.values()) + random.normal(size=400)
     table = model.Table("benchmark", columns, "0" * 64)
-    options = model.TrainOptions(hidden=(50, 50), dropout=(0.1,), epochs=3, noise="homoscedastic")
+    options = model.TrainOptions(
+        members=members,
+        number_encoding="raw",
+        hidden=(50, 50),
+        dropout=(0.1,),
+        epochs=3,
+        noise="homoscedastic",
+    )
     model.train(table, ["y"], folder / "benchmark", options=options)
     return folder / "benchmark"
 

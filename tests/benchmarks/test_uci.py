@@ -97,6 +97,18 @@ def test_weights_are_trained_again_as_validation_rows_have_chosen(data: Path) ->
     assert all(network.config.dropout[1:] == found.dropout for network in again.networks)
 
 
+def test_members_without_codes_are_trained_again_without_them(data: Path) -> None:
+    published = Published.read(data, "yacht", 0)
+    given = TrainOptions(members=2, hidden=(4,), epochs=2, number_encoding="mixed", dropout=(0.1,))
+    first = trained(published, cut(published.train), given)
+    again = retrained(published, first, given)
+    codes = first.card.schema_of_rows.code_columns
+    assert codes.any()
+    for networks in (first.networks, again.networks):
+        seen = [bool(network.linears()[0].weight[:, codes].any()) for network in networks]
+        assert seen == [True, False]
+
+
 @pytest.mark.parametrize("level", [0.8, 0.9, 0.95])
 def test_the_band_holds_what_split_conformal_covers_in_999_of_1000_draws(level: float) -> None:
     random = np.random.default_rng(0)

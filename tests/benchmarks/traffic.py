@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import cycle
+from ssl import SSLContext
 from time import perf_counter
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +16,8 @@ from urllib.parse import urlsplit
 import numpy as np
 
 PATIENCE_SECONDS = 60
+LAST_CHUNK = b"0\r\n\r\n"
+CLOSE_SECONDS = 0.003  # timers of an event loop are up to a millisecond late, so it looks itself
 
 
 @dataclass
@@ -22,6 +26,7 @@ class Outcome:
 
     seconds: dict[int, list[float]] = field(default_factory=dict)
     lost: Counter[str] = field(default_factory=Counter)
+    sent: list[float] = field(default_factory=list)  # by `offer`: when, since the start
     elapsed: float = 0.0
 
     def rate(self, status: int = 200) -> float:
@@ -52,22 +57,28 @@ class _Connection(asyncio.Protocol):
         self.open = True
         self._head = b""
         self._parts: list[bytes] = []
-        self._missing = 0  # bytes of the body
+        self._missing = 0.0  # bytes of the body; infinite where it comes in chunks
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
 
     def data_received(self, data: bytes) -> None:
-        if not self._missing:
+        if not self._parts:
             self._head, separator, data = (self._head + data).partition(b"\r\n\r\n")
             if not separator:
                 return
-            length = self._head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
-            self._missing = int(length or 0)
+            head = self._head.lower()
+            length = head.partition(b"content-length: ")[2].partition(b"\r\n")[0]
+            chunked = b"\r\ntransfer-encoding: chunked" in head
+            self._missing = math.inf if chunked else int(length or 0)
         self._parts.append(data)
         self._missing -= len(data)
-        if self._missing <= 0:
+        if self._missing <= 0 or (math.isinf(self._missing) and self._ends()):
             self._answered()
+
+    def _ends(self) -> bool:
+        """Whether the last chunk has come; the body is not decoded."""
+        return b"".join(self._parts[-len(LAST_CHUNK) :]).endswith(LAST_CHUNK)
 
     def _answered(self) -> None:
         head, body = self._head, b"".join(self._parts)
@@ -89,21 +100,28 @@ class _Connection(asyncio.Protocol):
         return await asyncio.wait_for(self.answer, PATIENCE_SECONDS)
 
 
-async def _connect(url: str) -> _Connection:
+async def _connect(url: str, tls: SSLContext | None = None) -> _Connection:
     address = urlsplit(url)
     loop = asyncio.get_running_loop()
-    _, connection = await loop.create_connection(_Connection, address.hostname, address.port)
+    host, port = address.hostname, address.port
+    _, connection = await loop.create_connection(_Connection, host, port, ssl=tls)
     return connection
 
 
-async def _client(url: str, messages: Iterator[bytes], until: float, outcome: Outcome) -> None:
+async def _client(
+    url: str,
+    messages: Iterator[bytes],
+    until: float,
+    outcome: Outcome,
+    tls: SSLContext | None,
+) -> None:
     connection: _Connection | None = None
     for message in messages:
         if perf_counter() >= until:
             break
         try:
             if connection is None or not connection.open:
-                connection = await _connect(url)
+                connection = await _connect(url, tls)
         except OSError:
             outcome.lost["refused"] += 1
             await asyncio.sleep(0.02)
@@ -121,7 +139,13 @@ async def _client(url: str, messages: Iterator[bytes], until: float, outcome: Ou
 
 
 async def load(
-    url: str, messages: list[bytes], *, connections: int, seconds: float, count: int | None = None
+    url: str,
+    messages: list[bytes],
+    *,
+    connections: int,
+    seconds: float,
+    count: int | None = None,
+    tls: SSLContext | None = None,
 ) -> Outcome:
     """Every connection asks the next message as soon as its last one is answered."""
     outcome = Outcome()
@@ -129,23 +153,34 @@ async def load(
     turns = cycle(messages)
     supply = (next(turns) for _ in range(count)) if count else turns
     await asyncio.gather(
-        *(_client(url, supply, started + seconds, outcome) for _ in range(connections))
+        *(_client(url, supply, started + seconds, outcome, tls) for _ in range(connections))
     )
     outcome.elapsed = perf_counter() - started
     return outcome
 
 
-async def offer(url: str, message: bytes, *, rate: float, seconds: float) -> Outcome:
-    """Requests at a fixed rate, whether or not the earlier ones are answered.
+async def offer(
+    url: str,
+    message: bytes,
+    times: Sequence[float],
+    *,
+    connections: int = 0,
+    tls: SSLContext | None = None,
+) -> Outcome:
+    """Requests at these seconds after the start, whether or not the earlier ones are answered.
 
     Connections are kept, as clients do: each request takes one that is free, or opens another.
+    So many are open at the start.
     """
     outcome, tasks = Outcome(), set()
-    free: list[_Connection] = []
+    free = [await _connect(url, tls) for _ in range(connections)]
     started = perf_counter()
-    for number in range(int(rate * seconds)):
-        await asyncio.sleep(max(0.0, started + number / rate - perf_counter()))
-        task = asyncio.create_task(_once(url, message, free, outcome))
+    for due in times:
+        await asyncio.sleep(max(0.0, started + due - perf_counter() - CLOSE_SECONDS))
+        while perf_counter() < started + due:
+            await asyncio.sleep(0)
+        outcome.sent.append(perf_counter() - started)
+        task = asyncio.create_task(_once(url, message, free, outcome, tls))
         tasks.add(task)
         task.add_done_callback(tasks.discard)
     outcome.elapsed = perf_counter() - started
@@ -155,12 +190,18 @@ async def offer(url: str, message: bytes, *, rate: float, seconds: float) -> Out
     return outcome
 
 
-async def _once(url: str, message: bytes, free: list[_Connection], outcome: Outcome) -> None:
+async def _once(
+    url: str,
+    message: bytes,
+    free: list[_Connection],
+    outcome: Outcome,
+    tls: SSLContext | None,
+) -> None:
     while free and not free[-1].open:
         free.pop()
     started = perf_counter()
     try:
-        connection = free.pop() if free else await _connect(url)
+        connection = free.pop() if free else await _connect(url, tls)
         status, _ = await connection.ask(message)
     except (OSError, TimeoutError) as error:
         outcome.lost[type(error).__name__] += 1

@@ -16,11 +16,13 @@ from tests.journeys.serving import Served, served, until
 COUNT = 3  # servers, as in the configurations
 PATIENT = {"age": 59, "sex": 2, "bmi": 32.1, "bp": 101, "s1": 157, "s2": 93.2, "s3": 38, "s4": 4}
 ASKED = {"rows": [{**PATIENT, "s5": 4.8598, "s6": 87}], "seed": 1}
+ACCESS_LOG = "access.log"  # of nginx: the seconds of a request, and which servers it asked
 _MAIN = """
 {user} daemon off; pid {place}/nginx.pid; error_log {place}/nginx.log notice; worker_processes 1;
 events {{ worker_connections 512; }}
 http {{
-    access_log off;
+    log_format times '$request_time $upstream_addr; $upstream_status; $upstream_response_time';
+    access_log {place}/{ACCESS_LOG} times;
     client_body_temp_path {place}/body; proxy_temp_path {place}/proxy;
     fastcgi_temp_path {place}/f; uwsgi_temp_path {place}/u; scgi_temp_path {place}/s;
     include {place}/site.conf;
@@ -86,7 +88,7 @@ def nginx(place: Path, ports: Sequence[int]) -> Iterator[str]:
     [port] = free_ports(1)
     (place / "site.conf").write_text(_placed("nginx.conf", place, ports, port))
     user = "user root;" if os.geteuid() == 0 else ""  # its processes write into the folder
-    (place / "nginx.conf").write_text(_MAIN.format(place=place, user=user))
+    (place / "nginx.conf").write_text(_MAIN.format(place=place, user=user, ACCESS_LOG=ACCESS_LOG))
     command = [program("nginx", "nginx"), "-p", str(place), "-c", str(place / "nginx.conf")]
     with _running(command, place / "nginx.out", port) as url:
         yield url

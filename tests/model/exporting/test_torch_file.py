@@ -1,6 +1,7 @@
 """A file of torch has the network in torch's own layers."""
 
 import io
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 from torch import nn
 
 from model import InputError, Predictor, export_torch, wrap
+from model.commands import main
 from tests.model.exploration.networks import predictor_of, random_network
 from tests.model.exporting.test_onnx_file import FEATURES, MODELS, encoded
 from tests.model.importing.networks import PRICE
@@ -48,3 +50,11 @@ def test_members_are_a_list_of_modules_and_input_noise_is_refused() -> None:
     noisy = predictor_of(random_network(4, (8,), (0.1, 0.2), input_noise=0.3))
     with pytest.raises(InputError, match=r"torch: the model has Gaussian input noise \(0.3\)"):
         export_torch(noisy)
+
+
+def test_where_one_form_is_refused_no_other_is_written(tmp_path: Path) -> None:
+    noisy = predictor_of(random_network(4, (8,), (0.1, 0.2), input_noise=0.3))
+    noisy.save(tmp_path / "noisy", name="noisy")
+    files = ["--onnx", str(tmp_path / "a.onnx"), "--torch", str(tmp_path / "a.pt")]
+    assert main(["export", str(tmp_path / "noisy"), *files]) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["noisy"]

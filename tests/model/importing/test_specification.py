@@ -71,6 +71,17 @@ def test_a_specification_may_have_every_field(tmp_path: Path) -> None:
         ({"features": [3]}, "features.0", "not 3"),
         ({"features": [{"name": "a", "scale": 0}]}, "features.0.scale", "greater than 0, not 0"),
         ({"features": [{"name": "a", "range": [2, 1]}]}, "features.0", "range must not end below"),
+        ({"features": [{"name": "a", "edges": [0, 0, 1]}]}, "features.0", "each above the one"),
+        (
+            {"features": [{"name": "a", "edges": [0, 1e-60, 1]}]},
+            "features.0",
+            "(bin 0, 0 to 1e-60)",
+        ),
+        (
+            {"features": [{"name": "a", "edges": [0, 1, 1e300]}]},
+            "features.0",
+            "(bin 1, 1 to 1e+300)",
+        ),
         ({"features": [{"name": "a", "categories": ["x", "x"]}]}, "features.0", "are the same"),
         (
             {"features": [{"name": "a", "categories": ["x"], "mean": 1}]},

@@ -199,6 +199,23 @@ def test_a_long_call_asks_in_its_middle_whether_to_go_on(
     assert len(calls) == count + 3
 
 
+def test_rows_with_masks_of_their_own_ask_between_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No row alone is long, but all of a call are."""
+    calls, config = list[int](), MLPConfig(5, (20, 20), 1, (0.0, 0.2, 0.2))
+    found = kernel_of(networks(config), 1)
+    assert found is not None
+    monkeypatch.setattr(fused, "AT_ONCE", 520 * 1000)  # multiplications of 1,000 passes of a row
+    found.estimates(
+        inputs(32, 5).numpy(),
+        3,
+        passes=400,
+        reduced=False,
+        row_ids=np.arange(32),
+        before_chunk=lambda: calls.append(1),
+    )
+    assert len(calls) == 1 + 32 * 400 // 1000
+
+
 @pytest.mark.parametrize("older", [object(), SimpleNamespace(mcd_interface=lambda: 1)])
 def test_a_kernel_of_older_sources_is_not_used(older: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its functions would take the arguments for others, and answer nonsense, or crash."""

@@ -145,7 +145,7 @@ def test_defaults_of_the_task_fill_in_options_that_are_not_given() -> None:
     assert plan.longer == 0
     plan = replace(ONE, epochs=7, patience=3, weight_decay=0.0).plan(REGRESSION, 100)
     assert (plan.epochs, plan.patience, plan.weight_decays) == (7, 3, (0.0,))
-    assert (plan.longer, plan.rates) == (0, (0.1,))
+    assert (plan.longer, plan.rates) == (0, ())
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""How many machines a load needs: measured costs, a queueing model, and its check."""
