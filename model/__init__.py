@@ -57,7 +57,16 @@ from model.options import Estimator, LabelSetMethod, MaskScope, PredictOptions, 
 from model.passes import COVARIANCE_CLASSES, kernel_name, return_freed_memory
 from model.predictions import Predictions
 from model.predictor import Predictor, fresh_seed, load, use_threads
-from model.scoring import Ranked, Score, ScoreOptions, rank, rank_file, ranked_as, score_file
+from model.scoring import (
+    Engine,
+    Ranked,
+    Score,
+    ScoreOptions,
+    rank,
+    rank_file,
+    ranked_as,
+    score_file,
+)
 from model.tasks import (
     ClassificationPrediction,
     Columns,
@@ -97,6 +106,7 @@ __all__ = [
     "DataError",
     "Detail",
     "Encoded",
+    "Engine",
     "Epoch",
     "Estimated",
     "Estimator",

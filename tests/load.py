@@ -12,12 +12,24 @@ from tests.journeys.serving import PATIENCE_SECONDS
 
 
 class Load:
-    """Clients that ask one request after another: how each ended, the means, and the slowest."""
+    """Clients that ask one request after another: how each ended, the means, and the slowest.
+
+    With `again_after`, they repeat a request that failed, once, after so many seconds: `again` has
+    how the second attempts ended.
+    """
 
     def __init__(
-        self, url: str, body: Any, clients: int = 4, *, verify: ssl.SSLContext | bool = True
+        self,
+        url: str,
+        body: Any,
+        clients: int = 4,
+        *,
+        verify: ssl.SSLContext | bool = True,
+        again_after: float | None = None,
     ) -> None:
         self.outcomes: Counter[str] = Counter()
+        self.again: Counter[str] = Counter()
+        self._again_after = again_after
         self.means: set[float] = set()
         self.slowest_seconds = 0.0
         self._url, self._body, self._verify = url, body, verify
@@ -41,17 +53,24 @@ class Load:
     def _ask(self) -> None:
         with httpx.Client(timeout=PATIENCE_SECONDS, verify=self._verify) as client:
             while not self._stop.is_set():
-                started = time.monotonic()
-                try:
-                    answer = client.post(f"{self._url}/predict", json=self._body)
-                except httpx.ConnectError:  # nobody listens: nothing was accepted
-                    self.outcomes["refused"] += 1
+                how = self._once(client)
+                self.outcomes[how] += 1
+                if how != "200" and self._again_after is not None:
+                    time.sleep(self._again_after)
+                    self.again[self._once(client)] += 1
+                elif how == "refused":
                     time.sleep(0.02)
-                    continue
-                except httpx.TransportError as error:
-                    self.outcomes[type(error).__name__] += 1
-                    continue
-                self.outcomes[str(answer.status_code)] += 1
-                self.slowest_seconds = max(self.slowest_seconds, time.monotonic() - started)
-                if answer.status_code == 200:
-                    self.means.add(answer.json()["predictions"][0]["mean"])
+
+    def _once(self, client: httpx.Client) -> str:
+        """How one request ends."""
+        started = time.monotonic()
+        try:
+            answer = client.post(f"{self._url}/predict", json=self._body)
+        except httpx.ConnectError:  # nobody listens: nothing was accepted
+            return "refused"
+        except httpx.TransportError as error:
+            return type(error).__name__
+        self.slowest_seconds = max(self.slowest_seconds, time.monotonic() - started)
+        if answer.status_code == 200:
+            self.means.add(answer.json()["predictions"][0]["mean"])
+        return str(answer.status_code)

@@ -44,6 +44,11 @@ OPTIONAL = {  # packages of extras, and who may import them: inside a function
         "model.predictions",
         "model.scoring.parquet_source",
     },
+    "ray": {
+        "app.ray_serve",
+        "model.scoring.ray_engine",
+        "model.scoring.score",  # which has the name of the engine
+    },
     "sklearn": {"model.data.examples", "model.estimators", "model.tasks.baselines"},
     "threadpoolctl": {"model.tasks.baselines"},
     "tqdm": {"model.commands.progress"},
@@ -231,8 +236,14 @@ def test_the_client_exports_what_its_door_imports() -> None:
 
 
 def test_nobody_imports_a_host() -> None:
+    hosts = ("app.ray_serve", "app.ray_proxy")
     for module in MODULES:
-        assert not [name for name in imports(module) if name.startswith("app.ray_serve")], module
+        assert not [name for name in imports(module) if name.startswith(hosts)], module
+
+
+def test_a_proxy_of_ray_which_must_start_in_seconds_loads_no_torch() -> None:
+    script = "import sys, app.ray_proxy; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False).returncode == 0
 
 
 def test_only_these_modules_read_the_environment() -> None:

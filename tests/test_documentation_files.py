@@ -36,6 +36,7 @@ NOT_RUN = {
     "container": "Docker",
     "kubernetes": "a cluster",
     "proxies": "tests/deploy runs the proxies",
+    "ray": "tests/journeys runs a cluster",
     "scaling": "minutes of load on servers",
 }
 

@@ -112,13 +112,14 @@ def test_every_library_that_is_imported_is_declared(package: str) -> None:
     declared = {
         re.split(r"[^\w.-]", requirement)[0].lower().replace("_", "-")
         for requirement in chain(
-            PROJECT["dependencies"], *(extras[name] for name in ("mlflow", "onnx", "png", "train"))
+            PROJECT["dependencies"],
+            *(extras[name] for name in ("mlflow", "onnx", "png", "ray", "train")),
         )
     }
     distributions = packages_distributions()
     for path in (ROOT / package).rglob("*.py"):
         for name in set(imported(path)) - {"app", "model"} - sys.stdlib_module_names:
-            of_name = {each.lower().replace("_", "-") for each in distributions[name]}
+            of_name = {each.lower().replace("_", "-") for each in distributions.get(name, [name])}
             assert of_name & declared, f"{path.relative_to(ROOT)} imports {name}"
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from model import (
+    Engine,
     Estimator,
     MaskScope,
     PredictOptions,
@@ -66,7 +67,19 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
         " (default: row, and the usual ones of the task)",
     )
     add("--out-format", choices=FORMATS, help="of the output (default for a pipe: that of FILE)")
-    add("--workers", type=int, default=1, metavar="N", help="processes (default: 1)")
+    add(
+        "--engine",
+        choices=get_args(Engine),
+        default="local",
+        help="processes of this machine, or those of the Ray cluster at RAY_ADDRESS"
+        " (default: local)",
+    )
+    add(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="processes (default: 1; on Ray, one for each CPU)",
+    )
     add("--rejects", type=Path, metavar="FILE", help="a .csv or .jsonl file of rows left out")
     add("--resume", action="store_true", help="go on after a run that was interrupted")
 
@@ -106,6 +119,7 @@ def _options(arguments: argparse.Namespace) -> ScoreOptions:
         rows_options(arguments),
         columns=None if columns is None else tuple(chain(*map(split_list, columns))),
         out_format=arguments.out_format,
+        engine=arguments.engine,
         workers=arguments.workers,
         rejects=arguments.rejects,
         resume=arguments.resume,

@@ -1,7 +1,6 @@
 """Rank the rows of a file by what their labels would tell: which to label next."""
 
 from collections.abc import Callable, Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,10 @@ from model.predictor import Predictor, load
 from model.scoring.chunks import BLOCK_ROWS, TILE_ROWS, Chunk
 from model.scoring.encoding import encode_rows, read_by
 from model.scoring.formats import Layout, format_of
-from model.scoring.score import ScoreOptions, source_of, wanted_columns
+from model.scoring.score import ScoreOptions, wanted_columns
 from model.scoring.scorer import overflow, refusal
 from model.scoring.shortlist import Shortlist
-from model.scoring.stream import open_stream
+from model.scoring.sources import Input
 from model.tasks import FlatColumn
 
 PASSES, SEED = 200, 1
@@ -76,8 +75,7 @@ def rank_file(
     shortlist = _shortlist(predictor, take, passes, seed)
     kind = format_of(source, options.format, "format")
     usual = reading or ReadOptions.of(getattr(predictor.card.training, "settings", {}))
-    with closing(open_stream(source)) as stream:
-        rows = source_of(stream, kind, usual)
+    with Input(str(source), kind, usual).opened() as (stream, rows):
         wanted, _ = wanted_columns(predictor.card.schema_of_rows, stream.name, rows, options)
         schema, done = read_by(predictor.card.schema_of_rows, reading), 0
         for chunk in rows.chunks(wanted, BLOCK_ROWS):

@@ -1,11 +1,12 @@
 """Score a file: its rows become a file of predictions, in memory that does not grow with it."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -16,9 +17,7 @@ from model.options import PredictOptions, Resolved
 from model.predictor import Predictor, fresh_seed, load
 from model.scoring.choice import ROW, chosen
 from model.scoring.chunks import BLOCK_ROWS, TILE_ROWS, Source, Wanted
-from model.scoring.csv_source import CsvSource
 from model.scoring.formats import Format, Layout, format_of
-from model.scoring.json_source import JsonSource
 from model.scoring.output import (
     PartialFiles,
     Pipe,
@@ -28,9 +27,10 @@ from model.scoring.output import (
     open_pipe,
     saved_state,
 )
-from model.scoring.parquet_source import ParquetSource
+from model.scoring.ray_engine import check_ray, scored_on_ray
 from model.scoring.scorer import Job, Refusal, Scored
-from model.scoring.stream import PIPE, Stream, open_stream
+from model.scoring.sources import Input
+from model.scoring.stream import PIPE, Stream
 from model.scoring.workers import scored
 from model.tasks import FlatColumn, flat
 
@@ -40,6 +40,7 @@ _REFUSED = tuple(
     for name, kind in ((ROW, "count"), ("line", "kept"), ("message", "text"))
 )
 
+Engine = Literal["local", "ray"]
 Progress = Callable[[int, int | None], None]
 
 
@@ -49,17 +50,19 @@ class ScoreOptions:
 
     `columns`: fields of predictions, or single columns such as mean.price; None for the usual ones.
     `keep`: columns of the input to write too, or True for all. `format` and `out_format`: csv,
-    tsv, jsonl or parquet, where the extension does not say it. `workers`: processes that compute.
-    `on_error`: fail at the first row without a prediction, or skip such rows, which `rejects` then
-    lists. `resume`: go on after an interrupted run. `block_rows`: rows that are read together, a
-    multiple of 512. Raises InputError naming the option.
+    tsv, jsonl or parquet, where the extension does not say it. `engine`: local for processes of
+    this machine, or ray for those of a Ray cluster. `workers`: processes that compute; None is one,
+    and on Ray one for each CPU. `on_error`: fail at the first row without a prediction, or skip
+    such rows, which `rejects` then lists. `resume`: go on after an interrupted run. `block_rows`:
+    rows that are read together, a multiple of 512. Raises InputError naming the option.
     """
 
     columns: tuple[str, ...] | None = None
     keep: tuple[str, ...] | bool = False
     format: str | None = None
     out_format: str | None = None
-    workers: int = 1
+    engine: Engine = "local"
+    workers: int | None = None
     on_error: Literal["fail", "skip"] = "fail"
     rejects: Path | None = None
     resume: bool = False
@@ -67,7 +70,8 @@ class ScoreOptions:
 
     def __post_init__(self) -> None:
         for field, domain, ok in (
-            ("workers", "a whole number, 1 or more", self.workers >= 1),
+            ("workers", "a whole number, 1 or more", self.workers is None or self.workers >= 1),
+            ("engine", f"one of {', '.join(get_args(Engine))}", self.engine in get_args(Engine)),
             ("on_error", "one of fail, skip", self.on_error in ("fail", "skip")),
             (
                 "block_rows",
@@ -125,8 +129,9 @@ def score_file(
         raise DataError(f"{options.rejects}: refused rows are listed in CSV or JSON Lines")
     predictor = load(folder)
     usual = reading or ReadOptions.of(getattr(predictor.card.training, "settings", {}))
-    with closing(open_stream(source)) as stream:
-        rows = source_of(stream, of[0], usual)
+    given_rows = Input(str(source), of[0], usual)
+    _check_engine(options, source)
+    with given_rows.opened() as (stream, rows):
         wanted, notices = wanted_columns(predictor.card.schema_of_rows, stream.name, rows, options)
         asked = _asked(stream, predictor, predict or PredictOptions(), options, of)
         state = _state(out, options, asked) if is_replaceable(out) else None
@@ -134,7 +139,7 @@ def score_file(
         seed = fresh_seed() if seed is None else seed
         chosen_options = predictor.resolved(replace(predict or PredictOptions(), seed=seed))
         job = _job(folder, predictor, chosen_options, reading, (of[1], rows), wanted, options)
-        run = _Run(job, predictor, options, stream.name)
+        run = _Run(job, predictor, options, stream.name, given_rows)
         sink = _sink(out, run, {**asked, "seed": seed}, state)
         with closing(sink):
             first = run.all(rows, wanted, sink, progress)
@@ -152,6 +157,7 @@ class _Run:
     predictor: Predictor
     options: ScoreOptions
     name: str
+    input: Input
 
     @property
     def rejects(self) -> Layout | None:
@@ -168,8 +174,7 @@ class _Run:
         """Score the rows that are not done; the first that was refused."""
         first, skip = None, sink.done["rows"]
         progress(skip, source.total)
-        chunks = source.chunks(wanted, self.options.block_rows, skip)
-        for result in scored(chunks, self.job, self.predictor, self.options.workers):
+        for result in self._results(source, wanted, skip):
             first = first or next(iter(result.refused), None)
             self._write(result, sink)
             progress(sink.done["rows"], _total(source, sink.done["rows"]))
@@ -177,6 +182,15 @@ class _Run:
             raise DataError(f"{self.name} has no rows")
         sink.finish()
         return first
+
+    def _results(self, source: Source, wanted: Wanted, skip: int) -> Iterator[Scored]:
+        """The results of the chunks after the first `skip` rows, by the engine of the options."""
+        rows, workers = self.options.block_rows, self.options.workers
+        if self.options.engine == "ray":
+            read = partial(self.input.absolute().chunks, wanted, rows, skip)
+            return scored_on_ray(read, self.job, self.predictor, workers)
+        chunks = source.chunks(wanted, rows, skip)
+        return scored(chunks, self.job, self.predictor, workers or 1)
 
     def _write(self, result: Scored, sink: Sink) -> None:
         if result.refused and self.options.on_error == "fail":
@@ -203,11 +217,13 @@ def _total(source: Source, done: int) -> int | None:
     return max(done, round(done / part)) if part else None
 
 
-def source_of(stream: Stream, kind: Format, reading: ReadOptions) -> Source:
-    """The rows of a stream of that format."""
-    if kind == "parquet":
-        return ParquetSource(stream)
-    return JsonSource(stream, reading) if kind == "jsonl" else CsvSource(stream, reading)
+def _check_engine(options: ScoreOptions, source: str | Path) -> None:
+    """Raise InputError if Ray would have to read a pipe, which no other process can open again."""
+    if options.engine == "ray":
+        if not is_replaceable(source):
+            said = "Ray reads a file, not a pipe; save the rows to a file first"
+            raise InputError(f"engine: {said}", [Detail("engine", said)])
+        check_ray()
 
 
 def wanted_columns(

@@ -4,6 +4,7 @@ What is skipped in CI is not checked anywhere.
 """
 
 import importlib
+import importlib.util
 import os
 import shutil
 import sys
@@ -29,6 +30,12 @@ def library(name: str, of: str) -> ModuleType:
         return importlib.import_module(name)
     except ImportError:
         return _without(name, of)
+
+
+def check_installed(name: str, of: str) -> None:
+    """Skip the test, or fail, without a library, which a package `of` that name has."""
+    if importlib.util.find_spec(name) is None:
+        _without(name, of)
 
 
 def _without(name: str, of: str) -> NoReturn:

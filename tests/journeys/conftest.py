@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 from selenium.webdriver import Chrome
 
+import model
 from model import Table, TrainOptions, train
 from tests.browser import browser
 from tests.journeys.playground import Page
+from tests.journeys.ray_cluster import RayCluster, ray_cluster
 from tests.journeys.serving import Served, served
 from tests.model.importing.networks import brought, network
 
@@ -44,6 +46,20 @@ def foreign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     brought(folder, network(1), {"name": "price"})
     with served(tmp_path_factory.mktemp("foreign-log"), "--model", folder / "net") as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def cluster(
+    artifacts: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RayCluster]:
+    """Two nodes of Ray that serve the tiny models; the limits are those of `tests/app`."""
+    shipped = (folder for folder in model.shipped() if folder.name in ("diabetes", "digits"))
+    limits = {"rows": 50, "passes": 400, "row_passes": 5000, "samples": 1000}
+    settings = {f"MCD_MAX_{name.upper()}": str(most) for name, most in limits.items()}
+    body = {"MCD_MAX_BODY_BYTES": "100000"}
+    folder = tmp_path_factory.mktemp("ray")
+    with ray_cluster(folder, [*artifacts.values(), *shipped], body, **settings) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,7 @@
 """A file of rows becomes a file of predictions: those that a request with the rows gives."""
 
+import os
+from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -292,3 +294,25 @@ def test_options_out_of_their_domain_are_refused(tmp_path: Path) -> None:
     for options in ({"workers": 0}, {"block_rows": 100}, {"rejects": tmp_path / "r.csv"}):
         with pytest.raises(InputError, match=f"^{next(iter(options))}: must be "):
             ScoreOptions(**options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_the_engine_ray_refuses_a_pipe(
+    regression_artifact: Path, tmp_path: Path, named: bool
+) -> None:
+    pipe, out = tmp_path / "pipe.csv", tmp_path / "out.csv"
+    os.mkfifo(pipe)
+    options = ScoreOptions(format="csv", engine="ray")
+    with pytest.raises(InputError, match="engine: Ray reads a file, not a pipe"):
+        score_file(regression_artifact, pipe if named else "-", out, OPTIONS, options)
+    assert list(tmp_path.iterdir()) == [pipe]
+
+
+@pytest.mark.skipif(bool(find_spec("ray")), reason="Ray is installed")
+def test_without_ray_its_engine_says_how_to_install_it(
+    regression_artifact: Path, tmp_path: Path
+) -> None:
+    source, out = write(tmp_path / "in.csv", ROWS[:3]), tmp_path / "out.csv"
+    with pytest.raises(DataError, match=r'pip install "mc-dropout-service\[ray\]"'):
+        score_file(regression_artifact, source, out, OPTIONS, ScoreOptions(engine="ray"))
+    assert list(tmp_path.iterdir()) == [source]
