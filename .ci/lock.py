@@ -20,7 +20,7 @@ HEADER = "# Written by .ci/lock.py. {}\n"
 def main() -> None:
     """Write the files; those of the service have the versions that CI has tested."""
     LOCKS.mkdir(exist_ok=True)
-    everything = compiled("--extra", "test", "--extra", "docs")
+    everything = compiled("--extra", "test", "--extra", "docs", "--extra", "ray")
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as tested:
         tested.write("".join(everything))
         tested.flush()
