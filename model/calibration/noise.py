@@ -17,8 +17,9 @@ from model.formulas import (
     least,
 )
 
-CLAIMS = (-14.0, 14.0)
-"""Log-variances of standardised targets are clipped to this, for rows far from the data."""
+CLAIMS = (-20.0, 14.0)
+"""Logarithms of the noise variances of standardised targets are clipped to this, for rows far from
+the data. The network's own log-variances are not: scale and power may move them far."""
 
 
 FACTOR_PRIOR, SCALE_PRIOR, POWER_PRIOR = 0.5, 2.0, 0.25
@@ -31,6 +32,12 @@ RESCALE_PRIOR = 0.5  # prior std of the log of the factor that corrects both aft
 STARTS = (0.0, -2.0, -4.0)  # of log a: the likelihood may have several maxima
 
 
+INSIDE = 3.0  # how far from the ends of CLAIMS the noise of a typical row is at the start
+
+
+WILD = 1e6  # a log-variance for which a power may still be found
+
+
 LEVERAGE, ORDINARY = 0.5, 9.0
 """A squared z-score counts in full up to LEVERAGE times the number of rows, or up to ORDINARY if
 that is more."""
@@ -40,6 +47,18 @@ LOG_RESCALES = (-3.0, 3.0)
 
 
 STEPS, STEP_HALVINGS, ENOUGH = 100, 30, 1e-9  # of Fisher scoring
+
+
+def noise_variances(scales: np.ndarray, logs: np.ndarray) -> np.ndarray:
+    """scale x exp(log-variance) [..., T] of standardised targets; 0 where the scale is 0."""
+    known = scales > 0
+    log = np.log(np.where(known, scales, 1.0))
+    return np.asarray(np.exp(_claimed(log + logs)) * known)
+
+
+def _claimed(logs: np.ndarray) -> np.ndarray:
+    least, most = CLAIMS
+    return np.asarray(np.minimum(np.maximum(logs, least), most))
 
 
 def tuned_noise(noise: NoiseKind, outputs: np.ndarray, actual: np.ndarray) -> Tuning:
@@ -61,7 +80,7 @@ def tuned_noise(noise: NoiseKind, outputs: np.ndarray, actual: np.ndarray) -> Tu
     count = actual.shape[-1]
     means, error = outputs[..., :count], outputs[..., :count].mean(0) - actual  # [B, T]
     variance = _variance(means)
-    logs = outputs[..., count:].clip(*CLAIMS) if noise == "heteroscedastic" else None
+    logs = outputs[..., count:].clip(-WILD, WILD) if noise == "heteroscedastic" else None
     found = [
         _fitted(
             _HeldOut(
@@ -128,7 +147,7 @@ class _HeldOut:
     def centre(self) -> float:
         """The log-variance around which the power acts, so that it hardly moves the scale."""
         if self.logs is not None:
-            return float(self.logs.mean())
+            return float(np.median(self.logs))
         return float(np.log(max(np.mean(self.error**2), np.exp(CLAIMS[0]))))
 
     @property
@@ -142,7 +161,15 @@ class _HeldOut:
         The unit of b is the network's noise variance, or the mean squared error if noise is
         homoscedastic.
         """
-        return np.asarray(np.exp(at[1] + self.centre + at[2] * centred))
+        return np.asarray(np.exp(_claimed(self._log_noise(at, centred))))
+
+    def moves(self, at: np.ndarray, centred: np.ndarray) -> np.ndarray:
+        """Whether the noise depends on b and the power, and is not at the end of CLAIMS."""
+        log = self._log_noise(at, centred)
+        return np.asarray(_claimed(log) == log)
+
+    def _log_noise(self, at: np.ndarray, centred: np.ndarray) -> np.ndarray:
+        return np.asarray(at[1] + self.centre + at[2] * centred)
 
     def parts(self, at: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """a x variance [B], and the noise and the summed variance of every pass, [P, B].
@@ -164,7 +191,9 @@ class _Fit:
 
 
 def _fitted(held: _HeldOut) -> _Fit:
-    found = [_most_probable(held, np.array([start, 0.0, 1.0])) for start in STARTS]
+    least, most = CLAIMS[0] + INSIDE, CLAIMS[1] - INSIDE
+    scale = min(max(held.centre, least), most) - held.centre  # without a slope it would stay there
+    found = [_most_probable(held, np.array([start, scale, 1.0])) for start in STARTS]
     at = min(found, key=lambda at: _negative_log_posterior(held, at))
     total = np.exp(at[0]) * held.variance + held.noise(at, held.centred.mean(0))
     factor, centred, power = float(np.exp(at[0])), float(at[1]), float(at[2])
@@ -218,7 +247,8 @@ def _step(held: _HeldOut, at: np.ndarray) -> np.ndarray:
     loss = np.log(total) + ratio
     weight = np.exp((loss.min(0) - loss) / 2)
     weight /= weight.sum(0)  # [P, B]
-    parts = (spread, noise, noise * held.centred)
+    moves = held.moves(at, held.centred)
+    parts = (spread, noise * moves, noise * np.where(moves, held.centred, 0.0))
     shares = np.stack([part / total for part in parts])  # [3, P, B], of log total
     gradient = (shares * weight * (1 - ratio)).sum((1, 2)) / 2 + _PRECISION * (at - _START)
     shares = (shares * weight).sum(1)

@@ -175,13 +175,15 @@ def _noise(graph: Graph, card: Card, outputs: str, scale: str) -> str:
     scales = np.array(card.tuning.noise_scales or [0.0] * count)
     if card.tuning.noise == "heteroscedastic":
         least, most = (graph.number(limit, "float64") for limit in CLAIMS)
-        claims = graph.add(
-            "Exp", graph.add("Clip", _part(graph, outputs, count, count), least, most)
-        )
+        known = scales > 0
+        log = graph.constant("noise.log_scale", np.log(np.where(known, scales, 1.0)))
+        claimed = graph.add("Add", _part(graph, outputs, count, count), log)
+        claims = graph.add("Exp", graph.add("Clip", claimed, least, most))
+        noise = graph.add("Mul", claims, graph.constant("noise.known", known.astype(np.float64)))
     else:
         means = _part(graph, outputs, 0, count)
         claims = graph.add("Exp", graph.add("Mul", means, graph.number(0, "float64")))
-    noise = graph.add("Mul", claims, graph.constant("noise.scale", scales))
+        noise = graph.add("Mul", claims, graph.constant("noise.scale", scales))
     if card.target.logs:
         logs = card.target_of_rows.by_log
         limit = graph.constant("noise.most", np.where(logs, MOST_NOISE, np.inf))

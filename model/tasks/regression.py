@@ -18,6 +18,7 @@ from model.calibration import (
     Tuning,
     accepts,
     judged,
+    noise_variances,
     rescaled,
     root_mean_square,
     tuned_noise,
@@ -135,7 +136,8 @@ class Regression:
         outputs, at = outputs.double(), np.flatnonzero(self.target.by_log)
         noise = outputs.new_tensor(self._noise_scales[at])
         if self._heteroscedastic:
-            noise = noise * outputs[..., self.linear + at].clamp(*CLAIMS).exp()
+            logs = noise.log() + outputs[..., self.linear + at]
+            noise = logs.clamp(*CLAIMS).exp() * (noise > 0)
         sigma = outputs.new_tensor(np.array(self.target.scales)[at])
         return torch.cat([outputs, moments(outputs[..., at], noise, sigma)], dim=-1)
 
@@ -363,8 +365,7 @@ class Regression:
         """
         if not self._heteroscedastic:
             return self._noise_scales
-        least, most = CLAIMS
-        return np.asarray(self._noise_scales * np.exp(np.minimum(np.maximum(logs, least), most)))
+        return noise_variances(self._noise_scales, logs)
 
     def _spread_and_noise(self, estimate: Estimate) -> tuple[np.ndarray, np.ndarray]:
         """The total stds of standardised targets, and the noise variances in units, [B, T]."""

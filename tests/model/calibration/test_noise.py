@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.calibration.label_sets import tuned_classes
-from model.calibration.noise import rescaled, tuned_noise
+from model.calibration.noise import noise_variances, rescaled, tuned_noise
 from model.calibration.tuning import NoiseKind, Tuning
 from model.errors import CalibrationError
 
@@ -76,6 +76,29 @@ def test_rows_far_off_do_not_flatten_the_noise() -> None:
     outputs = np.stack([np.zeros_like(logs), logs], axis=-1)
     found = tuned_noise("heteroscedastic", outputs, error[:, None])
     assert found.noise_powers == pytest.approx([1], abs=0.08)
+
+
+@pytest.mark.parametrize("claimed", [-22.0, -11.0, 0.0])
+def test_what_the_network_claims_is_bounded_only_once_it_is_scaled(claimed: float) -> None:
+    """Claims of little noise, doubled by the power, are far below any noise there is."""
+    random = np.random.default_rng(8)
+    said = claimed + random.normal(size=(5_000, 1))
+    true = np.exp(2 * (said - claimed) - 12)
+    actual = np.sqrt(true) * random.normal(size=true.shape)
+    outputs = np.stack([np.concatenate([np.zeros_like(said), said], axis=-1)] * 2)
+    found = tuned_noise("heteroscedastic", outputs, actual)
+    (power,) = found.noise_powers
+    assert power == pytest.approx(2, rel=0.1)
+    noise = noise_variances(np.array(found.noise_scales), power * said)
+    assert np.log(noise / true) == pytest.approx(np.zeros_like(true), abs=0.8)
+
+
+def test_noise_of_unknown_scale_is_none_and_wild_claims_have_a_bound() -> None:
+    logs = np.array([[-1e5, 0.0], [1e5, 1e5], [np.log(4.0), 1.0]])
+    found = noise_variances(np.array([0.5, 0.0]), logs)
+    assert found[:, 1].tolist() == [0, 0, 0]
+    assert found[2, 0] == pytest.approx(2)
+    assert 0 < found[0, 0] < 1e-8 < 1e5 < found[1, 0] < np.inf
 
 
 def test_few_rows_leave_the_power_near_one() -> None:
