@@ -122,6 +122,7 @@ def test_tritonclient_gets_the_numbers_of_the_native_route(
 def test_tritonclient_sends_texts_and_asks_for_outputs(
     url: str, client: triton.InferenceServerClient, binary: bool, binary_answer: bool
 ) -> None:
+    """With samples, torch computes, not the kernel: seeded numbers are the same to rounding."""
     names = ("label", "mean", "mutual_information", "samples", "warnings", "passes")
     result = client.infer(
         "multiclass",
@@ -133,12 +134,10 @@ def test_tritonclient_sends_texts_and_asks_for_outputs(
     first, second = native(url, "multiclass", [[54, 2, "east"], [120, 5, "south"]])
     labels = [text.decode() if binary_answer else text for text in result.as_numpy("label")]
     assert labels == [first["label"], second["label"]]
-    assert result.as_numpy("mean").tolist() == [
-        list(first["mean"].values()),
-        list(second["mean"].values()),
-    ]
-    information = result.as_numpy("mutual_information").tolist()
-    assert information == [first["mutual_information"], second["mutual_information"]]
+    means = [list(each["mean"].values()) for each in (first, second)]
+    assert result.as_numpy("mean") == pytest.approx(np.array(means), rel=1e-5)
+    information = [first["mutual_information"], second["mutual_information"]]
+    assert result.as_numpy("mutual_information") == pytest.approx(information, rel=1e-4)
     assert result.as_numpy("samples").shape == (2, 30, 3)
     assert result.as_numpy("passes").tolist() == [30, 30]
 
