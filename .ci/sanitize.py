@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 SOURCES = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "model", "app", "tests")
-TESTS = "tests/model/passes/test_fused.py"
+TESTS = ("tests/model/passes/test_fused.py", "tests/model/passes/test_fused_calls.py")
 SETTINGS = "detect_leaks=0:allocator_may_return_null=1"  # as the system's allocator does
 FLAGS = "-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g -O1"
 
@@ -32,7 +32,7 @@ def main() -> int:
         names = ("libasan.so", "libubsan.so", "libstdc++.so")
         preloaded = " ".join(_library(name) for name in names)
         options = {"LD_PRELOAD": preloaded, "ASAN_OPTIONS": SETTINGS, "CI": "true"}
-        tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", TESTS]
+        tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *TESTS]
         environment = os.environ | options | {"PYTHONPATH": folder}
         return subprocess.run(tests, cwd=folder, env=environment, check=False).returncode
 
