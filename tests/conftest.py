@@ -1,7 +1,9 @@
 """Small tables, and artifacts that are really trained on them, once per run."""
 
-from collections.abc import Iterator
+import secrets
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -30,6 +32,19 @@ class ByModule(LoadScopeScheduling):
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByModule:
     """The scheduler of `pytest -n`. Its own groups by mark do not work with pytest 9.2."""
     return ByModule(config, log)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Draw the seeds of calls without one from the test's name.
+
+    Numbers that are judged by chance are then the same in every run; another name is another draw.
+    """
+    random = Random(item.nodeid)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(secrets, "randbits", random.getrandbits)
+        patch.setattr(secrets, "randbelow", random.randrange)
+        return (yield)
 
 
 @pytest.fixture(scope="session")

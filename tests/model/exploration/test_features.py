@@ -125,7 +125,7 @@ def test_a_feature_that_the_network_ignores_has_no_share(features: int) -> None:
     network = random_network(features, (6, 6), (0.0, 0.3, 0.3))
     network.linears()[0].weight.data[:, 1] = 0
     predictor = predictor_of(network, ROWS[:, :features])
-    found = explain(predictor, POINT[:features], passes=50, background_rows=20)
+    found = explain(predictor, POINT[:features], passes=50, seed=0, background_rows=20)
     assert shares(found)[1] == pytest.approx(0, abs=1e-6)
     assert errors(found)[1] == pytest.approx(0, abs=1e-6)
     assert np.abs(np.delete(shares(found), 1)).min() > 1e-4
@@ -137,7 +137,8 @@ def test_symmetric_features_have_equal_shares_within_their_errors() -> None:
     weight[:, 3] = weight[:, 1]
     kept = np.concatenate([ROWS, ROWS[:, [0, 3, 2, 1, 4]]])  # the same with both exchanged
     predictor = predictor_of(network, kept)
-    found = explain(predictor, (1.4, 0.9, -0.3, 0.9, 0.1), passes=100, background_rows=400)
+    row = (1.4, 0.9, -0.3, 0.9, 0.1)
+    found = explain(predictor, row, passes=100, seed=0, background_rows=400)
     difference = shares(found)[1] - shares(found)[3]
     assert abs(difference) < 3.9 * math.hypot(errors(found)[1], errors(found)[3])
 
