@@ -6,10 +6,10 @@ import re
 import signal
 import socket
 import sys
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import TextIO
 
-from app.greeting import greeting, greeting_of_another, loaded
+from app.greeting import greeting, loaded
 from app.listener import listening
 from app.messages import nearest
 from app.settings import Settings, SettingsError, let_idle_threads_sleep, read_settings
@@ -46,11 +46,12 @@ def _serve(settings: Settings, listener: socket.socket) -> int:
     if settings.workers > 1:
         from app.server import Supervisor
 
-        try:
-            _say(greeting_of_another(settings, url), sys.stdout)
-        except SettingsError as error:
-            return _fail(error)
-        return Supervisor(settings, listener).run()
+        with closing(Supervisor(settings, listener)) as supervisor:
+            try:
+                _say(supervisor.greeting(url), sys.stdout)
+            except SettingsError as error:
+                return _fail(error)
+            return supervisor.run()
     from app.server import serve  # slow, as are the imports of `loaded`
 
     try:

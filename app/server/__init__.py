@@ -3,13 +3,12 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from app.server.spawning import started
 from app.server.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from app.server.process import Server, serve
 
-__all__ = ["Server", "Supervisor", "serve", "started"]
+__all__ = ["Server", "Supervisor", "serve"]
 
 
 def __getattr__(name: str) -> Any:

@@ -33,7 +33,7 @@ from app.logs import configure
 from app.main import create_app
 from app.server.connection import Connection, protocol, take_descriptors
 from app.server.door import LAST_SECONDS, Door, OwnDoor, answering_seconds
-from app.server.spawning import let_interrupts_in
+from app.server.template import let_signals_in
 from app.service import Service
 from app.settings import Settings, hurry_exporters
 
@@ -82,7 +82,7 @@ class Server(uvicorn.Server):
         for number in (signal.SIGINT, signal.SIGTERM):
             # uvicorn sets its own handlers while it serves; these work before and after that.
             signal.signal(number, self.handle_exit)
-        let_interrupts_in()
+        let_signals_in()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Load and warm up the models, then listen."""

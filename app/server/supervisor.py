@@ -5,6 +5,9 @@ stop in another way than ours. At SIGHUP it replaces processes instead of passin
 waits without a limit for a process that does not end. It does not report that a process has died,
 so the metrics would still count that process.
 
+The processes are forks of a template (app/server/template.py). Whether one still runs, its pipe
+tells: the template, which knows it too, may end before them.
+
 Every process sends a heartbeat from its event loop. A process whose event loop stands still keeps
 its connections and answers none of them, so the supervisor kills it and starts another.
 
@@ -20,8 +23,7 @@ import socket
 import sys
 from contextlib import suppress
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, Pipe, wait
-from multiprocessing.context import SpawnProcess
+from multiprocessing.connection import Connection, wait
 from time import monotonic, sleep
 from types import FrameType
 
@@ -30,8 +32,8 @@ from uvicorn.config import STARTUP_FAILURE
 from app.listener import HANDSHAKE_SECONDS, admit_no_more
 from app.logs import configure
 from app.server.door import ASKS, MAY, SharedDoor, answering_seconds
-from app.server.spawning import started
-from app.settings import Settings
+from app.server.template import Template
+from app.settings import Settings, SettingsError
 from app.shared_metrics import SharedMemory
 
 CHECK_SECONDS = 0.2
@@ -45,19 +47,40 @@ _logger = logging.getLogger("app")
 
 @dataclass(slots=True)
 class _Child:
-    process: SpawnProcess
+    process: int  # its id
     pipe: Connection  # brings heartbeats, and the question whether to close the listener
     number: int  # of its slot in the memory of the metrics
     began: float = field(default_factory=monotonic)
     heard: float | None = None  # time of the last heartbeat
     asks: bool = False  # whether it has no request left, and asks to close the listener
+    ended: bool = False
 
     def listen(self) -> None:
-        """Take the messages that have come."""
-        with suppress(OSError, EOFError):
-            while self.pipe.poll():
+        """Take the messages that have come; nothing but the end of the process ends the pipe."""
+        try:
+            while not self.ended and self.pipe.poll():
                 self.asks = self.pipe.recv_bytes() == ASKS or self.asks
                 self.heard = monotonic()
+        except (OSError, EOFError):
+            self.ended = True
+
+    def await_end(self, seconds: float) -> bool:
+        """Whether the process ends within so many seconds."""
+        deadline = monotonic() + seconds
+        while not self.ended and wait([self.pipe], max(0.0, deadline - monotonic())):
+            self.listen()
+        return self.ended
+
+    def send(self, number: signal.Signals) -> None:
+        """Send the process a signal."""
+        if not self.ended:
+            with suppress(ProcessLookupError):
+                os.kill(self.process, number)
+
+    def kill(self) -> None:
+        """End the process, and wait until it has ended."""
+        self.send(signal.SIGKILL)
+        self.await_end(KILL_SECONDS)
 
     def dismiss(self) -> None:
         """Let the process close the listener."""
@@ -66,21 +89,44 @@ class _Child:
 
 
 class Supervisor:
-    """Runs `settings.workers` server processes."""
+    """Runs `settings.workers` server processes; `close` ends what it needs for that."""
 
     def __init__(self, settings: Settings, listener: socket.socket) -> None:
+        configure(settings)
         self._settings = settings
         self._listener = listener
         self._children: list[_Child] = []
         self._not_before = 0.0
         self._looked = monotonic()
-        self._metrics: SharedMemory | None = None
+        self._metrics = _metrics_memory(settings.workers)
+        self._template = Template(settings, listener, self._metrics)
         self._stopping = False
+
+    def close(self) -> None:
+        """End the template."""
+        self._template.close()
+
+    def greeting(self, url: str) -> str:
+        """The greeting of a process that loads the models, and ends; raises SettingsError."""
+        try:
+            process, pipe = self._template.fork(_greet, url)
+        except OSError as error:
+            raise SettingsError(f"no server process can start: {error}") from error
+        child = _Child(process, pipe, 0)
+        try:
+            greeting, fault = pipe.recv()
+        except EOFError:
+            greeting, fault = "", "the process that checks the models has died"
+        finally:
+            child.kill()  # it has said all, unless Ctrl-C ends this process
+            self._template.exit_code(process)
+            pipe.close()
+        if fault:
+            raise SettingsError(fault)
+        return str(greeting)
 
     def run(self) -> int:
         """Run until a signal stops all processes, or one cannot start; return the exit code."""
-        configure(self._settings)
-        self._metrics = _metrics_memory(self._settings.workers)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._on_stop)
         signal.signal(signal.SIGHUP, self._on_hangup)
@@ -93,13 +139,12 @@ class Supervisor:
         while not self._stopping:
             if self._missing() and monotonic() >= self._not_before:
                 self._start()
-            sentinels = [child.process.sentinel for child in self._children]
-            wait(sentinels, CHECK_SECONDS)
+            wait([child.pipe for child in self._children], CHECK_SECONDS)
             self._kill_hanging()
             for child in self._children:
                 if child.asks:  # it was stopped alone: the others serve whoever waits
                     child.dismiss()
-            for child in [each for each in self._children if not each.process.is_alive()]:
+            for child in [each for each in self._children if each.ended]:
                 self._children.remove(child)
                 if self._ended(child) and not self._stopping and not self._serves():
                     return STARTUP_FAILURE
@@ -113,21 +158,17 @@ class Supervisor:
     def _serves(self) -> bool:
         """Whether a process has run for long enough to serve."""
         old = [each for each in self._children if monotonic() - each.began >= CALM_SECONDS]
-        return any(each.process.is_alive() for each in old)
+        return any(not each.ended for each in old)
 
     def _start(self) -> None:
         for number in self._missing():
-            ours, theirs = Pipe()
-            arguments = (self._settings, self._listener, self._metrics, number, theirs)
             try:
-                process = started(_serve, arguments, name="mcd-server")
+                process, pipe = self._template.fork(_serve, number)
             except OSError as error:  # no memory, or no process, is left for now
                 _logger.error("no server process can start: %s", error.strerror or error)
                 self._not_before = monotonic() + PAUSE_SECONDS
                 return
-            finally:
-                theirs.close()
-            self._children.append(_Child(process, ours, number))
+            self._children.append(_Child(process, pipe, number))
 
     def _kill_hanging(self) -> None:
         """Kill the processes whose event loop stands still; `_watch` replaces what has ended."""
@@ -139,19 +180,18 @@ class Supervisor:
                 child.heard = now
             silent = 0.0 if child.heard is None or child.asks else now - child.heard
             if silent > self._settings.hang_seconds:
-                _logger.error("server process %s does not answer", child.process.pid)
-                child.process.kill()
-                child.process.join()
+                _logger.error("server process %s does not answer", child.process)
+                child.kill()
 
     def _ended(self, child: _Child) -> bool:
         """Record the end of a process; return whether it could not start, as others could not."""
-        process, lived = child.process, monotonic() - child.began
+        code, lived = self._template.exit_code(child.process), monotonic() - child.began
         child.pipe.close()
-        failed = process.exitcode == STARTUP_FAILURE
+        failed = code == STARTUP_FAILURE
         if self._metrics:
             self._metrics.slots[child.number].forget_gauges()
         if not self._stopping:
-            _logger.error("server process %s ended with %s", process.pid, process.exitcode)
+            _logger.error("server process %s ended with %s", child.process, code)
         if failed or lived < CALM_SECONDS:
             self._not_before = monotonic() + PAUSE_SECONDS
         return failed
@@ -164,29 +204,26 @@ class Supervisor:
         admit_no_more(self._listener)
         sleep(HANDSHAKE_SECONDS)
         self._listener.close()
+        self._template.close()  # it holds the listener, too
         for child in self._children:
             child.dismiss()
         deadline = began + limit + KILL_SECONDS
         for child in self._children:
-            child.process.join(max(0.0, deadline - monotonic()))
-            if child.process.is_alive():
-                child.process.kill()
-                child.process.join()
+            if not child.await_end(deadline - monotonic()):
+                child.kill()
 
     def _await_answers(self, deadline: float) -> None:
         """Wait until every process has answered its requests, or has ended."""
         while monotonic() < deadline:
             self._kill_hanging()
-            busy = [each for each in self._children if each.process.is_alive() and not each.asks]
+            busy = [each for each in self._children if not each.ended and not each.asks]
             if not busy:
                 return
             wait([each.pipe for each in busy], CHECK_SECONDS)
 
     def _signal(self, number: signal.Signals) -> None:
         for child in self._children:
-            if child.process.pid and child.process.is_alive():
-                with suppress(ProcessLookupError):
-                    os.kill(child.process.pid, number)
+            child.send(number)
 
     def _on_stop(self, _: int, __: FrameType | None) -> None:
         self._stopping = True
@@ -199,8 +236,8 @@ def _serve(
     settings: Settings,
     listener: socket.socket,
     memory: SharedMemory | None,
-    number: int,
     supervisor: Connection,
+    number: int,
 ) -> None:
     """The main function of a server process."""
     from app.metrics import Metrics
@@ -210,6 +247,24 @@ def _serve(
     os.set_blocking(supervisor.fileno(), False)
     service = Service(settings, Metrics(memory, number))
     sys.exit(serve(settings, listener, service, SharedDoor(supervisor)))
+
+
+def _greet(
+    settings: Settings,
+    _: socket.socket,
+    __: SharedMemory | None,
+    supervisor: Connection,
+    url: str,
+) -> None:
+    """Send the greeting, and what is wrong with the models."""
+    from app.greeting import greeting, loaded
+
+    try:
+        found = greeting(loaded(settings), settings, url), ""
+    except SettingsError as error:
+        found = "", str(error)
+    with suppress(BrokenPipeError):  # a signal has ended the supervisor
+        supervisor.send(found)
 
 
 def _metrics_memory(slots: int) -> SharedMemory | None:

@@ -42,13 +42,8 @@ class Served:
         return str(self.predict().json()["model"]["version"])
 
     def children(self) -> list[int]:
-        """The server processes of a supervisor, without its helpers."""
-        found = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
-        return [
-            int(child)
-            for child in found.split()
-            if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()
-        ]
+        """The server processes of a supervisor: the forks of its template."""
+        return [fork for child in children(self.process.pid) for fork in children(child)]
 
     def lines(self) -> list[dict[str, Any]]:
         """What it has logged."""
@@ -83,6 +78,15 @@ def served(folder: Path, *options: str | Path, **settings: str) -> Iterator[Serv
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
+
+
+def children(process: int) -> list[int]:
+    """The processes that a process has started, in the order of their start."""
+    try:
+        found = Path(f"/proc/{process}/task/{process}/children").read_text()
+    except OSError:  # it has ended
+        return []
+    return [int(child) for child in found.split()]
 
 
 def until(condition: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> float:

@@ -19,7 +19,7 @@ import pytest
 
 import app
 import model
-from tests.journeys.serving import until
+from tests.journeys.serving import children, until
 
 TIMEOUT_SECONDS = 60
 
@@ -154,18 +154,19 @@ def test_ctrl_c_while_processes_start_ends_all_and_leaves_no_traceback(
     with started(*models, "--port", "0", "--workers", "2") as process:
         if greeted:
             greeting(process)
-        known = set(children(process.pid)) if greeted else set[int]()
-        until(lambda: any(loads_modules(each) for each in {*children(process.pid)} - known))
-        for each in (process.pid, *children(process.pid)):
+            until(lambda: len(forks(process)) == 2)
+        else:
+            until(lambda: any(loads_modules(each) for each in children(process.pid)))
+        for each in (process.pid, *children(process.pid), *forks(process)):
             os.kill(each, signal.SIGINT)
         _, error = process.communicate(timeout=TIMEOUT_SECONDS)
         assert process.returncode == (0 if greeted else 130)
         assert "Traceback" not in error
 
 
-def children(process: int) -> list[int]:
-    found = Path(f"/proc/{process}/task/{process}/children").read_text()
-    return [int(child) for child in found.split()]
+def forks(process: subprocess.Popen[str]) -> list[int]:
+    """The server processes, once the one that greets has ended."""
+    return [fork for child in children(process.pid) for fork in children(child)]
 
 
 def loads_modules(process: int) -> bool:

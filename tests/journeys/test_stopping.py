@@ -14,8 +14,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
+import pytest
 
-from tests.journeys.serving import PATIENCE_SECONDS, ROW, Served, served, until
+from tests.journeys.serving import PATIENCE_SECONDS, ROW, Served, children, served, until
 from tests.load import Load
 
 LONG = {"passes": 10_000, "masks": "per_row", "estimator": "plain"}
@@ -227,6 +228,44 @@ def test_a_process_that_cannot_be_replaced_for_now_takes_no_other_with_it(
         assert {server.predict().status_code for _ in range(8)} == {200}
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(PATIENCE_SECONDS) == 0
+
+
+def test_the_template_may_be_killed_and_a_server_after_it(
+    regression_artifact: Path, tmp_path: Path
+) -> None:
+    options = ("--model", regression_artifact, "--workers", "2")
+    with served(tmp_path, *options) as server:
+        until(lambda: len(started(server)) == 2)
+        victim, other = server.children()
+        template = next(each for each in children(server.process.pid) if children(each))
+        os.kill(template, signal.SIGKILL)
+        time.sleep(1)
+        assert {server.predict().status_code for _ in range(8)} == {200}
+        os.kill(victim, signal.SIGKILL)
+        until(lambda: len(started(server)) == 3)
+        assert {server.predict().status_code for _ in range(8)} == {200}
+        assert other not in server.children()  # but it serves, and ends with the rest
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(PATIENCE_SECONDS) == 0
+        until(lambda: not Path(f"/proc/{other}/cmdline").exists(), 5)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_that_all_processes_get_loses_no_request(
+    number: signal.Signals, slow_artifact: Path, tmp_path: Path
+) -> None:
+    """As a service manager or a terminal stops them."""
+    options = ("--model", slow_artifact, "--workers", "2")
+    with served(tmp_path, *options) as server, ThreadPoolExecutor(1) as pool:
+        until(lambda: len(started(server)) == 2)
+        long = pool.submit(server.predict, rows=[ROW] * 400, **LONG)
+        time.sleep(0.3)
+        helpers = children(server.process.pid)
+        for each in (*server.children(), *helpers, server.process.pid):
+            os.kill(each, number)
+        assert server.process.wait(PATIENCE_SECONDS) == 0
+        assert long.result().status_code == 200
+        assert "Traceback" not in server.log.read_text()
 
 
 def test_processes_whose_parent_is_killed_end_too(
