@@ -8,7 +8,7 @@ from model.tasks.comparison import (
     comparison_in_words,
     point_figures,
 )
-from model.tasks.defaults import ENSEMBLE_RATE, USUAL_RATE, USUAL_WIDTHS
+from model.tasks.defaults import ENSEMBLE_RATE, USUAL_RATE, USUAL_WIDTHS, BriefTraining
 from model.tasks.flat import FlatColumn, flat
 from model.tasks.log_normal import MOST_NOISE
 from model.tasks.predictions import (
@@ -26,6 +26,7 @@ __all__ = [
     "TASKS",
     "USUAL_RATE",
     "USUAL_WIDTHS",
+    "BriefTraining",
     "ClassificationPrediction",
     "Columns",
     "Comparison",

@@ -129,6 +129,7 @@ class Classification:
             epochs=LEAST_EPOCHS,
             steps=5_000,
             longer=0,
+            brief=None,
         )
 
     def validation_loss(self, outputs: Tensor, targets: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """How to train: the options of a caller, and the plan made of them for a task and its rows."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 from model.calibration import NoiseKind
@@ -9,7 +9,7 @@ from model.errors import Detail, InputError
 from model.messages import shown
 from model.options import use_builtins
 from model.passes import MOST_MEMBERS, ActivationName, MLPConfig
-from model.tasks import USUAL_RATE, USUAL_WIDTHS, Task
+from model.tasks import USUAL_RATE, USUAL_WIDTHS, BriefTraining, Task
 from model.training.rate_search import RATES
 
 Encoding = Literal["raw", "piecewise", "mixed"]
@@ -36,13 +36,13 @@ class TrainOptions:
     noise has a variance for every row, which the network learns too.
 
     Without `epochs`, training takes as many as make about the number of mini-batches that the task
-    needs; a regression with hardly any noise three times as many, if validation rows say so.
-    `learning_rate` falls to zero along a half cosine over
-    `epochs`. After `patience` epochs without a better validation loss, training stops and keeps the
-    best weights; without `patience` training runs to the end. By default a classifier tries two
-    values of `weight_decay`, and validation rows choose. With `refit` the networks are trained
-    again on the training and validation rows, with all that was chosen. Raises InputError naming
-    the option.
+    needs; a regression with hardly any noise three times as many, if validation rows say so, and
+    one with much noise a tenth, under more dropout and weight decay. `learning_rate` falls to zero
+    along a half cosine over `epochs`. After `patience` epochs without a better validation loss,
+    training stops and keeps the best weights; without `patience` training runs to the end. By
+    default a classifier tries two values of `weight_decay`, and validation rows choose. With
+    `refit` the networks are trained again on the training and validation rows, with all that was
+    chosen. Raises InputError naming the option.
     """
 
     members: int = 5
@@ -112,13 +112,32 @@ class TrainOptions:
         steps = math.ceil(rows / self.batch)  # of an epoch
         epochs = max(usual.epochs, round(usual.steps / steps))
         decays = usual.weight_decays if self.weight_decay is None else (self.weight_decay,)
-        return self._plan(
+        plan = self._plan(
             usual.hidden,
             usual.dropout,
             rates=usual.rates if self.dropout is None and self.members > 1 else (),
             epochs=self.epochs or epochs,
             longer=0 if self.epochs else usual.longer * epochs,
             weight_decays=decays,
+        )
+        if not usual.brief or self.epochs or isinstance(self.dropout, str):
+            return plan
+        return replace(plan, brief=self._brief(plan, usual.brief, steps))
+
+    def _brief(self, plan: "Plan", brief: BriefTraining, steps: int) -> "Plan":
+        """The plan of a brief training; `steps`: of an epoch. Options that are given stay."""
+        rates = (brief.dropout,) * len(plan.hidden)
+        return replace(
+            plan,
+            dropout=rates if self.dropout is None else plan.dropout,
+            rates=(),
+            epochs=max(1, round(brief.steps / steps)),
+            longer=0,
+            weight_decays=(
+                plan.weight_decays
+                if self.weight_decay is not None
+                else (plan.weight_decays[0] * brief.decay_ratio,)
+            ),
         )
 
     def _plan(
@@ -175,9 +194,9 @@ class Plan:
     `dropout` has a rate for each hidden layer; if there are `rates`, validation rows choose one of
     these for all layers, and if `find_dropout` is "learn", the rates are learned. With `encoding`
     "auto" validation rows choose it. They may also choose to train for `longer` epochs, unless that
-    is 0. With `patience` 0 training runs to the end. A fit takes the first of `weight_decays`; if
-    there is a second, validation rows choose between them. `trial` has the networks to train
-    instead of the `members`, to choose among them.
+    is 0, or by the plan `brief`. With `patience` 0 training runs to the end. A fit takes the first
+    of `weight_decays`; if there is a second, validation rows choose between them. `trial` has the
+    networks to train instead of the `members`, to choose among them.
     """
 
     members: int
@@ -199,6 +218,7 @@ class Plan:
     refit: bool
     seed: int
     trial: tuple[Variant, ...] = ()
+    brief: "Plan | None" = None
 
     @property
     def variants(self) -> tuple[Variant, ...]:

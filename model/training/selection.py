@@ -26,6 +26,8 @@ LITTLE_NOISE = 0.02
 """The largest share of the target's variance that may be left unexplained where more steps are
 tried: with more noise, 5,000 steps reach its level, and three times as many take three times as
 long."""
+MUCH_NOISE = 0.2
+"""The least such share where few steps under much dropout are tried, as more memorise noise."""
 
 Progress = Callable[[Epoch], None]
 Phases = Callable[[str], Progress]
@@ -47,6 +49,7 @@ def selected(data: Prepared, plan: Plan, name: str, progress: Progress) -> Draft
     strong = plan.weight_decays[1:]
     draft = _with_decay(draft, strong[0], told) if strong else draft
     draft = _longer(draft, told)
+    draft = _briefer(draft, data, plan, told)
     if not plan.refit and len(draft.fitted.networks) != plan.members:
         return _of_members(draft, told)
     return draft
@@ -169,6 +172,29 @@ def _longer(draft: Draft, told: Phases) -> Draft:
     chosen = _choices_of(draft, other) if is_likelier(many, few) else draft
     lengths = {f"{plan.epochs}": _mean(few), f"{more.epochs}": _mean(many)}
     return replace(chosen, lengths=lengths)
+
+
+def _briefer(draft: Draft, data: Prepared, plan: Plan, told: Phases) -> Draft:
+    """The fit of the plan's brief training, if the target has much noise, or the draft as given.
+
+    The draft as given wins if its mean log density of the n validation rows is higher by more than
+    DOUBTFUL_ROWS / n standard errors. The brief training chooses an encoding of its own.
+    """
+    if not plan.brief or draft.fitted.interrupted or _unexplained(draft) < MUCH_NOISE:
+        return draft
+    brief = replace(plan.brief, encoding=plan.encoding)
+    try:
+        other = _chosen(data, brief, draft.name, lambda _: told(f"trying {brief.epochs} epochs"))
+    except DataError as error:
+        return draft.noted(f"{brief.epochs} epochs were tried: {error}")
+    if other.fitted.interrupted:
+        draft = draft.noted("the choice of the number of epochs was interrupted")
+        return replace(draft, fitted=replace(draft.fitted, interrupted=True))
+    many, few = _densities(draft), _densities(other)
+    found = {f"{draft.plan.epochs}": _mean(many), f"{brief.epochs}": _mean(few)}
+    if is_likelier(many, few, errors=DOUBTFUL_ROWS / len(draft.data.split.validation)):
+        return replace(draft, lengths=found)
+    return replace(_choices_of(draft, other), encodings=other.encodings, lengths=found)
 
 
 def _unexplained(draft: Draft) -> float:

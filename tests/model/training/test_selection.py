@@ -102,25 +102,58 @@ def test_the_same_seed_gives_the_same_model(folder: Path, tmp_path: Path) -> Non
     assert trained(tmp_path / "m").weights_sha256 == load(folder).card.weights_sha256
 
 
-@pytest.mark.parametrize("noise", [0.0, 1.0])
-def test_only_hardly_any_noise_may_take_more_steps(noise: float) -> None:
-    random, rows = np.random.default_rng(0), np.arange(400)
-    x = random.uniform(-1, 1, 600)
-    columns = {"x": x, "y": 2 * x + noise * random.normal(size=600)}
-    table = Table("line", columns, "0" * 64)
-    schema, _ = fit_schema(table, ["x"], rows, codes=True)
-    target = fit_target(table, ["y"], "regression", rows)
-    encoded = encode_table(table, schema), encode_target(table, target)
-    data = Prepared(table, "regression", target, schema, (), PARTS, "given", *encoded)
+@pytest.mark.parametrize(("noise", "tried"), [(0.0, 180), (0.3, None), (4.0, 6)])
+def test_hardly_any_noise_may_take_more_steps_and_much_noise_fewer(
+    noise: float, tried: int | None
+) -> None:
+    data, phases = prepared_line(noise), list[Epoch]()
     options = TrainOptions(members=1, hidden=(16,), dropout=(0.005,), refit=False)
     plan = options.plan(data.untuned("heteroscedastic"), 300)
-    phases = list[Epoch]()
-    few = replace(plan, epochs=60, longer=180)
+    assert plan.brief
+    few = replace(plan, epochs=60, longer=180, brief=replace(plan.brief, epochs=6))
     draft = selected(data, few, "m", phases.append)
-    tried = "trying 180 epochs" in {epoch.phase for epoch in phases}
-    assert tried == bool(draft.lengths) == (noise == 0)
-    if tried:
+    assert [epoch.phase for epoch in phases if epoch.phase.startswith("trying")] == (
+        [f"trying {tried} epochs"] * (tried or 0)
+    )
+    assert set(draft.lengths) == ({"60", f"{tried}"} if tried else set())
+    if tried == 180:
         assert draft.plan.epochs == int(max(draft.lengths, key=lambda name: draft.lengths[name]))
+
+
+def test_a_noisy_small_table_is_trained_briefly_under_much_dropout_and_decay() -> None:
+    data = prepared_line(2.0, columns=9)
+    options = TrainOptions(members=1, number_encoding="raw")
+    plan = options.plan(data.untuned("heteroscedastic"), 300)
+    draft = selected(data, plan, "m", lambda _: None)
+    assert draft.plan.epochs < plan.epochs / 9
+    assert draft.plan.dropout == (0.2, 0.2)
+    assert draft.plan.weight_decays == (10 * plan.weight_decays[0],)
+    assert draft.fitted.epochs == draft.plan.epochs
+    assert [network.config.dropout for network in draft.networks] == [(0, 0.2, 0.2)]
+
+
+def test_a_brief_training_keeps_the_options_that_are_given() -> None:
+    data = prepared_line(1.0)
+    task = data.untuned("heteroscedastic")
+    given = TrainOptions(dropout=(0.05,), weight_decay=0.5).plan(task, 300)
+    assert given.brief
+    assert (given.brief.dropout, given.brief.weight_decays) == ((0.05, 0.05), (0.5,))
+    assert TrainOptions(epochs=9).plan(task, 300).brief is None
+    assert TrainOptions(dropout="search").plan(task, 300).brief is None
+
+
+def prepared_line(noise: float, columns: int = 1) -> Prepared:
+    """600 rows of which the target is a line in the first of some columns, with noise."""
+    random, rows = np.random.default_rng(0), np.arange(400)
+    x = random.uniform(-1, 1, (600, columns))
+    names = [f"x{number}" for number in range(columns)]
+    values = dict(zip(names, x.T, strict=True))
+    values["y"] = 2 * x[:, 0] + noise * random.normal(size=600)
+    table = Table("line", values, "0" * 64)
+    schema, _ = fit_schema(table, names, rows, codes=True)
+    target = fit_target(table, ["y"], "regression", rows)
+    encoded = encode_table(table, schema), encode_target(table, target)
+    return Prepared(table, "regression", target, schema, (), PARTS, "given", *encoded)
 
 
 @pytest.mark.parametrize(
