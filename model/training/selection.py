@@ -1,6 +1,6 @@
 """Choose encoding, dropout rate, weight decay and steps, and fit the noise, by validation rows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -61,11 +61,13 @@ def phases(data: Prepared, plan: Plan, progress: Progress) -> Phases:
     return lambda phase: lambda epoch: progress(replace(epoch, phase=phase, metric=metric))
 
 
-def _chosen(data: Prepared, plan: Plan, name: str, told: Phases) -> Draft:
+def _chosen(
+    data: Prepared, plan: Plan, name: str, told: Phases, *, usual: Encoding | None = None
+) -> Draft:
     """The fit with the encoding and the dropout rate that are given, or likeliest.
 
-    Networks of each encoding and rate train beside each other. After Ctrl-C the choice is made
-    among them as they are.
+    A `usual` encoding wins in doubt. Networks of each encoding and rate train beside each other.
+    After Ctrl-C the choice is made among them as they are.
     """
     kinds: tuple[Encoding, ...] = ("raw", "piecewise")
     if plan.encoding in kinds:
@@ -83,15 +85,12 @@ def _chosen(data: Prepared, plan: Plan, name: str, told: Phases) -> Draft:
     fitted = fit(task, training, validation, trial.plan, told(f"choosing {what}"))
     found = trial.judged(task, fitted.networks, validation)
     encodings = found.by_encoding() if plan.encoding == "auto" else {}
-    if plan.encoding == "auto":
-        encoding = max(encodings, key=lambda kind: float(encodings[kind].mean()))
-    else:
-        encoding = plan.encoding
+    encoding = _likeliest(encodings, usual) if plan.encoding == "auto" else plan.encoding
     rates = found.by_rate(encoding)
     plan = replace(plan, encoding=encoding)
     if rates:
-        usual = USUAL_RATE if plan.members == 1 else ENSEMBLE_RATE
-        plan = replace(plan, dropout=(best_rate(rates, usual),) * len(plan.hidden))
+        rate = best_rate(rates, USUAL_RATE if plan.members == 1 else ENSEMBLE_RATE)
+        plan = replace(plan, dropout=(rate,) * len(plan.hidden))
     count = TRIAL_NETWORKS if plan.members > 1 else 1
     near = found.nearest(encoding, plan.dropout[0], count)
     networks = networks_at(near, (plan.input_dropout, *plan.dropout))
@@ -103,6 +102,18 @@ def _chosen(data: Prepared, plan: Plan, name: str, told: Phases) -> Draft:
         encodings={kind: _mean(rows) for kind, rows in encodings.items()},
         searched={f"{rate:g}": _mean(rows) for rate, rows in sorted(rates.items())},
     )
+
+
+def _likeliest(encodings: Mapping[Encoding, np.ndarray], usual: Encoding | None) -> Encoding:
+    """The encoding of the highest mean log density of n validation rows.
+
+    It must be higher than that of the usual one by more than 1 + DOUBTFUL_ROWS / n standard errors.
+    """
+    best = max(encodings, key=lambda kind: float(encodings[kind].mean()))
+    if usual is None:
+        return best
+    errors = 1 + DOUBTFUL_ROWS / len(encodings[best])
+    return best if is_likelier(encodings[best], encodings[usual], errors=errors) else usual
 
 
 def _fitted(data: Prepared, plan: Plan, name: str, progress: Progress) -> Draft:
@@ -178,13 +189,15 @@ def _briefer(draft: Draft, data: Prepared, plan: Plan, told: Phases) -> Draft:
     """The fit of the plan's brief training, if the target has much noise, or the draft as given.
 
     The draft as given wins if its mean log density of the n validation rows is higher by more than
-    DOUBTFUL_ROWS / n standard errors. The brief training chooses an encoding of its own.
+    DOUBTFUL_ROWS / n standard errors. The brief training chooses an encoding of its own: numbers as
+    they are in doubt, as noise in few rows is memorised the more easily with codes.
     """
     if not plan.brief or draft.fitted.interrupted or _unexplained(draft) < MUCH_NOISE:
         return draft
     brief = replace(plan.brief, encoding=plan.encoding)
     try:
-        other = _chosen(data, brief, draft.name, lambda _: told(f"trying {brief.epochs} epochs"))
+        phase = f"trying {brief.epochs} epochs"
+        other = _chosen(data, brief, draft.name, lambda _: told(phase), usual="raw")
     except DataError as error:
         return draft.noted(f"{brief.epochs} epochs were tried: {error}")
     if other.fitted.interrupted:

@@ -140,7 +140,8 @@ def as_chosen(card: Card, options: TrainOptions) -> TrainOptions:
     """The options with all that validation rows have chosen for the model."""
     settings: dict[str, Any] = card.training.settings
     found = {name: settings[name] for name in ("number_encoding", "weight_decay", "epochs")}
-    return replace(options, dropout=tuple(card.architecture.dropout[1:]), **found)
+    shape = card.architecture
+    return replace(options, hidden=shape.hidden, dropout=tuple(shape.dropout[1:]), **found)
 
 
 def accuracy(case: Published, predictor: Predictor, passes: int) -> Figures:

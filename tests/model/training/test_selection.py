@@ -132,6 +132,19 @@ def test_a_noisy_small_table_is_trained_briefly_under_much_dropout_and_decay() -
     assert [network.config.dropout for network in draft.networks] == [(0, 0.2, 0.2)]
 
 
+def test_a_brief_training_takes_numbers_as_they_are_in_doubt() -> None:
+    """Twelve validation rows prefer the codes, and tell little."""
+    data = prepared_line(2.0, columns=2, seed=2)
+    data = replace(data, split=replace(data.split, validation=data.split.validation[:12]))
+    options = TrainOptions(members=1, hidden=(16,))
+    plan = replace(options.plan(data.untuned("heteroscedastic"), 300), epochs=30, longer=0)
+    draft = selected(data, plan, "m", lambda _: None)
+    assert draft.plan.epochs > 30
+    assert draft.encodings["piecewise"] > draft.encodings["raw"]
+    assert draft.plan.encoding == "raw"
+    assert not draft.data.schema.code_columns.any()
+
+
 def test_a_brief_training_keeps_the_options_that_are_given() -> None:
     data = prepared_line(1.0)
     task = data.untuned("heteroscedastic")
@@ -142,9 +155,9 @@ def test_a_brief_training_keeps_the_options_that_are_given() -> None:
     assert TrainOptions(dropout="search").plan(task, 300).brief is None
 
 
-def prepared_line(noise: float, columns: int = 1) -> Prepared:
+def prepared_line(noise: float, columns: int = 1, seed: int = 0) -> Prepared:
     """600 rows of which the target is a line in the first of some columns, with noise."""
-    random, rows = np.random.default_rng(0), np.arange(400)
+    random, rows = np.random.default_rng(seed), np.arange(400)
     x = random.uniform(-1, 1, (600, columns))
     names = [f"x{number}" for number in range(columns)]
     values = dict(zip(names, x.T, strict=True))
