@@ -61,5 +61,5 @@ def regression_defaults(rows: int) -> TrainingDefaults:
         epochs=LEAST_EPOCHS,
         steps=5_000,
         longer=3,
-        brief=BriefTraining(steps=500, dropout=0.2, decay_ratio=10),
+        brief=BriefTraining(steps=500, dropout=0.3, decay_ratio=30),
     )

@@ -126,15 +126,15 @@ def test_a_noisy_small_table_is_trained_briefly_under_much_dropout_and_decay() -
     plan = options.plan(data.untuned("heteroscedastic"), 300)
     draft = selected(data, plan, "m", lambda _: None)
     assert draft.plan.epochs < plan.epochs / 9
-    assert draft.plan.dropout == (0.2, 0.2)
-    assert draft.plan.weight_decays == (10 * plan.weight_decays[0],)
+    assert draft.plan.dropout == (0.3, 0.3)
+    assert draft.plan.weight_decays == (30 * plan.weight_decays[0],)
     assert draft.fitted.epochs == draft.plan.epochs
-    assert [network.config.dropout for network in draft.networks] == [(0, 0.2, 0.2)]
+    assert [network.config.dropout for network in draft.networks] == [(0, 0.3, 0.3)]
 
 
 def test_a_brief_training_takes_numbers_as_they_are_in_doubt() -> None:
     """Twelve validation rows prefer the codes, and tell little."""
-    data = prepared_line(2.0, columns=2, seed=2)
+    data = prepared_line(2.0, columns=2, seed=3)
     data = replace(data, split=replace(data.split, validation=data.split.validation[:12]))
     options = TrainOptions(members=1, hidden=(16,))
     plan = replace(options.plan(data.untuned("heteroscedastic"), 300), epochs=30, longer=0)
