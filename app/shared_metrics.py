@@ -7,13 +7,15 @@ before a process uses it.
 
 Each process has a slot, which the process that replaces it takes over with its counts. A slot has
 the bytes in use, then records. A record has the length of its key, the key, and the number. All
-start at multiples of eight bytes, so that other processes never read half a number.
+start at multiples of eight bytes, so that other processes never read half a number. After the slots
+comes the number of connections of each process, by which they share new ones (app/server/door.py).
 """
 
 import json
 import math
 import mmap
 import os
+import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -26,6 +28,7 @@ from prometheus_client import Metric
 
 SLOT_BYTES = 1 << 20  # about 10,000 numbers; those beyond count, but are not shown
 _WORD = 8
+TAKES_NONE = (1 << 63) - 1  # connections: the process takes no further one
 _MERGED: dict[str, Callable[[Iterable[float]], float]] = {
     "livesum": sum,
     "livemax": max,
@@ -110,12 +113,16 @@ def _place(start: int, length: int) -> int:
 
 
 class SharedMemory:
-    """A slot for each process; can be sent to a process that is being started."""
+    """A slot for each process; can be sent to a process that is being started.
+
+    `connections` has the number of open connections of each process, or TAKES_NONE.
+    """
 
     def __init__(self, descriptor: int, slots: int) -> None:
         self._descriptor = descriptor
-        content = memoryview(mmap.mmap(descriptor, slots * SLOT_BYTES))
+        content = memoryview(mmap.mmap(descriptor, slots * (SLOT_BYTES + _WORD)))
         self.slots = [Slot(content[at : at + SLOT_BYTES]) for at in _starts(slots)]
+        self.connections = content[slots * SLOT_BYTES :].cast("q")
 
     @classmethod
     def allocate(cls, slots: int) -> "SharedMemory":
@@ -123,7 +130,8 @@ class SharedMemory:
         descriptor = _unnamed_file()
         for _ in _starts(slots):
             os.write(descriptor, bytes(SLOT_BYTES))  # without this, a later write could fail
-        if os.fstat(descriptor).st_size < slots * SLOT_BYTES:
+        os.write(descriptor, TAKES_NONE.to_bytes(_WORD, sys.byteorder) * slots)
+        if os.fstat(descriptor).st_size < slots * (SLOT_BYTES + _WORD):
             raise OSError("there is no space for the numbers of all processes")
         return cls(descriptor, slots)
 

@@ -15,12 +15,10 @@ A stop has four steps.
 import asyncio
 import gc
 import logging
-import multiprocessing
 import signal
 import socket
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from time import monotonic
 from types import FrameType
 from typing import Any, cast
@@ -31,6 +29,7 @@ from uvicorn.config import STARTUP_FAILURE
 from app.listener import waiting
 from app.logs import configure
 from app.main import create_app
+from app.server.acceptor import Acceptor
 from app.server.connection import Connection, protocol, take_descriptors
 from app.server.door import LAST_SECONDS, Door, OwnDoor, answering_seconds
 from app.server.template import let_signals_in
@@ -43,11 +42,6 @@ POLL_SECONDS = 0.02
 SWITCH_SECONDS = 0.0002
 GARBAGE = (20_000, 20, 20)  # thresholds of gc; the usual 700 objects cost a busy server 6 %
 TICKS_PER_SECOND = 10
-# asyncio has one number for the two constants below. With a large number, a flood of connections
-# could use up all descriptors in one turn of the event loop: then asyncio fails to accept every
-# waiting connection, and logs each failure.
-ACCEPTED_AT_ONCE = 16
-WAITING = 2048
 
 _logger = logging.getLogger("app")
 
@@ -78,6 +72,7 @@ class Server(uvicorn.Server):
         self._stopped_at: float | None = None
         self._reload: asyncio.Task[None] | None = None
         self._hung_up = False
+        self._acceptors = list[Acceptor]()
         signal.signal(signal.SIGHUP, self._on_hangup)
         for number in (signal.SIGINT, signal.SIGTERM):
             # uvicorn sets its own handlers while it serves; these work before and after that.
@@ -85,10 +80,10 @@ class Server(uvicorn.Server):
         let_signals_in()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Load and warm up the models, then listen."""
-        await super().startup(sockets)
-        for each in sockets or []:
-            each.listen(WAITING)
+        """Load and warm up the models, then accept connections."""
+        await super().startup([])
+        self._yields()  # tells that it takes connections
+        self._acceptors = [Acceptor(each, self._protocol, self._yields) for each in sockets or []]
         # All objects of now, torch among them, stay. To search them for garbage takes 150 ms.
         gc.collect()
         gc.freeze()
@@ -101,15 +96,12 @@ class Server(uvicorn.Server):
         """Close the listener, answer the requests on their way, and close all connections."""
         listeners = sockets or []
         await self._let_nobody_in(listeners)
-        last = [connection for each in listeners for connection in waiting(each)]
-        for server in self.servers:
-            server.close()
-        for each in listeners:
-            each.close()
-        loop = asyncio.get_running_loop()
-        for connection in last:
-            with suppress(OSError):  # its client has left
-                await loop.connect_accepted_socket(self._protocol, connection)
+        for acceptor, listener in zip(self._acceptors, listeners, strict=True):
+            acceptor.close()
+            for connection in waiting(listener):
+                acceptor.open(connection)
+            listener.close()
+            await acceptor.wait_closed()
         await self._answer_the_last()
         await super().shutdown(sockets)
 
@@ -117,6 +109,7 @@ class Server(uvicorn.Server):
         """Begin to stop; a second SIGINT ends everything at once."""
         if self._stopped_at is None:
             self._stopped_at = monotonic()
+            self._door.takes_none()
             self._service.drain()
             if not self.started:
                 self.should_exit = True
@@ -128,14 +121,12 @@ class Server(uvicorn.Server):
         if self._hung_up and (self._reload is None or self._reload.done()):
             self._hung_up = False
             self._reload = asyncio.create_task(self._service.reload())
-        if counter % TICKS_PER_SECOND == 0:
-            self._door.beat()
-            if _orphaned():
-                self.handle_exit(signal.SIGTERM, None)
+        if counter % TICKS_PER_SECOND == 0 and not self._door.beat():
+            self.handle_exit(signal.SIGTERM, None)
         return await super().on_tick(counter) or self._drained()
 
     async def _let_nobody_in(self, listeners: list[socket.socket]) -> None:
-        """Wait until no further connection can arrive; the event loop accepts those before."""
+        """Wait until no further connection can arrive; the acceptors take those before."""
         deadline = self._deadline()
         for each in listeners:
             while not self._door.shut(each) and monotonic() < deadline and not self.force_exit:
@@ -159,6 +150,11 @@ class Server(uvicorn.Server):
     def _connections(self) -> list[Connection]:
         return list(cast("set[Connection]", self.server_state.connections))
 
+    def _yields(self) -> bool:
+        """Whether another process should take the next connection."""
+        opening = sum(each.opening for each in self._acceptors)
+        return self._door.yields(len(self._connections) + opening)
+
     def _protocol(self) -> asyncio.Protocol:
         made: Callable[..., asyncio.Protocol] = cast(Any, self.config.http_protocol_class)
         return made(
@@ -179,11 +175,6 @@ class Server(uvicorn.Server):
         self._hung_up = True
 
 
-def _orphaned() -> bool:
-    parent = multiprocessing.parent_process()
-    return parent is not None and not parent.is_alive()
-
-
 def _options(settings: Settings) -> dict[str, Any]:
     return {
         "root_path": settings.root_path,
@@ -195,7 +186,6 @@ def _options(settings: Settings) -> dict[str, Any]:
         "server_header": False,
         "proxy_headers": False,
         "ws": "none",
-        "backlog": ACCEPTED_AT_ONCE,
         "lifespan": "on",
         "timeout_graceful_shutdown": LAST_SECONDS / 2,
     }

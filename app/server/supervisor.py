@@ -34,7 +34,7 @@ from app.logs import configure
 from app.server.door import ASKS, MAY, SharedDoor, answering_seconds
 from app.server.template import Template
 from app.settings import Settings, SettingsError
-from app.shared_metrics import SharedMemory
+from app.shared_metrics import TAKES_NONE, SharedMemory
 
 CHECK_SECONDS = 0.2
 CALM_SECONDS = 5.0  # a process that ends sooner is replaced after a pause
@@ -190,6 +190,7 @@ class Supervisor:
         failed = code == STARTUP_FAILURE
         if self._metrics:
             self._metrics.slots[child.number].forget_gauges()
+            self._metrics.connections[child.number] = TAKES_NONE
         if not self._stopping:
             _logger.error("server process %s ended with %s", child.process, code)
         if failed or lived < CALM_SECONDS:
@@ -246,7 +247,7 @@ def _serve(
 
     os.set_blocking(supervisor.fileno(), False)
     service = Service(settings, Metrics(memory, number))
-    sys.exit(serve(settings, listener, service, SharedDoor(supervisor)))
+    sys.exit(serve(settings, listener, service, SharedDoor(supervisor, memory, number)))
 
 
 def _greet(

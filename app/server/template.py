@@ -33,7 +33,7 @@ class Template:
     """The template of the server processes for some settings, a listener and shared metrics.
 
     Its process starts with the first fork, and again with the next one if it has ended. Its forks
-    outlive it; they end with the process that asked for them (`multiprocessing.parent_process`).
+    outlive it. Once the process that asked for them has ended, nobody is left at their pipes.
     """
 
     def __init__(

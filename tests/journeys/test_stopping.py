@@ -244,6 +244,8 @@ def test_the_template_may_be_killed_and_a_server_after_it(
         os.kill(victim, signal.SIGKILL)
         until(lambda: len(started(server)) == 3)
         assert {server.predict().status_code for _ in range(8)} == {200}
+        time.sleep(3)  # in which the other one would notice that it had lost its supervisor
+        assert len(started(server)) == 3
         assert other not in server.children()  # but it serves, and ends with the rest
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(PATIENCE_SECONDS) == 0
