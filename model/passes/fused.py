@@ -10,6 +10,7 @@ Shapes: M members, B rows, D inputs, O outputs, V values of one pass, K classes.
 
 import ctypes
 import os
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -155,11 +156,9 @@ class Kernel:
             every,
             question.asked if question else _UNASKED,
         )
-        pieces = self._pieces(len(x), passes)
-        threads = torch.get_num_threads() if len(pieces) > 1 else 1
-        for start in range(0, len(pieces), threads):
-            before_chunk()
-            _check(_ends(run, pieces[start : start + threads]), question)
+        pieces = deque(self._pieces(len(x), passes))
+        helpers = min(torch.get_num_threads(), len(pieces)) - 1
+        _check(_ends(partial(_end, run, pieces, before_chunk), helpers), question)
         return found
 
     def _pieces(self, rows: int, passes: int) -> list[tuple[int, int]]:
@@ -214,16 +213,40 @@ def _address(array: np.ndarray | None) -> int | None:
     return None if array is None else array.ctypes.data
 
 
-def _ends(run: Callable[[int, int], int], pieces: Sequence[tuple[int, int]]) -> list[int]:
-    """How each piece has ended; helpers take all but the first."""
-    if len(pieces) == 1:
-        return [run(*pieces[0])]
-    others = [_pool(os.getpid()).submit(run, *piece) for piece in pieces[1:]]
+def _end(
+    run: Callable[[int, int], int], pieces: deque[tuple[int, int]], before: Callable[[], None]
+) -> int:
+    """How the last of the pieces has ended that this thread has run, while others run the rest.
+
+    It takes one by one, as threads may be of different speed. After an end without answers, or an
+    error, nobody takes another.
+    """
     try:
-        first = run(*pieces[0])
+        while piece := _next(pieces):
+            before()
+            if end := run(*piece):
+                return end
+        return 0
+    finally:
+        pieces.clear()
+
+
+def _next(pieces: deque[tuple[int, int]]) -> tuple[int, int] | None:
+    """A piece that no other thread has taken; None if there is none."""
+    try:
+        return pieces.popleft()
+    except IndexError:
+        return None
+
+
+def _ends(work: Callable[[], int], helpers: int) -> list[int]:
+    """How the work of this thread and of so many helpers has ended."""
+    others = [_pool(os.getpid()).submit(work) for _ in range(helpers)]
+    try:
+        own = work()
     finally:
         wait(others)  # after Ctrl-C, too: they write into the arrays
-    return [first, *(other.result() for other in others)]
+    return [own, *(other.result() for other in others)]
 
 
 @cache

@@ -168,12 +168,13 @@ def test_an_interrupted_call_ends_with_its_helpers(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     found = kernel_of(networks(MLPConfig(5, (20,), 1, (0.0, 0.2))), 1)
     assert found is not None
-    ended, library = threading.Event(), found._library
+    ended, both, library = threading.Event(), threading.Barrier(2, timeout=20), found._library
 
     class Interrupted:
         """The first piece is interrupted while the second still runs."""
 
         def mcd_run(self, *arguments: Any) -> int:
+            both.wait()
             if arguments[-2] == 0:
                 raise KeyboardInterrupt
             time.sleep(0.2)
@@ -185,6 +186,23 @@ def test_an_interrupted_call_ends_with_its_helpers(monkeypatch: pytest.MonkeyPat
     with pytest.raises(KeyboardInterrupt):
         found.estimates(inputs(64, 5).numpy(), 3, passes=20, reduced=False)
     assert ended.is_set()
+
+
+def test_after_an_error_no_thread_takes_another_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fused, "AT_ONCE", 1)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    found = kernel_of(networks(MLPConfig(5, (20,), 1, (0.0, 0.2))), 1)
+    assert found is not None
+    asked = list[int]()
+
+    def before_chunk() -> None:
+        asked.append(1)
+        raise IndexError("nobody waits any more")
+
+    x = inputs(32 * 50, 5).numpy()
+    with pytest.raises(IndexError, match="nobody waits"):
+        found.estimates(x, 3, passes=20, reduced=False, before_chunk=before_chunk)
+    assert len(asked) <= 2  # one of each thread
 
 
 def test_the_end_of_python_frees_no_weights_that_a_daemon_thread_may_still_read() -> None:
