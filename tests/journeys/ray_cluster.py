@@ -35,10 +35,11 @@ class RayCluster:
         self.process.stdin.flush()
         return dict(json.loads(self.process.stdout.readline()))
 
-    def recovered(self, before: Sequence[int]) -> bool:
-        """Whether two replicas run, and they are not those of before."""
+    def recovered(self, lost: Sequence[int]) -> bool:
+        """Whether two replicas run, and none of those that are lost."""
         found = self.tell("status")
-        return found["running"] == len(found["processes"]) == 2 and found["processes"] != before
+        processes = found["processes"]
+        return found["running"] == len(processes) == 2 and not {*lost} & {*processes}
 
     @property
     def environment(self) -> dict[str, str]:

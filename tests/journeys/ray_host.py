@@ -40,7 +40,14 @@ def main() -> None:
                     os.kill(replicas()[-1], signal.SIGKILL)
                 case ["kill", "node"]:
                     cluster.remove_node(second, allow_graceful=False)
-            say(answers, {"running": running(), "processes": replicas()})
+            say(
+                answers,
+                {
+                    "running": running(),
+                    "processes": replicas(),
+                    "on_second": [each for each in replicas() if descends(each, raylet(second))],
+                },
+            )
     finally:
         ray.shutdown()
         cluster.shutdown()
@@ -81,17 +88,24 @@ def replicas() -> list[int]:
     found = list[tuple[int, int]]()
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):
-            if path.read_bytes().startswith(REPLICA) and descends(int(path.parent.name)):
+            number = int(path.parent.name)
+            if path.read_bytes().startswith(REPLICA) and descends(number, os.getpid()):
                 began = (path.parent / "stat").read_text().rpartition(")")[2].split()[19]
-                found.append((int(began), int(path.parent.name)))
-    return [number for _, number in sorted(found)]
+                found.append((int(began), number))
+    return [each for _, each in sorted(found)]
 
 
-def descends(number: int) -> bool:
-    """Whether a process is below this one."""
-    while number > 1 and number != os.getpid():
+def raylet(node: Any) -> int:
+    """The process above those of a node; -1 if the node is gone."""
+    found = node.all_processes.get("raylet", [])
+    return int(found[0].process.pid) if found else -1
+
+
+def descends(number: int, above: int) -> bool:
+    """Whether a process is below another one."""
+    while number > 1 and number != above:
         number = int(Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[1])
-    return number == os.getpid()
+    return number == above
 
 
 def say(stream: TextIO, answer: dict[str, Any]) -> None:
