@@ -27,7 +27,7 @@ def answering_seconds(drain_seconds: float) -> float:
 
 
 class Door(Protocol):
-    """What a server process asks when it stops."""
+    """What a server process asks about its listener, and tells."""
 
     def beat(self) -> bool:
         """Tell that the event loop runs; return whether to go on. Called every second."""

@@ -158,7 +158,7 @@ class Kernel:
         )
         pieces = deque(self._pieces(len(x), passes))
         helpers = min(torch.get_num_threads(), len(pieces)) - 1
-        _check(_ends(partial(_end, run, pieces, before_chunk), helpers), question)
+        _check(_in_threads(partial(_run_pieces, run, pieces, before_chunk), helpers), question)
         return found
 
     def _pieces(self, rows: int, passes: int) -> list[tuple[int, int]]:
@@ -213,7 +213,7 @@ def _address(array: np.ndarray | None) -> int | None:
     return None if array is None else array.ctypes.data
 
 
-def _end(
+def _run_pieces(
     run: Callable[[int, int], int], pieces: deque[tuple[int, int]], before: Callable[[], None]
 ) -> int:
     """How the last of the pieces has ended that this thread has run, while others run the rest.
@@ -239,7 +239,7 @@ def _next(pieces: deque[tuple[int, int]]) -> tuple[int, int] | None:
         return None
 
 
-def _ends(work: Callable[[], int], helpers: int) -> list[int]:
+def _in_threads(work: Callable[[], int], helpers: int) -> list[int]:
     """How the work of this thread and of so many helpers has ended."""
     others = [_pool(os.getpid()).submit(work) for _ in range(helpers)]
     try:

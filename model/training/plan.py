@@ -127,17 +127,14 @@ class TrainOptions:
     def _brief(self, plan: "Plan", brief: BriefTraining, steps: int) -> "Plan":
         """The plan of a brief training; `steps`: of an epoch. Options that are given stay."""
         rates = (brief.dropout,) * len(plan.hidden)
+        ratio = brief.decay_ratio if self.weight_decay is None else 1
         return replace(
             plan,
             dropout=rates if self.dropout is None else plan.dropout,
             rates=(),
             epochs=max(1, round(brief.steps / steps)),
             longer=0,
-            weight_decays=(
-                plan.weight_decays
-                if self.weight_decay is not None
-                else (plan.weight_decays[0] * brief.decay_ratio,)
-            ),
+            weight_decays=(plan.weight_decays[0] * ratio,),
         )
 
     def _plan(
