@@ -22,6 +22,7 @@ from model.passes import (
     ReducedSampler,
     Reduction,
     Sampler,
+    averaged,
     kernel_of,
     pooled_members,
     pooled_numbers,
@@ -95,7 +96,7 @@ class Estimation:
         pooled = pooled_numbers(found.numbers, found.agreement)
         estimate = self._wide(pooled, self._allowance(estimator), options.passes)
         counts = np.full(len(x), options.passes)
-        off = found.deterministic.sum(0, dtype=np.float64) / len(found.deterministic)
+        off = averaged(found.deterministic)
         return Passes(estimate, off, counts, not len(x))
 
     def _by_torch(self, batch: Batch, options: Resolved) -> tuple[Estimate, np.ndarray, bool]:

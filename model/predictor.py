@@ -232,8 +232,11 @@ class Predictor:
         likeness = None if known is None else known.likeness(self._schema.plain(x))
         unseen = likeness.unseen.tolist() if likeness else repeat(False, len(x))
         common = {n: tuple(self._warnings(n, options)) for n in set(counts.tolist())}
-        return replace(
-            found,
+        return Passes(
+            found.estimate,
+            found.deterministic,
+            counts,
+            found.settled,
             warnings=[
                 (*common[count], *(codes or ((UNSEEN,) if strange else ())))
                 for count, codes, strange in zip(

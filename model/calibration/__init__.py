@@ -21,7 +21,7 @@ from model.calibration.error_bars import (
     widened,
 )
 from model.calibration.label_sets import tuned_classes
-from model.calibration.noise import CLAIMS, noise_variances, rescaled, tuned_noise
+from model.calibration.noise import CLAIMS, NoiseScales, rescaled, tuned_noise
 from model.calibration.novelty import MOST_INPUTS, Likeness, Similarity
 from model.calibration.regions import Calibration, accepts, judged, promise
 from model.calibration.temperature import fit_temperature
@@ -40,6 +40,7 @@ __all__ = [
     "Level",
     "Likeness",
     "NoiseKind",
+    "NoiseScales",
     "Quantities",
     "Quantity",
     "Risk",
@@ -50,7 +51,6 @@ __all__ = [
     "fit_temperature",
     "judged",
     "learned",
-    "noise_variances",
     "novelty",
     "promise",
     "rescaled",

@@ -8,6 +8,7 @@ Shapes: P passes, B rows, T targets.
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -49,11 +50,23 @@ LOG_RESCALES = (-3.0, 3.0)
 STEPS, STEP_HALVINGS, ENOUGH = 100, 30, 1e-9  # of Fisher scoring
 
 
-def noise_variances(scales: np.ndarray, logs: np.ndarray) -> np.ndarray:
-    """scale x exp(log-variance) [..., T] of standardised targets; 0 where the scale is 0."""
-    known = scales > 0
-    log = np.log(np.where(known, scales, 1.0))
-    return np.asarray(np.exp(_claimed(log + logs)) * known)
+@dataclass(frozen=True, eq=False)
+class NoiseScales:
+    """The scales [T] of noise variances of standardised targets; 0: the noise is unknown."""
+
+    scales: np.ndarray
+
+    @cached_property
+    def _known(self) -> np.ndarray:
+        return self.scales > 0
+
+    @cached_property
+    def _logs(self) -> np.ndarray:
+        return np.log(np.where(self._known, self.scales, 1.0))
+
+    def variances(self, logs: np.ndarray) -> np.ndarray:
+        """scale x exp(log-variance) [..., T] of log-variances; 0 where the scale is 0."""
+        return np.asarray(np.exp(_claimed(self._logs + logs)) * self._known)
 
 
 def _claimed(logs: np.ndarray) -> np.ndarray:

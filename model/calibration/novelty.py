@@ -28,8 +28,8 @@ TIE = 1e-6  # relative difference below which two distances are equal
 MOST_INPUTS = 2048  # the covariance of more takes many seconds to invert, and over 16 MB
 COMPARED_AT_ONCE = 1 << 17  # rows x reference rows: the products fit in the cache of a core
 FEW_VALUES = 1 << 18
-"""Rows x reference values of a product in numpy: it takes less than the calls of torch, and numpy's
-OpenBLAS uses one thread for as many."""
+"""Rows x values of a matrix in a product of numpy: it takes less than the calls of torch, and
+numpy's OpenBLAS uses one thread for as many."""
 NEIGHBOURS = 15  # whose middle is an example of a row: like them, but none of them
 ROUNDING = float(np.finfo(np.float32).eps)
 
@@ -73,6 +73,11 @@ class Similarity:
         return factor, most**0.5, most / 2
 
     @cached_property
+    def _values(self) -> int:
+        """The values of the larger matrix that a row is multiplied by."""
+        return max(self.reference.numel(), self.whitening.numel())
+
+    @cached_property
     def _unseen(self) -> float:
         """The largest p-value at which a row is called unseen."""
         return unusual(self._sorted)
@@ -109,7 +114,7 @@ class Similarity:
 
     def distances(self, x: np.ndarray) -> np.ndarray:
         """Each row's distance [B] to the nearest reference row, in whitened units."""
-        if len(x) * self.reference.numel() <= FEW_VALUES:
+        if len(x) * self._values <= FEW_VALUES:
             return self._few_distances(x)
         blocks = list(self._blocks(x))
         return blocks[0] if len(blocks) == 1 else np.concatenate([np.empty(0), *blocks])
@@ -137,9 +142,9 @@ class Similarity:
         mistakes a row only for one as near. The distance to it comes from differences.
         """
         centre, whitening, reference, columns, halves = self._exact
-        z = np.einsum("bi,ij->bj", x - centre, whitening)
-        nearest = (halves - z @ columns).argmin(1)
-        return np.asarray(np.sqrt(_squares(z - reference[nearest])))
+        z = (x - centre).dot(whitening)
+        nearest = (halves - z.dot(columns)).argmin(1)
+        return np.asarray(np.sqrt(_squares(z - reference.take(nearest, 0))))
 
     def _blocks(self, x: np.ndarray) -> Iterator[np.ndarray]:
         """The distances, some rows at a time.
@@ -201,7 +206,7 @@ def fit(
 
 def _squares(differences: np.ndarray) -> np.ndarray:
     """The squared norms [B] of differences [B, D]."""
-    return np.asarray(np.einsum("ij,ij->i", differences, differences))
+    return np.asarray(np.vecdot(differences, differences))
 
 
 def _check_rows(name: str, given: np.ndarray) -> None:

@@ -104,6 +104,8 @@ def judged(
         return Judged({}, warnings)
     found = p_values(calibration.spreads, spreads)
     strange = found <= unusual(calibration.spreads)
+    if not np.count_nonzero(strange):  # the usual case
+        return Judged({"spread_p_value": found}, warnings)
     pairs = zip(warnings, strange, strict=True)
     codes = [(*codes, SPREAD) if odd else codes for codes, odd in pairs]
     return Judged({"spread_p_value": found}, codes)

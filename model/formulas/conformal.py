@@ -12,7 +12,7 @@ Shapes: B rows, K classes, n calibration scores.
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from functools import lru_cache
-from math import ceil
+from math import ceil, isfinite
 
 import numpy as np
 
@@ -53,12 +53,13 @@ def quantile(scores: np.ndarray, coverage: float) -> float:
             f"a coverage of {float(coverage)!r} needs {rows_needed(coverage)} calibration rows; "
             f"there are {len(scores)}"
         )
-    if not np.isfinite(scores[index - 1]):
+    found = float(scores[index - 1])
+    if not isfinite(found):
         raise CalibrationError(
             f"a coverage of {float(coverage)!r} includes calibration rows with a std of 0, "
             "which no finite interval covers; ask for a smaller coverage, or use other scores"
         )
-    return float(scores[index - 1])
+    return found
 
 
 def p_values(scores: np.ndarray, values: np.ndarray, *, tie: float = TIE) -> np.ndarray:

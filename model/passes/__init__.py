@@ -5,6 +5,7 @@ from model.passes.ensemble import (
     MOST_MEMBERS,
     Ensemble,
     EnsembleSampler,
+    averaged,
     pooled_members,
     pooled_numbers,
 )
@@ -56,6 +57,7 @@ __all__ = [
     "Reduction",
     "Sampler",
     "Source",
+    "averaged",
     "chunk_passes",
     "draw_noise",
     "draw_uniforms",

@@ -133,16 +133,25 @@ def pooled_members(estimates: Sequence[Estimate]) -> Estimate:
     return pooled_numbers(np.array(numbers), _agreement(estimates))
 
 
-@np.errstate(all="ignore")  # the predictor reports overflows
+def averaged(values: np.ndarray) -> np.ndarray:
+    """The average [B, V] of what each member has, [M, B, V]."""
+    return values[0] if len(values) == 1 else np.asarray(values.sum(0) / len(values))
+
+
 def pooled_numbers(numbers: np.ndarray, agreement: Agreement | None = None) -> Estimate:
     """The estimate of an ensemble from the mean, variance and errors of each member, [M, 4, B, V].
 
     `agreement` is that of the ensemble.
     """
-    count = len(numbers)
-    if count == 1:
+    if len(numbers) == 1:
         mean, variance, mean_error, variance_error = numbers[0]
         return Estimate(mean, variance, mean_error, variance_error, agreement)
+    return _pooled(numbers, agreement)
+
+
+@np.errstate(all="ignore")  # the predictor reports overflows
+def _pooled(numbers: np.ndarray, agreement: Agreement | None) -> Estimate:
+    count = len(numbers)
     mean, within = numbers[:, :2].sum(0) / count  # [B, V]
     squares = np.square(numbers[:, 2:])
     mean_square, variance_square = squares.sum(0) / count**2

@@ -18,7 +18,7 @@ from functools import cache, partial
 from importlib.machinery import EXTENSION_SUFFIXES
 from itertools import pairwise
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 from weakref import finalize
 
 import numpy as np
@@ -33,10 +33,11 @@ MOST_LAYERS = 16
 AT_ONCE = 1 << 25  # multiplications, a few ms: of a call, or between two questions of a longer one
 LEAST_ROWS = 32  # of a call: a block of the kernel
 # Of kernel.cpp: a kernel that was compiled from older sources has another one, or none.
-INTERFACE = 3
+INTERFACE = 4
 
 _ASKED = ctypes.CFUNCTYPE(ctypes.c_int)
 _UNASKED = _ASKED()
+_NOTHING = ctypes.c_char * 0
 _UNWANTED, _NO_MEMORY = 1, 2  # how a call ends if not by the answers: `End` in networks.hpp
 
 
@@ -44,12 +45,11 @@ _UNWANTED, _NO_MEMORY = 1, 2  # how a call ends if not by the answers: `End` in 
 class Fused:
     """What the kernel finds for B rows, by each member's passes.
 
-    Means, variances, and their errors; the values with dropout off; and of a classifier the
+    Means, variances, and their errors, and the values with dropout off; and of a classifier the
     covariance of the values, for up to COVARIANCE_CLASSES, and the votes.
     """
 
-    numbers: np.ndarray  # [M, 4, B, V] float64
-    deterministic: np.ndarray  # [M, B, V] float32
+    whole: np.ndarray  # [M, 5, B, V] float64
     covariance: np.ndarray | None = None  # [M, B, V, V] float64
     votes: np.ndarray | None = None  # [M, B, K] int64
 
@@ -59,11 +59,20 @@ class Fused:
         values = outputs + classes
         covariance = classes and outputs <= COVARIANCE_CLASSES
         return cls(
-            np.empty((members, 4, rows, values)),
-            np.empty((members, rows, values), dtype=np.float32),
+            np.empty((members, 5, rows, values)),
             np.empty((members, rows, values, values)) if covariance else None,
             np.empty((members, rows, outputs), dtype=np.int64) if classes else None,
         )
+
+    @property
+    def numbers(self) -> np.ndarray:
+        """The means, the variances, and their errors, [M, 4, B, V]."""
+        return self.whole[:, :4]
+
+    @property
+    def deterministic(self) -> np.ndarray:
+        """The values with dropout off, [M, B, V]."""
+        return self.whole[:, 4]
 
     @property
     def agreement(self) -> Agreement | None:
@@ -149,8 +158,7 @@ class Kernel:
             passes,
             _address(ids),
             reduced,
-            _address(found.numbers),
-            _address(found.deterministic),
+            _address(found.whole),
             _address(found.covariance),
             _address(found.votes),
             every,
@@ -208,9 +216,11 @@ def _check(ends: Sequence[int], question: _Question | None) -> None:
         raise (question and question.answer) or KeyboardInterrupt
 
 
-def _address(array: np.ndarray | None) -> int | None:
-    """Where the numbers of an array are."""
-    return None if array is None else array.ctypes.data
+def _address(array: np.ndarray | None) -> Any:
+    """Where the numbers of an array are, as an argument of the kernel."""
+    if array is None or not array.flags.writeable:
+        return None if array is None else array.ctypes.data
+    return _NOTHING.from_buffer(array.data)  # takes a fifth of the time
 
 
 def _run_pieces(
@@ -241,6 +251,8 @@ def _next(pieces: deque[tuple[int, int]]) -> tuple[int, int] | None:
 
 def _in_threads(work: Callable[[], int], helpers: int) -> list[int]:
     """How the work of this thread and of so many helpers has ended."""
+    if not helpers:
+        return [work()]
     others = [_pool(os.getpid()).submit(work) for _ in range(helpers)]
     try:
         own = work()
@@ -337,7 +349,7 @@ def _declared(library: ctypes.CDLL) -> ctypes.CDLL | None:
     library.mcd_create.restype = pointer
     library.mcd_free.argtypes, library.mcd_free.restype = [pointer], None
     library.mcd_run.argtypes = [pointer, whole, pointer, long, ctypes.c_uint64, long, pointer]
-    library.mcd_run.argtypes += [whole, pointer, pointer, pointer, pointer]
+    library.mcd_run.argtypes += [whole, pointer, pointer, pointer]
     library.mcd_run.argtypes += [long, _ASKED, long, long]
     library.mcd_run.restype = whole
     return library

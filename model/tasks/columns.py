@@ -7,6 +7,7 @@ field once, and the API's schema, the Open Inference outputs and the documentati
 Shapes: B rows, P passes, V values of a row: one per target, or one per class.
 """
 
+import math
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cache
@@ -36,6 +37,7 @@ samples  B arrays [P, V] float64: a row of values for each pass
 """
 
 MOST_NUMBERS = 32  # of a row for each target or class, without samples
+FEW_ROWS = 4  # whose numbers Python adds up sooner than numpy puts them into one array
 RECORDS_TOGETHER = 4096  # values: slices of more rows make their records by themselves
 
 Column = Any  # an array, Columns, or a sequence, as FieldKind says
@@ -149,6 +151,10 @@ class Columns(Sequence[R]):
     def not_finite(self) -> int | None:
         """The first row with a number that is not finite; None if there is none."""
         numbers = self._numbers()
+        if len(self) <= FEW_ROWS:
+            every = chain.from_iterable([each.ravel().tolist() for each in numbers])
+            if math.isfinite(sum(every)):
+                return None  # all are finite; if not, the sum of large ones may have overflowed
         good = np.isfinite(np.concatenate(numbers, axis=None))
         if np.count_nonzero(good) == good.size:  # the usual case
             return None

@@ -13,12 +13,12 @@ from model.calibration import (
     CLAIMS,
     Abstention,
     Calibration,
+    NoiseScales,
     Quantities,
     Quantity,
     Tuning,
     accepts,
     judged,
-    noise_variances,
     rescaled,
     root_mean_square,
     tuned_noise,
@@ -278,7 +278,6 @@ class Regression:
         spread, noise = self._spread_and_noise(estimate)
         noise *= square
         total = self._factor * variance + noise
-        reach = Reach(self.target, self.calibration, self._share)
         centre = estimate.mean[:, : self.linear]
         judging = judged(self.calibration, _root_mean_square(spread), passes.warnings)
         columns: dict[str, Column] = {
@@ -291,7 +290,7 @@ class Regression:
             "deterministic": self._scale.own(passes.deterministic[:, at]),
             "noise_variance": noise,
             "total_variance": total,
-            "interval": reach.intervals(centre, spread, options.coverage, passes.groups),
+            "interval": self._reach.intervals(centre, spread, options.coverage, passes.groups),
             **passes.distances(),
             **judging.column,
             **accepts(self.calibration, options, np.sqrt(total[:, 0])),
@@ -354,6 +353,14 @@ class Regression:
         return np.array(self.tuning.variance_factors or [1.0])
 
     @cached_property
+    def _noise_law(self) -> NoiseScales:
+        return NoiseScales(self._noise_scales)
+
+    @cached_property
+    def _reach(self) -> Reach:
+        return Reach(self.target, self.calibration, self._share)
+
+    @cached_property
     def _noise_scales(self) -> np.ndarray:
         """The noise scales [T]; 0 if the noise is unknown."""
         return np.array(self.tuning.noise_scales or [0.0] * self.linear)
@@ -365,7 +372,7 @@ class Regression:
         """
         if not self._heteroscedastic:
             return self._noise_scales
-        return noise_variances(self._noise_scales, logs)
+        return self._noise_law.variances(logs)
 
     def _spread_and_noise(self, estimate: Estimate) -> tuple[np.ndarray, np.ndarray]:
         """The total stds of standardised targets, and the noise variances in units, [B, T]."""

@@ -30,6 +30,7 @@ from torch import Tensor
 from model.artifact.folder import read
 from model.data.preparation import encode_table, split_rows
 from model.data.reading import read_table
+from model.passes import keep_freed_memory
 from model.passes.chunks import chunk_passes, pieces, run
 from model.passes.estimate import Estimate
 from model.passes.masks import draw_noise
@@ -39,7 +40,6 @@ from model.passes.reduced import Control, Law, Reduction, Terms
 from model.passes.reduced_moments import ReducedMoments
 from model.passes.samplers import Batch, ReducedSampler
 from model.passes.stopping import sample_until
-from model.predictor import keep_freed_memory
 from model.training.plan import TrainOptions
 from model.training.train import train
 from tests.benchmarks.engine import Way, affordable, naive_ways, stopwatch, take_turns

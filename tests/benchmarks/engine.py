@@ -36,13 +36,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from model.passes import keep_freed_memory
 from model.passes.ensemble import Ensemble
 from model.passes.fused import kernel_of
 from model.passes.network import MLP, MLPConfig
 from model.passes.reduced import Reduction
 from model.passes.samplers import Batch, PlainSampler, ReducedSampler
 from model.passes.stopping import sample
-from model.predictor import keep_freed_memory
 from model.training.fit import initialised
 
 NETS = {

@@ -35,9 +35,9 @@ INLINE vi first_class(const float *y, size_t stride, int classes) {
 }
 
 // The values of the pass without dropout. `lanes` has room for W of each value.
-INLINE void put_values(const Ensemble &e, const float *output, float *lanes, float *to) {
+INLINE void put_values(const Ensemble &e, const float *output, float *lanes, double *to) {
   if (!e.sharpness) {
-    memcpy(to, output, sizeof(float) * e.outputs);
+    for (int v = 0; v < e.outputs; v++) to[v] = output[v];
     return;
   }
   for (int k = 0; k < e.outputs; k++) store(lanes + k * W, all(output[k]));

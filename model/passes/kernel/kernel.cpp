@@ -31,7 +31,7 @@ int padded(int n) { return (n + PAD - 1) / PAD * PAD; }
 
 extern "C" {
 // The number of this interface: another one whenever a function here takes or returns something else.
-int mcd_interface() { return 3; }
+int mcd_interface() { return 4; }
 
 // The name of variant k, the fastest first, null if the processor cannot run it; "" past the last.
 const char *mcd_variant(int k) {
@@ -93,20 +93,19 @@ void mcd_free(void *networks) {
 }
 
 // Runs passes 0 to `passes` over rows `from` to `to` of x [rows][inputs]: pass k asks member k mod M.
-// `estimates` is [M][4][rows][values]: mean, variance, and their errors; `deterministic` is
-// [M][rows][values]. Of a classifier, `covariance` is [M][rows][values][values] or null, and `votes`,
-// how many passes put each class first, [M][rows][outputs]. Every `every` passes of a block of rows
-// `goes_on` says whether to go on; 0: it is not asked. Returns an End; unless it is DONE, the numbers
-// are those of nobody.
+// `numbers` is [M][5][rows][values]: mean, variance, their errors, and the values without dropout. Of a
+// classifier, `covariance` is [M][rows][values][values] or null, and `votes`, how many passes put each
+// class first, [M][rows][outputs]. Every `every` passes of a block of rows `goes_on` says whether to go
+// on; 0: it is not asked. Returns an End; unless it is DONE, the numbers are those of nobody.
 int mcd_run(const void *networks, int variant, const float *x, int64_t rows, uint64_t seed, int64_t passes,
-            const int64_t *row_ids, int reduced, double *estimates, float *deterministic, double *covariance,
-            int64_t *votes, int64_t every, int (*goes_on)(), int64_t from, int64_t to) {
+            const int64_t *row_ids, int reduced, double *numbers, double *covariance, int64_t *votes,
+            int64_t every, int (*goes_on)(), int64_t from, int64_t to) {
   const Ensemble &e = *(const Ensemble *)networks;
   const size_t size = (size_t)rows * e.values;
   int64_t left = every;
   for (int m = 0; m < e.members; m++) {
     const Job job = {x, rows, from, to, row_ids, seed, m, e.members, (passes - m + e.members - 1) / e.members,
-                     reduced, estimates + m * 4 * size, deterministic + m * size,
+                     reduced, numbers + m * 5 * size, numbers + (m * 5 + 4) * size,
                      covariance ? covariance + m * size * e.values : nullptr,
                      votes ? votes + (size_t)m * rows * e.outputs : nullptr, every, &left, goes_on};
     const End end = VARIANTS[variant].run(e, m, job);

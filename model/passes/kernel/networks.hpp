@@ -25,8 +25,8 @@ struct Ensemble {
   void *memory;
 };
 
-// Rows `from` to `to` of x, and where the answers of one member go: [4][rows][values], [rows][values],
-// and of a classifier [rows][values][values] (null if there are many) and [rows][outputs].
+// Rows `from` to `to` of x, and where the answers of one member go: [4][rows][values], [rows][values]
+// without dropout, and of a classifier [rows][values][values] (null if there are many) and [rows][outputs].
 struct Job {
   const float *x;
   int64_t rows, from, to;
@@ -34,8 +34,7 @@ struct Job {
   uint64_t seed;
   int64_t start, step, count;  // the passes of the member
   int reduced;
-  double *estimate;
-  float *deterministic;
+  double *estimate, *deterministic;
   double *covariance;
   int64_t *votes;
   int64_t every, *left;  // the passes from one question of `goes_on` to the next (0: none), and those left

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.calibration.label_sets import tuned_classes
-from model.calibration.noise import noise_variances, rescaled, tuned_noise
+from model.calibration.noise import NoiseScales, rescaled, tuned_noise
 from model.calibration.tuning import NoiseKind, Tuning
 from model.errors import CalibrationError
 
@@ -89,13 +89,13 @@ def test_what_the_network_claims_is_bounded_only_once_it_is_scaled(claimed: floa
     found = tuned_noise("heteroscedastic", outputs, actual)
     (power,) = found.noise_powers
     assert power == pytest.approx(2, rel=0.1)
-    noise = noise_variances(np.array(found.noise_scales), power * said)
+    noise = NoiseScales(np.array(found.noise_scales)).variances(power * said)
     assert np.log(noise / true) == pytest.approx(np.zeros_like(true), abs=0.8)
 
 
 def test_noise_of_unknown_scale_is_none_and_wild_claims_have_a_bound() -> None:
     logs = np.array([[-1e5, 0.0], [1e5, 1e5], [np.log(4.0), 1.0]])
-    found = noise_variances(np.array([0.5, 0.0]), logs)
+    found = NoiseScales(np.array([0.5, 0.0])).variances(logs)
     assert found[:, 1].tolist() == [0, 0, 0]
     assert found[2, 0] == pytest.approx(2)
     assert 0 < found[0, 0] < 1e-8 < 1e5 < found[1, 0] < np.inf

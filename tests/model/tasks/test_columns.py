@@ -116,6 +116,13 @@ def test_a_row_with_a_number_that_is_not_finite_is_found(
         spoiled[row] = kept
 
 
+@pytest.mark.parametrize("rows", [1, 9])
+def test_large_numbers_are_finite_and_infinities_do_not_cancel(rows: int) -> None:
+    for values, found in ([1e308, 1e308], None), ([np.inf, -np.inf], 0):
+        column = np.array([values] * rows)
+        assert Columns(Guess, {"mean": column}, NAMES).not_finite() == found
+
+
 def test_a_row_of_one_value_without_a_name_is_a_plain_number() -> None:
     @dataclass(frozen=True)
     class Number:
