@@ -81,6 +81,8 @@ def trained(data: Path, name: str, net: str) -> Case:
     hidden, rate, _ = NETS[net]
     epochs = min(300, SEEN_ROWS // table.row_count)
     options = TrainOptions(
+        members=1,
+        number_encoding="raw",
         hidden=hidden,
         dropout=(rate,),
         epochs=epochs,

@@ -3,7 +3,8 @@
     python -m tests.benchmarks.coverage --data DIR [--seeds 1000] [--passes 64 1000] [--json FILE]
 
 For both estimators and both scopes of masks, every seed gives an estimate as a request would get
-it. One standard error should hold the truth 68 % of the time and two 95 %. The truth is the reduced
+it: by the compiled kernel, or by torch without one or with MCD_KERNEL=off in the environment. One
+standard error should hold the truth 68 % of the time and two 95 %. The truth is the reduced
 estimate from TRUTH passes of another seed: at N = 1,000 its own error is a thirtieth of a reduced
 estimate's, less of a plain one's. DIR as for `tests.benchmarks.accuracy`, whose networks these are.
 """
@@ -17,11 +18,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from model.passes import Ensemble, Kernel, keep_freed_memory, kernel_name, kernel_of, pooled_numbers
 from model.passes.estimate import Estimate
 from model.passes.reduced import Reduction
 from model.passes.samplers import Batch, PlainSampler, ReducedSampler, Sampler
 from model.passes.stopping import sample
-from model.predictor import keep_freed_memory
 from tests.benchmarks.accuracy import NETS, PARTS, SETS, Case, trained
 
 ROWS, TRUTH = 24, 1_000_000
@@ -41,6 +42,16 @@ def sampler(case: Case, estimator: str, masks: str, seed: int) -> Sampler:
     return ReducedSampler.of(case.network, batch, Reduction(case.network))
 
 
+def by_kernel(
+    kernel: Kernel, case: Case, estimator: str, masks: str, seed: int, passes: int
+) -> Estimate:
+    """The estimate of the kernel for all rows of a case."""
+    ids = np.arange(len(case.x)) if masks == "per_row" else None
+    x, reduced = case.x.numpy(), estimator == "reduced"
+    found = kernel.estimates(x, seed, passes=passes, reduced=reduced, row_ids=ids)
+    return pooled_numbers(found.numbers)
+
+
 def held(estimate: Estimate, truth: Estimate) -> dict[str, np.ndarray]:
     """Whether so many errors hold the truth, [B], by part and number of errors."""
     return {
@@ -53,8 +64,14 @@ def held(estimate: Estimate, truth: Estimate) -> dict[str, np.ndarray]:
 def shares(case: Case, truth: Estimate, way: tuple[str, str], *, passes: int, seeds: int) -> Shares:
     """How often the error bars of one way hold the truth."""
     counts: dict[str, np.ndarray] = {}
+    kernel = kernel_of(Ensemble.of(case.network), case.network.config.outputs)
     for seed in range(seeds):
-        for name, holds in held(sample(sampler(case, *way, seed), passes), truth).items():
+        found = (
+            by_kernel(kernel, case, *way, seed, passes)
+            if kernel
+            else sample(sampler(case, *way, seed), passes)
+        )
+        for name, holds in held(found, truth).items():
             counts[name] = counts.get(name, np.zeros(len(case.x))) + holds[:, 0]
     return {name: float(np.median(count / seeds * 100)) for name, count in counts.items()}
 
@@ -83,6 +100,7 @@ def main() -> None:
     torch.set_num_threads(1)
     found: dict[str, Shares] = {}
     names = [f"{part} {errors} SE" for part, errors in product(PARTS, BANDS)]
+    print(f"Computed by: {kernel_name()}\n")
     print(f"| net, set, estimator, masks, passes | {' | '.join(names)} |")
     print("| --- " + "| ---: " * len(names) + "|")
     nets = [net for net in NETS if net.startswith(tuple(chosen.nets))]
