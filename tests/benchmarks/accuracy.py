@@ -173,8 +173,13 @@ def long_run(way: Plain | Reduced, passes: int) -> tuple[Estimate, Estimate]:
 
 
 def _side_by_side(estimates: list[Estimate]) -> Estimate:
-    names = (*PARTS, *(f"{part}_error" for part in PARTS))
-    return Estimate(*(np.concatenate([getattr(e, n) for e in estimates], 1) for n in names))
+    def all_of(name: str) -> np.ndarray:
+        return np.concatenate([getattr(each, name) for each in estimates], 1)
+
+    mean, variance, mean_error, variance_error = map(
+        all_of, ("mean", "variance", "mean_error", "variance_error")
+    )
+    return Estimate(mean, variance, mean_error, variance_error)
 
 
 def accuracy(case: Case, passes: int) -> Figures:
@@ -229,17 +234,19 @@ def times(case: Case, effort: Effort, *, until: Sequence[str] = ("median", "all"
     needed = np.square(pilot.relative_error / TOLERANCE) * passes  # plain passes
     widest = max(case.network.config.hidden)
     naive = naive_ways(case.network.module().train(), x, widest)
-    clock = stopwatch(torch.get_num_threads())
-    excess = {
-        "median": lambda e: np.full(rows, np.median(e.relative_error) / TOLERANCE),
-        "all": lambda e: e.relative_error[:, 0] / TOLERANCE,
+    clock = stopwatch(torch.get_num_threads(), x.device.type)
+    excess: dict[str, Callable[[Estimate, int], np.ndarray]] = {
+        "median": lambda e, _: np.full(rows, np.median(e.relative_error) / TOLERANCE),
+        "all": lambda e, _: e.relative_error[:, 0] / TOLERANCE,
     }
     found: Figures = {}
     for which in until:
         off_by = excess[which]
         count = int(np.median(needed) if which == "median" else needed.max()) + 1
 
-        def ours(_: int, off_by: Callable[[Estimate], np.ndarray] = off_by, seed: int = 0) -> Any:
+        def ours(
+            _: int, off_by: Callable[[Estimate, int], np.ndarray] = off_by, seed: int = 0
+        ) -> Any:
             sampler = ReducedSampler.of(case.network, Batch(x, seed), reduction)
             return sample_until(off_by, sampler, rows, passes=CEILING)
 
@@ -306,7 +313,7 @@ def medians(results: dict[str, Figures]) -> Iterator[str]:
             for p, g in zip(PARTS, gains, strict=True)
         ]
         if net.startswith("50-50"):
-            for what, best, loop in (("1 row", 8, 200), ("256 rows, median", 60, 200)):
+            for what, best, loop in (("1 row", 8, 200), (f"{MANY_ROWS} rows, median", 60, 200)):
                 took = [c["times"][what] for c in cases]
                 best_of = [min(t["loop"], t["batched"], t["vmap"]) / t["ours"] for t in took]
                 goals.append((f"time, {what}, over the best", best, best_of))
@@ -318,7 +325,7 @@ def medians(results: dict[str, Figures]) -> Iterator[str]:
             yield f"| {net} | {figure} | {goal} | {median:.3g} | {met} |"
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, and print what was found; write JSON where asked."""
     parser = argparse.ArgumentParser(description="Accuracy of the estimators, and its price.")
     parser.add_argument("--data", type=Path, required=True, help="folder of the csv files")
@@ -329,7 +336,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=0.2, help="bound of a way's turn")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path, metavar="FILE")
-    chosen = parser.parse_args()
+    chosen = parser.parse_args(arguments)
     keep_freed_memory()
     torch.set_num_threads(chosen.threads)
     effort = Effort(chosen.rounds, chosen.seconds, chosen.passes // 2)

@@ -35,7 +35,7 @@ Shares = dict[str, float]
 
 def sampler(case: Case, estimator: str, masks: str, seed: int) -> Sampler:
     """A sampler of all rows of a case that has seen no pass."""
-    numbers = torch.arange(len(case.x)) if masks == "per_row" else None
+    numbers = torch.arange(len(case.x), device=case.x.device) if masks == "per_row" else None
     batch = Batch(case.x, seed, numbers)
     if estimator == "plain":
         return PlainSampler.of(case.network, batch, lambda y: y)

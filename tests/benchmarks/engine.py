@@ -173,7 +173,7 @@ def our_ways(network: MLP, x: Tensor) -> dict[str, Way]:
             return lambda _: reduction.integrated(batch.x)
         return lambda passes: sample(ReducedSampler.of(network, batch, reduction), passes)
 
-    shared, fresh = Batch(x, 0), Batch(x, 0, torch.arange(len(x)))
+    shared, fresh = Batch(x, 0), Batch(x, 0, torch.arange(len(x), device=x.device))
     ways = {"plain": plain(shared), "exact" if reduction.exact else "reduced": reduced(shared)}
     if max(network.config.hidden) <= SMALL:
         ways["plain/row"] = plain(fresh)
@@ -314,7 +314,7 @@ def verdicts(results: list[Result]) -> Iterator[str]:
                 yield f"| {' | '.join(map(str, cells))} |"
 
 
-def equal(device: str = "cuda", rows: int = 256, passes: int = 64) -> Iterator[str]:
+def equal(device: str, rows: int = 256, passes: int = 64) -> Iterator[str]:
     """For each network, how far the seeded numbers of a device are from the CPU's, relative."""
     for name, config in NETS.items():
         network = initialised(config, torch.Generator().manual_seed(0)).requires_grad_(False)
@@ -353,7 +353,11 @@ def main() -> None:
     chosen = arguments()
     keep_freed_memory()
     if chosen.device != "cpu":
-        print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}\n", *equal(), sep="\n")
+        print(
+            f"{torch.cuda.get_device_name()}, torch {torch.__version__}\n",
+            *equal(chosen.device),
+            sep="\n",
+        )
         chosen.threads = [1]
     nets = [net for net in NETS if net.startswith(tuple(chosen.nets))]
     results = []

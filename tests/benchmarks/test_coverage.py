@@ -14,21 +14,20 @@ from tests.benchmarks import coverage
 from tests.benchmarks.coverage import WAYS, main
 
 
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    """A folder with one small set, the target last."""
+def small_set(folder: Path) -> Path:
+    """The folder, with one small set in it, the target last."""
     draw = np.random.default_rng(0)
     x = draw.normal(size=(120, 3))
     y = x[:, 0] * x[:, 1] + 0.1 * draw.normal(size=120)
     rows = [",".join(map(str, row)) for row in np.column_stack([x, y]).tolist()]
-    (tmp_path / "concrete.csv").write_text("\n".join(["a,b,c,y", *rows]))
-    return tmp_path
+    (folder / "concrete.csv").write_text("\n".join(["a,b,c,y", *rows]))
+    return folder
 
 
 @pytest.mark.parametrize("kernel", [True, False])
 def test_a_case_is_judged_by_the_kernel_and_by_torch(
     kernel: bool,
-    data: Path,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -40,7 +39,7 @@ def test_a_case_is_judged_by_the_kernel_and_by_torch(
         monkeypatch.setenv("MCD_KERNEL", "off")
         fused._library.cache_clear()
         fused._numbers.cache_clear()
-    file = data / "found.json"
+    file, data = tmp_path / "found.json", small_set(tmp_path)
     given = ["--data", str(data), "--sets", "concrete", "--nets", "50-50", "--json", str(file)]
     monkeypatch.setattr(sys, "argv", ["coverage", *given, "--passes", "64", "--seeds", "40"])
     try:
