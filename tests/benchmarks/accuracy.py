@@ -259,7 +259,7 @@ def times(case: Case, effort: Effort, *, until: Sequence[str] = ("median", "all"
         found[which] = {name: took[name] * count for name in naive} | {
             "ours": took["ours"],
             "plain_passes": count,
-            "passes": max(ours(1)[1]),
+            "passes": int(max(ours(1)[1])),
             "rms": float(np.median(np.sqrt(np.square(off).mean(0)))),
         }
     return found
