@@ -34,7 +34,9 @@ def browser(profile: Path) -> Iterator[Chrome]:
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if chromium is None or driver is None:
         message = "this needs chromium and chromedriver (Debian: chromium, chromium-driver)"
-        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
     options = ChromeOptions()
     options.binary_location = chromium
     for argument in (*ARGUMENTS, f"--user-data-dir={profile}"):
@@ -50,5 +52,5 @@ def browser(profile: Path) -> Iterator[Chrome]:
 
 def complaints(chrome: Chrome) -> list[str]:
     """What the browser's console has to complain about since the last time."""
-    lines = chrome.get_log("browser")
+    lines = chrome.get_log("browser")  # type: ignore[no-untyped-call]  # Selenium gives it no types
     return [line["message"] for line in lines if line["level"] in ("SEVERE", "WARNING")]

@@ -138,7 +138,7 @@ def answer_to(
 
 def faults(received: bytes) -> list[str]:
     """What is wrong with the answers: a failure of the server's, an error in another shape."""
-    found = []
+    found: list[str] = []
     while received:
         head, separator, rest = received.partition(b"\r\n\r\n")
         if not separator:

@@ -30,7 +30,8 @@ def some_rows(card: model.Card) -> list[list[Any]]:
         return HOUSES
     names = [feature.name for feature in card.features]
     middle = np.array([feature.mean for feature in card.features if feature.kind == "numeric"])
-    return (middle * np.linspace(0.9, 1.1, 3)[:, None] + np.arange(len(names)) / 7).tolist()
+    rows = middle * np.linspace(0.9, 1.1, 3)[:, None] + np.arange(len(names)) / 7
+    return list(rows.tolist())
 
 
 def by_feature(card: model.Card, rows: list[list[Any]]) -> list[dict[str, Any]]:
@@ -71,7 +72,7 @@ async def infer(client: httpx.AsyncClient, name: str, body: dict[str, Any]) -> d
     assert response.status_code == 200, response.text
     assert response.headers["content-type"] == "application/json"
     InferResponse.model_validate_json(response.content)
-    return response.json()
+    return dict(response.json())
 
 
 async def infer_binary(

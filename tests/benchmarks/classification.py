@@ -106,6 +106,7 @@ def judged(table: Table, target: str, options: TrainOptions, split: int) -> Judg
             inside = outcome.label_sets[np.arange(len(outcome.actual)), outcome.actual]
             covered[method, coverage] = int(inside.sum()), float(outcome.label_sets.sum(1).mean())
             covered[EXACT, coverage] = _hits(outcome, predictor, coverage), None
+    assert isinstance(outcome, ClassificationOutcome)
     made = predictor.card.calibration
     assert made is not None
     return Judged(

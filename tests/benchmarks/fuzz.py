@@ -32,15 +32,18 @@ from tests.app.bodies import native_bodies, v2_messages
 from tests.fuzzing import answer_to, faults, message
 from tests.journeys.serving import Served, served
 
-CONFIGURATION = Path(__file__).parents[1] / "schemathesis.toml"
+CONFIGURATION = str(Path(__file__).parents[1] / "schemathesis.toml")
 WARM_UP = 1000
 CLIENTS = 32
 QUIET_SECONDS = 1.5  # long enough for a busy machine
 
+Asked = tuple[str, tuple[bytes, dict[bytes, bytes]]]
+"""A path, and the body and the headers of a request for it."""
+
 
 def main() -> int:
     """The exit code: 1 where something was found."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("kind", choices=KINDS)
     parser.add_argument("--count", type=int, default=1000)
     arguments = parser.parse_args()
@@ -79,16 +82,23 @@ def wire(server: Served, count: int, seen: Counter[str]) -> list[str]:
 def bodies(server: Served, count: int, seen: Counter[str]) -> list[str]:
     """Bodies on the prediction routes of both protocols."""
     found: list[str] = []
-    routes = st.tuples(st.just("/predict"), st.tuples(native_bodies, st.just({})))
-    tensors = st.tuples(st.just("/v2/models/regression/infer"), v2_messages())
+    routes: st.SearchStrategy[Asked] = st.tuples(
+        st.just("/predict"), st.tuples(native_bodies, st.just({}))
+    )
+    tensors: st.SearchStrategy[Asked] = st.tuples(
+        st.just("/v2/models/regression/infer"), v2_messages()
+    )
     limits = httpx.Limits(keepalive_expiry=1)  # sooner than the server closes what is idle
     with httpx.Client(base_url=server.url, timeout=60, limits=limits) as client:
 
         @settings(
-            max_examples=count, database=None, deadline=None, suppress_health_check=HealthCheck
+            max_examples=count,
+            database=None,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
         )
         @given(routes | tensors)
-        def send(request: tuple[str, tuple[bytes, dict[bytes, bytes]]]) -> None:
+        def send(request: Asked) -> None:
             path, (content, headers) = request
             response = client.post(path, content=content, headers=headers)
             seen[str(response.status_code)] += 1

@@ -24,7 +24,7 @@ from model.artifact.folder import read
 from model.artifact.records import ServingRecord, calibration_record
 from model.calibration.regions import Calibration
 from model.data.preparation import encode_table, encode_target, split_rows
-from model.evaluation.charts import Area, Axis, Dots, Line, chart
+from model.evaluation.charts import Area, Axis, Dots, Layer, Line, chart
 from model.formulas.conformal import sorted_scores
 from model.tasks.task import TASKS
 
@@ -122,7 +122,7 @@ def picture(figures: Figures) -> str:
     shares = [share for points in dots.values() for _, share in points]
     low = min(0.8, np.floor(min(shares) * 20) / 20)
     ends = (0.0, float(len(figures)))
-    layers = [
+    layers: list[Layer] = [
         Area("band", [(x, SHOWN - 0.04) for x in ends], [(x, SHOWN + 0.04) for x in ends]),
         Line("guide", [(x, SHOWN) for x in ends]),
         Dots("second", dots["before"], WAYS["before"]),
@@ -141,7 +141,7 @@ def picture(figures: Figures) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure where there is data, draw where a picture is asked for."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--data", type=Path)
     parser.add_argument("--models", type=Path)
     parser.add_argument("--figures", type=Path, required=True)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from model import TrainOptions
+from model.artifact import TrainingRecord
 from tests.benchmarks.uci import Published, as_chosen, cut, main, retrained, trained
 from tests.benchmarks.uci_report import band
 
@@ -89,6 +90,7 @@ def test_weights_are_trained_again_as_validation_rows_have_chosen(data: Path) ->
     given = TrainOptions(members=2, hidden=(4,), epochs=2)
     first = trained(published, cut(published.train), given)
     record = first.card.training
+    assert isinstance(record, TrainingRecord)
     found = as_chosen(first.card, given)
     assert found.number_encoding in record.encodings
     assert {f"{rate:g}" for rate in found.dropout or ()} <= set(record.searched)

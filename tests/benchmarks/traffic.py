@@ -104,6 +104,8 @@ async def _connect(url: str, tls: SSLContext | None = None) -> _Connection:
     address = urlsplit(url)
     loop = asyncio.get_running_loop()
     host, port = address.hostname, address.port
+    assert host
+    assert port
     _, connection = await loop.create_connection(_Connection, host, port, ssl=tls)
     return connection
 

@@ -45,6 +45,7 @@ from model import (
     train,
     use_threads,
 )
+from model.artifact import TrainingRecord
 from model.artifact.folder import Artifact, read
 from model.data.preparation import encode_table, encode_target
 from model.formulas.conformal import quantile, sorted_scores
@@ -129,6 +130,7 @@ def retrained(case: Published, first: Artifact, options: TrainOptions) -> Predic
     codes = torch.from_numpy(card.schema_of_rows.code_columns)
     rows = Dataset(torch.from_numpy(x[case.train]), torch.from_numpy(y[case.train]).float(), codes)
     record, plan = card.training, as_chosen(card, options).plan(task, len(fit))
+    assert isinstance(record, TrainingRecord)
     last = refit(task, rows, Fit(first.networks, record.epochs, record.best_epoch), plan)
     again = fit_tuning(card, first.networks, x[held], y[held])
     network = with_noise_powers(last.networks, card.tuning.noise_powers)
@@ -138,6 +140,7 @@ def retrained(case: Published, first: Artifact, options: TrainOptions) -> Predic
 
 def as_chosen(card: Card, options: TrainOptions) -> TrainOptions:
     """The options with all that validation rows have chosen for the model."""
+    assert isinstance(card.training, TrainingRecord)
     settings: dict[str, Any] = card.training.settings
     found = {name: settings[name] for name in ("number_encoding", "weight_decay", "epochs")}
     shape = card.architecture

@@ -142,6 +142,7 @@ def _tables(lines: Sequence[Figures]) -> Iterator[tuple[str, list[Cells]]]:
 def _compared(name: str, lines: Sequence[Figures], figure: str, at: int) -> Cells:
     mean, error = mean_and_error(lines, figure)
     target = TARGETS[name][at]
+    assert target is not None
     sign = 1 if figure == "rmse" else -1
     allowed = 0 if math.isnan(error) or figure != "rmse" else error
     met = sign * (mean - target) <= allowed

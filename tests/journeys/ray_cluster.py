@@ -71,7 +71,7 @@ def configured(port: int, settings: Mapping[str, str], proxies: Mapping[str, str
     }
     application["args"] = {"min_replicas": 2, "max_replicas": 2}
     config["applications"].append(small)
-    return yaml.safe_dump(config)
+    return str(yaml.safe_dump(config))
 
 
 @contextmanager

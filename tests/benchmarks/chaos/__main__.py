@@ -22,7 +22,7 @@ ATTACKS = {**bodies.ATTACKS, **load.ATTACKS, **surroundings.ATTACKS}
 
 def main() -> int:
     """Attack, and print a table; the exit code is 1 where a limit was missed."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--only", nargs="+", choices=ATTACKS, default=list(ATTACKS))
     parser.add_argument("--requests", type=int, default=100_000, help="of the soak")
     parser.add_argument("--stops", type=int, default=50, help="under load")

@@ -119,7 +119,7 @@ def memory(place: Path, models: list[Path], _: Namespace) -> Iterator[Finding]:
     body = json.dumps({"rows": [[0.0] * 61] * 20, "passes": 10_000, "samples": True})
     with served(place, *options(models)) as server:
         before = warmed(server)
-        status, _ = ask(server, post("/models/digits/predict", body.encode()))
+        status = ask(server, post("/models/digits/predict", body.encode()))[0]
         yield Finding(
             "memory",
             "samples of digits, 20 rows x 10,000 passes: accepted",
@@ -164,7 +164,7 @@ def memory(place: Path, models: list[Path], _: Namespace) -> Iterator[Finding]:
             each.close()
         time.sleep(3)
         yield Finding("memory", "kept after they have left, MiB", mebibytes(server) - before, 100)
-        status, _ = ask(server, post("/predict", {"rows": [ROW]}))
+        status = ask(server, post("/predict", {"rows": [ROW]}))[0]
         yield Finding("memory", "a request afterwards fails", float(status != 200), 0)
 
 
@@ -197,7 +197,7 @@ def chunks(place: Path, models: list[Path], _: Namespace) -> Iterator[Finding]:
         warmed(server)
         before = cpu_seconds(server)
         with probing(server) as took:
-            status, _ = ask(server, head + b"1\r\n \r\n" * 2_000_000 + b"0\r\n\r\n")
+            status = ask(server, head + b"1\r\n \r\n" * 2_000_000 + b"0\r\n\r\n")[0]
         yield Finding("chunks", f"CPU seconds (status {status})", cpu_seconds(server) - before, 1)
         yield Finding("chunks", "slowest probe, ms", 1e3 * max(took), 50)
 

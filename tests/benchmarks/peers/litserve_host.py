@@ -12,7 +12,7 @@ LARGEST_BATCH = 64
 WAIT_SECONDS = 0.002
 
 
-class Host(litserve.LitAPI):
+class Host(litserve.LitAPI):  # type: ignore[misc]  # LitServe is not there where this is checked
     """One row a request."""
 
     def setup(self, device: str) -> None:  # noqa: ARG002

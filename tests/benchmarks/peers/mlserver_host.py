@@ -9,7 +9,7 @@ from mlserver.types import InferenceRequest, InferenceResponse
 from tests.benchmarks.peers.passes import Passes
 
 
-class Host(MLModel):
+class Host(MLModel):  # type: ignore[misc]  # MLServer is not there where this is checked
     """One tensor of rows a request; MLServer puts the rows of several together."""
 
     async def load(self) -> bool:

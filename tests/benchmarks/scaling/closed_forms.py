@@ -84,7 +84,7 @@ def _poisson(mean: float, negligible: float, most: int | None = None) -> np.ndar
         most = int(mean + 12 * math.sqrt(mean) + 30)
     numbers = np.arange(most)
     factorials = np.array([math.lgamma(n + 1) for n in numbers])
-    found = np.exp(numbers * math.log(mean) - mean - factorials)
+    found: np.ndarray = np.exp(numbers * math.log(mean) - mean - factorials)
     return found[: 1 + int(np.flatnonzero(found > negligible)[-1])] if negligible else found
 
 
@@ -93,4 +93,5 @@ def _stationary(steps: np.ndarray) -> np.ndarray:
     steps = steps / steps.sum(1, keepdims=True)
     size = len(steps)
     equations = np.vstack([steps.T - np.eye(size), np.ones(size)])
-    return np.linalg.lstsq(equations, np.append(np.zeros(size), 1.0), rcond=None)[0]
+    found: np.ndarray = np.linalg.lstsq(equations, np.append(np.zeros(size), 1.0), rcond=None)[0]
+    return found

@@ -4,7 +4,7 @@ import asyncio
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from ssl import SSLContext
 from time import perf_counter
@@ -68,7 +68,7 @@ class Target:
 
     def usage(self) -> "Usage":
         """What the servers have used so far."""
-        cpu = waited = 0
+        cpu = waited = 0.0
         for process in self.processes:
             ran, delayed = scheduled(process)
             cpu, waited = cpu + ran, waited + delayed
@@ -207,7 +207,7 @@ def fitted(
     cpu = np.array([each[0] for each in found])
     scale = terms.mean(0)  # so that each of the unknowns is of about the same size
     solved, _ = nnls(terms / scale / cpu[:, None], np.ones(len(cpu)))
-    return Pace(*(float(each) for each in solved / scale), refusal=refusal)
+    return replace(Pace(*(float(each) for each in solved / scale)), refusal=refusal)
 
 
 def _refusal(target: Target, seconds: float) -> float:

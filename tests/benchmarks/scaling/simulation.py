@@ -169,7 +169,8 @@ class _Run:
         self._workers = [_Worker(self) for _ in range(system.workers)]
         self._turn = itertools.count()
         accepted = random.integers(system.workers, size=system.connections)
-        self._accepted = accepted[random.integers(system.connections, size=len(self.rows))].tolist()
+        connections = random.integers(system.connections, size=len(self.rows))
+        self._accepted: list[int] = accepted[connections].tolist()
         self._proxied: deque[int] = deque()
 
     def run(self) -> Simulated:
@@ -242,7 +243,8 @@ class _Batcher:
     def take(self) -> tuple[list[tuple[int, float]], float]:
         """The next batch: requests, and rows of each; and its passes."""
         passes, waiting = self._queue.popitem(last=False)
-        most, taken, rows = self._most(passes), [], 0.0
+        taken: list[tuple[int, float]] = []
+        most, rows = self._most(passes), 0.0
         while waiting and (not taken or rows + waiting[0][1] <= most):
             taken.append(waiting.popleft())
             rows += taken[-1][1]

@@ -105,6 +105,8 @@ def calibrated(law: Law, test: Law, y: np.ndarray) -> Regression:
         reach = quantile(sorted_scores(np.abs(z)), COVERAGE)
         lower, upper = interval(test.mean, reach, test.spread)
     else:
+        assert law.upper is not None
+        assert test.upper is not None
         beyond = np.maximum(law.lower - y, y - law.upper)
         reach = quantile(sorted_scores(beyond), COVERAGE)
         middle = (test.lower + test.upper) / 2  # which no negative reach may pass

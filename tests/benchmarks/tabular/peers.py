@@ -219,7 +219,7 @@ def process(rows: Rows, held: Rows | None, options: Options) -> Learned:  # noqa
 def class_process(rows: Rows, held: Rows | None, options: Options) -> Learned:  # noqa: ARG001
     """A Gaussian process of the classes, one against the rest, of at most GP_CLASS_ROWS rows."""
     few = rows.at_most(GP_CLASS_ROWS)
-    start = KERNELS[options["kernel"]](np.sqrt(rows.x.shape[1]))  # type: ignore[arg-type]
+    start = KERNELS[options["kernel"]](np.sqrt(rows.x.shape[1]))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         fitted = GaussianProcessClassifier(ConstantKernel() * start, random_state=0)
