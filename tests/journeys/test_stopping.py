@@ -17,12 +17,18 @@ import httpx
 import pytest
 
 from tests.journeys.serving import PATIENCE_SECONDS, ROW, Served, children, served, until
+from tests.journeys.test_holding import metric
 from tests.load import Load
 
 LONG = {"passes": 10_000, "masks": "per_row", "estimator": "plain"}
 ASK = {"rows": [ROW]}
 BODY = json.dumps(ASK).encode()
 ASKED = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(BODY), BODY)
+
+
+def computes(server: Served) -> bool:
+    """Whether it has taken a request of many rows: most of them wait for their turn."""
+    return metric(server, "mcd_queue_rows") > 0
 
 
 def test_a_stop_under_load_loses_no_accepted_request(
@@ -136,7 +142,7 @@ def test_a_long_computation_is_finished_while_new_work_is_refused(
         rows = [ROW] * 400
         thread = threading.Thread(target=lambda: answers.append(server.predict(rows=rows, **LONG)))
         thread.start()
-        time.sleep(0.3)
+        until(lambda: computes(server))
         server.process.send_signal(signal.SIGTERM)
         until(lambda: not server.ready(), 2)
         refused = server.predict()
@@ -157,7 +163,7 @@ def test_what_is_not_finished_in_time_is_told_so_and_the_server_ends(
         rows = [ROW] * 9000
         thread = threading.Thread(target=lambda: answers.append(server.predict(rows=rows, **LONG)))
         thread.start()
-        time.sleep(0.5)
+        until(lambda: computes(server))
         started = time.monotonic()
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(PATIENCE_SECONDS) == 0
@@ -261,7 +267,7 @@ def test_a_stop_that_all_processes_get_loses_no_request(
     with served(tmp_path, *options) as server, ThreadPoolExecutor(1) as pool:
         until(lambda: len(started(server)) == 2)
         long = pool.submit(server.predict, rows=[ROW] * 400, **LONG)
-        time.sleep(0.3)
+        until(lambda: computes(server))
         helpers = children(server.process.pid)
         for each in (*server.children(), *helpers, server.process.pid):
             os.kill(each, number)
