@@ -102,18 +102,19 @@ def test_what_is_no_http_is_told_so_in_the_one_shape(
     "sent", [b"GET /v2 HTTP/1.1\r\nHost: ", HEAD + b"Content-Length: 99\r\n\r\n[", b""]
 )
 def test_a_request_that_does_not_arrive_is_given_up_however_slowly_it_drips(
-    connection: socket.socket, sent: bytes
+    server: Served, sent: bytes
 ) -> None:
-    connection.settimeout(0.1)
-    connection.sendall(sent)
-    started, received = time.monotonic(), b""
-    while not received:
-        try:
-            received = connection.recv(1 << 16)
-        except TimeoutError:
-            connection.sendall(b"x" if sent else b"")
-        assert time.monotonic() - started < 10 * ARRIVAL_SECONDS
-    assert time.monotonic() - started >= 0.9 * ARRIVAL_SECONDS  # the server began a little sooner
+    started, received = time.monotonic(), b""  # the server begins when it accepts the connection
+    with connected(server) as connection:
+        connection.settimeout(0.1)
+        connection.sendall(sent)
+        while not received:
+            try:
+                received = connection.recv(1 << 16)
+            except TimeoutError:
+                connection.sendall(b"x" if sent else b"")
+            assert time.monotonic() - started < 10 * ARRIVAL_SECONDS
+    assert time.monotonic() - started >= 0.9 * ARRIVAL_SECONDS
     assert received.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
     assert error(received).code == "request_timeout"
 
