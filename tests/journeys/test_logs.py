@@ -32,7 +32,7 @@ def server(regression_artifact: Path, tmp_path_factory: pytest.TempPathFactory) 
         "MCD_LOG_LEVEL": "debug",
         "MCD_ACCESS_LOG": "true",
         "MCD_MAX_BODY_BYTES": "100000",
-        "MCD_RATE_LIMIT": "100",
+        "MCD_RATE_LIMIT": "50",  # more than alice asks, and less than bob can ask in a second
         "MCD_CORS_ORIGINS": "https://example.org",
         "MCD_REQUEST_TIMEOUT_SECONDS": "2",
     }
