@@ -114,10 +114,12 @@ def fitted(
 
         T = e^2 + 2 e (b l + k q) + (k q)^2 + b^2 linear_variance + last_variance
 
-    of centred c, l and q. So the variance of T over the passes gives its error. Few passes may miss
-    the masks that move the outputs most. E l^4 is known: if the average of l^4 over the passes is
-    smaller, the squared error of the variance is multiplied by the ratio, that of the mean by its
-    root. So many `members` of an ensemble take as many passes; their degrees of freedom add up.
+    of centred c, l and q. So the variance of T over the passes gives its error. Few passes may
+    miss the masks that move the outputs most. E l^4 is known: if the average of l^4 over the
+    passes is smaller, the squared error of the variance is multiplied by the ratio, that of the
+    mean by its root. Where T varies by its rounding only, as if all passes gave one of two
+    outputs, the tail of T is unknown, and taken as HEAVY. So many `members` of an ensemble take
+    as many passes; their degrees of freedom add up.
     """
     n, together = terms.shape[1], terms.shape[1] * members
     means = terms.mean(1)  # [5, B, V]
@@ -138,6 +140,7 @@ def fitted(
     missed = _missed_tail(l, 3 * known**2 + fourth)
     mean = pivot + means[0] - b * means[1] - k * means[2]
     rounding = ROUNDING**2 * (np.abs(mean) + np.sqrt(variance)) ** 2
+    tail = np.where(spread > 4 * variance * rounding, tail, HEAVY)
     mean_square = left / n * np.sqrt(missed) * (1 + tail_of_e / together)
     variance_square = (spread + few / (n - 1)) / n * missed * (1 + tail / together)
     return Estimate(

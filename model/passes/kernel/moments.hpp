@@ -92,7 +92,6 @@ static Estimates fitted(const TermsOf &at, int64_t stride, int64_t count, int me
   const vd fits = (known > 0.0 ? every(1) : zero) + (law.quadratic > 0.0 ? every(1) : zero);
   const vd left = ee / (n - 1 - fits * kept), spread_e = ee / (n - 1);
   const vd variance = b * b * known + squares + left + m[4];
-  const vd tail = least(TAIL * t4 / most(tt * tt, every(TINY)), every(HEAVY));
   const vd tail_e = least(TAIL * e4 / most(spread_e * spread_e, every(TINY)), every(HEAVY));
   const vd few = 2 * left * left + 4 * kept * kept * left * (b * b * known + squares) + 2 * squares * squares;
   const vd expected = 3 * known * known + law.fourth;
@@ -100,6 +99,8 @@ static Estimates fitted(const TermsOf &at, int64_t stride, int64_t count, int me
   const vd mean = law.pivot + m[0] - b * m[1] - f * m[2];
   const vd size = (mean < 0.0 ? -mean : mean) + root(variance);
   const vd rounding = ROUNDING * ROUNDING * size * size;
+  const vd told = least(TAIL * t4 / most(tt * tt, every(TINY)), every(HEAVY));
+  const vd tail = tt > 4 * variance * rounding ? told : every(HEAVY);
   const vd mean_square = left / n * root(missed) * (1 + tail_e / together);
   const vd variance_square = (tt + few / (n - 1)) / n * missed * (1 + tail / together);
   return {mean, variance, root(mean_square + rounding), root(variance_square + 4 * variance * rounding)};

@@ -83,6 +83,18 @@ def test_the_kernel_gives_the_numbers_of_torch(config: MLPConfig, data: st.DataO
             check_same(one, other, size)
 
 
+@pytest.mark.parametrize("variant", variants())
+@pytest.mark.parametrize("seed", [517, 518])
+def test_a_law_of_two_points_has_one_error(seed: int, variant: str) -> None:
+    """Half of the passes drop the only input: all squared errors are equal, but for rounding."""
+    nets = networks(MLPConfig(1, (39,), 1, (0.5, 0.0), "relu"))
+    batch = Batch(inputs(1, 1), seed)
+    found = kernel_of(nets, 1, controls=False, variant=variant)
+    (answer,) = by_kernel(found, batch, 110, reduced=True)
+    (expected,) = by_torch(nets, 1, batch, 110, reduced=True, controls=False)
+    check_same(answer, expected, magnitude(nets._members[0], batch.x))
+
+
 @pytest.mark.parametrize("reduced", [False, True])
 def test_the_kernel_gives_the_outputs_without_dropout(reduced: bool) -> None:
     config = MLPConfig(7, (30, 20), 2, (0.0, 0.1, 0.1), "silu")
