@@ -22,6 +22,9 @@ _GOLDEN = 0x9E3779B97F4A7C15
 _UNITS = 4  # 16-bit integers in a word
 
 
+FIRST_PASSES = 4096  # whose steps are kept
+
+
 def draw_noise(
     config: MLPConfig,
     seed: int,
@@ -98,12 +101,23 @@ def _keys(seed: int, passes: range, row_ids: Tensor | None, device: torch.device
     return _hash(keys + (row_ids[:, None] + 1) * _signed(_GOLDEN))  # [P, B, 1]
 
 
-@lru_cache(maxsize=256)
-@torch.inference_mode(False)
 def _pass_steps(passes: range, device: torch.device | None) -> Tensor:
-    """Offsets of the passes in a splitmix64 stream, [P]."""
-    numbers = torch.arange(passes.start, passes.stop, passes.step, dtype=torch.int64, device=device)
-    return numbers.mul_(_signed(_GOLDEN))
+    """Offsets of the passes in a splitmix64 stream, [P].
+
+    Only those of the first passes are kept: what is kept of every chunk would lie where the chunk
+    before has freed its activations, so that those of the next one need other memory.
+    """
+    first = _first_steps(max(len(passes), FIRST_PASSES), device)[: len(passes)]
+    if passes.step != 1:
+        first = first * passes.step
+    return first + _signed(passes.start * _GOLDEN & _WORD) if passes.start else first
+
+
+@lru_cache(maxsize=8)
+@torch.inference_mode(False)
+def _first_steps(count: int, device: torch.device | None) -> Tensor:
+    """The offsets of passes 0, 1, 2, ..., [count]."""
+    return torch.arange(count, dtype=torch.int64, device=device).mul_(_signed(_GOLDEN))
 
 
 def _masks(keys: Tensor, layout: _Layout) -> Tensor:

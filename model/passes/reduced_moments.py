@@ -3,7 +3,6 @@
 Shapes: P passes, B rows, V outputs.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -44,21 +43,24 @@ class ReducedMoments:
     the median row at N = 100, and by less than its error in nearly all rows.
 
     The errors need the coefficients, and the coefficients need all passes. So the terms of all
-    passes are kept until they fill a BLOCK, which is then estimated by itself. `noise` has the
-    plain moments of the log-variances, which follow those of y.
+    passes are kept until they fill a BLOCK, which is then estimated by itself. Of the estimates of
+    closed blocks only sums are kept, in one array: many small ones would lie between the blocks of
+    memory that chunks of passes use again. `noise` has the plain moments of the log-variances,
+    which follow those of y.
     """
 
     law: Law
     noise: PlainMoments | None = None
     terms: list[Tensor] = field(default_factory=list)  # [5, P, B, V] each, of the open block
-    closed: list[Estimate] = field(default_factory=list)  # of BLOCK passes each
+    closed: int = 0  # the number of closed blocks
+    sums: np.ndarray | None = None  # [4, B, V] over them: means, variances, squared errors of both
 
     def add(self, terms: Terms) -> None:
         """Add a chunk of passes."""
         self.terms.append(terms.stacked())
         while sum(part.shape[1] for part in self.terms) >= BLOCK + BLOCK // 2:
             block, rest = torch.cat(self.terms, dim=1).tensor_split([BLOCK], dim=1)
-            self.closed.append(self._estimate(block))
+            self._close(self._estimate(block))
             self.terms = [rest.clone()]
         if self.noise and terms.log_noise is not None:
             self.noise.add(terms.log_noise)
@@ -70,8 +72,7 @@ class ReducedMoments:
         `members` is the number of members of an ensemble that take as many passes as this one.
         """
         terms = self.terms[0] if len(self.terms) == 1 else torch.cat(self.terms, dim=1)
-        blocks = [*self.closed, self._estimate(terms, members)]
-        estimate = blocks[0] if len(blocks) == 1 else _pooled(blocks, terms.shape[1])
+        estimate = self._with_closed(self._estimate(terms, members), terms.shape[1])
         return estimate.beside(self.noise.estimate(members)) if self.noise else estimate
 
     def _estimate(self, terms: Tensor, members: int = 1) -> Estimate:
@@ -84,6 +85,30 @@ class ReducedMoments:
         ]
         return found[0] if len(found) == 1 else Estimate.concatenated(found)
 
+    def _close(self, block: Estimate) -> None:
+        """Add the estimate of a block to the sums."""
+        parts = (block.mean, block.variance, block.mean_error, block.variance_error)
+        if self.sums is None:
+            self.sums = np.zeros((4, *block.mean.shape))
+        for total, part, power in zip(self.sums, parts, (1, 1, 2, 2), strict=True):
+            total += part**power
+        self.closed += 1
+
+    def _with_closed(self, last: Estimate, passes: int) -> Estimate:
+        """The average of the closed blocks and of the last one, weighted by their passes."""
+        if self.sums is None:
+            return last
+        weight = BLOCK / (self.closed * BLOCK + passes)
+        rest = 1 - self.closed * weight
+        mean, variance = weight * self.sums[:2]
+        squares = weight**2 * self.sums[2:]
+        return Estimate(
+            mean + rest * last.mean,
+            variance + rest * last.variance,
+            np.sqrt(squares[0] + (rest * last.mean_error) ** 2),
+            np.sqrt(squares[1] + (rest * last.variance_error) ** 2),
+        )
+
     def select(self, index: Tensor) -> "ReducedMoments":
         """The moments of some rows."""
         kept = np.asarray(index.cpu())
@@ -91,7 +116,8 @@ class ReducedMoments:
             self.law.select(index),
             self.noise.select(index) if self.noise else None,
             [part[:, :, index] for part in self.terms],
-            [block.select(kept) for block in self.closed],
+            self.closed,
+            None if self.sums is None else self.sums[:, kept],
         )
 
     def restarted(self) -> "ReducedMoments":
@@ -185,23 +211,6 @@ def _spread(t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     spread = square.sum(0) / (len(t) - 1)
     kurtosis = (square**2).mean(0) / np.maximum(spread**2, LEAST_POSITIVE)
     return spread, np.minimum(TAIL * kurtosis, HEAVY)
-
-
-def _pooled(blocks: Sequence[Estimate], last: int) -> Estimate:
-    """The estimate from blocks of BLOCK passes each, and a last block of `last` passes."""
-    weights = np.array([BLOCK] * (len(blocks) - 1) + [last], dtype=np.float64)
-    weights = (weights / weights.sum())[:, None, None]
-
-    def averaged(name: str) -> np.ndarray:
-        return np.asarray((weights * [getattr(block, name) for block in blocks]).sum(0))
-
-    def pooled(name: str) -> np.ndarray:
-        squares = np.square(weights * [getattr(block, name) for block in blocks])
-        return np.asarray(np.sqrt(squares.sum(0)))
-
-    return Estimate(
-        averaged("mean"), averaged("variance"), pooled("mean_error"), pooled("variance_error")
-    )
 
 
 def _to_numpy(t: Tensor) -> np.ndarray:

@@ -1,8 +1,6 @@
 """What is drawn depends on (seed, site, pass[, row]) alone; how it is computed changes nothing."""
 
 import math
-import subprocess
-import sys
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from statistics import NormalDist
@@ -268,25 +266,3 @@ def test_input_noise_is_normal_and_independent() -> None:
     for one, other in ((z[1:], z[:-1]), (z[:, 1:], z[:, :-1]), (z[:, 32:], z[:, :32])):
         assert abs(correlation(one, other)) < 3.9
         assert abs(correlation(one.square(), other.square())) < 3.9
-
-
-def test_memory_does_not_grow_with_the_number_of_passes() -> None:
-    script = """if True:
-        import resource, torch
-        from model.passes.network import MLPConfig
-        from model.passes.chunks import run
-        from model.training.fit import initialised
-        torch.set_num_threads(1)
-        config = MLPConfig(inputs=5, hidden=(16,), outputs=1, dropout=(0.1, 0.1))
-        network, x = initialised(config, torch.Generator()), torch.zeros(64, 5)
-        with torch.inference_mode():
-            for passes in (1_000, 100_000):
-                count = sum(len(outputs) for outputs in run(network, x, 0, passes=range(passes)))
-                assert count == passes
-                print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-        """
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
-    before, after = map(int, done.stdout.split())  # KiB
-    assert after - before < 0.03 * before
