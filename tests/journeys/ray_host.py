@@ -54,13 +54,13 @@ def main() -> None:
 
 
 def deploy(config: Path, address: str) -> None:
-    """Deploy as `serve run` does, and wait for the replicas."""
+    """Deploy as `serve run` does, and wait for the replicas and the proxies."""
     command = [str(Path(sys.executable).with_name("serve")), "run", "--non-blocking"]
     done = subprocess.run(
         [*command, "--address", address, str(config)], capture_output=True, text=True, check=False
     )
     until = time.monotonic() + PATIENCE_SECONDS
-    while running() < 2 or not all_run():
+    while running() < 2 or not all_run() or not proxies_listen():
         if time.monotonic() > until:
             raise SystemExit(f"the service does not start:\n{done.stdout}\n{done.stderr}")
         time.sleep(0.2)
@@ -81,6 +81,14 @@ def all_run() -> bool:
     from ray import serve
 
     return all(app.status == "RUNNING" for app in serve.status().applications.values())
+
+
+def proxies_listen() -> bool:
+    """Whether each node has a proxy, and all are healthy."""
+    from ray import serve
+
+    states = list(serve.status().proxies.values())
+    return len(states) == 2 and set(states) == {"HEALTHY"}
 
 
 def replicas() -> list[int]:

@@ -46,8 +46,9 @@ class Served:
         return [fork for child in children(self.process.pid) for fork in children(child)]
 
     def lines(self) -> list[dict[str, Any]]:
-        """What it has logged."""
-        return [json.loads(line) for line in self.log.read_text().splitlines()]
+        """What it has logged, in whole lines."""
+        whole = self.log.read_text().rpartition("\n")[0]
+        return [json.loads(line) for line in whole.splitlines()]
 
 
 @contextmanager

@@ -182,7 +182,7 @@ def test_a_server_whose_workers_cannot_start_says_so_with_its_exit_code(
     folder = shutil.copytree(artifacts["binary"], tmp_path / "gone")
     with started("--model", folder, "--port", "0", "--workers", "2") as process:
         greeting(process)
-        shutil.rmtree(folder)  # the workers load it again, a second from now
+        shutil.rmtree(folder)  # the workers load it again, once they have imported torch
         _, error = process.communicate(timeout=TIMEOUT_SECONDS)
         assert process.returncode == 3
         assert str(folder) in error

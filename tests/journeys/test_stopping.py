@@ -197,7 +197,7 @@ def test_a_process_of_two_whose_event_loop_stands_still_is_replaced(
     regression_artifact: Path, tmp_path: Path
 ) -> None:
     options = ("--model", regression_artifact, "--workers", "2")
-    with served(tmp_path, *options, MCD_HANG_SECONDS="2") as server:
+    with served(tmp_path, *options, MCD_HANG_SECONDS="4") as server:
         until(lambda: len(server.children()) == 2)
         time.sleep(3)  # until both are ready, and have sent a heartbeat
         victim, other = server.children()
