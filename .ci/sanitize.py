@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 SOURCES = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "model", "app", "tests")
-TESTS = ("tests/model/passes/test_fused.py", "tests/model/passes/test_fused_calls.py")
+TESTS = tuple(f"tests/model/passes/test_fused{part}.py" for part in ("", "_calls", "_distances"))
 SETTINGS = "detect_leaks=0:allocator_may_return_null=1"  # as the system's allocator does
 FLAGS = "-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g -O1"
 

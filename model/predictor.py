@@ -26,6 +26,7 @@ from model.passes import (
     Noise,
     Passes,
     Recorder,
+    distances_of,
     draw_noise,
     in_order,
     keep_freed_memory,
@@ -51,6 +52,7 @@ class Predictor:
         self.seen = seen  # the rows that the model has learned from, if they are known
         self._networks = Ensemble.of(network)
         self._similarity = similarity
+        self._distances = similarity and (distances_of(similarity.arrays) or similarity.distances)
         self._task: Task[Any] = TASKS[card.task](card.target_of_rows, *card.fitted)
         self._estimation = Estimation(self._networks, self._task, controls=card.serving.controls)
         self.exact = self._estimation.exact  # whether `reduced` needs no pass
@@ -228,8 +230,10 @@ class Predictor:
         found = self._estimation.run(batch, options)
         counts = found.counts
         x, by = batch.x.cpu().numpy(), self.card.calibration and self.card.calibration.by
-        known = self._similarity
-        likeness = None if known is None else known.likeness(self._schema.plain(x))
+        known, distances = self._similarity, self._distances
+        likeness = None
+        if known and distances:
+            likeness = known.likeness(distances(self._schema.plain(x)))
         unseen = likeness.unseen.tolist() if likeness else repeat(False, len(x))
         common = {n: tuple(self._warnings(n, options)) for n in set(counts.tolist())}
         return Passes(

@@ -104,7 +104,7 @@ class Similarity:
         return np.asarray(x + self.centre.double().numpy())
 
     @cached_property
-    def _exact(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Centre [D], whitening [D, D], reference rows [R, D], their columns [D, R], and half their
         squared norms [R]; float64, except for the rows."""
         reference = self.reference.double().numpy()
@@ -123,9 +123,8 @@ class Similarity:
         """The p-value [B] of each distance: the share of calibration rows at least as far off."""
         return p_values(self._sorted, distances, tie=TIE)
 
-    def likeness(self, x: np.ndarray) -> Likeness:
-        """Each row's distance and p-value, and whether it is unseen: its p-value is `unusual`."""
-        distances = self.distances(x)
+    def likeness(self, distances: np.ndarray) -> Likeness:
+        """The p-value of each distance [B], and whether it is unseen: its p-value is `unusual`."""
         found = self.p_values(distances)
         return Likeness(distances, found, found <= self._unseen)
 
@@ -141,7 +140,7 @@ class Similarity:
         The least |reference|^2 / 2 - z . reference tells which row is nearest; in float64, rounding
         mistakes a row only for one as near. The distance to it comes from differences.
         """
-        centre, whitening, reference, columns, halves = self._exact
+        centre, whitening, reference, columns, halves = self.arrays
         z = (x - centre).dot(whitening)
         nearest = (halves - z.dot(columns)).argmin(1)
         return np.asarray(np.sqrt(_squares(z - reference.take(nearest, 0))))

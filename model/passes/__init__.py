@@ -10,7 +10,7 @@ from model.passes.ensemble import (
     pooled_numbers,
 )
 from model.passes.estimate import COVARIANCE_CLASSES, Estimate, Passes, entropy, pooled, wide
-from model.passes.fused import Kernel, kernel_name, kernel_of
+from model.passes.fused import Kernel, distances_of, kernel_name, kernel_of
 from model.passes.masks import draw_noise, draw_uniforms
 from model.passes.mixtures import Source, mixed, sources
 from model.passes.network import (
@@ -59,6 +59,7 @@ __all__ = [
     "Source",
     "averaged",
     "chunk_passes",
+    "distances_of",
     "draw_noise",
     "draw_uniforms",
     "entropy",

@@ -29,11 +29,12 @@ from model.passes.estimate import COVARIANCE_CLASSES, Agreement
 from model.passes.network import ActivationName, MLPConfig
 
 WIDEST = 256  # units; with wider layers, the products of torch are faster
+WIDEST_ROW = 24  # columns; of wider rows, torch has the distances as soon
 MOST_LAYERS = 16
 AT_ONCE = 1 << 25  # multiplications, a few ms: of a call, or between two questions of a longer one
 LEAST_ROWS = 32  # of a call: a block of the kernel
 # Of kernel.cpp: a kernel that was compiled from older sources has another one, or none.
-INTERFACE = 4
+INTERFACE = 5
 
 _ASKED = ctypes.CFUNCTYPE(ctypes.c_int)
 _UNASKED = _ASKED()
@@ -191,6 +192,32 @@ class Kernel:
         return every if every < passes * (rows // together) else 0
 
 
+class FusedDistances:
+    """The distance of a row to the nearest of R reference rows, as `Similarity.distances` has it.
+
+    The arrays are those of `Similarity.arrays`.
+    """
+
+    def __init__(self, library: ctypes.CDLL, variant: int, arrays: Sequence[np.ndarray]) -> None:
+        centre, whitening, rows, columns, halves = arrays
+        surplus = -len(rows) % LEAST_ROWS  # of whole vectors, infinitely far
+        columns = np.pad(columns, [(0, 0), (0, surplus)])
+        halves = np.pad(halves, (0, surplus), constant_values=np.inf)
+        kept = [*map(np.ascontiguousarray, (centre, whitening, columns, halves, rows))]
+        self._kept, self._width = kept, len(centre)  # their memory, too
+        addresses = [array.ctypes.data for array in kept]
+        self._run = library.mcd_distances
+        self._variant, self._of = variant, (self._width, len(halves), *addresses)
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """The distances [B] of rows x [B, D]."""
+        if x.ndim != 2 or x.shape[1] != self._width:
+            raise ValueError(f"x has the shape {x.shape}; [rows, {self._width}] are needed")
+        x, found = np.ascontiguousarray(x, dtype=np.float32), np.empty(len(x))
+        self._run(self._variant, _address(x), len(x), *self._of, _address(found))
+        return found
+
+
 class _Question:
     """Asks `before_chunk` in the middle of a call, and keeps what it raises: `answer`."""
 
@@ -291,6 +318,19 @@ def kernel_of(
     return Kernel(library, number, networks, linear, controls=controls, temperature=temperature)
 
 
+def distances_of(
+    arrays: Sequence[np.ndarray], *, variant: str | None = None
+) -> FusedDistances | None:
+    """Distances by the kernel, of the arrays of a `Similarity`; None if torch is to compute them.
+
+    That is where the kernel is not compiled, and for rows of more than WIDEST_ROW columns.
+    """
+    library = _library()
+    if library is None or len(arrays[0]) > WIDEST_ROW:
+        return None
+    return FusedDistances(library, _numbers()[variant or variants()[0]], arrays)
+
+
 def fits(config: MLPConfig) -> bool:
     """Whether the kernel computes networks of this shape."""
     return (
@@ -352,4 +392,6 @@ def _declared(library: ctypes.CDLL) -> ctypes.CDLL | None:
     library.mcd_run.argtypes += [whole, pointer, pointer, pointer]
     library.mcd_run.argtypes += [long, _ASKED, long, long]
     library.mcd_run.restype = whole
+    library.mcd_distances.argtypes = [whole, pointer, long, whole, long, *[pointer] * 6]
+    library.mcd_distances.restype = None
     return library

@@ -5,4 +5,5 @@
 #define W 16
 #include "body.hpp"
 End run_avx512(const Ensemble &e, int member, const Job &job) { return run(e, member, job); }
+void distances_avx512(const References &of, const float *x, int64_t rows, double *to) { distances(of, x, rows, to); }
 #endif

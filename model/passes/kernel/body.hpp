@@ -13,6 +13,7 @@ namespace {
 #include "classes.hpp"
 #include "rows.hpp"
 #include "blocks.hpp"
+#include "distances.hpp"
 
 End run(const Ensemble &e, int member, const Job &job) {
   if (job.row_ids || job.to - job.from < FEW_ROWS) return each_row(e, member, job);

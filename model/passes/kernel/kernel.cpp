@@ -6,7 +6,7 @@
 #include "networks.hpp"
 
 namespace {
-struct Variant { const char *name; Run run; };
+struct Variant { const char *name; Run run; Distances distances; };
 
 bool runs(const char *name) {
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
@@ -20,10 +20,10 @@ bool runs(const char *name) {
 
 const Variant VARIANTS[] = {
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-    {"avx512", run_avx512},
-    {"avx2", run_avx2},
+    {"avx512", run_avx512, distances_avx512},
+    {"avx2", run_avx2, distances_avx2},
 #endif
-    {"baseline", run_baseline},
+    {"baseline", run_baseline, distances_baseline},
 };
 
 int padded(int n) { return (n + PAD - 1) / PAD * PAD; }
@@ -31,7 +31,7 @@ int padded(int n) { return (n + PAD - 1) / PAD * PAD; }
 
 extern "C" {
 // The number of this interface: another one whenever a function here takes or returns something else.
-int mcd_interface() { return 4; }
+int mcd_interface() { return 5; }
 
 // The name of variant k, the fastest first, null if the processor cannot run it; "" past the last.
 const char *mcd_variant(int k) {
@@ -112,5 +112,13 @@ int mcd_run(const void *networks, int variant, const float *x, int64_t rows, uin
     if (end != DONE) return end;
   }
   return DONE;
+}
+
+// The distance of each row of x [rows][width] to the nearest of `References`, which has at most
+// MOST_WIDTH columns.
+void mcd_distances(int variant, const float *x, int64_t rows, int width, int64_t padded, const double *centre,
+                   const double *whitening, const double *columns, const double *halves, const float *reference,
+                   double *to) {
+  VARIANTS[variant].distances({width, padded, centre, whitening, columns, halves, reference}, x, rows, to);
 }
 }

@@ -6,7 +6,7 @@
 
 enum Activation { RELU, GELU, SILU, TANH, ELU, LEAKY_RELU };
 
-enum { PAD = 16, MOST_LAYERS = 16 };  // rows of matrices are padded with zeros to whole vectors
+enum { PAD = 16, MOST_LAYERS = 16, MOST_WIDTH = 32 };  // rows of matrices are padded with zeros to whole vectors
 
 // A linear layer. `rows` is [out + 1][in_padded], the last row zero; `columns` is its transpose.
 struct Layer {
@@ -44,8 +44,22 @@ struct Job {
 // How a call ends: with all answers, because its caller wants none any more, or without the memory.
 enum End { DONE, UNWANTED, NO_MEMORY };
 
+// Whitened reference rows [count][width], their columns [width][padded] and half their squared norms
+// [padded], which is infinite behind the last row; a row of x becomes (x - centre) whitening.
+struct References {
+  int width;
+  int64_t padded;
+  const double *centre, *whitening, *columns, *halves;
+  const float *rows;
+};
+
 typedef End (*Run)(const Ensemble &, int member, const Job &);
+typedef void (*Distances)(const References &, const float *x, int64_t rows, double *to);
 
 End run_baseline(const Ensemble &, int, const Job &);
 End run_avx2(const Ensemble &, int, const Job &);
 End run_avx512(const Ensemble &, int, const Job &);
+
+void distances_baseline(const References &, const float *, int64_t, double *);
+void distances_avx2(const References &, const float *, int64_t, double *);
+void distances_avx512(const References &, const float *, int64_t, double *);
