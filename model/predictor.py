@@ -52,7 +52,7 @@ class Predictor:
         self.seen = seen  # the rows that the model has learned from, if they are known
         self._networks = Ensemble.of(network)
         self._similarity = similarity
-        self._distances = similarity and (distances_of(similarity.arrays) or similarity.distances)
+        self._distances = similarity and (distances_of(similarity) or similarity.distances)
         self._task: Task[Any] = TASKS[card.task](card.target_of_rows, *card.fitted)
         self._estimation = Estimation(self._networks, self._task, controls=card.serving.controls)
         self.exact = self._estimation.exact  # whether `reduced` needs no pass

@@ -24,6 +24,7 @@ from weakref import finalize
 import numpy as np
 import torch
 
+from model.calibration import Similarity
 from model.passes.ensemble import Ensemble
 from model.passes.estimate import COVARIANCE_CLASSES, Agreement
 from model.passes.network import ActivationName, MLPConfig
@@ -193,21 +194,18 @@ class Kernel:
 
 
 class FusedDistances:
-    """The distance of a row to the nearest of R reference rows, as `Similarity.distances` has it.
+    """The distances of a similarity, as `Similarity.distances` has them."""
 
-    The arrays are those of `Similarity.arrays`.
-    """
-
-    def __init__(self, library: ctypes.CDLL, variant: int, arrays: Sequence[np.ndarray]) -> None:
-        centre, whitening, rows, columns, halves = arrays
+    def __init__(self, library: ctypes.CDLL, variant: int, similarity: Similarity) -> None:
+        centre, whitening, rows, columns, halves = similarity.arrays
         surplus = -len(rows) % LEAST_ROWS  # of whole vectors, infinitely far
         columns = np.pad(columns, [(0, 0), (0, surplus)])
         halves = np.pad(halves, (0, surplus), constant_values=np.inf)
-        kept = [*map(np.ascontiguousarray, (centre, whitening, columns, halves, rows))]
-        self._kept, self._width = kept, len(centre)  # their memory, too
-        addresses = [array.ctypes.data for array in kept]
-        self._run = library.mcd_distances
-        self._variant, self._of = variant, (self._width, len(halves), *addresses)
+        # The kernel has only their addresses.
+        self._kept = [*map(np.ascontiguousarray, (centre, whitening, columns, halves, rows))]
+        addresses = [array.ctypes.data for array in self._kept]
+        self._run, self._variant, self._width = library.mcd_distances, variant, len(centre)
+        self._of = (self._width, len(halves), *addresses)
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """The distances [B] of rows x [B, D]."""
@@ -245,9 +243,11 @@ def _check(ends: Sequence[int], question: _Question | None) -> None:
 
 def _address(array: np.ndarray | None) -> Any:
     """Where the numbers of an array are, as an argument of the kernel."""
-    if array is None or not array.flags.writeable:
-        return None if array is None else array.ctypes.data
-    return _NOTHING.from_buffer(array.data)  # takes a fifth of the time
+    if array is None:
+        return None
+    if array.flags.writeable:
+        return _NOTHING.from_buffer(array.data)  # takes a fifth of the time
+    return array.ctypes.data
 
 
 def _run_pieces(
@@ -318,17 +318,15 @@ def kernel_of(
     return Kernel(library, number, networks, linear, controls=controls, temperature=temperature)
 
 
-def distances_of(
-    arrays: Sequence[np.ndarray], *, variant: str | None = None
-) -> FusedDistances | None:
-    """Distances by the kernel, of the arrays of a `Similarity`; None if torch is to compute them.
+def distances_of(similarity: Similarity, *, variant: str | None = None) -> FusedDistances | None:
+    """The distances of a similarity by the kernel; None if numpy and torch are to compute them.
 
     That is where the kernel is not compiled, and for rows of more than WIDEST_ROW columns.
     """
     library = _library()
-    if library is None or len(arrays[0]) > WIDEST_ROW:
+    if library is None or len(similarity.centre) > WIDEST_ROW:
         return None
-    return FusedDistances(library, _numbers()[variant or variants()[0]], arrays)
+    return FusedDistances(library, _numbers()[variant or variants()[0]], similarity)
 
 
 def fits(config: MLPConfig) -> bool:

@@ -26,12 +26,13 @@ import json
 import platform
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -329,6 +330,13 @@ def equal(device: str, rows: int = 256, passes: int = 64) -> Iterator[str]:
         yield f"{name}: the means of the CPU and of {device} differ by {off:.1e} at most"
 
 
+def keep(path: Path, cases: Sequence[Any]) -> None:
+    """Write the cases, which are dataclasses, and the machine."""
+    machine = f"{platform.machine()}, Python {platform.python_version()}, {torch.__version__}"
+    document = {"machine": machine, "cases": [asdict(case) for case in cases]}
+    path.write_text(json.dumps(document, indent=1))
+
+
 def arguments() -> argparse.Namespace:
     """What the command line asks for."""
     parser = argparse.ArgumentParser(description="Cost per pass, beside the naive ways.")
@@ -371,9 +379,7 @@ def main() -> None:
         print(*report(case), sep="\n", flush=True)
     print(*verdicts(results), sep="\n")
     if chosen.json:
-        machine = f"{platform.machine()}, Python {platform.python_version()}, {torch.__version__}"
-        document = {"machine": machine, "cases": [asdict(case) for case in results]}
-        chosen.json.write_text(json.dumps(document, indent=1))
+        keep(chosen.json, results)
 
 
 if __name__ == "__main__":

@@ -18,12 +18,10 @@ ways are timed on as many passes as `--seconds` allow.
 """
 
 import argparse
-import json
-import platform
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -32,7 +30,7 @@ import numpy as np
 import torch
 
 from model import PredictOptions, Predictor, Table, TrainOptions, load, train, use_threads
-from tests.benchmarks.engine import NAIVE, Way, affordable, naive_ways, take_turns
+from tests.benchmarks.engine import NAIVE, Way, affordable, keep, naive_ways, take_turns
 
 FEATURES = {"8-50-50": 8, "13-100-100": 13, "five": 8, "100-512-512": 100, "64-1024x3": 64}
 OPTIONS: Mapping[str, Mapping[str, Any]] = {
@@ -198,9 +196,7 @@ def main(arguments: list[str] | None = None) -> None:
             cases.append(measure(Case(net, rows, passes), predictors[net], chosen))
             print(report(cases[-1]), flush=True)
     if chosen.json:
-        machine = f"{platform.machine()}, Python {platform.python_version()}, {torch.__version__}"
-        document = {"machine": machine, "cases": [asdict(case) for case in cases]}
-        chosen.json.write_text(json.dumps(document, indent=1))
+        keep(chosen.json, cases)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ def similarity(rows: int, width: int, seed: int = 0) -> Similarity:
 
 
 def by_kernel(found: Similarity, variant: str | None = None) -> FusedDistances:
-    made = distances_of(found.arrays, variant=variant)
+    made = distances_of(found, variant=variant)
     assert made is not None
     return made
 
@@ -70,5 +70,5 @@ def test_rows_of_another_width_are_refused() -> None:
 
 
 def test_wide_rows_are_left_to_torch() -> None:
-    assert distances_of(similarity(40, WIDEST_ROW).arrays) is not None
-    assert distances_of(similarity(40, WIDEST_ROW + 1).arrays) is None
+    assert distances_of(similarity(40, WIDEST_ROW)) is not None
+    assert distances_of(similarity(40, WIDEST_ROW + 1)) is None
