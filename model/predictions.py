@@ -162,14 +162,16 @@ def used(task: Task[Any], options: Resolved) -> Estimator:
     return "plain" if task.plain_because else options.estimator
 
 
-def density(task: Task[Any], samples: Sequence[np.ndarray], actual: np.ndarray) -> np.ndarray:
-    """Log density [B, T] of the actual targets, from each row's passes [P, V]."""
+def density(
+    task: Task[Any], samples: Sequence[np.ndarray], actual: np.ndarray, members: int
+) -> np.ndarray:
+    """Log density [B, T] of the actual targets, from each row's passes [P, V] of the members."""
     counts = np.array([len(passes) for passes in samples])
     found = np.empty((len(samples), 1 if actual.ndim == 1 else actual.shape[1]))
     for count in np.unique(counts):
         (rows,) = np.nonzero(counts == count)
         values = np.stack([samples[row] for row in rows.tolist()], axis=1)  # [P, b, V]
-        found[rows] = task.log_density(values, actual[rows])
+        found[rows] = task.log_density(values, actual[rows], members)
     return found
 
 

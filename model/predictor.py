@@ -133,7 +133,7 @@ class Predictor:
         batch, parts, densities, start = self._batch(x, None, options), list[Passes](), [], 0
         for part in self._parts(batch, options, record=True):
             true, start = actual[start : start + len(part.counts)], start + len(part.counts)
-            densities.append(density(self._task, part.samples or (), true))
+            densities.append(density(self._task, part.samples or (), true, len(self.networks)))
             parts.append(part if options.samples else replace(part, samples=None))
         predictions = self._summarised(parts, batch.seed, options, acceptance)
         return predictions, np.concatenate(densities)

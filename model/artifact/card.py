@@ -34,6 +34,13 @@ from model.errors import Detail, InputError
 from model.messages import shown
 from model.passes import MOST_MEMBERS, ActivationName, MLPConfig, Norm, NormKind
 
+PER_TARGET = (  # of the tuning
+    "variance_factors",
+    "member_factors",
+    "noise_scales",
+    "noise_powers",
+    "typical_stds",
+)
 BULK = {"scores", "groups", "comparisons", "spreads"}  # the long fields of a calibration
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"  # safe in a URL and in a file name
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
@@ -208,7 +215,7 @@ class Card(Record):
             found = [set(parts) for parts in self.calibration.groups.values()]
             if not classes or any(names != set(target.classes) for names in found):
                 raise ValueError("calibration.by_class needs a group of each class")
-        for field in ("variance_factors", "noise_scales", "noise_powers", "typical_stds"):
+        for field in PER_TARGET:
             if len(getattr(self.tuning, field)) not in (0, len(target.names)):
                 raise ValueError(f"tuning.{field} needs one number per target")
         return self

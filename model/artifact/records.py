@@ -30,6 +30,7 @@ class TuningRecord(Record):
 
     noise: NoiseKind = "homoscedastic"
     variance_factors: tuple[Annotated[float, Field(gt=0)], ...] = ()
+    member_factors: tuple[Annotated[float, Field(gt=0)], ...] = ()
     noise_scales: tuple[Annotated[float, Field(gt=0)], ...] = ()
     noise_powers: tuple[Annotated[float, Field(ge=0)], ...] = ()
     typical_stds: tuple[Annotated[float, Field(ge=0)], ...] = ()

@@ -20,6 +20,7 @@ from model.calibration.error_bars import (
     tolerated,
     widened,
 )
+from model.calibration.factors import Factors
 from model.calibration.label_sets import tuned_classes
 from model.calibration.noise import CLAIMS, NoiseScales, rescaled, tuned_noise
 from model.calibration.novelty import MOST_INPUTS, Likeness, Similarity
@@ -37,6 +38,7 @@ __all__ = [
     "Acceptance",
     "Allowance",
     "Calibration",
+    "Factors",
     "Level",
     "Likeness",
     "NoiseKind",

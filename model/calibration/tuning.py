@@ -13,6 +13,10 @@ class Tuning:
     `variance_factors` [T] are the factors a. Training with dropout makes the variance across the
     passes small; it does not make it the size of the squared errors. Empty: 1.
 
+    `member_factors` [T] are those of the part of the variance that lies between the members of an
+    ensemble; `variance_factors` are then of the part within them. Where the members disagree, most
+    of them err. Empty: there is a single network, or both parts have the same factors.
+
     `noise_scales` [T] are the homoscedastic noise variances 1/tau of the standardised targets, or
     b in b x exp(mean log-variance) of a heteroscedastic network. Empty: the noise is unknown.
 
@@ -32,6 +36,7 @@ class Tuning:
 
     noise: NoiseKind = "homoscedastic"
     variance_factors: tuple[float, ...] = ()
+    member_factors: tuple[float, ...] = ()
     noise_scales: tuple[float, ...] = ()
     noise_powers: tuple[float, ...] = ()
     typical_stds: tuple[float, ...] = ()

@@ -106,12 +106,15 @@ def _total_variance(card: Card) -> list[str]:
     learned = tuning.noise == "heteroscedastic"
     noise = "the network's noise variance" if learned else "the target's variance"
     factors = tuning.variance_factors or (1.0,) * len(names)
+    apart = [f"{readable(factor, 3)} x member variance + " for factor in tuning.member_factors]
     each = [
         (f"{name}: " if len(names) > 1 else "")
-        + f"{readable(factor, 3)} x variance + "
+        + f"{readable(factor, 3)} x variance{' within members' * bool(apart)} + {between}"
         + ("the variance of log-normal noise, " if name in card.target.logs else "")
         + f"{readable(scale, 3)} x {noise}"
-        for name, factor, scale in zip(names, factors, tuning.noise_scales, strict=True)
+        for name, factor, between, scale in zip(
+            names, factors, apart or [""] * len(names), tuning.noise_scales, strict=True
+        )
     ]
     return [f"  total      {'; '.join(each)}"]
 

@@ -223,6 +223,7 @@ def _metadata(predictor: Predictor, config: MLPConfig) -> dict[str, str]:
         "input_noise_std": config.input_noise,
         "temperature": card.tuning.temperature,
         "variance_factors": card.tuning.variance_factors,
+        "member_factors": card.tuning.member_factors,
         "example": {"row": row, "x": predictor.encode([row])[0].tolist()},
         "opset": OPSET,
     }

@@ -29,6 +29,7 @@ from typing import Any
 
 import numpy as np
 
+from model.calibration import Factors
 from model.options import PredictOptions
 from model.predictor import Predictor
 
@@ -68,12 +69,12 @@ class Shortlist:
 
     def _whitened(self, rows: Mapping[str, Any]) -> np.ndarray:
         """The passes [B, T, P] as deviations, in units of the std of the label's noise."""
-        tuning, stds = self.predictor.card.tuning, self.predictor.card.target_of_rows.stds
-        factors = np.array(tuning.variance_factors or (1.0,) * len(stds))
-        passes = np.stack(rows["samples"]).transpose(0, 2, 1)  # [B, T, P]
-        deviations = passes - passes.mean(-1, keepdims=True)
+        card, members = self.predictor.card, len(self.predictor.networks)
+        passes = np.stack(rows["samples"], axis=1)  # [P, B, T]
+        deviations = Factors.of(card.tuning).deviations(passes, members).transpose(1, 2, 0)
+        stds = card.target_of_rows.stds
         noise = np.maximum(rows["noise_variance"], LEAST_NOISE * stds**2)  # [B, T]
-        scale = np.sqrt(factors / noise / (passes.shape[-1] - 1))
+        scale = 1 / np.sqrt(noise * (len(passes) - 1))
         return np.asarray(deviations * scale[..., None])
 
     def _best(

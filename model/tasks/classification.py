@@ -180,7 +180,12 @@ class Classification:
         most = estimate.variance[:, :-1].argmax(-1)  # [B]
         return np.asarray(estimate.relative_error[np.arange(len(most)), most])
 
-    def tuned(self, values: np.ndarray, actual: np.ndarray) -> Tuning:
+    def tuned(
+        self,
+        values: np.ndarray,
+        actual: np.ndarray,
+        members: int = 1,  # noqa: ARG002
+    ) -> Tuning:
         """The temperature that fits the passes' values [P, B, K + 1] of held-out rows best.
 
         The tuning also has the two numbers of RAPS that make label sets smallest on these rows.
@@ -223,7 +228,12 @@ class Classification:
             for method, score in self._set_scores.items()
         }
 
-    def log_density(self, values: np.ndarray, actual: np.ndarray) -> np.ndarray:
+    def log_density(
+        self,
+        values: np.ndarray,
+        actual: np.ndarray,
+        members: int = 1,  # noqa: ARG002
+    ) -> np.ndarray:
         """The log [B, 1] of the mean probability of the actual classes [B]."""
         mean = values[..., :-1].mean(0)  # [B, K]
         return np.asarray(

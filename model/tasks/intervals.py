@@ -60,3 +60,8 @@ def centred(
     lower, upper = (target.standardised(interval[end]) for end in ("lower", "upper"))
     reach = scores.normal_reach(float(interval["coverage"][0]))
     return (lower + upper) / 2, (upper - lower) / (2 * reach)
+
+
+def joint_std(stds: np.ndarray) -> np.ndarray:
+    """The root [B] of the mean square of the stds [B, T]."""
+    return np.asarray(stds[:, 0] if stds.shape[1] == 1 else np.sqrt(np.square(stds).mean(1)))

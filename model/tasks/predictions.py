@@ -43,8 +43,9 @@ MEMBER_VARIANCE = About(
 MEMBER_VARIANCE_ERROR = About("Monte-Carlo standard error of `member_variance`.", "target squared")
 TOTAL_VARIANCE = About(
     "factor x `variance` + `noise_variance`: the expected squared error, and what ranks the "
-    "errors. The factor is fitted on held-out rows (`tuning.variance_factors` of "
-    "`GET /models/{name}`); it is 1 without such rows.",
+    "errors. The part of `variance` between members has a factor of its own. Held-out rows fit "
+    "the factors (`tuning.variance_factors` and `tuning.member_factors` of `GET /models/{name}`); "
+    "they are 1 without such rows.",
     "target squared",
 )
 EXPECTED_ENTROPY = About(

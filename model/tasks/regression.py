@@ -13,6 +13,7 @@ from model.calibration import (
     CLAIMS,
     Abstention,
     Calibration,
+    Factors,
     NoiseScales,
     Quantities,
     Quantity,
@@ -31,7 +32,7 @@ from model.tasks import regression_loss
 from model.tasks.columns import Column, Columns
 from model.tasks.comparison import regression_figures
 from model.tasks.defaults import TrainingDefaults, regression_defaults
-from model.tasks.intervals import Reach, centred
+from model.tasks.intervals import Reach, centred, joint_std
 from model.tasks.log_normal import moments
 from model.tasks.members import member_columns
 from model.tasks.predictions import RegressionPrediction
@@ -94,14 +95,7 @@ class Regression:
     @property
     def loss_in_words(self) -> str:
         """The squared error, or the likelihood, of standardised targets."""
-        names = self.target.names
-        of = names[0] if len(names) == 1 else f"{len(names)} targets (their mean)"
-        if self.target.logs:
-            of = f"the logarithm of {of}" if len(names) == 1 else f"{of}, some of them logarithms"
-        if self._heteroscedastic:
-            return f"negative log-likelihood of {of}, standardised, in nats, without its constant"
-        unit = f"; 1 is {self.target.scales[0]:.4g} squared" if len(names) == 1 else ""
-        return f"mean squared error of {of}, standardised{unit}"
+        return regression_loss.in_words(self.target, learned_noise=self._heteroscedastic)
 
     @property
     def loss_name(self) -> str:
@@ -153,10 +147,10 @@ class Regression:
         """The largest relative error [B] of all targets."""
         return np.asarray(estimate.relative_error[:, self._at].max(-1))
 
-    def tuned(self, values: np.ndarray, actual: np.ndarray) -> Tuning:
+    def tuned(self, values: np.ndarray, actual: np.ndarray, members: int = 1) -> Tuning:
         """The factors of variance and noise that fit the passes' values [P, B, V] best."""
         outputs = values[..., : self.outputs].copy()
-        tuning = tuned_noise(self.tuning.noise, outputs, actual)
+        tuning = tuned_noise(self.tuning.noise, outputs, actual, members)
         if not self.target.logs:
             return tuning
         outputs[..., self.linear :] *= np.array(tuning.noise_powers)  # later in the weights
@@ -238,7 +232,7 @@ class Regression:
 
         Of a target that is learned by its logarithm it is that of the logarithm.
         """
-        return _root_mean_square(centred(predictions, self.target)[1])
+        return joint_std(centred(predictions, self.target)[1])
 
     def abstention(
         self, predictions: Columns[RegressionPrediction], actual: np.ndarray
@@ -252,22 +246,23 @@ class Regression:
         std, largest = np.sqrt(columns["total_variance"])[:, 0], self.tuning.largest_errors[0]
         return root_mean_square(std, error, largest=float(largest * unit))
 
-    def log_density(self, values: np.ndarray, actual: np.ndarray) -> np.ndarray:
+    def log_density(self, values: np.ndarray, actual: np.ndarray, members: int = 1) -> np.ndarray:
         """Log density [B, T] of the passes' mixture of normals at the standardised actual [B, T].
 
         In nats, of targets in their own unit. The mixture has a normal for each pass of `values`
-        [P, B, V], with that pass's own noise; a log-normal, where the logarithm is learned. The
-        means are scaled around their average by the root of the factor on the variance. The mixture
-        has heavier tails than one normal of the total variance, and a higher likelihood
-        (docs/coverage.md). NaN if the noise is unknown.
+        [P, B, V], with that pass's own share of the noise; a log-normal, where the logarithm is
+        learned. Its variance is the total variance (see `Factors.normals`). It has heavier tails
+        than one normal, and a higher likelihood (docs/coverage.md). NaN if the noise is unknown.
         """
         if not self.tuning.noise_scales:
             return np.full(actual.shape, np.nan)
         passes, logs = np.split(values[..., : self.outputs], [self.linear], axis=-1)
-        noise = self._noise(logs)
-        mean, factor = passes.mean(0), np.sqrt(self._factor)
-        std = np.sqrt(noise) * np.ones_like(passes)  # [P, B, T]
-        density = mixture_log_density(mean + factor * (passes - mean), std, actual)
+        noise = self._noise(logs) * np.ones_like(passes)  # [P, B, T]
+        if self._heteroscedastic:  # predictions of logarithms have the mean of the passes' noise
+            level = self._noise(logs.mean(0)) / noise.mean(0)
+            noise *= np.where(self.target.by_log, 1, level)
+        means, between = self._factors.normals(passes, members)
+        density = mixture_log_density(means, np.sqrt(noise + between), actual)
         return np.asarray(density - np.log(self._scale.slope(self.target.decoded(actual))))
 
     def summarise(self, passes: Passes, options: PredictOptions) -> Columns[RegressionPrediction]:
@@ -275,18 +270,19 @@ class Regression:
         estimate, at, unit = passes.estimate, self._at, self._scale.unit
         square = self._scale.square
         variance = estimate.variance[:, at] * square  # [B, T]
+        members = member_columns(estimate, at, unit)
         spread, noise = self._spread_and_noise(estimate)
         noise *= square
-        total = self._factor * variance + noise
+        total = self._factors.weighted(variance, members.get("member_variance")) + noise
         centre = estimate.mean[:, : self.linear]
-        judging = judged(self.calibration, _root_mean_square(spread), passes.warnings)
+        judging = judged(self.calibration, joint_std(spread), passes.warnings)
         columns: dict[str, Column] = {
             "mean": self._scale.own(estimate.mean[:, at]),
             "variance": variance,
             "std": np.sqrt(variance),
             "mean_error": estimate.mean_error[:, at] * unit,
             "variance_error": estimate.variance_error[:, at] * square,
-            **member_columns(estimate, at, unit),
+            **members,
             "deterministic": self._scale.own(passes.deterministic[:, at]),
             "noise_variance": noise,
             "total_variance": total,
@@ -348,9 +344,8 @@ class Regression:
         return SHARE * np.array(self.tuning.typical_stds or [0.0])
 
     @cached_property
-    def _factor(self) -> np.ndarray:
-        """The factor [T] of the variance across the passes in the total variance."""
-        return np.array(self.tuning.variance_factors or [1.0])
+    def _factors(self) -> Factors:
+        return Factors.of(self.tuning)
 
     @cached_property
     def _noise_law(self) -> NoiseScales:
@@ -379,7 +374,8 @@ class Regression:
         count, log = self.linear, self.target.by_log
         noise = np.empty((len(estimate.mean), count))
         noise[:] = self._noise(estimate.mean[:, count : self.outputs])
-        spread = np.sqrt(self._factor * estimate.variance[:, :count] + noise)
+        apart = member_columns(estimate, slice(count)).get("member_variance")
+        spread = np.sqrt(self._factors.weighted(estimate.variance[:, :count], apart) + noise)
         if self.target.logs:
             noise[:, log] = estimate.mean[:, self.outputs + log.sum() :]
         return spread, noise
@@ -393,8 +389,3 @@ class Regression:
     def _names(self) -> tuple[str, ...]:
         """The names of a row's values; none if there is one target."""
         return self.target.names if self.linear > 1 else ()
-
-
-def _root_mean_square(stds: np.ndarray) -> np.ndarray:
-    """The root [B] of the mean square of the stds [B, T]."""
-    return np.asarray(stds[:, 0] if stds.shape[1] == 1 else np.sqrt(np.square(stds).mean(1)))

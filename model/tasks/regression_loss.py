@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from model.data import Target
+
 LOG_VARIANCES = (-12.0, 6.0)  # of standardised targets; beyond them the loss has no gradient
 
 
@@ -56,3 +58,15 @@ def gradient(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     inside = logs == log_variance
     slopes = -share * weighted, 0.5 * share * (1 - square) * inside
     return 0.5 * (log_variance + square).mean((1, 2)), torch.cat(slopes, -1)
+
+
+def in_words(target: Target, *, learned_noise: bool) -> str:
+    """What the loss of a target is, and its unit."""
+    names = target.names
+    of = names[0] if len(names) == 1 else f"{len(names)} targets (their mean)"
+    if target.logs:
+        of = f"the logarithm of {of}" if len(names) == 1 else f"{of}, some of them logarithms"
+    if learned_noise:
+        return f"negative log-likelihood of {of}, standardised, in nats, without its constant"
+    unit = f"; 1 is {target.scales[0]:.4g} squared" if len(names) == 1 else ""
+    return f"mean squared error of {of}, standardised{unit}"

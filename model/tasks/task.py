@@ -103,8 +103,11 @@ class Task(Protocol[P]):
         """The relative standard error [B] of each row's std, which `tolerance` bounds."""
         ...
 
-    def tuned(self, values: np.ndarray, actual: np.ndarray) -> Tuning:
-        """The tuning that fits the passes' values [P, B, V] of validation rows."""
+    def tuned(self, values: np.ndarray, actual: np.ndarray, members: int = 1) -> Tuning:
+        """The tuning that fits the passes' values [P, B, V] of validation rows.
+
+        Pass k is of member k mod `members`.
+        """
         ...
 
     retunes: ClassVar[bool]
@@ -132,8 +135,11 @@ class Task(Protocol[P]):
         """The conformal scores [B] of calibration rows, by name."""
         ...
 
-    def log_density(self, values: np.ndarray, actual: np.ndarray) -> np.ndarray:
-        """Log density [B, T], or log probability, of the actual targets under values [P, B, V]."""
+    def log_density(self, values: np.ndarray, actual: np.ndarray, members: int = 1) -> np.ndarray:
+        """Log density [B, T], or log probability, of the actual targets under values [P, B, V].
+
+        Pass k is of member k mod `members`.
+        """
         ...
 
     def comparisons(

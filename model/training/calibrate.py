@@ -109,7 +109,7 @@ def fit_tuning(card: Card, networks: Ensemble, x: np.ndarray, y: np.ndarray) -> 
     """
     task = TASKS[card.task](card.target_of_rows, *card.fitted)
     values = Predictor(card, networks).values(x, passes=PASSES, seed=SEED, masks="per_row")
-    return TuningRecord(**asdict(task.tuned(values, y)))
+    return TuningRecord(**asdict(task.tuned(values, y, len(networks))))
 
 
 def refit_temperature(card: Card, networks: Ensemble, x: np.ndarray, y: np.ndarray) -> TuningRecord:
@@ -140,7 +140,7 @@ def log_densities(card: Card, networks: Ensemble, x: np.ndarray, y: np.ndarray) 
     """Log density [B] of the targets y of rows x [B, D], or log probability of the classes."""
     values = Predictor(card, networks).values(x, passes=PASSES, seed=SEED, masks="per_row")
     task = TASKS[card.task](card.target_of_rows, *card.fitted)
-    return np.asarray(task.log_density(values, y).sum(-1))
+    return np.asarray(task.log_density(values, y, len(networks)).sum(-1))
 
 
 def with_noise_powers(networks: Ensemble, powers: Sequence[float]) -> Ensemble:

@@ -128,17 +128,17 @@ class Judged:
 
         -inf if one of the networks has overflowed.
         """
-        outputs = torch.cat([self.outputs[at] for at in chosen])
-        true = self.actual
+        outputs = torch.stack([self.outputs[at] for at in chosen], 1).flatten(0, 1)
+        true, members = self.actual, len(chosen)  # pass k is of network k mod `members`
         if not outputs.isfinite().all():
             return np.full(len(true), -np.inf)
-        tuning = self.task.tuned(self.task.values(outputs).double().numpy(), true)
+        tuning = self.task.tuned(self.task.values(outputs).double().numpy(), true, members)
         if powers := tuning.noise_powers:
             outputs = outputs.clone()
             outputs[..., -len(powers) :] *= torch.tensor(powers)
         tuned = replace(self.task, tuning=tuning)  # type: ignore[type-var]
         values = tuned.values(outputs).double().numpy()
-        return np.asarray(tuned.log_density(values, true).sum(-1))
+        return np.asarray(tuned.log_density(values, true, members).sum(-1))
 
 
 def _apart(tried: float | None, rate: float) -> float:

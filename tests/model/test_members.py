@@ -1,6 +1,7 @@
 """A model of several members: trained or imported, saved, loaded, and what its answers say."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -60,8 +61,57 @@ def test_the_variance_between_members_is_a_part_of_the_variance(
     assert (found["member_variance_error"] > 0).all()
 
 
+@pytest.mark.parametrize("name", ["price", "both"])
+def test_the_part_between_members_has_its_factor_in_the_total_variance_and_the_density(
+    folders: dict[str, Path], name: str
+) -> None:
+    predictor = load(folders[name])
+    tuning, target = predictor.card.tuning, predictor.card.target_of_rows
+    rows = predictor.predict(HOUSES, PredictOptions(passes=300, seed=1)).rows.columns
+    part, whole, noise = (rows[f"{kind}variance"] for kind in ("member_", "", "noise_"))
+    within, between = np.array(tuning.variance_factors), np.array(tuning.member_factors)
+    expected = within * (whole - part) + between * part + noise
+    assert rows["total_variance"] == pytest.approx(expected, rel=1e-6)
+    assert not np.allclose(within, between, rtol=0.1)
+    x, options = predictor.encode(HOUSES), PredictOptions(passes=300, seed=1, estimator="plain")
+    plain = predictor.predict(HOUSES, options).rows.columns
+    z, step = np.linspace(-8, 8, 4_001, retstep=True)
+    for at in range(2):
+        actual = np.repeat(z[:, None], len(target.names), axis=1)
+        many = np.repeat(x[at : at + 1], len(z), axis=0)
+        density = np.exp(predictor.predict_with_density(many, actual, options)[1])
+        weight = density * step * target.stds  # in the target's own unit
+        assert weight.sum(0) == pytest.approx(np.ones(len(target.names)), rel=1e-3)
+        centre = (weight * actual).sum(0)
+        found = (weight * np.square(actual - centre)).sum(0) * np.square(target.stds)
+        assert found == pytest.approx(plain["total_variance"][at], rel=0.02)
+
+
+def test_the_factor_says_how_much_larger_errors_are_than_the_members_disagreement(
+    tmp_path: Path,
+) -> None:
+    nets = imported(tmp_path, 3)
+
+    def factor(times: float) -> float:
+        """Of rows whose targets are off by so many stds between the members."""
+
+        def price(x: torch.Tensor, random: np.random.Generator) -> dict[str, Any]:
+            said = np.stack([net(x)[:, 0].detach().numpy() for net in nets])
+            off = times * said.std(0) * random.normal(size=len(x))
+            return {"price": 80 * (said.mean(0) + off) + 300}
+
+        card = calibrate(tmp_path / "net", fresh(3, price), out=tmp_path / f"{times}")
+        (found,) = card.tuning.member_factors
+        return found
+
+    few, some, many = factor(0.3), factor(1), factor(3)
+    assert few < some < many
+    assert few < 1 < many
+
+
 def test_a_single_network_tells_no_variance_between_members(regression_artifact: Path) -> None:
     predictor = load(regression_artifact)
+    assert predictor.card.tuning.member_factors == ()
     assert "member_variance" not in predictor.predict(HOUSES).rows.columns
     assert "members" not in predictor.card.model_dump(exclude_defaults=True)["architecture"]
 
@@ -140,7 +190,13 @@ def test_show_says_how_many_members_there_are(
     folders: dict[str, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["show", str(folders["price"])]) == 0
-    assert "network    3 members of 16-8 relu" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "network    3 members of 16-8 relu" in shown
+    (total,) = [line for line in shown.split("\n") if line.startswith("  total ")]
+    factors = (
+        r"[\d.]+ x variance within members \+ [\d.]+ x member variance \+ [\d.]+ x the network"
+    )
+    assert re.search(factors, total)
 
 
 @pytest.mark.parametrize("members", [0, -1, 65])

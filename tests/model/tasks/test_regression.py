@@ -11,8 +11,9 @@ from model.calibration.novelty import Likeness
 from model.calibration.regions import Calibration
 from model.calibration.tuning import NoiseKind, Tuning
 from model.data.schema import Target
+from model.formulas import Spread
 from model.options import PredictOptions
-from model.passes.estimate import Estimate, Passes
+from model.passes.estimate import Between, Estimate, Passes
 from model.tasks.columns import Columns
 from model.tasks.predictions import RegressionPrediction
 from model.tasks.regression import Regression
@@ -169,7 +170,7 @@ def test_the_total_variance_has_a_factor_on_that_of_the_passes(noise: NoiseKind)
 def test_the_density_has_the_mean_and_the_variances_of_the_prediction(
     factor: float, noise: NoiseKind
 ) -> None:
-    """By quadrature over the target's own unit; of the noise, all that the passes claim."""
+    """By quadrature over the target's own unit."""
     tuning = Tuning(noise=noise, variance_factors=(factor,), noise_scales=(0.5,))
     task = Regression(ONE, tuning)
     values = np.random.default_rng(1).normal(size=(6, 1, task.outputs))
@@ -177,11 +178,45 @@ def test_the_density_has_the_mean_and_the_variances_of_the_prediction(
     density = np.exp(task.log_density(np.repeat(values, len(y), 1), y[:, None])[:, 0])
     price, weight = 20 * y, density * step * 20
     mean, spread = 20 * values[..., 0].mean(), 400 * values[..., 0].var()
-    noise_variance = 400 * 0.5 * (np.exp(values[..., 1]).mean() if task.outputs == 2 else 1)
+    noise_variance = 400 * 0.5 * (np.exp(values[..., 1].mean()) if task.outputs == 2 else 1)
     assert weight.sum() == pytest.approx(1)
     assert weight @ price == pytest.approx(mean)
     found = weight @ (price - mean) ** 2
     assert found == pytest.approx(factor * spread + noise_variance, rel=1e-4)
+
+
+@pytest.mark.parametrize("noise", ["homoscedastic", "heteroscedastic"])
+def test_the_variance_between_members_has_a_factor_of_its_own(noise: NoiseKind) -> None:
+    """In the total variance, the interval and the density, whose passes 0, 2, 4 are of a member."""
+    tuning = Tuning(
+        noise=noise, variance_factors=(0.25,), member_factors=(3.0,), noise_scales=(0.5,)
+    )
+    task = Regression(ONE, tuning)
+    values = np.random.default_rng(3).normal(size=(6, 1, task.outputs))
+    values[::2, :, 0] += 2
+    spread = Spread.of(values, 2)
+    between = Between(spread.between, spread.between, spread.within)
+    zero = np.zeros_like(spread.mean)
+    estimate = Estimate(spread.mean, spread.within + spread.between, zero, zero, between=between)
+    taken = Passes(
+        estimate, estimate.mean, np.array([6]), settled=False, warnings=[()], likeness=None
+    )
+    (row,) = task.summarise(taken, PredictOptions())
+    assert row.member_variance == pytest.approx(400 * spread.between[0, 0])
+    expected = 0.25 * (row.variance - row.member_variance) + 3 * row.member_variance
+    assert row.total_variance == pytest.approx(expected + row.noise_variance)
+    reach = -NormalDist().inv_cdf(0.05) * math.sqrt(row.total_variance)
+    assert row.interval.upper == pytest.approx(row.mean + reach)
+    y, step = np.linspace(-25, 25, 40_001, retstep=True)  # standardised
+    many = np.repeat(values, len(y), 1)
+    weight = np.exp(task.log_density(many, y[:, None], members=2)[:, 0]) * step * 20
+    assert weight.sum() == pytest.approx(1)
+    assert weight @ (20 * y) == pytest.approx(20 * spread.mean[0, 0])
+    found = weight @ np.square(20 * y - 20 * spread.mean[0, 0])
+    within = 400 * np.square(spread.own[..., 0]).mean()
+    assert found == pytest.approx(
+        0.25 * within + 3 * row.member_variance + row.noise_variance, rel=1e-4
+    )
 
 
 def test_an_extreme_log_variance_gives_a_finite_noise_variance() -> None:

@@ -1,0 +1,63 @@
+"""The factors that make the variance across the passes as large as the squared errors.
+
+Shapes: P passes, B rows, T targets.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+import numpy as np
+
+from model.formulas import Spread
+
+
+class Tuned(Protocol):
+    """What a tuning says of the factors: a number for each target, or none."""
+
+    @property
+    def variance_factors(self) -> tuple[float, ...]: ...
+    @property
+    def member_factors(self) -> tuple[float, ...]: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Factors:
+    """The factors [T] on the variance within networks, and on that between members.
+
+    Without `between` there is a single network, or both parts have the same factors.
+    """
+
+    within: np.ndarray
+    between: np.ndarray | None
+
+    @classmethod
+    def of(cls, tuning: Tuned) -> Self:
+        """Those of a tuning; 1 where it has none."""
+        between = np.array(tuning.member_factors) if tuning.member_factors else None
+        return cls(np.array(tuning.variance_factors or [1.0]), between)
+
+    def weighted(self, variance: np.ndarray, between: np.ndarray | None) -> np.ndarray:
+        """The variance [B, T] times its factors; `between` is its part between members, if any."""
+        if self.between is None or between is None:
+            return np.asarray(self.within * variance)
+        return np.asarray(self.within * (variance - between) + self.between * between)
+
+    def deviations(self, passes: np.ndarray, members: int) -> np.ndarray:
+        """Deviations from the mean of passes [P, B, T], with the parts of that variance.
+
+        Pass k is of member k mod `members`.
+        """
+        between = self.within if self.between is None else self.between
+        return self._spread(passes, members).scaled(self.within, between)
+
+    def normals(self, passes: np.ndarray, members: int) -> tuple[np.ndarray, np.ndarray]:
+        """Means [P, B, T] and a variance [B, T] of normals, whose mixture has that variance.
+
+        The members' own means become one normal: those of a few members would leave gaps.
+        """
+        spread = self._spread(passes, members)
+        means = spread.mean + np.sqrt(self.within) * spread.own
+        return means, spread.between * (0.0 if self.between is None else self.between)
+
+    def _spread(self, passes: np.ndarray, members: int) -> Spread:
+        return Spread.of(passes, 1 if self.between is None else members)
