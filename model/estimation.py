@@ -3,6 +3,7 @@
 Shapes: B rows, D inputs, V values of one pass.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,21 @@ class Estimation:
         with torch.inference_mode():
             estimate, counts, settled = self._by_torch(batch, options)
             return Passes(estimate, self._deterministic(batch.x), counts, settled)
+
+    def blocks(
+        self, x: Tensor, estimator: Estimator, *, passes: int, seeds: Sequence[int]
+    ) -> list[Estimate]:
+        """Estimates over x [B, D] from so many passes for each seed, without any allowance.
+
+        Not for `reduced` if it is `exact`.
+        """
+        if self._kernel and passes >= 2 * len(self._networks):
+            rows, reduced = x.numpy(), estimator == "reduced"
+            each = (self._kernel.estimates(rows, s, passes=passes, reduced=reduced) for s in seeds)
+            return [pooled_numbers(found.numbers, found.agreement) for found in each]
+        with torch.inference_mode():
+            first = self.sampler(Batch(x, seeds[0]), estimator)
+            return [sample(first.restarted(seed), passes) for seed in seeds]
 
     def sampler(self, batch: Batch, estimator: Estimator) -> Sampler:
         """A sampler without any passes; not for `reduced` if it is `exact`."""

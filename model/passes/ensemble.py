@@ -121,8 +121,8 @@ class EnsembleSampler:
     def select(self, index: Tensor) -> Self:
         return replace(self, samplers=[sampler.select(index) for sampler in self.samplers])
 
-    def restarted(self) -> Self:
-        return replace(self, samplers=[sampler.restarted() for sampler in self.samplers])
+    def restarted(self, seed: int) -> Self:
+        return replace(self, samplers=[sampler.restarted(seed) for sampler in self.samplers])
 
 
 def pooled_members(estimates: Sequence[Estimate]) -> Estimate:

@@ -98,8 +98,8 @@ class Sampler(Protocol):
         """The sampler of some of the rows."""
         ...
 
-    def restarted(self) -> Self:
-        """A copy without any passes."""
+    def restarted(self, seed: int) -> Self:
+        """A copy without any passes, whose masks follow from another seed."""
         ...
 
 
@@ -154,8 +154,9 @@ class PlainSampler:
             moments=self.moments.select(index),
         )
 
-    def restarted(self) -> Self:
-        return replace(self, moments=self.moments.restarted())
+    def restarted(self, seed: int) -> Self:
+        batch = replace(self.batch, seed=seed)
+        return replace(self, batch=batch, moments=self.moments.restarted())
 
 
 @dataclass(frozen=True)
@@ -200,8 +201,9 @@ class ReducedSampler:
             moments=self.moments.select(index),
         )
 
-    def restarted(self) -> Self:
-        return replace(self, moments=self.moments.restarted())
+    def restarted(self, seed: int) -> Self:
+        batch = replace(self.batch, seed=seed)
+        return replace(self, batch=batch, moments=self.moments.restarted())
 
 
 def _chunks(network: MLP, batch: Batch, passes: range) -> Iterator[range]:

@@ -27,6 +27,7 @@ from model import (
 from model.artifact.folder import read
 from model.calibration.regions import SPREAD
 from model.estimation import KERNEL_ROWS_AT_ONCE
+from model.predictor import BLOCKS_APART
 from tests.model.answers import HOUSE, HOUSES, close, numbers, without_allowances
 
 
@@ -341,3 +342,26 @@ def test_encoded_rows_of_another_shape_are_refused(
     predictor = load(regression_artifact)
     with pytest.raises(InputError, match=r"x has the shape \[.*; \[rows, 5\] are needed"):
         predictor.predict_encoded(np.zeros(shape, np.float32), PredictOptions(passes=5))
+
+
+@pytest.mark.parametrize("kernel", ["", "off"])
+@pytest.mark.parametrize("estimator", ["plain", "reduced"])
+def test_blocks_are_the_estimates_of_their_seeds_and_have_no_allowance(
+    regression_artifact: Path,
+    estimator: Estimator,
+    kernel: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By the kernel and by torch, so that both learn the same allowances from them."""
+    monkeypatch.setenv("MCD_KERNEL", kernel)
+    predictor = load(regression_artifact)
+    x, (scale,) = predictor.encode(HOUSES), predictor.card.target.scales
+    found = predictor.blocks(x, estimator, passes=40, count=3, seed=7)
+    assert len(found) == 3
+    for block, estimate in enumerate(found):
+        options = PredictOptions(passes=40, seed=7 + block * BLOCKS_APART, estimator=estimator)
+        rows = without_allowances(predictor).predict(HOUSES, options).rows.columns
+        assert estimate.variance[:, 0] * scale**2 == pytest.approx(rows["variance"][:, 0], rel=1e-4)
+        error = estimate.mean_error[:, 0] * scale
+        assert error == pytest.approx(rows["mean_error"][:, 0], rel=1e-4)
+    assert not np.allclose(found[0].mean, found[1].mean, rtol=1e-6)
