@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from model.formulas.scores import gaussian_crps
-from tests.benchmarks.tabular import peers
+from tests.benchmarks.tabular import peers, report
 from tests.benchmarks.tabular.__main__ import main
 from tests.benchmarks.tabular.measures import LEVELS, Law, calibrated, equal_width, quantile_crps
 from tests.benchmarks.tabular.sets import Rows, case
+from tests.benchmarks.uci import read_lines
 
 QUICK = ("--option", "epochs=2", "hidden=(4,)")
 NOISE = 0.5
@@ -83,6 +84,12 @@ def test_a_run_that_is_begun_again_measures_what_is_missing_and_says_who_wins(
         assert line["train_seconds"] > 0
     losses = next(row for row in page.read_text().split("\n") if row.startswith("| RMSE |"))
     assert losses == "| RMSE | 1 | 0 | 0 | 1 | 0% |  | slope (linear) |"
+
+
+def test_the_page_in_the_docs_is_that_of_the_lines_beside_the_benchmark() -> None:
+    lines = read_lines(Path(report.__file__).with_name("measured.jsonl"))
+    page = Path(__file__).parents[2] / "docs" / "tabular.md"
+    assert page.read_text() == report.markdown(lines)
 
 
 def test_a_set_that_the_folder_lacks_is_refused(

@@ -34,8 +34,9 @@ ROUNDING = 1e-9  # relative: two splits of which one is equal have a mean of one
 DIGITS = 3  # of a mean, significant
 PARAGRAPHS = (
     "What `python -m tests.benchmarks.tabular DIR --json FILE --markdown docs/tabular.md` "
-    "measured (its head says how). Every method learned from the same training rows, chose "
-    "among a few options by the same validation rows and learned both together. The same "
+    "measured (its head says how; `tests/benchmarks/tabular/measured.jsonl` has every split). "
+    "Every method learned from the same training rows, chose among a few options by the same "
+    "validation rows and learned both together. The same "
     "calibration rows set the scale of its uncertainty and its intervals, and the same test "
     f"rows judged. `ours` is what `train` does by default; `{TODAY}` is one MLP on standardised "
     "numbers.",
@@ -45,8 +46,8 @@ PARAGRAPHS = (
     "and `coverage` are those of the 90 % intervals as they were promised. `rank` is the "
     "rank correlation of the total std with the error's size, and for classes the AUROC "
     "with which the entropy finds errors. It is missing where a method has one std for all "
-    "rows, or makes no error. Seconds are of one processor; training includes the choice of "
-    "options.",
+    "rows, or makes no error. Seconds are of one processor, whose core others shared; training "
+    "includes the choice of options.",
     "In the first two tables a tie is a mean difference of at most its standard error over "
     "the same splits. The best other method is the one with the best mean on that set by "
     "that measure, so it is chosen on test rows, which favours the others. Where test rows "
