@@ -8,7 +8,7 @@ from typing import Protocol, Self
 
 import numpy as np
 
-from model.formulas import Spread
+from model.formulas import VarianceParts
 
 
 class Tuned(Protocol):
@@ -48,16 +48,16 @@ class Factors:
         Pass k is of member k mod `members`.
         """
         between = self.within if self.between is None else self.between
-        return self._spread(passes, members).scaled(self.within, between)
+        return self._parts(passes, members).scaled(self.within, between)
 
     def normals(self, passes: np.ndarray, members: int) -> tuple[np.ndarray, np.ndarray]:
         """Means [P, B, T] and a variance [B, T] of normals, whose mixture has that variance.
 
         The members' own means become one normal: those of a few members would leave gaps.
         """
-        spread = self._spread(passes, members)
-        means = spread.mean + np.sqrt(self.within) * spread.own
-        return means, spread.between * (0.0 if self.between is None else self.between)
+        parts = self._parts(passes, members)
+        means = parts.mean + np.sqrt(self.within) * parts.own
+        return means, parts.between * (0.0 if self.between is None else self.between)
 
-    def _spread(self, passes: np.ndarray, members: int) -> Spread:
-        return Spread.of(passes, 1 if self.between is None else members)
+    def _parts(self, passes: np.ndarray, members: int) -> VarianceParts:
+        return VarianceParts.of(passes, 1 if self.between is None else members)

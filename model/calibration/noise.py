@@ -14,7 +14,7 @@ import numpy as np
 
 from model.calibration.tuning import NoiseKind, Tuning
 from model.errors import CalibrationError
-from model.formulas import Spread, least
+from model.formulas import VarianceParts, least
 
 CLAIMS = (-20.0, 14.0)
 """Logarithms of the noise variances of standardised targets are clipped to this, for rows far from
@@ -98,9 +98,9 @@ def tuned_noise(
     if not len(actual):
         raise CalibrationError("the noise needs held-out rows; there are none")
     count = actual.shape[-1]
-    spread = Spread.of(outputs[..., :count], members)
-    error = spread.mean - actual  # [B, T]
-    parts = [spread.within] if members == 1 else [spread.within, spread.between]
+    parts = VarianceParts.of(outputs[..., :count], members)
+    error = parts.mean - actual  # [B, T]
+    variances = [parts.within] if members == 1 else [parts.within, parts.between]
     logs = None
     if noise == "heteroscedastic":
         logs = outputs[..., count:].clip(-WILD, WILD).mean(0)
@@ -108,7 +108,7 @@ def tuned_noise(
         _fitted(
             _HeldOut(
                 error[:, t],
-                np.stack([part[:, t] for part in parts]),
+                np.stack([variance[:, t] for variance in variances]),
                 len(outputs),
                 None if logs is None else logs[..., t],
             )
@@ -125,7 +125,7 @@ def tuned_noise(
         typical_stds=tuple(np.median(np.sqrt(total), axis=0).tolist()),
         largest_errors=tuple(np.abs(error).max(0).tolist()),
     )
-    squares = error**2 / (total + spread.within / len(outputs))
+    squares = error**2 / (total + parts.within / len(outputs))
     return rescaled(tuning, squares, leverage=FIRST_LEVERAGE)
 
 

@@ -20,13 +20,13 @@ from model.formulas.entropies import (
     predictive_entropy,
     variation_ratio,
 )
-from model.formulas.members import Spread
+from model.formulas.members import VarianceParts
 from model.formulas.minimise import least
 from model.formulas.scores import mixture_log_density
 from model.formulas.shapley import coalitions, exact_shares, sampled_shares
 
 __all__ = [
-    "Spread",
+    "VarianceParts",
     "binomial_bound",
     "by_group",
     "coalitions",

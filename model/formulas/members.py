@@ -5,7 +5,8 @@ within the members,
 
     between = avg_j (m_j - avg m)^2 - (1 - 1/M) avg_j v / K_j.
 
-The second term is what the Monte-Carlo errors of the m_j alone would give.
+The second term is what the Monte-Carlo errors of the m_j alone would give. These are the numbers of
+`model.passes.ensemble`, where all passes are at hand.
 
 Shapes: P passes, M members, B rows, T targets.
 """
@@ -16,7 +17,7 @@ import numpy as np
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
+class VarianceParts:
     """The passes of one or several networks as a mean and deviations from it, in two parts.
 
     `own` [P, B, T] is how far a pass lies from its member's mean, and `apart` [P, B, T] how far
@@ -31,7 +32,7 @@ class Spread:
     between: np.ndarray
 
     @classmethod
-    def of(cls, passes: np.ndarray, members: int = 1) -> "Spread":
+    def of(cls, passes: np.ndarray, members: int = 1) -> "VarianceParts":
         """That of passes [P, B, T] of so many members."""
         count = len(passes)
         if members < 2 or count <= members:

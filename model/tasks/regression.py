@@ -374,8 +374,8 @@ class Regression:
         count, log = self.linear, self.target.by_log
         noise = np.empty((len(estimate.mean), count))
         noise[:] = self._noise(estimate.mean[:, count : self.outputs])
-        apart = member_columns(estimate, slice(count)).get("member_variance")
-        spread = np.sqrt(self._factors.weighted(estimate.variance[:, :count], apart) + noise)
+        between = None if estimate.between is None else estimate.between.variance[:, :count]
+        spread = np.sqrt(self._factors.weighted(estimate.variance[:, :count], between) + noise)
         if self.target.logs:
             noise[:, log] = estimate.mean[:, self.outputs + log.sum() :]
         return spread, noise

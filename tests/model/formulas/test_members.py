@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.formulas import Spread
+from model.formulas import VarianceParts
 
 
 def passes_of(random: np.random.Generator, members: int, each: int, rows: int) -> np.ndarray:
@@ -20,7 +20,7 @@ def test_the_parts_are_those_of_the_members_taken_one_by_one(
     members: int, each: int, seed: int
 ) -> None:
     passes = passes_of(np.random.default_rng(seed), members, each, rows=3)
-    found = Spread.of(passes, members)
+    found = VarianceParts.of(passes, members)
     apart = passes.reshape(each, members, 3, 1)
     within = apart.var(0, ddof=1).mean(0)
     raw = apart.mean(0).var(0) - (1 - 1 / members) * within / each
@@ -37,25 +37,25 @@ def test_members_with_unequal_passes_have_the_variance_between_them_that_they_wo
     random, rows = np.random.default_rng(1), 40_000
     means = 2 * random.normal(size=(5, rows))
     made = means[np.arange(passes) % 5] + random.normal(size=(passes, rows))
-    found = Spread.of(made[..., None], 5)
+    found = VarianceParts.of(made[..., None], 5)
     assert found.within.mean() == pytest.approx(1, rel=0.02)
     assert found.between.mean() == pytest.approx(means.var(0).mean(), rel=0.02)
 
 
 def test_a_single_network_has_all_of_its_variance_within() -> None:
     passes = np.random.default_rng(2).normal(size=(10, 4, 2))
-    for found in (Spread.of(passes), Spread.of(passes, members=10)):
+    for found in (VarianceParts.of(passes), VarianceParts.of(passes, members=10)):
         assert found.within == pytest.approx(passes.var(0, ddof=1))
         assert not found.between.any()
         assert not found.apart.any()
-    assert not Spread.of(passes[:1]).within.any()
+    assert not VarianceParts.of(passes[:1]).within.any()
 
 
 @given(st.floats(0.01, 9), st.floats(0.01, 9), st.integers(0, 99))
 def test_scaled_passes_have_the_scaled_parts_of_the_variance(
     within: float, between: float, seed: int
 ) -> None:
-    found = Spread.of(passes_of(np.random.default_rng(seed), 5, 20, rows=4), 5)
+    found = VarianceParts.of(passes_of(np.random.default_rng(seed), 5, 20, rows=4), 5)
     scaled = found.scaled(np.array([within]), np.array([between]))
     expected = within * np.square(found.own).mean(0) + between * found.between
     assert scaled.mean(0) == pytest.approx(np.zeros((4, 1)), abs=1e-12)
@@ -63,5 +63,5 @@ def test_scaled_passes_have_the_scaled_parts_of_the_variance(
 
 
 def test_passes_that_do_not_differ_stay_at_their_mean() -> None:
-    found = Spread.of(np.ones((10, 2, 1)), 5)
+    found = VarianceParts.of(np.ones((10, 2, 1)), 5)
     assert not found.scaled(np.array([2.0]), np.array([3.0])).any()

@@ -11,7 +11,7 @@ from model.calibration.novelty import Likeness
 from model.calibration.regions import Calibration
 from model.calibration.tuning import NoiseKind, Tuning
 from model.data.schema import Target
-from model.formulas import Spread
+from model.formulas import VarianceParts
 from model.options import PredictOptions
 from model.passes.estimate import Between, Estimate, Passes
 from model.tasks.columns import Columns
@@ -194,7 +194,7 @@ def test_the_variance_between_members_has_a_factor_of_its_own(noise: NoiseKind) 
     task = Regression(ONE, tuning)
     values = np.random.default_rng(3).normal(size=(6, 1, task.outputs))
     values[::2, :, 0] += 2
-    spread = Spread.of(values, 2)
+    spread = VarianceParts.of(values, 2)
     between = Between(spread.between, spread.between, spread.within)
     zero = np.zeros_like(spread.mean)
     estimate = Estimate(spread.mean, spread.within + spread.between, zero, zero, between=between)
