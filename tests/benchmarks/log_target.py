@@ -24,7 +24,7 @@ from model import PredictOptions, Predictor, load, read_table, train, use_thread
 from model.data.preparation import encode_table, encode_target
 from model.formulas.scores import interval_score
 from model.messages import readable
-from tests.benchmarks.uci import Published, cut
+from tests.benchmarks.uci.published import Published, cut
 
 FILES = {"houses": "docs/houses.csv", "diabetes": "example:diabetes"}
 SETS = *FILES, "concrete", "yacht"

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from model.formulas.scores import gaussian_crps
+from tests.benchmarks.bookkeeping import read_lines
 from tests.benchmarks.tabular import peers, report
 from tests.benchmarks.tabular.__main__ import main
 from tests.benchmarks.tabular.measures import LEVELS, Law, calibrated, equal_width, quantile_crps
 from tests.benchmarks.tabular.sets import Rows, case
-from tests.benchmarks.uci import read_lines
 
 QUICK = ("--option", "epochs=2", "hidden=(4,)")
 NOISE = 0.5

@@ -10,8 +10,9 @@ import pytest
 
 from model import TrainOptions
 from model.artifact import TrainingRecord
-from tests.benchmarks.uci import Published, as_chosen, cut, main, retrained, trained
-from tests.benchmarks.uci_report import band
+from tests.benchmarks.uci import report
+from tests.benchmarks.uci.__main__ import as_chosen, main, retrained, trained
+from tests.benchmarks.uci.published import Published, cut
 
 QUICK = ("--passes", "50", "--option", "epochs=2", "hidden=(4,)")
 
@@ -118,7 +119,7 @@ def test_the_band_holds_what_split_conformal_covers_in_999_of_1000_draws(level: 
     scores = np.sort(random.random((draws, calibration)))
     reach = scores[:, round((calibration + 1) * level) - 1]
     covered = random.binomial(test, reach)
-    low, high = band(calibration, test, level)
+    low, high = report.band(calibration, test, level)
     assert 0 < low < high <= test
     outside = np.mean((covered < low) | (covered > high))
     assert outside < 0.0025
@@ -141,5 +142,5 @@ def test_two_splits_of_two_published_sets_are_as_good_as_published(
         assert document["means"][name]["log_likelihood"][0] > log_likelihood
     for line in document["splits"]:
         for level in (0.8, 0.9, 0.95):
-            low, high = band(line["calibration_rows"], line["test_rows"], level)
+            low, high = report.band(line["calibration_rows"], line["test_rows"], level)
             assert low <= line[f"covered_{level}"] <= high

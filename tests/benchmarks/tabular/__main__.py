@@ -34,10 +34,10 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from model import use_threads
+from tests.benchmarks.bookkeeping import option, read_lines
 from tests.benchmarks.tabular.report import Line, markdown, text
 from tests.benchmarks.tabular.sets import Case, case, chosen, found
 from tests.benchmarks.tabular.trial import FAILURES, METHODS, OURS, measured, reason
-from tests.benchmarks.uci import option, read_lines
 
 
 def parser() -> argparse.ArgumentParser:

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tests.benchmarks.bookkeeping import Cells, aligned, mean_and_error
 from tests.benchmarks.tabular.trial import METHODS, OURS, TODAY
-from tests.benchmarks.uci_report import Cells, aligned, mean_and_error
 
 Line = dict[str, Any]
 

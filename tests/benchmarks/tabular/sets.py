@@ -10,7 +10,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from model import Split, Table, read_table
 from model.data.preparation import choose_target, encode_target, fit_target, split_rows
-from tests.benchmarks.uci import Published
+from tests.benchmarks.uci.published import Published
 
 CELLS = 800_000  # the most cells of a table; of a larger one, rows are drawn
 PARTS = (0.7, 0.82)  # where the train rows of a published split are cut: `train`'s proportions

@@ -21,10 +21,9 @@ on the others alone, to choose options by (`--option dropout=(0.05,)`).
 """
 
 import argparse
-import ast
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -39,9 +38,7 @@ from model import (
     PredictOptions,
     Predictor,
     Split,
-    Table,
     TrainOptions,
-    read_table,
     train,
     use_threads,
 )
@@ -53,64 +50,14 @@ from model.formulas.scores import rank_correlation
 from model.tasks.task import TASKS
 from model.training.calibrate import fit_tuning, with_noise_powers
 from model.training.fit import Dataset, Fit, refit
-from tests.benchmarks.uci_report import LEVELS, PUBLISHED, Figures, document, markdown, text
+from tests.benchmarks.bookkeeping import option, read_lines
+from tests.benchmarks.uci.published import Published, cut, parts
+from tests.benchmarks.uci.report import LEVELS, PUBLISHED, Figures, document, markdown, text
 
 SPLITS = 20
 TEST_SEEDS = range(100, 105)  # none is the calibration's
 REDUCED_PASSES = 1_000  # whose mean is known better than that of 10,000 plain ones
 BLOCK = 128  # rows whose passes are held at once
-
-
-@dataclass(frozen=True)
-class Published:
-    """A set and the rows of one of its splits, all of which are positions in the table."""
-
-    table: Table
-    train: np.ndarray
-    test: np.ndarray
-
-    @classmethod
-    def read(cls, data: Path, name: str, number: int) -> "Published":
-        """The split as its index files have it."""
-        table = read_table(str(data / "csv" / f"{name}.csv"))
-        train, test = (
-            np.loadtxt(data / name / f"index_{part}_{number}.txt", dtype=np.int64)
-            for part in ("train", "test")
-        )
-        return cls(table, train, test)
-
-    @property
-    def target(self) -> str:
-        """The target column's name."""
-        return list(self.table.columns)[-1]
-
-    def inner(self) -> "Published":
-        """The train rows alone, the last 20 % of them as test rows."""
-        fit, validation = parts(self.train)
-        return replace(self, train=fit, test=validation)
-
-    def seen_before(self) -> float:
-        """The share of test rows that stand among the train rows too, target included."""
-        rows = np.stack(list(self.table.columns.values()), axis=1)
-        known = {row.tobytes() for row in rows[self.train]}
-        return float(np.mean([row.tobytes() in known for row in rows[self.test]]))
-
-    def actual(self, rows: np.ndarray) -> np.ndarray:
-        """Their targets [B]."""
-        return np.asarray(self.table.columns[self.target][rows], dtype=np.float64)
-
-
-def parts(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The first 80 % and the last 20 %, as the published experiments cut them."""
-    return tuple(np.split(rows, [round(0.8 * len(rows))]))  # type: ignore[return-value]
-
-
-def cut(rows: np.ndarray) -> Split:
-    """Train rows in parts: training, tuning, calibration; no test rows."""
-    fit, held = parts(rows)
-    count = len(held) // 2 // 20 * 20 - 1
-    tuning, calibration = np.split(held, [len(held) - count])
-    return Split(*map(np.sort, (fit, tuning, calibration, np.arange(0))))
 
 
 def trained(case: Published, split: Split, options: TrainOptions) -> Artifact:
@@ -231,21 +178,6 @@ def pending(
     """The sets and splits without a line yet, split by split, so that a short run has all sets."""
     known = {(line["set"], line["split"]) for line in done}
     return ((name, number) for number, name in product(splits, sets) if (name, number) not in known)
-
-
-def read_lines(path: Path) -> list[Figures]:
-    """The lines of an earlier run, of which some may have been cut off."""
-    lines = path.read_text().split("\n") if path.exists() else []
-    return [json.loads(line) for line in lines if line.endswith("}")]
-
-
-def option(given: str) -> tuple[str, Any]:
-    """`name=value` of a TrainOptions field; the value as Python writes it, or a text."""
-    name, _, value = given.partition("=")
-    try:
-        return name, ast.literal_eval(value)
-    except (SyntaxError, ValueError):
-        return name, value
 
 
 def parser() -> argparse.ArgumentParser:

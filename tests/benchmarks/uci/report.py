@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from tests.benchmarks.bookkeeping import Cells, aligned, mean_and_error
+
 Figures = dict[str, Any]
-Cells = Sequence[str]
 
 LEVELS = (0.8, 0.9, 0.95)
 BAND = 0.999  # of the beta-binomial law
@@ -178,23 +179,8 @@ def _by_set(lines: Sequence[Figures]) -> dict[str, list[Figures]]:
     return {name: lines for name, lines in found.items() if lines}
 
 
-def mean_and_error(lines: Sequence[Figures], name: str) -> tuple[float, float]:
-    """Mean and its standard error; nan for the error of a single split."""
-    values = np.array([line[name] for line in lines], dtype=np.float64)
-    error = values.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else math.nan
-    return float(values.mean()), float(error)
-
-
 def _yes(met: bool) -> str:
     return "yes" if met else "no"
-
-
-def aligned(table: Sequence[Cells]) -> str:
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in table
-    )
 
 
 def _paragraphs() -> Iterator[str]:

@@ -1,0 +1,1 @@
+"""The published experiments on six small regressions; `python -m tests.benchmarks.uci`."""
