@@ -8,7 +8,7 @@ from typing import Protocol, Self
 
 import numpy as np
 
-from model.formulas import VarianceParts
+from model.formulas import VarianceParts, student_weights
 
 
 class Tuned(Protocol):
@@ -51,13 +51,17 @@ class Factors:
         return self._parts(passes, members).scaled(self.within, between)
 
     def normals(self, passes: np.ndarray, members: int) -> tuple[np.ndarray, np.ndarray]:
-        """Means [P, B, T] and a variance [B, T] of normals, whose mixture has that variance.
+        """Means and variances [P, B, T] of normals, whose mixture has that variance.
 
-        The members' own means become one normal: those of a few members would leave gaps.
+        The members' own means become one law: those of a few members would leave gaps. As few
+        members tell their variance but roughly, it is Student's.
         """
         parts = self._parts(passes, members)
         means = parts.mean + np.sqrt(self.within) * parts.own
-        return means, parts.between * (0.0 if self.between is None else self.between)
+        if self.between is None:
+            return means, np.zeros_like(means)
+        weights = np.array(student_weights(len(passes), members))
+        return means, weights[:, None, None] * (self.between * parts.between)
 
     def _parts(self, passes: np.ndarray, members: int) -> VarianceParts:
         return VarianceParts.of(passes, 1 if self.between is None else members)

@@ -20,7 +20,7 @@ from model.formulas.entropies import (
     predictive_entropy,
     variation_ratio,
 )
-from model.formulas.members import VarianceParts
+from model.formulas.members import VarianceParts, student_weights
 from model.formulas.minimise import least
 from model.formulas.scores import mixture_log_density
 from model.formulas.shapley import coalitions, exact_shares, sampled_shares
@@ -47,6 +47,7 @@ __all__ = [
     "sampled_shares",
     "scores",
     "sorted_scores",
+    "student_weights",
     "true_scores",
     "unusual",
     "variation_ratio",

@@ -12,8 +12,31 @@ Shapes: P passes, M members, B rows, T targets.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
+
+LEAST_FREEDOM = 3  # degrees of freedom; Student's law has no variance with two or fewer
+GOLDEN = (5**0.5 - 1) / 2
+
+
+@lru_cache(maxsize=64)
+def student_weights(count: int, members: int) -> tuple[float, ...]:
+    """Variances whose normals, mixed alike, are Student's law of variance 1; `count` of them.
+
+    Few members tell the variance between them but roughly: it has M - 1 degrees of freedom, so
+    that an error in its units follows Student's law. That law mixes normals whose variances follow
+    the inverse gamma law. Each number is the mean of one of `count` equally probable parts of it,
+    so their mean is 1. Neighbours are of parts far apart. No fewer than LEAST_FREEDOM degrees.
+    """
+    freedom = max(members - 1, LEAST_FREEDOM)
+    logs = np.linspace(-10, 60, 20_001)
+    density = np.exp(-freedom / 2 * logs - (freedom - 2) / 2 * np.exp(-logs))
+    share, moment = np.cumsum(density), np.cumsum(density * np.exp(logs))
+    ends = np.interp(np.arange(1, count) / count, share / share[-1], moment / moment[-1])
+    means = count * np.diff(ends, prepend=0, append=1)
+    order = np.argsort(np.argsort(np.arange(count) * GOLDEN % 1))
+    return tuple(means[order].tolist())
 
 
 @dataclass(frozen=True, slots=True)

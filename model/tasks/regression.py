@@ -251,8 +251,9 @@ class Regression:
 
         In nats, of targets in their own unit. The mixture has a normal for each pass of `values`
         [P, B, V], with that pass's own share of the noise; a log-normal, where the logarithm is
-        learned. Its variance is the total variance (see `Factors.normals`). It has heavier tails
-        than one normal, and a higher likelihood (docs/coverage.md). NaN if the noise is unknown.
+        learned. Its variance is the total variance, of which the part between members follows
+        Student's law (see `Factors.normals`). So it has heavier tails than one normal, and a higher
+        likelihood (docs/coverage.md). NaN if the noise is unknown.
         """
         if not self.tuning.noise_scales:
             return np.full(actual.shape, np.nan)

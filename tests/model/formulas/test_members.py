@@ -1,11 +1,14 @@
-"""The two parts of the variance of passes that are spread over members."""
+"""The two parts of the variance of passes that are spread over members, and its law."""
+
+import math
+from statistics import NormalDist
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.formulas import VarianceParts
+from model.formulas import VarianceParts, student_weights
 
 
 def passes_of(random: np.random.Generator, members: int, each: int, rows: int) -> np.ndarray:
@@ -65,3 +68,28 @@ def test_scaled_passes_have_the_scaled_parts_of_the_variance(
 def test_passes_that_do_not_differ_stay_at_their_mean() -> None:
     found = VarianceParts.of(np.ones((10, 2, 1)), 5)
     assert not found.scaled(np.array([2.0]), np.array([3.0])).any()
+
+
+@pytest.mark.parametrize(("members", "freedom"), [(2, 3), (3, 3), (5, 4), (9, 8)])
+def test_normals_of_the_weights_mix_to_students_law_of_variance_one(
+    members: int, freedom: int
+) -> None:
+    weights = student_weights(5_000, members)
+    scale = math.sqrt((freedom - 2) / freedom)  # of a Student law whose variance is 1
+    level = math.gamma((freedom + 1) / 2) / math.gamma(freedom / 2) / math.sqrt(freedom * math.pi)
+    for at in (0.0, 0.5, 1.0, 2.0, 4.0, 8.0):
+        found = np.mean([NormalDist(0, math.sqrt(weight)).pdf(at) for weight in weights])
+        law = level / scale * (1 + (at / scale) ** 2 / freedom) ** (-(freedom + 1) / 2)
+        assert found == pytest.approx(law, rel=0.02)
+
+
+@given(st.integers(1, 2_000), st.integers(2, 30))
+def test_the_weights_have_a_mean_of_one_and_favour_no_member(count: int, members: int) -> None:
+    weights = np.array(student_weights(count, members))
+    assert len(weights) == count
+    assert (weights > 0).all()
+    assert weights.mean() == pytest.approx(1)
+    if count >= 50 * members:
+        ranks = np.argsort(np.argsort(weights)) / count
+        for member in range(members):
+            assert ranks[member::members].mean() == pytest.approx(0.5, abs=0.1)

@@ -207,7 +207,7 @@ def test_the_variance_between_members_has_a_factor_of_its_own(noise: NoiseKind) 
     assert row.total_variance == pytest.approx(expected + row.noise_variance)
     reach = -NormalDist().inv_cdf(0.05) * math.sqrt(row.total_variance)
     assert row.interval.upper == pytest.approx(row.mean + reach)
-    y, step = np.linspace(-25, 25, 40_001, retstep=True)  # standardised
+    y, step = np.linspace(-60, 60, 80_001, retstep=True)  # standardised
     many = np.repeat(values, len(y), 1)
     weight = np.exp(task.log_density(many, y[:, None], members=2)[:, 0]) * step * 20
     assert weight.sum() == pytest.approx(1)
