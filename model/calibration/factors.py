@@ -8,7 +8,7 @@ from typing import Protocol, Self
 
 import numpy as np
 
-from model.formulas import VarianceParts, student_weights
+from model.formulas import StudentParts, VarianceParts, mixture_log_density
 
 
 class Tuned(Protocol):
@@ -50,18 +50,22 @@ class Factors:
         between = self.within if self.between is None else self.between
         return self._parts(passes, members).scaled(self.within, between)
 
-    def normals(self, passes: np.ndarray, members: int) -> tuple[np.ndarray, np.ndarray]:
-        """Means and variances [P, B, T] of normals, whose mixture has that variance.
+    def log_density(
+        self, passes: np.ndarray, noise: np.ndarray, members: int, actual: np.ndarray
+    ) -> np.ndarray:
+        """Log density [B, T] of a mixture at the actual targets, with a normal for each pass.
 
-        The members' own means become one law: those of a few members would leave gaps. As few
-        members tell their variance but roughly, it is Student's.
+        `noise` [P, B, T] is what each pass claims. The members' own means become one law: those of
+        a few members would leave gaps. As few members tell their variance but roughly, it is
+        Student's. The mixture has the variance `weighted` plus the mean noise.
         """
         parts = self._parts(passes, members)
         means = parts.mean + np.sqrt(self.within) * parts.own
         if self.between is None:
-            return means, np.zeros_like(means)
-        weights = np.array(student_weights(len(passes), members))
-        return means, weights[:, None, None] * (self.between * parts.between)
+            return mixture_log_density(means, np.sqrt(noise), actual)
+        law, between = StudentParts.of(len(passes), members), self.between * parts.between
+        variances = noise[law.passes] + law.variances[:, None, None] * between
+        return mixture_log_density(means[law.passes], np.sqrt(variances), actual, law.shares)
 
     def _parts(self, passes: np.ndarray, members: int) -> VarianceParts:
         return VarianceParts.of(passes, 1 if self.between is None else members)

@@ -20,12 +20,13 @@ from model.formulas.entropies import (
     predictive_entropy,
     variation_ratio,
 )
-from model.formulas.members import VarianceParts, student_weights
+from model.formulas.members import StudentParts, VarianceParts
 from model.formulas.minimise import least
 from model.formulas.scores import mixture_log_density
 from model.formulas.shapley import coalitions, exact_shares, sampled_shares
 
 __all__ = [
+    "StudentParts",
     "VarianceParts",
     "binomial_bound",
     "by_group",
@@ -47,7 +48,6 @@ __all__ = [
     "sampled_shares",
     "scores",
     "sorted_scores",
-    "student_weights",
     "true_scores",
     "unusual",
     "variation_ratio",

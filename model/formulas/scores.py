@@ -47,16 +47,22 @@ def mixture_log_likelihood(
 
 
 def mixture_log_density(
-    samples: np.ndarray, noise_std: np.ndarray | float, actual: np.ndarray
+    samples: np.ndarray,
+    noise_std: np.ndarray | float,
+    actual: np.ndarray,
+    shares: np.ndarray | None = None,
 ) -> np.ndarray:
     """Log density of the passes' mixture at the actual values [B], in nats.
 
     logsumexp_t log N(actual; samples_t, noise_std^2) - log P, for samples [P, B] and a noise of one
-    number, [B] or [P, B] (Gal & Ghahramani 2016, appendix 4.4).
+    number, [B] or [P, B] (Gal & Ghahramani 2016, appendix 4.4). Passes may have `shares` [P] of the
+    mixture, whose sum is 1, in place of 1/P.
     """
     densities = _log_density(samples, np.asarray(noise_std), actual)  # [P, B]
     top = densities.max(axis=0)  # [B]
-    return np.asarray(top + np.log(np.mean(np.exp(densities - top), axis=0)))
+    relative = np.exp(densities - top)
+    mixed = relative.mean(0) if shares is None else np.tensordot(shares, relative, 1)
+    return np.asarray(top + np.log(mixed))
 
 
 def gaussian_crps(mean: np.ndarray, std: np.ndarray, actual: np.ndarray) -> float:

@@ -25,7 +25,7 @@ from model.calibration import (
     tuned_noise,
 )
 from model.data import Target
-from model.formulas import conformal, mixture_log_density, scores
+from model.formulas import conformal, scores
 from model.options import PredictOptions
 from model.passes import Estimate, Passes
 from model.tasks import regression_loss
@@ -252,8 +252,8 @@ class Regression:
         In nats, of targets in their own unit. The mixture has a normal for each pass of `values`
         [P, B, V], with that pass's own share of the noise; a log-normal, where the logarithm is
         learned. Its variance is the total variance, of which the part between members follows
-        Student's law (see `Factors.normals`). So it has heavier tails than one normal, and a higher
-        likelihood (docs/coverage.md). NaN if the noise is unknown.
+        Student's law (see `Factors.log_density`). So it has heavier tails than one normal, and a
+        higher likelihood (docs/coverage.md). NaN if the noise is unknown.
         """
         if not self.tuning.noise_scales:
             return np.full(actual.shape, np.nan)
@@ -262,8 +262,7 @@ class Regression:
         if self._heteroscedastic:  # predictions of logarithms have the mean of the passes' noise
             level = self._noise(logs.mean(0)) / noise.mean(0)
             noise *= np.where(self.target.by_log, 1, level)
-        means, between = self._factors.normals(passes, members)
-        density = mixture_log_density(means, np.sqrt(noise + between), actual)
+        density = self._factors.log_density(passes, noise, members, actual)
         return np.asarray(density - np.log(self._scale.slope(self.target.decoded(actual))))
 
     def summarise(self, passes: Passes, options: PredictOptions) -> Columns[RegressionPrediction]:

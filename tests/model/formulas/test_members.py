@@ -1,14 +1,13 @@
 """The two parts of the variance of passes that are spread over members, and its law."""
 
 import math
-from statistics import NormalDist
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.formulas import VarianceParts, student_weights
+from model.formulas import StudentParts, VarianceParts
 
 
 def passes_of(random: np.random.Generator, members: int, each: int, rows: int) -> np.ndarray:
@@ -26,10 +25,11 @@ def test_the_parts_are_those_of_the_members_taken_one_by_one(
     found = VarianceParts.of(passes, members)
     apart = passes.reshape(each, members, 3, 1)
     within = apart.var(0, ddof=1).mean(0)
-    raw = apart.mean(0).var(0) - (1 - 1 / members) * within / each
+    shown = apart.mean(0).var(0)
+    raw = shown - (1 - 1 / members) * within / each
     assert found.mean == pytest.approx(passes.mean(0))
     assert found.within == pytest.approx(within)
-    assert found.between == pytest.approx(np.maximum(raw, 0))
+    assert found.between == pytest.approx(np.maximum(raw, shown / (members + 1)))
     assert found.mean + found.own + found.apart == pytest.approx(passes)
 
 
@@ -43,6 +43,23 @@ def test_members_with_unequal_passes_have_the_variance_between_them_that_they_wo
     found = VarianceParts.of(made[..., None], 5)
     assert found.within.mean() == pytest.approx(1, rel=0.02)
     assert found.between.mean() == pytest.approx(means.var(0).mean(), rel=0.02)
+
+
+@pytest.mark.parametrize("apart", [0.2, 0.5, 1.0])
+def test_a_variance_between_members_that_is_never_0_is_nearer_the_truth_than_one_cut_off_at_0(
+    apart: float,
+) -> None:
+    """The std of the members' means is `apart` times that of their Monte-Carlo errors."""
+    random, rows, each = np.random.default_rng(4), 60_000, 4
+    means = apart / 2 * random.normal(size=(5, rows))
+    passes = np.concatenate([means + random.normal(size=(5, rows)) for _ in range(each)])
+    found = VarianceParts.of(passes[..., None], 5)
+    cut_off = np.maximum(np.square(found.apart).mean(0) - 0.8 * found.within / each, 0)
+    assert (found.between > 0).all()
+    assert np.mean(cut_off == 0) > 0.15
+    truth = means.var(0)[:, None]
+    errors = [np.mean((guess - truth) ** 2) for guess in (found.between, cut_off)]
+    assert errors[0] < (1.02 if apart < 0.5 else 1) * errors[1]
 
 
 def test_a_single_network_has_all_of_its_variance_within() -> None:
@@ -71,25 +88,28 @@ def test_passes_that_do_not_differ_stay_at_their_mean() -> None:
 
 
 @pytest.mark.parametrize(("members", "freedom"), [(2, 3), (3, 3), (5, 4), (9, 8)])
-def test_normals_of_the_weights_mix_to_students_law_of_variance_one(
-    members: int, freedom: int
+@pytest.mark.parametrize("count", [20, 5_000])
+def test_the_parts_mix_to_students_law_of_variance_one(
+    members: int, freedom: int, count: int
 ) -> None:
-    weights = student_weights(5_000, members)
+    law = StudentParts.of(count, members)
     scale = math.sqrt((freedom - 2) / freedom)  # of a Student law whose variance is 1
     level = math.gamma((freedom + 1) / 2) / math.gamma(freedom / 2) / math.sqrt(freedom * math.pi)
-    for at in (0.0, 0.5, 1.0, 2.0, 4.0, 8.0):
-        found = np.mean([NormalDist(0, math.sqrt(weight)).pdf(at) for weight in weights])
-        law = level / scale * (1 + (at / scale) ** 2 / freedom) ** (-(freedom + 1) / 2)
-        assert found == pytest.approx(law, rel=0.02)
+    stds = np.sqrt(law.variances)
+    for at in (0.0, 0.5, 1.0, 2.0, 8.0, 50.0, 400.0):
+        normals = np.exp(-((at / stds) ** 2) / 2) / stds / math.sqrt(2 * math.pi)
+        exact = level / scale * (1 + (at / scale) ** 2 / freedom) ** (-(freedom + 1) / 2)
+        # a part has one variance, which matters in the tails; relative, as they are small
+        assert law.shares @ normals == pytest.approx(exact, rel=0.3 if at > 2 else 0.03)
 
 
 @given(st.integers(1, 2_000), st.integers(2, 30))
-def test_the_weights_have_a_mean_of_one_and_favour_no_member(count: int, members: int) -> None:
-    weights = np.array(student_weights(count, members))
-    assert len(weights) == count
-    assert (weights > 0).all()
-    assert weights.mean() == pytest.approx(1)
+def test_the_parts_have_a_variance_of_one_and_favour_no_pass(count: int, members: int) -> None:
+    law = StudentParts.of(count, members)
+    assert law.shares @ law.variances == pytest.approx(1)
+    assert (law.variances > 0).all()
+    assert np.bincount(law.passes, law.shares) == pytest.approx(np.full(count, 1 / count))
     if count >= 50 * members:
-        ranks = np.argsort(np.argsort(weights)) / count
+        means = np.bincount(law.passes, law.shares * np.minimum(law.variances, 2))
         for member in range(members):
-            assert ranks[member::members].mean() == pytest.approx(0.5, abs=0.1)
+            assert means[member::members].mean() == pytest.approx(means.mean(), rel=0.25)
