@@ -75,12 +75,13 @@ def test_the_part_between_members_has_its_factor_in_the_total_variance_and_the_d
     assert not np.allclose(within, between, rtol=0.1)
     x, options = predictor.encode(HOUSES), PredictOptions(passes=300, seed=1, estimator="plain")
     plain = predictor.predict(HOUSES, options).rows.columns
-    z, step = np.linspace(-8, 8, 4_001, retstep=True)
+    angle, step = np.linspace(-14, 14, 4_001, retstep=True)
+    z = np.sinh(angle)  # as far as Student's tails matter
     for at in range(2):
         actual = np.repeat(z[:, None], len(target.names), axis=1)
         many = np.repeat(x[at : at + 1], len(z), axis=0)
         density = np.exp(predictor.predict_with_density(many, actual, options)[1])
-        weight = density * step * target.stds  # in the target's own unit
+        weight = density * np.cosh(angle[:, None]) * step * target.stds  # in the target's unit
         assert weight.sum(0) == pytest.approx(np.ones(len(target.names)), rel=1e-3)
         centre = (weight * actual).sum(0)
         found = (weight * np.square(actual - centre)).sum(0) * np.square(target.stds)
