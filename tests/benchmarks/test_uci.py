@@ -10,6 +10,7 @@ import pytest
 
 from model import TrainOptions
 from model.artifact import TrainingRecord
+from tests.benchmarks.bookkeeping import read_lines
 from tests.benchmarks.uci import report
 from tests.benchmarks.uci.__main__ import as_chosen, main, retrained, trained
 from tests.benchmarks.uci.published import Published, cut
@@ -110,6 +111,12 @@ def test_members_without_codes_are_trained_again_without_them(data: Path) -> Non
     for networks in (first.networks, again.networks):
         seen = [bool(network.linears()[0].weight[:, codes].any()) for network in networks]
         assert seen == [True, False]
+
+
+def test_the_page_in_the_docs_is_that_of_the_lines_beside_the_benchmark() -> None:
+    lines = read_lines(Path(report.__file__).with_name("measured.jsonl"))
+    page = Path(__file__).parents[2] / "docs" / "uci.md"
+    assert page.read_text() == report.markdown(lines)
 
 
 @pytest.mark.parametrize("level", [0.8, 0.9, 0.95])

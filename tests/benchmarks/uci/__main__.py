@@ -15,9 +15,10 @@ Of each,
   published protocol has it, for accuracy. RMSE of the mean and the rank correlation of the total
   std with |error| are of the reduced estimator, the log-likelihood of the mixture of all passes.
 
-OUT gets a line for every split that is done; a run that is begun again goes on after them. Test
-rows choose nothing: `--validation` measures on the last 20 % of the train rows instead, and trains
-on the others alone, to choose options by (`--option dropout=(0.05,)`).
+OUT gets a line for every split that is done; a run that is begun again goes on after them.
+`measured.jsonl` beside this module has the lines of the page in the docs. Test rows choose nothing:
+`--validation` measures on the last 20 % of the train rows instead, and trains on the others alone,
+to choose options by (`--option dropout=(0.05,)`).
 """
 
 import argparse

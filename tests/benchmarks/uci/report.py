@@ -185,8 +185,9 @@ def _yes(met: bool) -> str:
 
 def _paragraphs() -> Iterator[str]:
     yield (
-        "What `python -m tests.benchmarks.uci` measured (its head says how): the defaults of "
-        "`train`, the same for all sets, on published splits. The first table has their number. "
+        "What `python -m tests.benchmarks.uci` measured (its head says how; "
+        "`tests/benchmarks/uci/measured.jsonl` has every split): the defaults of `train`, the same "
+        "for all sets, on published splits. The first table has their number. "
         "Figures are means over the splits +- their standard errors. The published columns are "
         "test figures of networks with dropout, most of them with rates chosen set by set, and of "
         "ensembles of five. A target for the RMSE counts as met within one standard error.\n"
