@@ -184,7 +184,7 @@ class Classification:
         self,
         values: np.ndarray,
         actual: np.ndarray,
-        members: int = 1,  # noqa: ARG002
+        members: int,  # noqa: ARG002
     ) -> Tuning:
         """The temperature that fits the passes' values [P, B, K + 1] of held-out rows best.
 
@@ -232,7 +232,7 @@ class Classification:
         self,
         values: np.ndarray,
         actual: np.ndarray,
-        members: int = 1,  # noqa: ARG002
+        members: int,  # noqa: ARG002
     ) -> np.ndarray:
         """The log [B, 1] of the mean probability of the actual classes [B]."""
         mean = values[..., :-1].mean(0)  # [B, K]

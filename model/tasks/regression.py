@@ -147,7 +147,7 @@ class Regression:
         """The largest relative error [B] of all targets."""
         return np.asarray(estimate.relative_error[:, self._at].max(-1))
 
-    def tuned(self, values: np.ndarray, actual: np.ndarray, members: int = 1) -> Tuning:
+    def tuned(self, values: np.ndarray, actual: np.ndarray, members: int) -> Tuning:
         """The factors of variance and noise that fit the passes' values [P, B, V] best."""
         outputs = values[..., : self.outputs].copy()
         tuning = tuned_noise(self.tuning.noise, outputs, actual, members)
@@ -246,7 +246,7 @@ class Regression:
         std, largest = np.sqrt(columns["total_variance"])[:, 0], self.tuning.largest_errors[0]
         return root_mean_square(std, error, largest=float(largest * unit))
 
-    def log_density(self, values: np.ndarray, actual: np.ndarray, members: int = 1) -> np.ndarray:
+    def log_density(self, values: np.ndarray, actual: np.ndarray, members: int) -> np.ndarray:
         """Log density [B, T] of the passes' mixture of normals at the standardised actual [B, T].
 
         In nats, of targets in their own unit. The mixture has a normal for each pass of `values`

@@ -103,7 +103,7 @@ class Task(Protocol[P]):
         """The relative standard error [B] of each row's std, which `tolerance` bounds."""
         ...
 
-    def tuned(self, values: np.ndarray, actual: np.ndarray, members: int = 1) -> Tuning:
+    def tuned(self, values: np.ndarray, actual: np.ndarray, members: int) -> Tuning:
         """The tuning that fits the passes' values [P, B, V] of validation rows.
 
         Pass k is of member k mod `members`.
@@ -135,7 +135,7 @@ class Task(Protocol[P]):
         """The conformal scores [B] of calibration rows, by name."""
         ...
 
-    def log_density(self, values: np.ndarray, actual: np.ndarray, members: int = 1) -> np.ndarray:
+    def log_density(self, values: np.ndarray, actual: np.ndarray, members: int) -> np.ndarray:
         """Log density [B, T], or log probability, of the actual targets under values [P, B, V].
 
         Pass k is of member k mod `members`.

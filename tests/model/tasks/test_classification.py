@@ -140,5 +140,5 @@ def test_the_log_probability_is_of_the_averaged_probabilities() -> None:
     logits = torch.tensor([[[2.0, 0.0, 0.0]], [[0.0, 500.0, 0.0]]])  # [P, 1, K]
     values = Classification(TARGET).values(logits).numpy()
     likelihood = math.exp(2) / (math.exp(2) + 2) / 2
-    found = Classification(TARGET).log_density(values, np.array([0]))
+    found = Classification(TARGET).log_density(values, np.array([0]), 1)
     assert found.tolist() == [[pytest.approx(math.log(likelihood), rel=1e-6)]]

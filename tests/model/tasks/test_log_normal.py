@@ -115,7 +115,7 @@ def test_the_density_is_one_of_the_target_itself(noise: NoiseKind, factor: float
     z, step = np.linspace(-14, 14, 40_001, retstep=True)
     y = PRICE.decoded(z[:, None])[:, 0]
     values = np.repeat(task.values(outputs).double().numpy(), len(z), 1)
-    density = np.exp(task.log_density(values, z[:, None])[:, 0])
+    density = np.exp(task.log_density(values, z[:, None], 1)[:, 0])
     weight = density * SIGMA * y * step  # dy = sigma y dz
     assert weight.sum() == pytest.approx(1, rel=1e-6)
     if factor == 1:
@@ -215,7 +215,7 @@ def test_the_tuning_measures_the_largest_error_in_the_targets_own_unit() -> None
     means = actual + random.normal(0, 0.3, (80, 1)) + random.normal(0, 0.1, (50, 80, 1))
     outputs = np.concatenate([means, random.normal(-2, 0.3, (50, 80, 1))], axis=-1)
     given = Regression(PRICE, Tuning(noise="heteroscedastic"))
-    tuning = given.tuned(given.values(torch.from_numpy(outputs)).numpy(), actual)
+    tuning = given.tuned(given.values(torch.from_numpy(outputs)).numpy(), actual, 1)
     outputs[..., 1] *= tuning.noise_powers[0]  # as `with_noise_powers` does to the weights
     found = summary(Regression(PRICE, tuning), torch.from_numpy(outputs))
     error = np.array([row.mean for row in found]) - PRICE.decoded(actual)[:, 0]

@@ -175,7 +175,7 @@ def test_the_density_has_the_mean_and_the_variances_of_the_prediction(
     task = Regression(ONE, tuning)
     values = np.random.default_rng(1).normal(size=(6, 1, task.outputs))
     y, step = np.linspace(-12, 12, 40_001, retstep=True)  # standardised
-    density = np.exp(task.log_density(np.repeat(values, len(y), 1), y[:, None])[:, 0])
+    density = np.exp(task.log_density(np.repeat(values, len(y), 1), y[:, None], 1)[:, 0])
     price, weight = 20 * y, density * step * 20
     mean, spread = 20 * values[..., 0].mean(), 400 * values[..., 0].var()
     noise_variance = 400 * 0.5 * (np.exp(values[..., 1].mean()) if task.outputs == 2 else 1)
