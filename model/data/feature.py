@@ -28,9 +28,11 @@ FLOAT32_MAX = float(np.finfo(np.float32).max)
 class NumericFeature:
     """A feature of numbers, encoded as (value - mean) / scale, and as its code if it has edges.
 
-    `low` and `high` are the training range, infinite if it is unknown. `fill` replaces a missing
-    value; if it is None, a missing value is an error. `rule` is how the training file was read.
-    `edges` are those of the bins of the piecewise-linear code, ascending; see `model.data.codes`.
+    The scale is the standard deviation, or more where that keeps training values near 0 (see
+    `fit_schema`). `low` and `high` are the training range, infinite if it is unknown. `fill`
+    replaces a missing value; if it is None, a missing value is an error. `rule` is how the training
+    file was read. `edges` are those of the bins of the piecewise-linear code, ascending; see
+    `model.data.codes`.
     """
 
     name: str

@@ -4,6 +4,7 @@ Statistics come from the training rows, which the caller names. Categories and c
 rows, so that every row of the table can be encoded.
 """
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -30,6 +31,7 @@ MISSING_CHOICES = ("error", "impute", "drop")
 MANY_CATEGORIES = 50  # of a column: with more a notice says so
 MAX_CATEGORIES = 1000  # of a column or the target: with more it is free text, or a number
 MIN_ROWS = 20
+FARTHEST = 6.0  # from 0: a standardised number of a training row; see docs/training.md
 FRACTIONS = (0.6, 0.1, 0.15, 0.15)  # training, validation, calibration, test
 
 _Task = Literal["regression", "binary", "multiclass"]
@@ -45,7 +47,10 @@ def fit_schema(
 ) -> tuple[Schema, tuple[str, ...]]:
     """The schema of the named columns with statistics of the given rows, and notices for the user.
 
-    Columns that are constant in those rows, or have no value there, are dropped. A missing cell
+    Columns that are constant in those rows, or have no value there, are dropped. The scale of a
+    number is its standard deviation, or a sixth of the distance between its mean and the value
+    farthest from it, if that is more: a pixel that is lit in one of 2,500 rows would be 50 standard
+    deviations from its mean there, and such rows would rule the network. A missing cell
     becomes the median or the most frequent text with `missing` "impute", and is refused otherwise.
     With `codes`, numbers of three or more values have a piecewise-linear code. Raises DataError
     naming the column.
@@ -267,7 +272,7 @@ def _fit_feature(
     present = column[rows][~missing_cells(column[rows])]
     if column.dtype == object:
         return _fit_categories(table, name, present, impute=impute)
-    fit = _standard(table, name, present)
+    fit = _standard(table, name, present, farthest=FARTHEST)
     if fit is None:
         return None
     fill = float(np.median(present)) if impute else None
@@ -291,8 +296,13 @@ def _fit_categories(
     return CategoricalFeature(name, tuple(categories), fill, table.rule(name))
 
 
-def _standard(table: Table, name: str, values: np.ndarray) -> tuple[float, float] | None:
-    """Mean and population standard deviation; None for a constant.
+def _standard(
+    table: Table, name: str, values: np.ndarray, farthest: float = math.inf
+) -> tuple[float, float] | None:
+    """Mean and scale; None for a constant.
+
+    The scale is the population standard deviation, or more where a value would otherwise be more
+    than `farthest` scales away from the mean.
 
     The values are first divided by a power of two, so that squares neither overflow nor vanish.
     """
@@ -300,7 +310,9 @@ def _standard(table: Table, name: str, values: np.ndarray) -> tuple[float, float
         return None
     _, exponent = np.frexp(np.abs(values).max())
     scaled = np.ldexp(values, -exponent)
-    mean, scale = np.ldexp([scaled.mean(), scaled.std()], exponent).tolist()
+    mean = scaled.mean()
+    scale = max(scaled.std(), np.abs(scaled - mean).max() / farthest)
+    mean, scale = np.ldexp([mean, scale], exponent).tolist()
     if not (np.isfinite(scale) and scale >= np.finfo(np.float64).tiny):
         raise DataError(f"{table.name}, column {name!r}: the values are too large or too close")
     return mean, scale

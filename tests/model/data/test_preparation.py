@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from model.data.feature import CategoricalFeature, NumericFeature
@@ -44,6 +44,26 @@ def test_statistics_come_from_the_training_rows_alone() -> None:
     schema, _ = fit_schema(HOUSES, ["area"], HOUSES_TRAINING)
     feature = schema.features[0]
     assert feature == NumericFeature("area", 70.0, pytest.approx(np.sqrt(800 / 3)), 50.0, 90.0)
+
+
+@given(st.lists(st.integers(-(10**6), 10**6), min_size=2, max_size=60))
+def test_no_training_value_lies_more_than_six_scales_from_the_mean(cells: list[int]) -> None:
+    assume(len(set(cells)) > 1)
+    data = table(a=[float(cell) for cell in cells])
+    values = data.columns["a"]
+    schema, _ = fit_schema(data, ["a"], everything(data))
+    (feature,) = schema.features
+    assert isinstance(feature, NumericFeature)
+    reach = np.abs(values - values.mean()).max()
+    assert feature.scale == pytest.approx(max(values.std(), reach / 6), rel=1e-6)
+    assert np.abs(encode_table(data, schema)).max() <= 6 * (1 + 1e-6)
+
+
+def test_a_target_far_from_its_mean_keeps_its_standard_deviation() -> None:
+    """The unit of the errors that a network learns."""
+    data = table(y=[0.0] * 99 + [1000.0])
+    target = fit_target(data, ["y"], "regression", everything(data))
+    assert target.scales == pytest.approx([np.sqrt(99) * 10])
 
 
 def test_categories_come_from_all_rows_so_that_all_can_be_encoded() -> None:
