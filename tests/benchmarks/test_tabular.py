@@ -13,8 +13,9 @@ from model.formulas.scores import gaussian_crps
 from tests.benchmarks.bookkeeping import read_lines
 from tests.benchmarks.tabular import peers, report
 from tests.benchmarks.tabular.__main__ import main
+from tests.benchmarks.tabular.generated import LAWS, SPLITS, TEST_ROWS, write
 from tests.benchmarks.tabular.measures import LEVELS, Law, calibrated, equal_width, quantile_crps
-from tests.benchmarks.tabular.sets import Rows, case
+from tests.benchmarks.tabular.sets import Rows, case, found
 
 QUICK = ("--option", "epochs=2", "hidden=(4,)")
 NOISE = 0.5
@@ -86,10 +87,41 @@ def test_a_run_that_is_begun_again_measures_what_is_missing_and_says_who_wins(
     assert losses == "| RMSE | 1 | 0 | 0 | 1 | 0% |  | slope (linear) |"
 
 
-def test_the_page_in_the_docs_is_that_of_the_lines_beside_the_benchmark() -> None:
-    lines = read_lines(Path(report.__file__).with_name("measured.jsonl"))
-    page = Path(__file__).parents[2] / "docs" / "tabular.md"
-    assert page.read_text() == report.markdown(lines)
+@pytest.mark.parametrize(
+    ("name", "page"), [("measured.jsonl", "tabular.md"), ("generated.jsonl", "generated.md")]
+)
+def test_a_page_in_the_docs_is_that_of_the_lines_beside_the_benchmark(name: str, page: str) -> None:
+    lines = read_lines(Path(report.__file__).with_name(name))
+    text = (Path(__file__).parents[2] / "docs" / page).read_text()
+    title = text.partition("\n")[0].removeprefix("# ")
+    assert text == report.markdown(lines, title)
+
+
+def test_each_split_of_a_law_learns_other_rows_and_is_judged_by_the_same(tmp_path: Path) -> None:
+    write(tmp_path)
+    files = found(tmp_path)
+    assert set(files) == {*LAWS, "diabetes"}
+    name, law = "parabola-150", LAWS["parabola-150"]
+    cases = [case(files[name], number) for number in range(SPLITS)]
+    learned = [np.append(one.split.seen(refit=True), one.split.calibration) for one in cases]
+    assert {len(rows) for rows in learned} == {law.rows}
+    every = np.concatenate([*learned, cases[0].split.test])
+    assert len(np.unique(every)) == len(every) == cases[0].table.row_count
+    assert all(np.array_equal(one.split.test, cases[0].split.test) for one in cases)
+    assert cases[0].rows_used == law.rows + TEST_ROWS
+    assert cases[0].x.shape[1] == law.inputs
+    assert cases[0].task == "regression"
+
+
+def test_the_laws_have_the_noise_that_they_are_described_by() -> None:
+    """Of the best predictor, the law itself without noise, the errors are the noise."""
+    x = np.random.default_rng(5).normal(size=(20_000, 12))
+    for name, share in (("noise-8000", 0.75), ("friedman-800", 1 / 25)):
+        law = LAWS[name]
+        inputs = x[:, : law.inputs]
+        first, second = (law.target(inputs, np.random.default_rng(seed)) for seed in (6, 7))
+        noise = np.var(first - second) / 2
+        assert noise / first.var() == pytest.approx(share, rel=0.15)
 
 
 def test_a_set_that_the_folder_lacks_is_refused(

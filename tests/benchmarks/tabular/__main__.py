@@ -22,7 +22,7 @@ from 500. NGBoost and CatBoost are left out where they are not installed, and an
 split on which it fails, as NGBoost may where classes are separable. Everything runs on one thread,
 one split after the other. FILE gets a line for every set, split and method that is done, and a run
 that is begun again goes on after them. `measured.jsonl` beside this module has the lines of the
-page in the docs.
+page in the docs, and `generated.jsonl` those of the tables that `generated.py` draws.
 """
 
 import argparse
@@ -35,7 +35,7 @@ from threadpoolctl import threadpool_limits
 
 from model import use_threads
 from tests.benchmarks.bookkeeping import option, read_lines
-from tests.benchmarks.tabular.report import Line, markdown, text
+from tests.benchmarks.tabular.report import TITLE, Line, markdown, text
 from tests.benchmarks.tabular.sets import Case, case, chosen, found
 from tests.benchmarks.tabular.trial import FAILURES, METHODS, OURS, measured, reason
 
@@ -53,6 +53,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--json", type=Path, metavar="FILE", help="a line per set, split and method, kept")
     add("--markdown", type=Path, metavar="FILE", help="write the tables as a page")
+    add("--title", default=TITLE, help="of that page")
     return made
 
 
@@ -95,7 +96,7 @@ def main() -> None:
     lines = [line for line in lines if line["set"] in names and line["split"] < asked.splits]
     print(text(lines))
     if asked.markdown:
-        asked.markdown.write_text(markdown(lines))
+        asked.markdown.write_text(markdown(lines, asked.title))
 
 
 def _line(one: Case, method: str, options: Mapping[str, Any]) -> Line:
@@ -104,7 +105,7 @@ def _line(one: Case, method: str, options: Mapping[str, Any]) -> Line:
         "split": one.number,
         "method": method,
         "task": "classification" if one.classes else "regression",
-        "rows": one.table.row_count,
+        "rows": one.rows_used,
         "inputs": one.x.shape[1],
         **measured(one, method, options),
     }

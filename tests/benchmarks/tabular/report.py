@@ -30,11 +30,12 @@ HEADS = {  # of the measures, in the order of the columns
 SMALLER = {"rmse", "nll", "crps", "equal_width", "log_loss", "ece"}  # is better
 LARGER = {"accuracy", "rank"}  # is better
 MAIN = next(iter(OURS))
+TITLE = "Beside other methods"
 ROUNDING = 1e-9  # relative: two splits of which one is equal have a mean of one standard error
 DIGITS = 3  # of a mean, significant
 PARAGRAPHS = (
-    "What `python -m tests.benchmarks.tabular DIR --json FILE --markdown docs/tabular.md` "
-    "measured (its head says how; `tests/benchmarks/tabular/measured.jsonl` has every split). "
+    "What `python -m tests.benchmarks.tabular DIR --json FILE --markdown PAGE` measured (its head "
+    "says how; `tests/benchmarks/tabular` has the lines of every split). "
     "Every method learned from the same training rows, chose among a few options by the same "
     "validation rows and learned both together. The same "
     "calibration rows set the scale of its uncertainty and its intervals, and the same test "
@@ -48,7 +49,7 @@ PARAGRAPHS = (
     "with which the entropy finds errors. It is missing where a method has one std for all "
     "rows, or makes no error. Seconds are of one processor, whose core others shared; training "
     "includes the choice of options.",
-    "In the first two tables a tie is a mean difference of at most its standard error over "
+    "In the first three tables a tie is a mean difference of at most its standard error over "
     "the same splits. The best other method is the one with the best mean on that set by "
     "that measure, so it is chosen on test rows, which favours the others. Where test rows "
     "occur among the training rows too, as 27 % do in wine-quality-red, a method that "
@@ -78,9 +79,9 @@ def text(lines: Sequence[Line]) -> str:
     return "\n\n".join(f"{title}\n\n{aligned(table)}" for title, table in tables(lines))
 
 
-def markdown(lines: Sequence[Line]) -> str:
+def markdown(lines: Sequence[Line], title: str = TITLE) -> str:
     """The same tables as a page."""
-    parts = ["# Beside other methods", *PARAGRAPHS]
+    parts = [f"# {title}", *PARAGRAPHS]
     for title, (head, *rows) in tables(lines):
         rule = "|" + " --- |" * len(head)
         cells = [f"| {' | '.join(row)} |" for row in (head, *rows)]
@@ -89,7 +90,7 @@ def markdown(lines: Sequence[Line]) -> str:
 
 
 def tables(lines: Sequence[Line]) -> Iterator[tuple[str, list[Cells]]]:
-    """The two summaries and a table for every set, each with its title."""
+    """The three summaries and a table for every set, each with its title."""
     names = list(dict.fromkeys(line["set"] for line in lines))
     for title, others in (
         ("Ours and the best other method", [m for m in METHODS if m not in OURS]),
@@ -98,6 +99,7 @@ def tables(lines: Sequence[Line]) -> Iterator[tuple[str, list[Cells]]]:
         table = _summary(lines, names, others)
         if len(table) > 1:
             yield title, table
+    yield "Ours and each other method: wins, ties, losses", _each(lines, names)
     for name in names:
         here = [line for line in lines if line["set"] == name]
         yield f"{name}: {here[0]['rows']} rows, {here[0]['inputs']} inputs", _of_set(here)
@@ -152,6 +154,21 @@ def _by_split(lines: Sequence[Line], method: str, measure: str) -> dict[int, flo
     found = {line["split"]: line.get(measure) for line in lines if line["method"] == method}
     missing = any(value is None or math.isnan(value) for value in found.values())
     return {} if missing else found  # type: ignore[return-value]
+
+
+def _each(lines: Sequence[Line], names: Sequence[str]) -> list[Cells]:
+    """On how many sets ours wins, ties and loses against each method, by each measure."""
+    measures = [name for name in HEADS if name in SMALLER | LARGER]
+    measures = [name for name in measures if any(name in line for line in lines)]
+    found: list[Cells] = [("method", *(HEADS[measure] for measure in measures))]
+    for method in METHODS[1:]:
+        cells = []
+        for measure in measures:
+            said = [duel.verdict for duel in duels(lines, names, [method], measure)]
+            counts = (str(said.count(verdict)) for verdict in ("win", "tie", "loss"))
+            cells.append(", ".join(counts) if said else "")
+        found += [(method, *cells)] if any(cells) else []
+    return found
 
 
 def _summary(lines: Sequence[Line], names: Sequence[str], others: Sequence[str]) -> list[Cells]:

@@ -1,7 +1,7 @@
 """The sets of a data folder and their splits: the rows that every method gets, and gets alike."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 
@@ -81,6 +81,11 @@ class Case:
             codes = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
             parts.append(codes.fit(words[self._seen]).transform(words))
         return np.concatenate(parts, axis=1)
+
+    @property
+    def rows_used(self) -> int:
+        """The number of rows in the parts of the split: of a drawn law, not all of the table's."""
+        return sum(len(getattr(self.split, part.name)) for part in fields(self.split))
 
     @property
     def _seen(self) -> np.ndarray:
