@@ -330,10 +330,13 @@ def test_predictions_scale_with_the_targets_unit(
 
 
 def test_a_shipped_model_can_be_trained_again_from_its_card(tmp_path: Path) -> None:
-    """Its held-out error comes back within 5 %: other processors round differently."""
-    fewest = min(shipped(), key=lambda folder: load(folder).card.training.epochs)  # type: ignore[union-attr]
-    card = load(fewest).card
+    """Its held-out error comes back within 5 %: other processors round differently.
+
+    The other shipped models have rare values, whose scales were others when they were trained.
+    """
+    card = next(load(folder).card for folder in shipped() if folder.name == "diabetes")
     record, shape = card.training, card.architecture
+    assert record is not None
     table = read_table(record.data)
     assert table.sha256 == record.data_sha256
     options = TrainOptions(
@@ -352,7 +355,7 @@ def test_a_shipped_model_can_be_trained_again_from_its_card(tmp_path: Path) -> N
         },  # type: ignore[arg-type]
     )
     again = train(table, card.target.names, tmp_path / card.name, task=card.task, options=options)
-    assert [feature.name for feature in again.features] == [f.name for f in card.features]
+    assert again.features == card.features
     assert again.training.rows == record.rows
     for name, value in card.metrics.items():
         assert again.metrics[name] == pytest.approx(value, rel=0.05)
