@@ -7,15 +7,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Protocol, cast
+from typing import IO, Any, Literal, Protocol, cast
 
 from model.errors import DataError, Detail, InputError
 from model.messages import flag
 from model.scoring.formats import write_parquet
 from model.scoring.stream import PIPE
 
-_CHECKPOINT_SECONDS = 0.2
+CHECKPOINT_SECONDS = 0.2
 PARTIAL = ".partial"
 _STATE = ".state"
 
@@ -23,8 +24,10 @@ _STATE = ".state"
 class Sink(Protocol):
     """Where the bytes of an output go, in order."""
 
-    done: dict[str, int]
-    """What is written already: rows read, rows refused."""
+    @property
+    def done(self) -> dict[str, int]:
+        """What is written already: rows read, rows refused."""
+        ...
 
     def add(self, body: bytes, refused: bytes, done: dict[str, int]) -> None:
         """Append bytes of the output, and of the file of refused rows."""
@@ -39,10 +42,23 @@ class Sink(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class _Good:
+    """The rows that are written, and the bytes of each file that hold them.
+
+    They change together, in one step: an interrupt between a write and its count would otherwise
+    leave rows that a resumed run writes again.
+    """
+
+    done: dict[str, int]
+    sizes: tuple[int, ...]
+
+
 class PartialFiles:
     """An output and its file of refused rows, each growing in a file beside it.
 
-    A small state says how much of them is good. A run that is killed can go on from there.
+    A small state says how much of them is good. A run that is killed, or interrupted at any point,
+    can go on from there.
     """
 
     def __init__(
@@ -54,28 +70,35 @@ class PartialFiles:
         self._targets = targets
         self._state = _beside(self._out, _STATE)
         self._files: list[IO[bytes]] = []
-        self.done: dict[str, int] = {}
+        self._good = _Good({"rows": 0, "refused": 0}, (0,) * len(targets))
         self._saved = time.monotonic()
+
+    @property
+    def done(self) -> dict[str, int]:
+        """What is written already: rows read, rows refused."""
+        return self._good.done
 
     def start(self, heads: tuple[bytes, bytes]) -> None:
         """Begin anew, with what is written before the rows; a partial file is overwritten."""
-        self._files = [_beside(path, PARTIAL).open("wb") for path in self._targets]
-        self.add(*heads, {"rows": 0, "refused": 0})
+        self._open("wb")
+        self.add(*heads, self.done)
         self._save()
 
     def resume(self, state: Mapping[str, Any]) -> None:
         """Go on after the rows that the state says are written."""
-        self._files = [_beside(path, PARTIAL).open("r+b") for path in self._targets]
-        for file, size in zip(self._files, state["bytes"], strict=True):
+        self._good = _Good(state["done"], tuple(state["bytes"]))
+        self._open("r+b")
+        for file, size in zip(self._files, self._good.sizes, strict=True):
             file.truncate(size)
             file.seek(size)
-        self.done = state["done"]
 
     def add(self, body: bytes, refused: bytes, done: dict[str, int]) -> None:
-        for file, part in zip(self._files, (body, refused), strict=False):
+        parts = (body, refused)[: len(self._files)]
+        for file, part in zip(self._files, parts, strict=True):
             file.write(part)
-        self.done = done
-        if time.monotonic() - self._saved > _CHECKPOINT_SECONDS:
+        sizes = zip(self._good.sizes, map(len, parts), strict=True)
+        self._good = _Good(done, tuple(map(sum, sizes)))
+        if time.monotonic() - self._saved > CHECKPOINT_SECONDS:
             self._save()
 
     def finish(self) -> None:
@@ -92,10 +115,16 @@ class PartialFiles:
         _beside(self._out, PARTIAL).unlink(missing_ok=True)
 
     def close(self) -> None:
-        if self._files and not self._files[0].closed:
-            self._save()
-        for file in self._files:
-            file.close()
+        try:
+            if any(self._good.sizes) and not any(file.closed for file in self._files):
+                self._save()
+        finally:
+            for file in self._files:
+                file.close()
+
+    def _open(self, mode: Literal["wb", "r+b"]) -> None:
+        for path in self._targets:
+            self._files.append(_beside(path, PARTIAL).open(mode))
 
     def _save(self) -> None:
         """Write the state, when the bytes that it tells of are on the disk."""
@@ -104,8 +133,8 @@ class PartialFiles:
             os.fsync(file.fileno())
         state = {
             "asked": self._asked,
-            "done": self.done,
-            "bytes": [file.tell() for file in self._files],
+            "done": self._good.done,
+            "bytes": self._good.sizes,
         }
         fresh = _beside(self._state, ".new")
         fresh.write_text(json.dumps(state))

@@ -313,7 +313,11 @@ def _sink(
             pipe.add(*run.heads, pipe.done)
             return pipe
         files = PartialFiles(Path(out), rejects, asked, parquet=parquet)
-        files.resume(state) if state else files.start(run.heads)
+        try:
+            files.resume(state) if state else files.start(run.heads)
+        except BaseException:
+            files.close()
+            raise
         return files
     except BrokenPipeError:
         raise
