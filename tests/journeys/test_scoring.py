@@ -10,7 +10,10 @@ import subprocess
 import sys
 import termios
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,10 +42,20 @@ def run(*arguments: object, **streams: object) -> subprocess.CompletedProcess[by
     return subprocess.run(command, capture_output=True, timeout=300, **streams)  # type: ignore[call-overload, no-any-return]
 
 
+@contextmanager
+def running(*arguments: object, **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """The command while it runs; it is killed at the end, should it still run."""
+    with subprocess.Popen([*PREDICT, *map(str, arguments)], **options) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
 def kill_half_way(out: Path, *arguments: object) -> int:
     """Start the command and kill it when it has written some rows; how many are safe."""
     state = out.with_name(f"{out.name}.state")
-    with subprocess.Popen([*PREDICT, *map(str, arguments)], stderr=subprocess.DEVNULL) as process:
+    with running(*arguments, stderr=subprocess.DEVNULL) as process:
         until = time.monotonic() + 200
         while time.monotonic() < until and process.poll() is None:
             rows = json.loads(state.read_text())["done"]["rows"] if state.exists() else 0
@@ -51,7 +64,6 @@ def kill_half_way(out: Path, *arguments: object) -> int:
                 process.wait()
                 return int(json.loads(state.read_text())["done"]["rows"])
             time.sleep(0.01)
-        process.kill()
     raise AssertionError("the command wrote nothing, or all at once")
 
 
@@ -164,8 +176,9 @@ def test_pipes_carry_rows_in_and_predictions_out(
 def test_a_reader_that_has_seen_enough_ends_the_command_in_peace(
     regression_artifact: Path, source: Path
 ) -> None:
-    command = [*PREDICT, regression_artifact, source, "--out", "-", "--passes", "5"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    arguments = (regression_artifact, source, "--out", "-", "--passes", "5")
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with running(*arguments, **pipes) as process:
         assert process.stdout
         assert process.stderr
         assert process.stdout.readline().startswith(b"row,mean")
@@ -179,10 +192,9 @@ def test_ctrl_c_ends_all_processes_and_leaves_a_run_to_resume(
     regression_artifact: Path, source: Path, tmp_path: Path, at_work: bool
 ) -> None:
     out = tmp_path / "out.csv"
-    command = [*PREDICT, regression_artifact, source, "--out", out, *SLOWER, "--workers", "2"]
-    with subprocess.Popen(
-        list(map(str, command)), stderr=subprocess.PIPE, start_new_session=True
-    ) as process:
+    arguments = (regression_artifact, source, "--out", out, *SLOWER)
+    pipe = {"stderr": subprocess.PIPE, "start_new_session": True}
+    with running(*arguments, "--workers", "2", **pipe) as process:
         until = time.monotonic() + 100
         if at_work:
             state = tmp_path / "out.csv.state"
@@ -198,7 +210,7 @@ def test_ctrl_c_ends_all_processes_and_leaves_a_run_to_resume(
         assert process.stderr
         assert b"Traceback" not in process.stderr.read()
     assert is_gone(process.pid, until)
-    assert run(regression_artifact, source, "--out", out, *SLOWER, "--resume").returncode == 0
+    assert run(*arguments, "--resume").returncode == 0
     assert len(read(out)) == COUNT
 
 
