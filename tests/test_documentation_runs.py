@@ -229,6 +229,7 @@ def test_the_command_that_trained_a_shipped_model_is_the_one_shown(folder: Path)
         assert card.tuning.noise == given.get("--noise", defaults.noise)
     assert card.training.refitted == ("--no-refit" not in command)
     settings = dict(card.training.settings)
+    assert settings.pop("number_encoding", "raw") == given["--number-encoding"]
     assert settings.pop("weight_decay") in plan.weight_decays  # of two, validation rows have chosen
     for name, value in settings.items():
         default = getattr(plan, name)
