@@ -58,6 +58,9 @@ def test_a_console_without_the_characters_gets_escapes(
         done = run(f"python -m model {command}", greek, **environment)
         assert (done.returncode, done.stderr) == (0, b"")
         assert done.stdout.startswith(b"out (version ")
+
+
+def test_the_escapes_tell_which_characters_they_stand_for(greek: Path) -> None:
     shown = run("python -m model show out", greek, PYTHONIOENCODING="ascii").stdout
     assert rb"gr\xf6\xdfe  number, 0.5 to 8.5" in shown
     assert rb"\u0394      number, 0 to 6" in shown
@@ -71,16 +74,17 @@ def test_a_mistake_is_told_on_such_a_console(greek: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "reader"),
+    ("command", "reader", "unbuffered"),
     [
-        ("show out", "| head -1"),
-        ("evaluate out sizes.csv --json --passes 5 --seeds 1", "| head -1"),
-        ("evaluate out sizes.csv --passes 5 --seeds 1", "2>&1 | head -c 0"),
-        ("calibrate --help", "| head -c 0"),
-        (TRAIN.replace("--out out", "--out piped"), "2>&1 | head -c 0"),
+        ("show out", "| head -1", ""),
+        ("show out", "| head -1", "1"),
+        ("evaluate out sizes.csv --json --passes 5 --seeds 1", "| head -1", ""),
+        ("evaluate out sizes.csv --passes 5 --seeds 1", "2>&1 | head -c 0", "1"),
+        ("calibrate --help", "| head -c 0", ""),
+        (TRAIN.replace("--out out", "--out piped"), "2>&1 | head -c 0", ""),
+        (TRAIN.replace("--out out", "--out piped"), "2>&1 | head -c 0", "1"),
     ],
 )
-@pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_reader_that_has_seen_enough_ends_a_command_quietly(
     greek: Path, command: str, reader: str, unbuffered: str
 ) -> None:
