@@ -7,16 +7,17 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing.connection import wait
+from multiprocessing import connection
 
 from model.errors import DataError
 from model.predictor import Predictor
 from model.scoring.chunks import Chunk
 from model.scoring.scorer import Job, Scored, Scorer
 
+_LOOK_SECONDS = 0.1  # after which Ctrl-C is answered, while a result is waited for
 _WAITING = 2  # chunks for each process, so that none waits for the reader; they bound the memory
 _scorer: list[Scorer] = []  # of a worker process
 
@@ -45,16 +46,29 @@ def _in_order(chunks: Iterable[Chunk], pool: ProcessPoolExecutor, most: int) -> 
         with _interrupts_held_back():  # a submit may start the processes
             waiting.append(pool.submit(_score, chunk))
         if len(waiting) >= most:
-            yield waiting.popleft().result()
+            yield _result(waiting.popleft())
     while waiting:
-        yield waiting.popleft().result()
+        yield _result(waiting.popleft())
+
+
+def _result(future: Future[Scored]) -> Scored:
+    """The result, once it is there.
+
+    Ctrl-C that is answered within a lock of the pool can leave it locked: the pool then waits for
+    ever. So the pool sees none, and it is answered between two looks.
+    """
+    while True:
+        with _interrupts_held_back():
+            if wait([future], _LOOK_SECONDS).done:
+                return future.result()
 
 
 @contextmanager
 def _interrupts_held_back() -> Iterator[None]:
-    """Answer Ctrl-C afterwards; what starts meanwhile never sees one, not even as Python starts.
+    """Answer Ctrl-C afterwards, as it would have been: what is called meanwhile never sees one.
 
-    A mask alone is not enough: the system may give the signal to another thread of this process.
+    Nor does a process that starts, not even as Python starts in it. A mask alone is not enough: the
+    system may give the signal to another thread of this process.
     """
     if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
         yield
@@ -68,7 +82,7 @@ def _interrupts_held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         signal.signal(signal.SIGINT, handler)
     if held:
-        raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)
 
 
 def _start(job: Job) -> None:
@@ -85,5 +99,5 @@ def _score(chunk: Chunk) -> Scored:
 def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
-        wait([parent.sentinel])
+        connection.wait([parent.sentinel])
         os._exit(1)

@@ -11,7 +11,7 @@ import sys
 import termios
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,19 +37,64 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(tmp_path_factory.mktemp("rows") / "rows.csv", house_rows(COUNT))
 
 
+WITHIN_A_LOCK = """
+import signal, sys, threading
+from model.commands import main
+
+
+def calls(frame, event, _):
+    back = frame.f_back.f_code if frame.f_back else None
+    if frame.f_code is threading.Condition.__enter__.__code__ and (
+        back.co_filename.endswith("concurrent/futures/_base.py") and back.co_name == "result"
+    ):
+        return returns
+
+
+def returns(_, event, __):
+    if event == "return":  # with the lock of a result taken
+        sys.settrace(None)
+        signal.raise_signal(signal.SIGINT)
+    return returns
+
+
+sys.settrace(calls)
+sys.exit(main(sys.argv[1:]))
+"""
+IGNORED = """
+import signal, sys, threading, time
+from model.commands import main
+
+
+def interrupt():
+    while True:
+        time.sleep(0.01)
+        signal.raise_signal(signal.SIGINT)
+
+
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+threading.Thread(target=interrupt, daemon=True).start()
+sys.exit(main(sys.argv[1:]))
+"""
+
+
 def run(*arguments: object, **streams: object) -> subprocess.CompletedProcess[bytes]:
     command = [*PREDICT, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, timeout=300, **streams)  # type: ignore[call-overload, no-any-return]
 
 
 @contextmanager
-def running(*arguments: object, **options: Any) -> Iterator[subprocess.Popen[bytes]]:
-    """The command while it runs; it is killed at the end, should it still run."""
-    with subprocess.Popen([*PREDICT, *map(str, arguments)], **options) as process:
+def killed_at_the_end(command: list[str], **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """A process, should it still run then."""
+    with subprocess.Popen(command, **options) as process:
         try:
             yield process
         finally:
             process.kill()
+
+
+def running(*arguments: object, **options: Any) -> AbstractContextManager[subprocess.Popen[bytes]]:
+    """The command while it runs."""
+    return killed_at_the_end([*PREDICT, *map(str, arguments)], **options)
 
 
 def kill_half_way(out: Path, *arguments: object) -> int:
@@ -212,6 +257,22 @@ def test_ctrl_c_ends_all_processes_and_leaves_a_run_to_resume(
     assert is_gone(process.pid, until)
     assert run(*arguments, "--resume").returncode == 0
     assert len(read(out)) == COUNT
+
+
+@pytest.mark.parametrize(
+    ("code", "exit_code"),
+    [pytest.param(WITHIN_A_LOCK, 130, id="in a lock"), pytest.param(IGNORED, 0, id="ignored")],
+)
+def test_ctrl_c_is_answered_wherever_it_comes_unless_it_is_ignored(
+    regression_artifact: Path, source: Path, tmp_path: Path, code: str, exit_code: int
+) -> None:
+    """In a lock of the pool it would leave it locked, and the command would wait for ever."""
+    arguments = (regression_artifact, source, "--out", tmp_path / "out.csv", "--workers", "2")
+    command = [sys.executable, "-c", code, "predict", *map(str, arguments), "--passes", "5"]
+    with killed_at_the_end(command, stderr=subprocess.PIPE) as process:
+        assert process.wait(100) == exit_code
+        assert process.stderr
+        assert process.stderr.read() == b""
 
 
 def test_a_terminal_has_a_bar_with_rows_per_second_and_the_time_left(
