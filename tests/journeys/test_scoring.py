@@ -84,7 +84,7 @@ def run(*arguments: object, **streams: object) -> subprocess.CompletedProcess[by
 
 @contextmanager
 def killed_at_the_end(command: list[str], **options: Any) -> Iterator[subprocess.Popen[bytes]]:
-    """A process, should it still run then."""
+    """A process, which is killed at the end, should it still run."""
     with subprocess.Popen(command, **options) as process:
         try:
             yield process
@@ -93,7 +93,7 @@ def killed_at_the_end(command: list[str], **options: Any) -> Iterator[subprocess
 
 
 def running(*arguments: object, **options: Any) -> AbstractContextManager[subprocess.Popen[bytes]]:
-    """The command while it runs."""
+    """The command `predict` as such a process."""
     return killed_at_the_end([*PREDICT, *map(str, arguments)], **options)
 
 
